@@ -1,0 +1,59 @@
+//! What happens to an account. These types are stored: change them only by adding a version.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountId, AccountKey, DomainEvent, ProfileName, Timestamp};
+
+/// An event of an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", content = "data")]
+pub enum Event {
+    /// The account was made.
+    AccountCreated(AccountCreated),
+    /// The account's contacts were replaced.
+    AccountUpdated(AccountUpdated),
+    /// The account was ended.
+    AccountDeactivated(AccountDeactivated),
+}
+
+/// The account was made (RFC 8555 §7.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountCreated {
+    /// The new account.
+    pub id: AccountId,
+    /// The profile it belongs to.
+    pub profile: ProfileName,
+    /// Its first key.
+    pub key: AccountKey,
+    /// Contact URLs as sent.
+    pub contact: Vec<String>,
+    /// Whether the client agreed to the terms of service.
+    pub terms_of_service_agreed: bool,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+/// The account's contacts were replaced (RFC 8555 §7.3.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountUpdated {
+    /// Contact URLs as sent.
+    pub contact: Vec<String>,
+}
+
+/// The account was ended (RFC 8555 §7.3.6).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountDeactivated {}
+
+impl DomainEvent for Event {
+    const TYPES: &'static [(&'static str, u16)] =
+        &[("AccountCreated", 1), ("AccountUpdated", 1), ("AccountDeactivated", 1)];
+
+    fn event_type(&self) -> &'static str {
+        match self {
+            Self::AccountCreated(_) => "AccountCreated",
+            Self::AccountUpdated(_) => "AccountUpdated",
+            Self::AccountDeactivated(_) => "AccountDeactivated",
+        }
+    }
+}

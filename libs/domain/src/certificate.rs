@@ -1,0 +1,12 @@
+//! Certificates after they left their order: the ledger of serials, and revocations.
+//!
+//! The ledger is an idempotent record without rules of its own; a revocation is an aggregate of one serial, so that
+//! revoking twice meets at one compare-and-set.
+
+mod ledger;
+mod revocation;
+
+pub use ledger::{CertificateSigned, LedgerEvent, SerialBurned, SerialReserved};
+pub use revocation::{
+    CertRevoked, Command, Rejection, Revocation, RevocationEvent, RevocationReason, State,
+};

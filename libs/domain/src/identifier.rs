@@ -1,0 +1,279 @@
+//! What a certificate is asked for: names as they were sent, compared as DNS compares them.
+
+use std::{borrow::Cow, fmt, str::FromStr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// An identifier of an order (RFC 8555 §7.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", content = "value", rename_all = "lowercase")]
+pub enum Identifier {
+    /// A DNS name, perhaps with a leading `*.` label.
+    Dns(DnsName),
+}
+
+impl Identifier {
+    /// The identifier in the form that compares equal for equal names: lower case.
+    pub fn canonical(&self) -> String {
+        match self {
+            Self::Dns(name) => name.canonical(),
+        }
+    }
+
+    /// The identifier whose control is to be proven: the name without a leading `*.`.
+    #[must_use]
+    pub fn authorized(&self) -> Self {
+        match self {
+            Self::Dns(name) => Self::Dns(name.base()),
+        }
+    }
+
+    /// Whether the identifier asks for every name below its own.
+    pub fn is_wildcard(&self) -> bool {
+        match self {
+            Self::Dns(name) => name.is_wildcard(),
+        }
+    }
+
+    /// The identifier's text as it was sent.
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Dns(name) => name.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.value())
+    }
+}
+
+/// A fully qualified DNS host name in its ASCII form, spelled as it was sent; a leading `*.` is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct DnsName(Box<str>);
+
+/// Why a text is not a DNS name we issue for.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum InvalidDnsName {
+    /// Empty, or longer than 253 octets, or a label longer than 63.
+    #[error("the name or one of its labels is empty or too long")]
+    Length,
+    /// A character other than letters, digits and inner hyphens.
+    #[error("the name has characters other than letters, digits and hyphens")]
+    Character,
+    /// A `*` that is not the whole first label.
+    #[error("a wildcard must be the whole first label")]
+    Wildcard,
+    /// Fewer than two labels.
+    #[error("the name has only one label")]
+    SingleLabel,
+    /// An IP address where a name was expected.
+    #[error("the name is an IP address")]
+    IpAddress,
+    /// A label that looks like an A-label but does not decode (RFC 5891 §4.4).
+    #[error("the name is not a valid internationalized name")]
+    Idna,
+}
+
+impl DnsName {
+    /// The longest name in text form without its trailing dot (RFC 1035 §2.3.4).
+    pub const MAX_BYTES: usize = 253;
+
+    /// The name as it was sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name in lower case.
+    pub fn canonical(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
+    /// Whether the first label is `*`.
+    pub fn is_wildcard(&self) -> bool {
+        self.0.starts_with("*.")
+    }
+
+    /// The name without a leading `*.`.
+    #[must_use]
+    pub fn base(&self) -> Self {
+        Self(self.0.strip_prefix("*.").unwrap_or(&self.0).into())
+    }
+}
+
+impl FromStr for DnsName {
+    type Err = InvalidDnsName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let base = text.strip_prefix("*.").unwrap_or(text);
+        if text.is_empty() || text.len() > Self::MAX_BYTES {
+            return Err(InvalidDnsName::Length);
+        }
+        let labels: Vec<&str> = base.split('.').collect();
+        labels.iter().try_for_each(|label| check_label(label))?;
+        match labels.as_slice() {
+            [] | [_] => Err(InvalidDnsName::SingleLabel),
+            [.., last] if last.bytes().all(|b| b.is_ascii_digit()) => {
+                Err(InvalidDnsName::IpAddress)
+            }
+            _ if has_invalid_a_label(base, &labels) => Err(InvalidDnsName::Idna),
+            _ => Ok(Self(text.into())),
+        }
+    }
+}
+
+fn check_label(label: &str) -> Result<(), InvalidDnsName> {
+    if label.is_empty() || label.len() > 63 {
+        return Err(InvalidDnsName::Length);
+    }
+    if label.contains('*') {
+        return Err(InvalidDnsName::Wildcard);
+    }
+    let inner = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if !inner || label.starts_with('-') || label.ends_with('-') {
+        return Err(InvalidDnsName::Character);
+    }
+    Ok(())
+}
+
+/// Labels with hyphens in the third and fourth place are reserved (RFC 5890 §2.3.1); only valid A-labels may use them.
+fn has_invalid_a_label(name: &str, labels: &[&str]) -> bool {
+    let reserved =
+        |label: &&str| label.len() >= 4 && label.is_char_boundary(2) && &label[2..4] == "--";
+    if !labels.iter().any(reserved) {
+        return false;
+    }
+    let all_ace = labels
+        .iter()
+        .filter(|label| reserved(label))
+        .all(|label| label[..2].eq_ignore_ascii_case("xn"));
+    let lower = name.to_ascii_lowercase();
+    let (unicode, decoded) = idna::domain_to_unicode(&lower);
+    let back = idna::domain_to_ascii_strict(&unicode);
+    !all_ace || decoded.is_err() || back.is_err() || back.is_ok_and(|ascii| ascii != lower)
+}
+
+impl fmt::Display for DnsName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Serialize for DnsName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for DnsName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for DnsName {
+    fn schema_name() -> Cow<'static, str> {
+        "DnsName".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "maxLength": 253 })
+    }
+}
+
+/// A way to prove control of an identifier (RFC 8555 §8).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+pub enum ChallengeType {
+    /// RFC 8555 §8.3.
+    #[serde(rename = "http-01")]
+    Http01,
+    /// RFC 8555 §8.4.
+    #[serde(rename = "dns-01")]
+    Dns01,
+}
+
+impl ChallengeType {
+    /// Every type there is.
+    pub const ALL: [Self; 2] = [Self::Http01, Self::Dns01];
+
+    /// The type's name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http01 => "http-01",
+            Self::Dns01 => "dns-01",
+        }
+    }
+
+    /// Whether the type can prove control of every name below one (RFC 8555 §8.3, §8.4).
+    pub fn proves_wildcards(self) -> bool {
+        match self {
+            Self::Http01 => false,
+            Self::Dns01 => true,
+        }
+    }
+}
+
+impl fmt::Display for ChallengeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ChallengeType {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<(), InvalidDnsName>) {
+        assert_eq!(text.parse::<DnsName>().map(|_| ()), expected, "{text}");
+    }
+
+    #[test]
+    fn host_names_and_wildcards_are_accepted() {
+        check("example.com", Ok(()));
+        check("*.Example.com", Ok(()));
+        check("xn--bcher-kva.example", Ok(()));
+        check("h1.localhost", Ok(()));
+    }
+
+    #[test]
+    fn names_that_are_no_host_names_are_refused() {
+        check("", Err(InvalidDnsName::Length));
+        check("example.com.", Err(InvalidDnsName::Length));
+        check(&format!("{}.com", "a".repeat(64)), Err(InvalidDnsName::Length));
+        check(&vec!["a"; 127].join("."), Ok(()));
+        check(&vec!["a"; 128].join("."), Err(InvalidDnsName::Length));
+        check("a_b.example", Err(InvalidDnsName::Character));
+        check("-a.example", Err(InvalidDnsName::Character));
+        check("a.example:80", Err(InvalidDnsName::Character));
+        check("user@a.example", Err(InvalidDnsName::Character));
+        check("bücher.example", Err(InvalidDnsName::Character));
+        check("a.*.example", Err(InvalidDnsName::Wildcard));
+        check("*.*.example", Err(InvalidDnsName::Wildcard));
+        check("w*.example", Err(InvalidDnsName::Wildcard));
+        check("*", Err(InvalidDnsName::Wildcard));
+        check("localhost", Err(InvalidDnsName::SingleLabel));
+        check("*.com", Err(InvalidDnsName::SingleLabel));
+        check("192.0.2.1", Err(InvalidDnsName::IpAddress));
+        check("xn--a.example", Err(InvalidDnsName::Idna));
+        check("ab--c.example", Err(InvalidDnsName::Idna));
+    }
+
+    #[test]
+    fn spelling_is_kept_and_comparison_ignores_case() {
+        let name: DnsName = "ExAmple.com".parse().unwrap();
+        assert_eq!(name.as_str(), "ExAmple.com");
+        assert_eq!(name.canonical(), "example.com");
+    }
+}

@@ -1,0 +1,120 @@
+//! How an order's events change it.
+
+use super::{
+    Authorization, AuthorizationIndex, Challenge, ChallengeStatus, Event, Finalized, OrderPlaced,
+    Progress, Reservation, State,
+};
+use crate::ChallengeType;
+
+pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
+    match (state, event) {
+        (None, Event::OrderPlaced(placed)) => Some(placed_order(placed)),
+        (Some(order), event) => Some(evolve_order(order, event)),
+        // An order whose first event is gone is gone (its stream's max_age took it), never folded.
+        (None, _) => None,
+    }
+}
+
+fn placed_order(placed: &OrderPlaced) -> State {
+    let authorizations = placed
+        .authorizations
+        .iter()
+        .map(|authorization| Authorization {
+            identifier: authorization.identifier.clone(),
+            wildcard: authorization.wildcard,
+            deactivated: false,
+            challenges: authorization
+                .challenges
+                .iter()
+                .map(|challenge| Challenge {
+                    kind: challenge.kind,
+                    token: challenge.token.clone(),
+                    status: ChallengeStatus::Pending,
+                })
+                .collect(),
+        })
+        .collect();
+    State {
+        id: placed.id.clone(),
+        profile: placed.profile.clone(),
+        account: placed.account.clone(),
+        identifiers: placed.identifiers.clone(),
+        not_before: placed.not_before,
+        not_after: placed.not_after,
+        placed_at: placed.at,
+        expires_at: placed.expires_at,
+        authorizations,
+        progress: Progress::Open,
+    }
+}
+
+fn evolve_order(mut order: State, event: &Event) -> State {
+    match event {
+        Event::OrderPlaced(_) => {}
+        Event::ChallengeReady(ready) => {
+            set(&mut order, ready.authorization, ready.challenge, ChallengeStatus::Processing);
+        }
+        Event::ChallengeValidated(validated) => {
+            let status = ChallengeStatus::Valid { at: validated.at };
+            set(&mut order, validated.authorization, validated.challenge, status);
+        }
+        Event::ChallengeFailed(failed) => {
+            let status =
+                ChallengeStatus::Invalid { at: failed.at, failure: failed.failure.clone() };
+            set(&mut order, failed.authorization, failed.challenge, status);
+        }
+        Event::AuthorizationDeactivated(deactivated) => {
+            let index = usize::from(deactivated.authorization.0);
+            if let Some(authorization) = order.authorizations.get_mut(index) {
+                authorization.deactivated = true;
+            }
+        }
+        Event::OrderFinalized(finalized) => {
+            order.progress = Progress::Processing(Finalized {
+                public_key: finalized.public_key.clone(),
+                at: finalized.at,
+                reservation: None,
+            });
+        }
+        Event::CertificateReserved(reserved) => {
+            set_reservation(
+                &mut order,
+                Some(Reservation {
+                    issuer: reserved.issuer.clone(),
+                    serial: reserved.serial.clone(),
+                    ledger_sequence: reserved.ledger_sequence,
+                }),
+            );
+        }
+        Event::ReservationBurned(_) => set_reservation(&mut order, None),
+        Event::CertificateIssued(issued) => {
+            if let Progress::Processing(finalized) = order.progress {
+                order.progress = Progress::Valid {
+                    finalized,
+                    issuer: issued.issuer.clone(),
+                    serial: issued.serial.clone(),
+                    ledger_sequence: issued.ledger_sequence,
+                };
+            }
+        }
+        Event::IssuanceFailed(failed) => {
+            order.progress = Progress::Invalid { failure: failed.failure.clone() };
+        }
+    }
+    order
+}
+
+fn set(order: &mut State, index: AuthorizationIndex, kind: ChallengeType, status: ChallengeStatus) {
+    let authorization = order.authorizations.get_mut(usize::from(index.0));
+    let challenge = authorization
+        .and_then(|found| found.challenges.iter_mut().find(|challenge| challenge.kind == kind));
+    if let Some(challenge) = challenge {
+        challenge.status = status;
+    }
+}
+
+fn set_reservation(order: &mut State, reservation: Option<Reservation>) {
+    if let Progress::Processing(finalized) = &mut order.progress {
+        finalized.reservation = reservation;
+    }
+}

@@ -1,0 +1,9 @@
+//! The rules of an order: given events, when a command, then events; and what no sequence of commands may reach.
+
+#![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+
+mod finalizing;
+mod fixtures;
+mod properties;
+mod proving;
+mod signing;

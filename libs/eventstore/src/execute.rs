@@ -1,0 +1,144 @@
+//! Load, decide, append; on a conflict or a lost acknowledgement re-read and decide again.
+
+use std::time::Duration;
+
+use domain::Aggregate;
+use tokio::time::Instant;
+
+use crate::{
+    AppendError, Context, DecodeError, Envelope, EventStore, Expected, Message, MessageId,
+    Sequence, StoreError, Subject,
+};
+
+/// How long a command is decided again after conflicts. Bounded by time, not by count: the validations of one order of
+/// 100 names all meet at one subject.
+const RETRY_FOR: Duration = Duration::from_secs(10);
+
+/// An aggregate's state and the sequence of the last message folded into it.
+#[derive(Clone, Debug)]
+pub struct Loaded<S> {
+    /// The state; `None` when the aggregate does not exist.
+    pub state: Option<S>,
+    /// The last message folded.
+    pub sequence: Sequence,
+}
+
+impl<S> Default for Loaded<S> {
+    fn default() -> Self {
+        Self { state: None, sequence: Sequence::NONE }
+    }
+}
+
+/// What became of a command.
+#[derive(Clone, Debug)]
+pub struct Decided<A: Aggregate> {
+    /// The state after the command.
+    pub state: A::State,
+    /// The last message folded into it.
+    pub sequence: Sequence,
+    /// What the command caused; empty when it changed nothing.
+    pub events: Vec<A::Event>,
+}
+
+/// Why a command had no effect.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError<R: std::error::Error + 'static> {
+    /// The rules forbid it.
+    #[error("the command is refused")]
+    Rejected(#[source] R),
+    /// The log is out of reach or damaged; nothing is known to have happened.
+    #[error("the event log failed")]
+    Store(#[source] StoreError),
+    /// An event of the aggregate cannot be read.
+    #[error("an event cannot be read")]
+    Decode(#[source] DecodeError),
+    /// The command's events do not fit into a message.
+    #[error("the command causes too much")]
+    TooLarge,
+}
+
+/// Folds an aggregate from the log, going on from what is already known of it.
+///
+/// # Errors
+/// [`ExecuteError::Store`] and [`ExecuteError::Decode`].
+pub async fn load<A: Aggregate>(
+    store: &dyn EventStore,
+    subject: &Subject,
+    known: Loaded<A::State>,
+) -> Result<Loaded<A::State>, ExecuteError<A::Rejection>> {
+    let messages = store.read(subject, known.sequence).await.map_err(ExecuteError::Store)?;
+    fold::<A>(known, &messages)
+}
+
+fn fold<A: Aggregate>(
+    known: Loaded<A::State>,
+    messages: &[Message],
+) -> Result<Loaded<A::State>, ExecuteError<A::Rejection>> {
+    messages.iter().try_fold(known, |loaded, message| {
+        let events: Vec<A::Event> = message.envelope.decode().map_err(ExecuteError::Decode)?;
+        Ok(Loaded { state: A::fold(loaded.state, &events), sequence: message.sequence })
+    })
+}
+
+/// Executes a command: decides from the loaded state, which may be stale, and appends what follows.
+///
+/// A conflict re-reads the subject and decides again. So does a lost acknowledgement, after looking whether the lost
+/// message is there: no command takes effect twice.
+///
+/// # Errors
+/// See [`ExecuteError`].
+pub async fn execute<A: Aggregate>(
+    store: &dyn EventStore,
+    subject: &Subject,
+    mut loaded: Loaded<A::State>,
+    command: &A::Command,
+    context: &Context,
+) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
+    let deadline = Instant::now() + RETRY_FOR;
+    let id = MessageId::random();
+    loop {
+        let decision = A::decide(loaded.state.as_ref(), command);
+        let events = match decision {
+            Ok(events) if !events.is_empty() => events,
+            // The state may be stale, a view behind the log: only the log may refuse or find nothing to do.
+            Ok(_) | Err(_) => {
+                let known = loaded.sequence;
+                loaded = load::<A>(store, subject, loaded).await?;
+                match decision {
+                    _ if loaded.sequence > known => continue,
+                    Ok(events) => return decided(loaded.state, loaded.sequence, events),
+                    Err(rejection) => return Err(ExecuteError::Rejected(rejection)),
+                }
+            }
+        };
+        let envelope = Envelope::new(id.clone(), context, &events)
+            .map_err(|error| ExecuteError::Decode(DecodeError::Malformed(error)))?;
+        let failed = match store.append(subject, Expected::Last(loaded.sequence), &envelope).await {
+            Ok(sequence) => return decided(A::fold(loaded.state, &events), sequence, events),
+            Err(AppendError::TooLarge) => return Err(ExecuteError::TooLarge),
+            Err(AppendError::Unavailable(source)) => {
+                return Err(ExecuteError::Store(StoreError::Unavailable(source)));
+            }
+            Err(failed @ (AppendError::Conflict | AppendError::Unknown(_))) => failed,
+        };
+        let news = store.read(subject, loaded.sequence).await.map_err(ExecuteError::Store)?;
+        let own = news.iter().find(|message| message.envelope.id == id);
+        let own = own.map(|message| message.envelope.decode().map_err(ExecuteError::Decode));
+        loaded = fold::<A>(loaded, &news)?;
+        if let Some(events) = own.transpose()? {
+            return decided(loaded.state, loaded.sequence, events);
+        }
+        if Instant::now() >= deadline {
+            return Err(ExecuteError::Store(StoreError::unavailable(failed)));
+        }
+    }
+}
+
+fn decided<A: Aggregate>(
+    state: Option<A::State>,
+    sequence: Sequence,
+    events: Vec<A::Event>,
+) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
+    let lost = || ExecuteError::Store(StoreError::damaged("events leave no aggregate"));
+    Ok(Decided { state: state.ok_or_else(lost)?, sequence, events })
+}

@@ -1,0 +1,25 @@
+//! The event log as the rest of the program sees it: ports, the stored envelope, and the loop that decides against it.
+//!
+//! One command is one append is one message holding all its events. Adapters (`jetstream`, `embedded`) implement
+//! [`EventStore`], [`EventFeed`] and [`Wakes`]; the suite in `contract` says what they must promise.
+
+#[cfg(feature = "contract")]
+#[expect(clippy::expect_used, reason = "the contract suite is test code")]
+pub mod contract;
+mod envelope;
+mod error;
+mod execute;
+mod feed;
+mod store;
+mod subject;
+mod upcast;
+mod wake;
+
+pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, StoredEvent};
+pub use error::{AppendError, StoreError};
+pub use execute::{Decided, ExecuteError, Loaded, execute, load};
+pub use feed::{Acknowledge, Delivery, EventFeed, Subscription};
+pub use store::{EventStore, Expected};
+pub use subject::{InvalidSubject, Sequence, Stream, Subject};
+pub use upcast::{UPCASTERS, Upcaster, upcast};
+pub use wake::{Wake, Wakes};

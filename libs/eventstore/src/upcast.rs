@@ -1,0 +1,58 @@
+//! Old event versions are readable for ever: each step brings one version of one type to the next.
+
+use serde_json::Value;
+
+/// One step from a version of an event to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Upcaster {
+    /// The event's type.
+    pub kind: &'static str,
+    /// The version it starts from.
+    pub from: u16,
+    /// Turns the old `data` into the new.
+    pub step: fn(Value) -> Value,
+}
+
+/// Every step there is. A new version of an event adds one here and an example in `schemas/events`.
+pub const UPCASTERS: &[Upcaster] = &[];
+
+/// Brings a stored event, as `{"type", "version", "data"}`, to the newest version a step leads to.
+pub fn upcast(stored: Value) -> Value {
+    upcast_with(UPCASTERS, stored)
+}
+
+fn upcast_with(steps: &[Upcaster], mut stored: Value) -> Value {
+    while let Some(step) = steps.iter().find(|step| {
+        stored["type"].as_str() == Some(step.kind) && stored["version"] == step.from
+    }) {
+        stored["data"] = (step.step)(stored["data"].take());
+        stored["version"] = Value::from(step.from + 1);
+    }
+    stored
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const STEPS: &[Upcaster] = &[
+        Upcaster { kind: "Named", from: 2, step: |data| json!({ "names": [data["name"]] }) },
+        Upcaster { kind: "Named", from: 1, step: |data| json!({ "name": data["n"] }) },
+        Upcaster { kind: "Other", from: 1, step: |_| json!("wrong") },
+    ];
+
+    #[test]
+    fn an_old_event_takes_every_step_to_the_newest_version() {
+        let old = json!({ "type": "Named", "version": 1, "data": { "n": "a" } });
+        let new = json!({ "type": "Named", "version": 3, "data": { "names": ["a"] } });
+        assert_eq!(upcast_with(STEPS, old), new);
+    }
+
+    #[test]
+    fn a_current_event_is_left_alone() {
+        let event = json!({ "type": "Named", "version": 3, "data": { "names": [] } });
+        assert_eq!(upcast_with(STEPS, event.clone()), event);
+    }
+}
