@@ -1,0 +1,78 @@
+//! The checks of a key that need arithmetic, done once when a key is first seen.
+
+use ring::{agreement, rand::SystemRandom};
+
+use super::{BadPublicKey, Material, PublicKey};
+
+/// CAs check for factors below this bound (CA/Browser Forum BR §6.1.6).
+const SMALL_FACTOR_BOUND: u64 = 752;
+
+impl PublicKey {
+    /// Checks the key's numbers: that an RSA modulus has no small factor and that a point is on its curve. An Ed25519 key
+    /// is decompressed by every verification.
+    ///
+    /// # Errors
+    /// [`BadPublicKey::SmallFactor`] or [`BadPublicKey::NotOnCurve`].
+    pub fn check_numbers(&self) -> Result<(), BadPublicKey> {
+        match &self.0 {
+            Material::Rsa { .. } => self.check_factors(),
+            Material::P256(point) => check_point(&agreement::ECDH_P256, point),
+            Material::P384(point) => check_point(&agreement::ECDH_P384, point),
+            Material::Ed25519(_) => Ok(()),
+        }
+    }
+
+    /// Checks only what a valid signature does not prove: ring refuses points off the curve when it verifies.
+    pub(crate) fn check_factors(&self) -> Result<(), BadPublicKey> {
+        match &self.0 {
+            Material::Rsa { modulus, .. } if has_small_factor(modulus) => {
+                Err(BadPublicKey::SmallFactor)
+            }
+            Material::Rsa { .. } | Material::P256(_) | Material::P384(_) | Material::Ed25519(_) => {
+                Ok(())
+            }
+        }
+    }
+}
+
+fn has_small_factor(modulus: &[u8]) -> bool {
+    let limbs: Vec<u64> = modulus
+        .rchunks(4)
+        .rev()
+        .map(|limb| limb.iter().fold(0, |value, &octet| value << 8 | u64::from(octet)))
+        .collect();
+    let remainder = |divisor| limbs.iter().fold(0, |rest, limb| (rest << 32 | limb) % divisor);
+    (3..SMALL_FACTOR_BOUND).step_by(2).any(|divisor| remainder(divisor) == 0)
+}
+
+/// ring shows no point check of its own, but agrees on a key only with points on the curve.
+fn check_point(curve: &'static agreement::Algorithm, point: &[u8]) -> Result<(), BadPublicKey> {
+    agreement::EphemeralPrivateKey::generate(curve, &SystemRandom::new())
+        .and_then(|own| {
+            let theirs = agreement::UnparsedPublicKey::new(curve, point);
+            agreement::agree_ephemeral(own, &theirs, |_| ())
+        })
+        .map_err(|_| BadPublicKey::NotOnCurve)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_off_the_curve_is_refused() {
+        let p256 = PublicKey::p256(&[4; 65]).unwrap();
+        assert_eq!(p256.check_numbers(), Err(BadPublicKey::NotOnCurve));
+        let p384 = PublicKey::p384(&[4; 97]).unwrap();
+        assert_eq!(p384.check_numbers(), Err(BadPublicKey::NotOnCurve));
+    }
+
+    #[test]
+    fn small_factors_are_found() {
+        // 2^2048 - 1 is divisible by 3; 751 is the largest prime below the bound and 757 the next one.
+        assert!(has_small_factor(&[0xff; 256]));
+        assert!(has_small_factor(&751_u32.to_be_bytes()));
+        assert!(has_small_factor(&(751_u64 * 1_000_003).to_be_bytes()));
+        assert!(!has_small_factor(&(757_u64 * 1_000_003).to_be_bytes()));
+    }
+}

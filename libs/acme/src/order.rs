@@ -1,0 +1,165 @@
+//! The order resource and what clients ask of it (RFC 8555 §7.1.3, §7.4).
+
+use domain::{DnsName, Identifier, InvalidDnsName, Timestamp, order::Status};
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::{
+    problem::Problem,
+    time::{optional_whole_seconds, whole_seconds},
+};
+
+/// An order as it is shown.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order<'a> {
+    /// How far it came.
+    #[serde(serialize_with = "status")]
+    pub status: Status,
+    /// When it ends.
+    #[serde(serialize_with = "whole_seconds")]
+    pub expires: Timestamp,
+    /// What is to be certified, exactly as it was requested.
+    pub identifiers: &'a [Identifier],
+    /// The requested start of validity.
+    #[serde(serialize_with = "optional_whole_seconds", skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
+    /// The requested end of validity.
+    #[serde(serialize_with = "optional_whole_seconds", skip_serializing_if = "Option::is_none")]
+    pub not_after: Option<Timestamp>,
+    /// Why it became invalid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Problem>,
+    /// The URLs of its authorizations.
+    pub authorizations: Vec<String>,
+    /// Where it is finalized.
+    pub finalize: String,
+    /// Where its certificate is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+}
+
+/// The list of an account's orders (RFC 8555 §7.1.2.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Orders {
+    /// Their URLs.
+    pub orders: Vec<String>,
+}
+
+/// The payload of newOrder; whatever else it has is ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewOrder {
+    /// What is to be certified.
+    pub identifiers: Vec<RequestedIdentifier>,
+    /// The start of validity the client wants.
+    pub not_before: Option<Timestamp>,
+    /// The end of validity the client wants.
+    pub not_after: Option<Timestamp>,
+}
+
+/// An identifier as a client writes it: not yet checked, so that each bad one gets a problem of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RequestedIdentifier {
+    /// `dns`, or something we do not issue for.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name.
+    pub value: String,
+}
+
+/// Why an identifier is not accepted; its text may be shown to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadIdentifier {
+    /// Another type than `dns`: answered as `unsupportedIdentifier`.
+    #[error("only identifiers of type dns are supported")]
+    UnsupportedType,
+    /// Not a name we issue for: answered as `rejectedIdentifier`.
+    #[error(transparent)]
+    Name(#[from] InvalidDnsName),
+}
+
+/// The payload of finalize; whatever else it has is ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Finalize {
+    /// The CSR; see [`crate::csr::CertificateRequest::from_base64url`].
+    pub csr: String,
+}
+
+impl RequestedIdentifier {
+    /// Checks the identifier and keeps its spelling.
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub fn parse(&self) -> Result<Identifier, BadIdentifier> {
+        match self.kind.as_str() {
+            "dns" => Ok(Identifier::Dns(self.value.parse::<DnsName>()?)),
+            _ => Err(BadIdentifier::UnsupportedType),
+        }
+    }
+}
+
+fn status<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match status {
+        Status::Pending => "pending",
+        Status::Ready => "ready",
+        Status::Processing => "processing",
+        Status::Valid => "valid",
+        Status::Invalid => "invalid",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_shown_as_the_rfc_says() {
+        let identifiers = [Identifier::Dns("ExAmple.com".parse().unwrap())];
+        let order = Order {
+            status: Status::Ready,
+            expires: Timestamp::from_unix_millis(1_790_000_000_999),
+            identifiers: &identifiers,
+            not_before: None,
+            not_after: Some(Timestamp::from_unix_millis(1_790_000_001_001)),
+            error: None,
+            authorizations: vec!["https://ca.example/authz/1".into()],
+            finalize: "https://ca.example/finalize/1".into(),
+            certificate: None,
+        };
+        assert_eq!(
+            serde_json::to_value(&order).unwrap(),
+            serde_json::json!({
+                "status": "ready",
+                "expires": "2026-09-21T14:13:20Z",
+                "identifiers": [{"type": "dns", "value": "ExAmple.com"}],
+                "notAfter": "2026-09-21T14:13:21Z",
+                "authorizations": ["https://ca.example/authz/1"],
+                "finalize": "https://ca.example/finalize/1",
+            })
+        );
+    }
+
+    #[test]
+    fn each_identifier_is_judged_by_itself() {
+        let order: NewOrder = serde_json::from_str(
+            r#"{"identifiers":[{"type":"dns","value":"a.example"},{"type":"ip","value":"::1"},
+               {"type":"dns","value":"192.0.2.1"}],"replaces":"x","notBefore":null}"#,
+        )
+        .unwrap();
+        let judged: Vec<_> = order.identifiers.iter().map(RequestedIdentifier::parse).collect();
+        assert_eq!(judged[0], Ok(Identifier::Dns("a.example".parse().unwrap())));
+        assert_eq!(judged[1], Err(BadIdentifier::UnsupportedType));
+        assert_eq!(judged[2], Err(BadIdentifier::Name(InvalidDnsName::IpAddress)));
+    }
+
+    #[test]
+    fn times_are_rfc_3339() {
+        let parse = |time: &str| {
+            let json = format!(r#"{{"identifiers":[],"notAfter":"{time}"}}"#);
+            serde_json::from_str::<NewOrder>(&json).map(|order| order.not_after)
+        };
+        let time = Timestamp::from_unix_seconds(1_790_000_000);
+        assert_eq!(parse("2026-09-21T16:13:20+02:00").unwrap(), Some(time));
+        assert!(parse("2026-09-21").is_err());
+    }
+}
