@@ -1,0 +1,214 @@
+//! A CA's own certificate: what we need to know of it, and whether a chain of them holds.
+
+use domain::{IssuerId, Timestamp};
+use x509_parser::{
+    certificate::X509Certificate,
+    oid_registry::{OID_PKCS1_SHA1WITHRSA, OID_SHA1_WITH_RSA},
+    prelude::{FromDer, ParsedExtension, X509Version},
+    x509::SubjectPublicKeyInfo,
+};
+
+/// A certificate that may sign others, checked to be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaCertificate {
+    der: Vec<u8>,
+    subject: Vec<u8>,
+    issuer: Vec<u8>,
+    spki: Vec<u8>,
+    key_identifier: Vec<u8>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    path_length: Option<u32>,
+    signs_crls: bool,
+}
+
+/// Why a certificate is not a CA's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CaCertificateError {
+    /// The bytes are no X.509 version 3 certificate.
+    #[error("not a DER X.509 version 3 certificate")]
+    Malformed,
+    /// It has no basicConstraints that say so.
+    #[error("the certificate is not a CA's: basicConstraints lacks CA:TRUE")]
+    NotCa,
+    /// Its keyUsage lacks keyCertSign.
+    #[error("the certificate may not sign others: keyUsage lacks keyCertSign")]
+    NoCertificateSigning,
+    /// It has no subject (RFC 5280 §4.1.2.6).
+    #[error("the certificate has an empty subject")]
+    NoSubject,
+    /// It has no subjectKeyIdentifier (RFC 5280 §4.2.1.2).
+    #[error("the certificate has no subjectKeyIdentifier")]
+    NoKeyIdentifier,
+}
+
+/// Why certificates are no chain up to a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChainError {
+    /// A certificate names another issuer than the next one.
+    #[error("certificate {0} of the chain names another issuer than the next certificate")]
+    WrongIssuer(usize),
+    /// A signature does not verify under the next one's key, or is SHA-1, or of a kind we cannot verify.
+    #[error(
+        "the signature of certificate {0} of the chain does not verify with the next one's key"
+    )]
+    BadSignature(usize),
+    /// A certificate allows fewer CAs below it than there are.
+    #[error("the path length of certificate {0} of the chain forbids the certificates below it")]
+    PathLength(usize),
+    /// No root signed the last certificate.
+    #[error("no root certificate signed the last certificate of the chain")]
+    NoRoot,
+}
+
+impl CaCertificate {
+    /// Reads a DER certificate.
+    ///
+    /// # Errors
+    /// When it is no CA certificate.
+    pub fn from_der(der: &[u8]) -> Result<Self, CaCertificateError> {
+        let (rest, certificate) =
+            X509Certificate::from_der(der).map_err(|_| CaCertificateError::Malformed)?;
+        if !rest.is_empty() || certificate.version() != X509Version::V3 {
+            return Err(CaCertificateError::Malformed);
+        }
+        let malformed = |_| CaCertificateError::Malformed;
+        let constraints = certificate.basic_constraints().map_err(malformed)?;
+        let constraints =
+            constraints.filter(|found| found.value.ca).ok_or(CaCertificateError::NotCa)?;
+        let usage = certificate.key_usage().map_err(malformed)?;
+        let usage = usage
+            .filter(|found| found.value.key_cert_sign())
+            .ok_or(CaCertificateError::NoCertificateSigning)?;
+        if certificate.subject().iter_rdn().next().is_none() {
+            return Err(CaCertificateError::NoSubject);
+        }
+        let key_identifier =
+            key_identifier(&certificate).ok_or(CaCertificateError::NoKeyIdentifier)?;
+        let seconds =
+            |time: x509_parser::time::ASN1Time| Timestamp::from_unix_seconds(time.timestamp());
+        Ok(Self {
+            der: der.to_vec(),
+            subject: certificate.subject().as_raw().to_vec(),
+            issuer: certificate.issuer().as_raw().to_vec(),
+            spki: certificate.public_key().raw.to_vec(),
+            key_identifier,
+            not_before: seconds(certificate.validity().not_before),
+            not_after: seconds(certificate.validity().not_after),
+            path_length: constraints.value.path_len_constraint,
+            signs_crls: usage.value.crl_sign(),
+        })
+    }
+
+    /// The certificate as it was given.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The DER Name of its subject.
+    pub fn subject(&self) -> &[u8] {
+        &self.subject
+    }
+
+    /// The DER SubjectPublicKeyInfo.
+    pub fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
+    /// The id of the issuer this certificate is for: of its key, whatever its other certificates.
+    pub fn issuer_id(&self) -> IssuerId {
+        issuer_id(&self.spki)
+    }
+
+    /// The subjectKeyIdentifier, which certificates and CRLs below it name (RFC 5280 §4.2.1.1).
+    pub fn key_identifier(&self) -> &[u8] {
+        &self.key_identifier
+    }
+
+    /// The first second of validity.
+    pub fn not_before(&self) -> Timestamp {
+        self.not_before
+    }
+
+    /// The last second of validity.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
+    /// Whether it may sign CRLs.
+    pub fn signs_crls(&self) -> bool {
+        self.signs_crls
+    }
+
+    /// Whether subject and issuer are one, as in a root.
+    pub fn is_self_issued(&self) -> bool {
+        self.subject == self.issuer
+    }
+
+    /// Whether `issuer`'s key made the signature of this certificate.
+    pub(crate) fn is_signed_by(&self, issuer: &Self) -> bool {
+        let parsed = X509Certificate::from_der(&self.der);
+        let key = SubjectPublicKeyInfo::from_der(&issuer.spki);
+        let (Ok((_, certificate)), Ok((_, key))) = (parsed, key) else { return false };
+        let algorithm = &certificate.signature_algorithm.algorithm;
+        let is_sha1 = *algorithm == OID_PKCS1_SHA1WITHRSA || *algorithm == OID_SHA1_WITH_RSA;
+        !is_sha1 && certificate.verify_signature(Some(&key)).is_ok()
+    }
+}
+
+/// The id of the issuer whose key has this SubjectPublicKeyInfo.
+pub(crate) fn issuer_id(spki: &[u8]) -> IssuerId {
+    let hash = ring::digest::digest(&ring::digest::SHA256, spki);
+    let mut octets = [0; 32];
+    octets.copy_from_slice(hash.as_ref());
+    IssuerId::from_hash(&octets)
+}
+
+/// Checks that each certificate was signed by the next, and the last by one of the roots or is one itself.
+///
+/// # Errors
+/// The first certificate, counted from 0, where the chain does not hold.
+pub(crate) fn check_chain(
+    chain: &[CaCertificate],
+    roots: &[CaCertificate],
+) -> Result<(), ChainError> {
+    let Some(last) = chain.last() else { return Err(ChainError::NoRoot) };
+    for (below, certificate) in chain.iter().enumerate() {
+        if certificate.path_length.is_some_and(|length| (length as usize) < below) {
+            return Err(ChainError::PathLength(below));
+        }
+    }
+    for (index, pair) in chain.windows(2).enumerate() {
+        if let [certificate, issuer] = pair {
+            check_link(index, certificate, issuer)?;
+        }
+    }
+    let below = chain.len();
+    let is_root = |root: &CaCertificate| {
+        root.der == last.der
+            || (check_link(below, last, root).is_ok()
+                && root.path_length.is_none_or(|length| length as usize >= below))
+    };
+    if roots.iter().any(is_root) { Ok(()) } else { Err(ChainError::NoRoot) }
+}
+
+fn check_link(
+    index: usize,
+    certificate: &CaCertificate,
+    issuer: &CaCertificate,
+) -> Result<(), ChainError> {
+    if certificate.issuer != issuer.subject {
+        return Err(ChainError::WrongIssuer(index));
+    }
+    if !certificate.is_signed_by(issuer) {
+        return Err(ChainError::BadSignature(index));
+    }
+    Ok(())
+}
+
+fn key_identifier(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    certificate.iter_extensions().find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0.to_vec()),
+        _ => None,
+    })
+}

@@ -1,0 +1,344 @@
+//! A CA on disk: the keys in `keys/`, the certificates beside it, made so that a crash at any moment can be repeated.
+
+mod install;
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use domain::Timestamp;
+
+use crate::{
+    algorithm::KeyAlgorithm,
+    authority::{Authority, AuthorityError},
+    ca_certificate::{CaCertificate, CaCertificateError, issuer_id},
+    ca_key::CaKey,
+    ca_profile::{
+        CaProfileError, CaRequest, CaSubject, intermediate_certificate, root_certificate,
+    },
+    durable::{self, Access},
+    key_store::{KeyStore, KeyStoreError, Passphrase},
+    pem_file::{NotCertificates, encode_certificates, parse_certificates},
+};
+
+const ROOT_KEY: &str = "root.key";
+const ROOT_PEM: &str = "root.pem";
+const INTERMEDIATE_KEY: &str = "intermediate.key";
+const INTERMEDIATE_PEM: &str = "intermediate.pem";
+const MAX_PEM_BYTES: u64 = 1024 * 1024;
+
+/// The directory of one CA: `root.pem` holds the roots that clients trust, `intermediate.pem` the issuing certificate
+/// and those between it and the root, `keys/root.key` and `keys/intermediate.key` the keys.
+#[derive(Debug)]
+pub struct CaDirectory {
+    dir: PathBuf,
+    keys: KeyStore,
+}
+
+/// Why a CA cannot be opened or made.
+#[derive(Debug, thiserror::Error)]
+pub enum CaDirectoryError {
+    /// The file system said no.
+    #[error("ca file {path} cannot be used")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no such certificate yet.
+    #[error(
+        "ca file {0} does not exist: create the ca with certmill ca, or install its certificate"
+    )]
+    NotFound(PathBuf),
+    /// There is such a certificate, which is never replaced.
+    #[error("ca file {0} exists already")]
+    AlreadyExists(PathBuf),
+    /// The root's key is kept elsewhere, so that no intermediate can be signed here.
+    #[error(
+        "the root's key is not here: make a request with certmill ca, have the root sign it, and install the certificate"
+    )]
+    RootElsewhere,
+    /// A file holds no certificates.
+    #[error("the ca certificates cannot be read")]
+    NotCertificates(#[from] NotCertificates),
+    /// A certificate to install is not a CA's.
+    #[error("one of the certificates to install cannot be used")]
+    Certificate(#[from] CaCertificateError),
+    /// None of the certificates to install is for the intermediate's key.
+    #[error("none of the certificates to install is for the intermediate's key")]
+    OtherKey,
+    /// A certificate to install is expired or not valid yet.
+    #[error("a certificate to install is not valid now")]
+    NotValid,
+    /// A key cannot be used.
+    #[error("a ca key cannot be used")]
+    Key(#[from] KeyStoreError),
+    /// A certificate or request could not be made.
+    #[error("a ca certificate or request cannot be made")]
+    Profile(#[from] CaProfileError),
+    /// Key and certificates do not belong together.
+    #[error("the ca's key and certificates cannot be used")]
+    Authority(#[from] AuthorityError),
+}
+
+impl CaDirectory {
+    /// Names a directory; nothing is touched yet.
+    pub fn new(dir: impl Into<PathBuf>, passphrase: Option<Passphrase>) -> Self {
+        let dir = dir.into();
+        Self { keys: KeyStore::new(dir.join("keys"), passphrase), dir }
+    }
+
+    /// Where the bundle of roots is that clients trust.
+    pub fn bundle_path(&self) -> PathBuf {
+        self.dir.join(ROOT_PEM)
+    }
+
+    /// Opens the issuing CA.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, too open, or does not belong to the others.
+    pub fn open(&self) -> Result<Authority, CaDirectoryError> {
+        let (chain, roots) = (self.read(INTERMEDIATE_PEM)?, self.read(ROOT_PEM)?);
+        Ok(Authority::new(self.keys.load(INTERMEDIATE_KEY)?, &chain, &roots)?)
+    }
+
+    /// Opens the root, to sign an intermediate or a CRL with it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when the root's key is kept elsewhere.
+    pub fn open_root(&self) -> Result<Authority, CaDirectoryError> {
+        if !self.keys.contains(ROOT_KEY) {
+            return Err(CaDirectoryError::RootElsewhere);
+        }
+        let key = self.keys.load(ROOT_KEY)?;
+        let roots = self.read(ROOT_PEM)?;
+        let spki = key.spki();
+        let is_own = |der: &&Vec<u8>| {
+            CaCertificate::from_der(der).is_ok_and(|certificate| certificate.spki() == spki)
+        };
+        let own = roots.iter().find(is_own).cloned().into_iter().collect::<Vec<_>>();
+        Ok(Authority::new(key, &own, &roots)?)
+    }
+
+    /// Opens the issuing CA, after making what is missing of it: a P-384 root and a P-256 intermediate that carry the
+    /// organization's name. A call that was cut short is completed by the next.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and when files cannot be written.
+    pub fn create_default(
+        &self,
+        organization: &str,
+        now: Timestamp,
+    ) -> Result<Authority, CaDirectoryError> {
+        // Looked at before locking, for a directory that is mounted read-only.
+        if self.exists(INTERMEDIATE_PEM) {
+            return self.open();
+        }
+        let _lock = self.lock()?;
+        if self.exists(INTERMEDIATE_PEM) {
+            return self.open();
+        }
+        if !self.exists(ROOT_PEM) {
+            let key = self.key(ROOT_KEY, KeyAlgorithm::EcdsaP384)?;
+            let subject = default_subject(organization, "Root CA", &key);
+            self.write_root(&key, &CaRequest { subject, validity: CaRequest::ROOT_VALIDITY, now })?;
+        }
+        let key = self.key(INTERMEDIATE_KEY, KeyAlgorithm::EcdsaP256)?;
+        let subject = default_subject(organization, "Issuing CA", &key);
+        let validity = CaRequest::INTERMEDIATE_VALIDITY;
+        self.write_intermediate(&key, &CaRequest { subject, validity, now })?;
+        self.open()
+    }
+
+    /// Creates a root. Its key is generated unless one was imported or left by a call that was cut short.
+    ///
+    /// # Errors
+    /// When there is a root already, or files cannot be written.
+    pub fn create_root(
+        &self,
+        algorithm: KeyAlgorithm,
+        request: &CaRequest,
+    ) -> Result<Authority, CaDirectoryError> {
+        let _lock = self.lock()?;
+        self.refuse_existing(ROOT_PEM)?;
+        self.write_root(&self.key(ROOT_KEY, algorithm)?, request)?;
+        self.open_root()
+    }
+
+    /// Creates an intermediate below the root that is here. Its key is generated unless one is there already.
+    ///
+    /// # Errors
+    /// When there is an intermediate already, the root's key is elsewhere, or files cannot be written.
+    pub fn create_intermediate(
+        &self,
+        algorithm: KeyAlgorithm,
+        request: &CaRequest,
+    ) -> Result<Authority, CaDirectoryError> {
+        let _lock = self.lock()?;
+        self.refuse_existing(INTERMEDIATE_PEM)?;
+        self.write_intermediate(&self.key(INTERMEDIATE_KEY, algorithm)?, request)?;
+        self.open()
+    }
+
+    fn key(&self, name: &str, algorithm: KeyAlgorithm) -> Result<CaKey, KeyStoreError> {
+        if self.keys.contains(name) {
+            self.keys.load(name)
+        } else {
+            self.keys.create(name, algorithm)
+        }
+    }
+
+    fn write_root(&self, key: &CaKey, request: &CaRequest) -> Result<(), CaDirectoryError> {
+        let certificate = root_certificate(key, request)?;
+        self.replace(ROOT_PEM, &encode(&[certificate]))
+    }
+
+    fn write_intermediate(&self, key: &CaKey, request: &CaRequest) -> Result<(), CaDirectoryError> {
+        let root = self.open_root()?;
+        let certificate = intermediate_certificate(&root, key, request)?;
+        self.replace(INTERMEDIATE_PEM, &encode(&[certificate]))
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.dir.join(name).exists()
+    }
+
+    fn refuse_existing(&self, name: &str) -> Result<(), CaDirectoryError> {
+        if self.exists(name) {
+            Err(CaDirectoryError::AlreadyExists(self.dir.join(name)))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn lock(&self) -> Result<File, CaDirectoryError> {
+        std::fs::create_dir_all(&self.dir)
+            .and_then(|()| durable::lock(&self.dir.join(".lock")))
+            .map_err(at(&self.dir))
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<Vec<u8>>, CaDirectoryError> {
+        let path = self.dir.join(name);
+        let contents = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(CaDirectoryError::NotFound(path));
+            }
+            opened => opened.and_then(|file| durable::read_bounded(&file, MAX_PEM_BYTES)),
+        };
+        let contents = contents.map_err(at(&path))?;
+        Ok(parse_certificates(&String::from_utf8_lossy(&contents))?)
+    }
+
+    fn replace(&self, name: &str, pem: &str) -> Result<(), CaDirectoryError> {
+        let path = self.dir.join(name);
+        durable::replace(&path, pem.as_bytes(), Access::Everybody).map_err(at(&path))
+    }
+}
+
+/// Part of the key's id is in the name, so that clients never confuse two CAs that were made alike.
+fn default_subject(organization: &str, role: &str, key: &CaKey) -> CaSubject {
+    let id = issuer_id(&key.spki());
+    CaSubject {
+        common_name: format!("{organization} {role} {}", &id.as_str()[..8]),
+        organization: Some(organization.to_owned()),
+        country: None,
+    }
+}
+
+fn encode(certificates: &[Vec<u8>]) -> String {
+    encode_certificates(certificates.iter().map(Vec::as_slice))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> CaDirectoryError + use<> {
+    let path = path.to_owned();
+    |source| CaDirectoryError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_790_000_000;
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix_seconds(NOW)
+    }
+
+    fn request(common_name: &str) -> CaRequest {
+        let subject =
+            CaSubject { common_name: common_name.to_owned(), organization: None, country: None };
+        CaRequest { subject, validity: CaRequest::INTERMEDIATE_VALIDITY, now: now() }
+    }
+
+    #[test]
+    fn the_default_ca_is_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = CaDirectory::new(dir.path().join("ca"), None);
+        let first = ca.create_default("Example", now()).unwrap();
+        let second = ca.create_default("Example", now()).unwrap();
+        assert_eq!(first.certificate(), second.certificate());
+        assert_eq!(first.certificate(), ca.open().unwrap().certificate());
+        assert_eq!(first.key().algorithm(), KeyAlgorithm::EcdsaP256);
+        assert_eq!(ca.open_root().unwrap().key().algorithm(), KeyAlgorithm::EcdsaP384);
+    }
+
+    #[test]
+    fn a_creation_cut_short_after_any_file_is_completed() {
+        let whole = tempfile::tempdir().unwrap();
+        CaDirectory::new(whole.path(), None).create_default("Example", now()).unwrap();
+        let in_order = ["keys/root.key", "root.pem", "keys/intermediate.key", "intermediate.pem"];
+        for written in 0..=in_order.len() {
+            let dir = tempfile::tempdir().unwrap();
+            durable::create_owner_directory(&dir.path().join("keys")).unwrap();
+            for file in &in_order[..written] {
+                std::fs::copy(whole.path().join(file), dir.path().join(file)).unwrap();
+            }
+            let ca = CaDirectory::new(dir.path(), None);
+            ca.create_default("Example", now()).unwrap();
+            for file in &in_order[..written] {
+                let read = |dir: &Path| std::fs::read(dir.join(file)).unwrap();
+                assert_eq!(read(dir.path()), read(whole.path()), "{file} after {written}");
+            }
+        }
+    }
+
+    #[test]
+    fn sixteen_first_starts_at_once_make_one_ca() {
+        let dir = tempfile::tempdir().unwrap();
+        let create = || {
+            let authority =
+                CaDirectory::new(dir.path(), None).create_default("Example", now()).unwrap();
+            authority.certificate().clone()
+        };
+        let made: Vec<CaCertificate> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(create)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(made.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn an_existing_ca_is_not_created_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = CaDirectory::new(dir.path(), None);
+        ca.create_default("Example", now()).unwrap();
+        let root = ca.create_root(KeyAlgorithm::EcdsaP256, &request("Root"));
+        assert!(matches!(root, Err(CaDirectoryError::AlreadyExists(_))));
+        let intermediate = ca.create_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing"));
+        assert!(matches!(intermediate, Err(CaDirectoryError::AlreadyExists(_))));
+    }
+
+    #[test]
+    fn without_the_roots_key_no_intermediate_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = CaDirectory::new(dir.path(), None);
+        ca.create_root(KeyAlgorithm::Ed25519, &request("Root")).unwrap();
+        std::fs::remove_file(dir.path().join("keys").join(ROOT_KEY)).unwrap();
+        let result = ca.create_default("Example", now());
+        assert!(matches!(result, Err(CaDirectoryError::RootElsewhere)));
+    }
+}

@@ -1,0 +1,151 @@
+//! An intermediate whose root is kept elsewhere, and keys that were made elsewhere.
+
+use domain::Timestamp;
+
+use super::{
+    CaDirectory, CaDirectoryError, INTERMEDIATE_KEY, INTERMEDIATE_PEM, ROOT_KEY, ROOT_PEM, encode,
+};
+use crate::{
+    algorithm::KeyAlgorithm,
+    authority::Authority,
+    ca_certificate::CaCertificate,
+    ca_profile::{CaSubject, intermediate_request},
+    pem_file::{encode_request, parse_certificates},
+};
+
+const INTERMEDIATE_REQUEST: &str = "intermediate.csr";
+
+impl CaDirectory {
+    /// Makes the request for an intermediate that a root kept elsewhere is to sign, and returns it as PKCS#10 PEM. Its
+    /// key is generated unless one is there already.
+    ///
+    /// # Errors
+    /// When files cannot be written.
+    pub fn request_intermediate(
+        &self,
+        algorithm: KeyAlgorithm,
+        subject: &CaSubject,
+    ) -> Result<String, CaDirectoryError> {
+        let _lock = self.lock()?;
+        let key = self.key(INTERMEDIATE_KEY, algorithm)?;
+        let pem = encode_request(&intermediate_request(&key, subject)?);
+        self.replace(INTERMEDIATE_REQUEST, &pem)?;
+        Ok(pem)
+    }
+
+    /// Installs the intermediate's certificate from a PEM bundle: with it, in any order, the certificates up to the root.
+    /// A root in the bundle that ends the chain joins those that clients trust.
+    ///
+    /// # Errors
+    /// When the certificate is for another key, not a CA's, not valid now, or its chain does not hold; then nothing
+    /// changes.
+    pub fn install(&self, bundle: &str, now: Timestamp) -> Result<Authority, CaDirectoryError> {
+        let _lock = self.lock()?;
+        let key = self.keys.load(INTERMEDIATE_KEY)?;
+        let bundle = parse_certificates(bundle)?
+            .iter()
+            .map(|der| CaCertificate::from_der(der))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (chain, root) = sort_chain(bundle, &key.spki()).ok_or(CaDirectoryError::OtherKey)?;
+        let valid = |certificate: &CaCertificate| {
+            certificate.not_before() <= now && now < certificate.not_after()
+        };
+        if !chain.iter().chain(&root).all(valid) {
+            return Err(CaDirectoryError::NotValid);
+        }
+        let mut roots = if self.exists(ROOT_PEM) { self.read(ROOT_PEM)? } else { Vec::new() };
+        if let Some(root) = root.filter(|root| roots.iter().all(|known| known != root.der())) {
+            roots.push(root.der().to_vec());
+        }
+        let chain: Vec<Vec<u8>> = chain.iter().map(|link| link.der().to_vec()).collect();
+        let authority = Authority::new(key, &chain, &roots)?;
+        // The roots first: an intermediate without its root could not be opened.
+        self.replace(ROOT_PEM, &encode(&roots))?;
+        self.replace(INTERMEDIATE_PEM, &encode(&chain))?;
+        Ok(authority)
+    }
+
+    /// Imports the root's key from PKCS#8 PEM; the next [`create_root`](Self::create_root) uses it.
+    ///
+    /// # Errors
+    /// When there is one already or it is unusable.
+    pub fn import_root_key(&self, pem: &str) -> Result<(), CaDirectoryError> {
+        self.import(ROOT_KEY, pem)
+    }
+
+    /// Imports the intermediate's key from PKCS#8 PEM.
+    ///
+    /// # Errors
+    /// When there is one already or it is unusable.
+    pub fn import_intermediate_key(&self, pem: &str) -> Result<(), CaDirectoryError> {
+        self.import(INTERMEDIATE_KEY, pem)
+    }
+
+    fn import(&self, name: &str, pem: &str) -> Result<(), CaDirectoryError> {
+        let _lock = self.lock()?;
+        self.keys.import(name, pem)?;
+        Ok(())
+    }
+}
+
+/// Orders certificates upwards from the one of the key; the root, if there is one, is kept apart unless it is that one.
+fn sort_chain(
+    mut bundle: Vec<CaCertificate>,
+    spki: &[u8],
+) -> Option<(Vec<CaCertificate>, Option<CaCertificate>)> {
+    let own = bundle.iter().position(|certificate| certificate.spki() == spki)?;
+    let mut last = bundle.remove(own);
+    let mut chain = vec![last.clone()];
+    while !last.is_self_issued() {
+        let Some(next) = bundle.iter().position(|next| last.is_signed_by(next)) else {
+            return Some((chain, None));
+        };
+        last = bundle.remove(next);
+        if !last.is_self_issued() {
+            chain.push(last.clone());
+        }
+    }
+    Some((chain, Some(last)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ca_profile::{CaRequest, intermediate_certificate};
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix_seconds(1_790_000_000)
+    }
+
+    fn request() -> CaRequest {
+        let common_name = "Issuing CA".to_owned();
+        let subject = CaSubject { common_name, organization: None, country: None };
+        CaRequest { subject, validity: CaRequest::INTERMEDIATE_VALIDITY, now: now() }
+    }
+
+    #[test]
+    fn a_certificate_that_does_not_fit_is_not_installed() {
+        let (here, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let ca = CaDirectory::new(here.path(), None);
+        ca.request_intermediate(KeyAlgorithm::EcdsaP256, &request().subject).unwrap();
+        let other = CaDirectory::new(elsewhere.path(), None);
+        other.create_default("Other", now()).unwrap();
+        let bundle = std::fs::read_to_string(elsewhere.path().join(INTERMEDIATE_PEM)).unwrap();
+        assert!(matches!(ca.install(&bundle, now()), Err(CaDirectoryError::OtherKey)));
+
+        let root = other.open_root().unwrap();
+        let key = ca.keys.load(INTERMEDIATE_KEY).unwrap();
+        let certificate = intermediate_certificate(&root, &key, &request()).unwrap();
+        let alone = encode(std::slice::from_ref(&certificate));
+        assert!(matches!(ca.install(&alone, now()), Err(CaDirectoryError::Authority(_))));
+        let roots: Vec<Vec<u8>> = root.roots().map(<[u8]>::to_vec).collect();
+        let bundle = encode(&[roots[0].clone(), certificate]);
+        let late = now().plus(CaRequest::INTERMEDIATE_VALIDITY * 2);
+        assert!(matches!(ca.install(&bundle, late), Err(CaDirectoryError::NotValid)));
+        assert!(matches!(ca.open(), Err(CaDirectoryError::NotFound(_))));
+
+        let installed = ca.install(&bundle, now()).unwrap();
+        assert_eq!(installed.certificate(), ca.open().unwrap().certificate());
+        assert_eq!(installed.roots().collect::<Vec<_>>(), roots);
+    }
+}

@@ -1,0 +1,119 @@
+//! Certificate revocation lists (RFC 5280 §5).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use domain::{
+    Serial, Timestamp,
+    certificate::{CertRevoked, RevocationReason},
+};
+use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
+use x509_parser::{
+    prelude::FromDer, revocation_list::CertificateRevocationList, x509::SubjectPublicKeyInfo,
+};
+
+use crate::{authority::Authority, ca_profile::rcgen_issuer};
+
+/// What one CRL is to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlPlan {
+    /// Its number, above every number before.
+    pub number: u64,
+    /// When it is made.
+    pub this_update: Timestamp,
+    /// When the next one is there at the latest.
+    pub next_update: Timestamp,
+    /// The revocations it lists, by serial.
+    pub entries: BTreeMap<Serial, CertRevoked>,
+}
+
+/// Why a CRL was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CrlError {
+    /// The CRL could not be built or signed.
+    #[error("the crl cannot be built")]
+    Build(#[source] rcgen::Error),
+    /// The signature does not verify, which means faulty hardware or a fault of ours.
+    #[error("the crl that was signed does not verify")]
+    Unverified,
+}
+
+impl CrlPlan {
+    /// Chooses from all revocations those that a CRL of `authority` made `now` has to list: all but those of
+    /// certificates that expired more than one `period` ago, so that each is on a CRL after its certificate's end.
+    pub fn new<'a>(
+        authority: &Authority,
+        number: u64,
+        now: Timestamp,
+        period: Duration,
+        revocations: impl IntoIterator<Item = &'a CertRevoked>,
+    ) -> Self {
+        let mut entries = BTreeMap::new();
+        for revoked in revocations {
+            if revoked.issuer == *authority.id() && is_listed(revoked.not_after, now, period) {
+                // The first revocation of a serial stands; later ones change neither time nor reason.
+                entries.entry(revoked.serial.clone()).or_insert_with(|| revoked.clone());
+            }
+        }
+        let this_update = now.whole_seconds();
+        Self { number, this_update, next_update: this_update.plus(period), entries }
+    }
+}
+
+/// Whether a CRL made `now` still has to list a revoked certificate that ends at `not_after`.
+pub(crate) fn is_listed(not_after: Timestamp, now: Timestamp, period: Duration) -> bool {
+    now <= not_after.plus(period)
+}
+
+/// Signs a CRL and returns its DER form, checked to parse and verify.
+///
+/// # Errors
+/// When it cannot be built, as with an empty period, or does not verify.
+pub fn sign_crl(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, CrlError> {
+    let params = CertificateRevocationListParams {
+        this_update: plan.this_update.to_offset_date_time(),
+        next_update: plan.next_update.to_offset_date_time(),
+        crl_number: SerialNumber::from(plan.number),
+        issuing_distribution_point: None,
+        revoked_certs: plan.entries.values().map(entry).collect(),
+        // Not derived anew: the issuer's certificate may have been made by others, who derive it otherwise.
+        key_identifier_method: KeyIdMethod::PreSpecified(
+            authority.certificate().key_identifier().to_vec(),
+        ),
+    };
+    let crl = rcgen_issuer(authority.certificate(), authority.key())
+        .and_then(|issuer| params.signed_by(&issuer))
+        .map_err(CrlError::Build)?;
+    let der = crl.der().to_vec();
+    if is_signed_by(authority, &der) { Ok(der) } else { Err(CrlError::Unverified) }
+}
+
+fn entry(revoked: &CertRevoked) -> RevokedCertParams {
+    RevokedCertParams {
+        serial_number: revoked.serial.octets().into(),
+        revocation_time: revoked.at.to_offset_date_time(),
+        reason_code: reason_code(revoked.reason),
+        invalidity_date: None,
+    }
+}
+
+/// The code is left out instead of saying unspecified (RFC 5280 §5.3.1).
+fn reason_code(reason: RevocationReason) -> Option<rcgen::RevocationReason> {
+    match reason {
+        RevocationReason::Unspecified => None,
+        RevocationReason::KeyCompromise => Some(rcgen::RevocationReason::KeyCompromise),
+        RevocationReason::AffiliationChanged => Some(rcgen::RevocationReason::AffiliationChanged),
+        RevocationReason::Superseded => Some(rcgen::RevocationReason::Superseded),
+        RevocationReason::CessationOfOperation => {
+            Some(rcgen::RevocationReason::CessationOfOperation)
+        }
+        RevocationReason::PrivilegeWithdrawn => Some(rcgen::RevocationReason::PrivilegeWithdrawn),
+    }
+}
+
+fn is_signed_by(authority: &Authority, der: &[u8]) -> bool {
+    let key = SubjectPublicKeyInfo::from_der(authority.certificate().spki());
+    match (CertificateRevocationList::from_der(der), key) {
+        (Ok(([], crl)), Ok((_, key))) => crl.verify_signature(&key).is_ok(),
+        _ => false,
+    }
+}

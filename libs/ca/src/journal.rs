@@ -1,0 +1,219 @@
+//! The signer's journal: what was reserved, issued and given up, on disk before anything of it leaves.
+//!
+//! Lines of text in segment files; each line begins with the SHA-256 over that of the line before and its own content,
+//! so that nothing is lost, changed or inserted unnoticed. One writer thread puts whatever waits into one write and
+//! one fsync. The log's ledger says the same; the journal is what is left when that is lost.
+
+mod admission;
+mod chain;
+mod entry;
+mod head;
+mod replay;
+mod segment;
+mod writer;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        mpsc::{self, SyncSender, TrySendError},
+    },
+    thread::JoinHandle,
+};
+
+use domain::Serial;
+
+use self::writer::{Request, Shared, Writer};
+pub use self::{
+    entry::{Burning, Entry, Issuance, Reservation},
+    replay::{Summary, verify},
+};
+use crate::durable;
+
+/// A segment is closed when it has grown beyond this.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+/// Appends that wait for the writer; more are refused.
+const MAX_WAITING: usize = 4096;
+
+/// An open journal. Nobody else can open it until this is dropped.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    shared: Arc<Shared>,
+    requests: Option<SyncSender<Request>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// Why a journal cannot be opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file system said no.
+    #[error("journal file {path} cannot be used")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another signer has it open.
+    #[error("the journal in {0} is in use by another signer: stop that one first")]
+    Locked(PathBuf),
+    /// A line is not what was written.
+    #[error(
+        "journal file {path} is damaged at byte {offset}: restore it from a backup; without one, check the ledger with \
+         certmill audit verify, move the journal's directory away, and start with an empty one"
+    )]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Where its first bad line begins.
+        offset: u64,
+    },
+    /// A segment is missing between others.
+    #[error("journal file {0} is missing: restore it from a backup")]
+    MissingSegment(PathBuf),
+    /// The journal ends before what was acknowledged.
+    #[error(
+        "the journal in {dir} ends at record {found}, but record {acknowledged} was acknowledged: restore it from a \
+         backup; without one, check the ledger with certmill audit verify, then remove the file head"
+    )]
+    Lost {
+        /// Which journal.
+        dir: PathBuf,
+        /// The last record there is.
+        found: u64,
+        /// The last record that was acknowledged.
+        acknowledged: u64,
+    },
+    /// The journal was written by a later release.
+    #[error("journal file {0} was written by a later release")]
+    UnknownFormat(PathBuf),
+}
+
+/// Why entries were not appended.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The serial is reserved already; take another.
+    #[error("serial {0} is reserved already")]
+    AlreadyReserved(Serial),
+    /// The serial was never reserved, or is issued or burned already; [`Journal::find`] tells which.
+    #[error("serial {0} is not reserved")]
+    NotReserved(Serial),
+    /// The certificate is not the one that was reserved.
+    #[error("the certificate of serial {0} does not hold the bytes that were reserved")]
+    OtherCertificate(Serial),
+    /// An entry is larger than any certificate of ours.
+    #[error("an entry is too large")]
+    TooLarge,
+    /// Too many appends wait; try again.
+    #[error("too many appends wait for the journal")]
+    Overloaded,
+    /// Writing failed, now or before. What was written last is unknown: stop, and open the journal again.
+    #[error("the journal cannot be written")]
+    Failed(#[source] Arc<io::Error>),
+    /// The writer is gone.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+impl Journal {
+    /// Opens the journal in a directory, or starts one.
+    ///
+    /// The newest segments are verified, and a line that a crash left unfinished is cut off.
+    ///
+    /// # Errors
+    /// When another signer has it open, or it is damaged; the message says what the operator can do.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        Self::open_with_segments(dir.into(), SEGMENT_BYTES)
+    }
+
+    /// As [`open`](Self::open), with segments of another size.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with_segments(dir: PathBuf, segment_bytes: u64) -> Result<Self, OpenError> {
+        durable::create_owner_directory(&dir).map_err(at(&dir))?;
+        let lock_path = dir.join("lock");
+        let lock = durable::open_lock(&lock_path).map_err(at(&lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(OpenError::Locked(dir)),
+            Err(std::fs::TryLockError::Error(source)) => {
+                return Err(OpenError::Io { path: lock_path, source });
+            }
+        }
+        let (writer, shared) = Writer::open(&dir, segment_bytes, lock)?;
+        let (requests, waiting) = mpsc::sync_channel(MAX_WAITING);
+        let thread = std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(&waiting))
+            .map_err(at(&dir))?;
+        Ok(Self { dir, shared, requests: Some(requests), writer: Some(thread) })
+    }
+
+    /// Appends entries, all or none, and waits until they are on disk. Returns the number of the last record.
+    ///
+    /// # Errors
+    /// When an entry contradicts those before, or writing fails.
+    pub fn append(&self, entries: Vec<Entry>) -> Result<u64, AppendError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        let reply = Box::new(move |result| drop(answer.send(result)));
+        let requests = self.requests.as_ref().ok_or(AppendError::Closed)?;
+        requests.send(Request { entries, reply }).map_err(|_| AppendError::Closed)?;
+        answered.recv().map_err(|_| AppendError::Closed)?
+    }
+
+    /// Appends entries, all or none, without waiting: `reply` is called by the writer thread once they are on disk, or
+    /// at once if too many wait; it must be quick, like sending into a oneshot channel.
+    pub fn append_then(
+        &self,
+        entries: Vec<Entry>,
+        reply: impl FnOnce(Result<u64, AppendError>) + Send + 'static,
+    ) {
+        let request = Request { entries, reply: Box::new(reply) };
+        let Some(requests) = &self.requests else {
+            return (request.reply)(Err(AppendError::Closed));
+        };
+        match requests.try_send(request) {
+            Ok(()) => {}
+            Err(TrySendError::Full(request)) => (request.reply)(Err(AppendError::Overloaded)),
+            Err(TrySendError::Disconnected(request)) => (request.reply)(Err(AppendError::Closed)),
+        }
+    }
+
+    /// The reservations that are neither issued nor burned.
+    pub fn pending(&self) -> Vec<Reservation> {
+        self.shared.pending().values().cloned().collect()
+    }
+
+    /// The latest entry of each of the serials that the journal knows; reads files, newest first.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is damaged.
+    pub fn find(&self, serials: &BTreeSet<Serial>) -> Result<BTreeMap<Serial, Entry>, OpenError> {
+        replay::find(&self.dir, serials)
+    }
+
+    /// How many writes, each with its fsync, there were since the journal was opened.
+    pub fn commits(&self) -> u64 {
+        self.shared.commits()
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has nothing more to write.
+            drop(writer.join());
+        }
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
+    let path = path.to_owned();
+    |source| OpenError::Io { path, source }
+}

@@ -1,0 +1,239 @@
+//! The thread that writes the journal: whatever waits goes into one write and one fsync.
+
+use std::{
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::Receiver,
+    },
+};
+
+use super::{
+    AppendError, Entry, OpenError,
+    admission::{Pending, admit},
+    at,
+    chain::{Chain, hex},
+    entry::{Content, SegmentStart},
+    head::Head,
+    replay::{self, FORMAT, Replayed},
+    segment::{MAX_LINE_BYTES, Segment},
+};
+use crate::durable::{self, Access};
+
+/// So many requests go into one write at most.
+const MAX_BATCH: usize = 256;
+
+/// Called with the number of the last record once the entries are on disk.
+pub(super) type Reply = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
+
+/// Entries to append, all or none.
+pub(super) struct Request {
+    pub(super) entries: Vec<Entry>,
+    pub(super) reply: Reply,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("entries", &self.entries).finish_non_exhaustive()
+    }
+}
+
+/// What the writer lets others see.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pending: Mutex<Pending>,
+    commits: AtomicU64,
+}
+
+impl Shared {
+    /// The reservations that are neither issued nor burned.
+    pub(super) fn pending(&self) -> MutexGuard<'_, Pending> {
+        // Nothing that holds this lock leaves it half changed.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many writes there were.
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+}
+
+/// The end of the journal, open for writing.
+#[derive(Debug)]
+pub(super) struct Writer {
+    dir: PathBuf,
+    shared: Arc<Shared>,
+    file: File,
+    head: Head,
+    chain: Chain,
+    segment: u64,
+    bytes: u64,
+    segment_bytes: u64,
+    /// Held so that nobody else writes.
+    _lock: File,
+}
+
+impl Writer {
+    /// Opens the journal's end, after cutting off an unfinished line, or starts its first segment.
+    pub(super) fn open(
+        dir: &Path,
+        segment_bytes: u64,
+        lock: File,
+    ) -> Result<(Self, Arc<Shared>), OpenError> {
+        let replayed = match replay::newest(dir)? {
+            Some(replayed) => replayed,
+            None => start(dir)?,
+        };
+        let path = &replayed.segment.path;
+        let file = OpenOptions::new().append(true).open(path).map_err(at(path))?;
+        cut(&file, &replayed).map_err(at(path))?;
+        let shared =
+            Arc::new(Shared { pending: Mutex::new(replayed.pending), commits: AtomicU64::new(0) });
+        let writer = Self {
+            dir: dir.to_owned(),
+            shared: Arc::clone(&shared),
+            file,
+            head: Head::open(dir)?,
+            chain: replayed.chain,
+            segment: replayed.segment.number,
+            bytes: replayed.whole_bytes,
+            segment_bytes,
+            _lock: lock,
+        };
+        Ok((writer, shared))
+    }
+
+    /// Serves requests until nobody is left to make any.
+    pub(super) fn run(mut self, requests: &Receiver<Request>) {
+        let mut failure = None;
+        while let Ok(first) = requests.recv() {
+            let more = requests.try_iter().take(MAX_BATCH - 1);
+            let batch: Vec<Request> = std::iter::once(first).chain(more).collect();
+            // After a failed write or fsync nobody knows what is on disk: nothing may follow it.
+            match &failure {
+                Some(error) => refuse(batch.into_iter().map(|request| request.reply), error),
+                None => failure = self.commit(batch).err(),
+            }
+        }
+    }
+
+    /// Writes what is admitted of a batch and answers everybody in it; after an error nothing may be written any more.
+    fn commit(&mut self, batch: Vec<Request>) -> Result<(), Arc<io::Error>> {
+        // Before anything is admitted: what the new segment says is pending must not depend on lines not yet written.
+        if let Err(error) = self.rotate_if_full() {
+            return Err(fail(error, batch.into_iter().map(|request| request.reply)));
+        }
+        let (mut admitted, mut replies) = (Vec::new(), Vec::new());
+        for Request { entries, reply } in batch {
+            // A variable of its own, so that the lock is free when the reply runs.
+            let admission = admit(&mut self.shared.pending(), &entries);
+            match admission {
+                Ok(()) => {
+                    admitted.push(entries);
+                    replies.push(reply);
+                }
+                Err(error) => reply(Err(error)),
+            }
+        }
+        match self.write(admitted) {
+            Ok(numbers) => {
+                for (reply, number) in replies.into_iter().zip(numbers) {
+                    reply(Ok(number));
+                }
+                Ok(())
+            }
+            Err(error) => Err(fail(error, replies)),
+        }
+    }
+
+    /// Writes lists of entries with one fsync; returns the number of each list's last record.
+    fn write(&mut self, admitted: Vec<Vec<Entry>>) -> io::Result<Vec<u64>> {
+        let (mut chain, mut lines, mut numbers) = (self.chain, Vec::new(), Vec::new());
+        for entries in admitted {
+            for entry in entries {
+                chain.seal(&Content::from(entry), &mut lines)?;
+            }
+            numbers.push(chain.number);
+        }
+        if !lines.is_empty() {
+            self.file.write_all(&lines)?;
+            self.file.sync_data()?;
+            self.shared.commits.fetch_add(1, Ordering::Relaxed);
+            self.bytes += lines.len() as u64;
+            self.chain = chain;
+            self.head.write(&chain)?;
+        }
+        Ok(numbers)
+    }
+
+    fn rotate_if_full(&mut self) -> io::Result<()> {
+        if self.bytes < self.segment_bytes {
+            return Ok(());
+        }
+        let segment = Segment::new(&self.dir, self.segment + 1);
+        let pending = self.shared.pending().values().cloned().collect();
+        let (chain, line) = first_line(segment.number, &self.chain, pending)?;
+        if line.len() as u64 > MAX_LINE_BYTES {
+            // Too much is pending to be carried over: the segment grows on until that is settled.
+            return Ok(());
+        }
+        durable::write_new(&segment.path, &line, Access::Owner)?;
+        self.file = OpenOptions::new().append(true).open(&segment.path)?;
+        self.segment = segment.number;
+        self.bytes = line.len() as u64;
+        self.chain = chain;
+        Ok(())
+    }
+}
+
+/// Starts the first segment.
+fn start(dir: &Path) -> Result<Replayed, OpenError> {
+    let segment = Segment::new(dir, 1);
+    let (chain, line) = first_line(segment.number, &Chain::EMPTY, Vec::new())
+        .map_err(io::Error::from)
+        .map_err(at(&segment.path))?;
+    durable::write_new(&segment.path, &line, Access::Owner).map_err(at(&segment.path))?;
+    Ok(Replayed { chain, segment, whole_bytes: line.len() as u64, pending: Pending::new() })
+}
+
+fn first_line(
+    number: u64,
+    before: &Chain,
+    pending: Vec<super::Reservation>,
+) -> Result<(Chain, Vec<u8>), serde_json::Error> {
+    let (mut chain, mut line) = (*before, Vec::new());
+    let start = SegmentStart { format: FORMAT, number, previous: hex(&before.hash), pending };
+    chain.seal(&Content::Segment(start), &mut line)?;
+    Ok((chain, line))
+}
+
+/// What was not finished was not acknowledged, and would stand between the lines to come.
+fn cut(file: &File, replayed: &Replayed) -> io::Result<()> {
+    if file.metadata()?.len() > replayed.whole_bytes {
+        tracing::warn!(
+            path = %replayed.segment.path.display(),
+            offset = replayed.whole_bytes,
+            "cutting off an unfinished line of the journal"
+        );
+        file.set_len(replayed.whole_bytes)?;
+        file.sync_all()?;
+    }
+    Ok(())
+}
+
+fn fail(error: io::Error, replies: impl IntoIterator<Item = Reply>) -> Arc<io::Error> {
+    tracing::error!(%error, "the journal cannot be written");
+    let error = Arc::new(error);
+    refuse(replies, &error);
+    error
+}
+
+fn refuse(replies: impl IntoIterator<Item = Reply>, error: &Arc<io::Error>) {
+    for reply in replies {
+        reply(Err(AppendError::Failed(Arc::clone(error))));
+    }
+}

@@ -1,0 +1,303 @@
+//! CA keys as files: PKCS#8 PEM that only the owner can read, perhaps under a passphrase.
+
+use std::{
+    fmt,
+    fs::File,
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use pkcs8::{
+    EncryptedPrivateKeyInfo, LineEnding, PrivateKeyInfo, SecretDocument, pkcs5::pbes2::Parameters,
+};
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use crate::{
+    algorithm::KeyAlgorithm,
+    ca_key::{CaKey, KeyError},
+    durable::{self, Access},
+};
+
+const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
+const PLAIN_LABEL: &str = "PRIVATE KEY";
+const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
+
+/// OWASP's advice for PBKDF2 with SHA-256. Not scrypt: with its recommended cost openssl refuses to read the file.
+const PBKDF2_ITERATIONS: u32 = 600_000;
+
+/// A directory of CA key files and the passphrase they are under.
+#[derive(Debug)]
+pub struct KeyStore {
+    dir: PathBuf,
+    passphrase: Option<Passphrase>,
+}
+
+/// The passphrase of CA key files; wiped when dropped, never shown.
+#[derive(Clone)]
+pub struct Passphrase(Zeroizing<String>);
+
+/// Why a key file cannot be made or read.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyStoreError {
+    /// The file system said no.
+    #[error("key file {path} cannot be used")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no such key.
+    #[error("key file {0} does not exist")]
+    NotFound(PathBuf),
+    /// There is a key under this name; keys are never overwritten.
+    #[error("key file {0} exists already and is never overwritten")]
+    AlreadyExists(PathBuf),
+    /// Others than the owner may read or write the key.
+    #[error(
+        "key file {path} is open to others than its owner (mode {mode:04o}): run chmod 600 {path}"
+    )]
+    TooOpen {
+        /// Which file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The key is in an older form than PKCS#8.
+    #[error(
+        "the key is a {0}, not PKCS#8: convert it with openssl pkcs8 -topk8 -nodes -in OLD -out NEW"
+    )]
+    OldForm(&'static str),
+    /// The text is no PEM private key.
+    #[error("the text is not a PEM private key")]
+    NotPem,
+    /// The key is encrypted and no passphrase is configured.
+    #[error("the key is encrypted and no passphrase was given")]
+    PassphraseRequired,
+    /// The passphrase is wrong, or the encryption is none we read (PBES2 with AES).
+    #[error("the key cannot be decrypted: wrong passphrase, or not PBES2 with AES")]
+    Undecryptable,
+    /// The key could not be encrypted.
+    #[error("the key cannot be encrypted")]
+    Unencryptable,
+    /// The key itself is unusable.
+    #[error("the key is unusable")]
+    Key(#[from] KeyError),
+}
+
+impl KeyStore {
+    /// Names a directory; it is created with its first key. Keys are written under the passphrase, if there is one.
+    pub fn new(dir: impl Into<PathBuf>, passphrase: Option<Passphrase>) -> Self {
+        Self { dir: dir.into(), passphrase }
+    }
+
+    /// Where the key of this name is kept.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Whether there is a key of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    /// Generates a key and keeps it under a new name.
+    ///
+    /// # Errors
+    /// When the name is taken, the kind cannot be generated, or the file system says no.
+    pub fn create(&self, name: &str, algorithm: KeyAlgorithm) -> Result<CaKey, KeyStoreError> {
+        self.keep(name, &CaKey::generate_pkcs8(algorithm)?)
+    }
+
+    /// Keeps a key that was made elsewhere, given as PKCS#8 PEM, plain or under this store's passphrase.
+    ///
+    /// # Errors
+    /// When the name is taken, the key is unusable, or the file system says no.
+    pub fn import(&self, name: &str, pem: &str) -> Result<CaKey, KeyStoreError> {
+        self.keep(name, self.decode(pem)?.as_bytes())
+    }
+
+    /// Loads a key.
+    ///
+    /// # Errors
+    /// When there is none, others may read it, its passphrase is wrong, or it is unusable.
+    pub fn load(&self, name: &str) -> Result<CaKey, KeyStoreError> {
+        let path = self.path(name);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(KeyStoreError::NotFound(path));
+            }
+            opened => opened.map_err(at(&path))?,
+        };
+        // Of the opened file, so that nobody swaps it between the check and the reading.
+        let mode = file.metadata().map_err(at(&path))?.mode() & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(KeyStoreError::TooOpen { path, mode });
+        }
+        let contents =
+            Zeroizing::new(durable::read_bounded(&file, MAX_KEY_FILE_BYTES).map_err(at(&path))?);
+        let pem = std::str::from_utf8(&contents).map_err(|_| KeyStoreError::NotPem)?;
+        Ok(CaKey::from_pkcs8(self.decode(pem)?.as_bytes())?)
+    }
+
+    fn keep(&self, name: &str, pkcs8: &[u8]) -> Result<CaKey, KeyStoreError> {
+        let key = CaKey::from_pkcs8(pkcs8)?;
+        let pem = self.encode(pkcs8)?;
+        let path = self.path(name);
+        durable::create_owner_directory(&self.dir).map_err(at(&self.dir))?;
+        let _lock = durable::lock(&self.dir.join(".lock")).map_err(at(&self.dir))?;
+        match durable::write_new(&path, pem.as_bytes(), Access::Owner) {
+            Ok(()) => Ok(key),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(KeyStoreError::AlreadyExists(path))
+            }
+            Err(source) => Err(KeyStoreError::Io { path, source }),
+        }
+    }
+
+    fn encode(&self, pkcs8: &[u8]) -> Result<Zeroizing<String>, KeyStoreError> {
+        let not_pkcs8 = |_| KeyStoreError::Key(KeyError::NotPkcs8);
+        let Some(Passphrase(passphrase)) = &self.passphrase else {
+            let document = SecretDocument::try_from(pkcs8).map_err(not_pkcs8)?;
+            return document.to_pem(PLAIN_LABEL, LineEnding::LF).map_err(not_pkcs8);
+        };
+        let (mut salt, mut iv) = ([0; 16], [0; 16]);
+        let random = SystemRandom::new();
+        random
+            .fill(&mut salt)
+            .and_then(|()| random.fill(&mut iv))
+            .map_err(|_| KeyStoreError::Key(KeyError::Random))?;
+        Parameters::pbkdf2_sha256_aes256cbc(PBKDF2_ITERATIONS, &salt, &iv)
+            .map_err(pkcs8::Error::from)
+            .and_then(|parameters| {
+                PrivateKeyInfo::try_from(pkcs8)?.encrypt_with_params(parameters, passphrase)
+            })
+            .and_then(|document| Ok(document.to_pem(ENCRYPTED_LABEL, LineEnding::LF)?))
+            .map_err(|_| KeyStoreError::Unencryptable)
+    }
+
+    fn decode(&self, pem: &str) -> Result<SecretDocument, KeyStoreError> {
+        refuse_old_forms(pem)?;
+        let (label, document) = SecretDocument::from_pem(pem).map_err(|_| KeyStoreError::NotPem)?;
+        match (label, &self.passphrase) {
+            (PLAIN_LABEL, None) => Ok(document),
+            (PLAIN_LABEL, Some(_)) => {
+                tracing::warn!("a passphrase is configured, but the ca key is not encrypted");
+                Ok(document)
+            }
+            (ENCRYPTED_LABEL, None) => Err(KeyStoreError::PassphraseRequired),
+            (ENCRYPTED_LABEL, Some(Passphrase(passphrase))) => {
+                EncryptedPrivateKeyInfo::try_from(document.as_bytes())
+                    .and_then(|encrypted| encrypted.decrypt(passphrase.as_bytes()))
+                    .map_err(|_| KeyStoreError::Undecryptable)
+            }
+            (_, _) => Err(KeyStoreError::NotPem),
+        }
+    }
+}
+
+impl From<String> for Passphrase {
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}
+
+impl fmt::Debug for Passphrase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Passphrase(…)")
+    }
+}
+
+/// ring reads PKCS#8 only; without this the operator would learn no more than that the key is no good.
+fn refuse_old_forms(pem: &str) -> Result<(), KeyStoreError> {
+    let forms = [
+        ("-----BEGIN EC PARAMETERS", "SEC1 EC key"),
+        ("-----BEGIN EC PRIVATE KEY", "SEC1 EC key"),
+        ("-----BEGIN RSA PRIVATE KEY", "PKCS#1 RSA key"),
+        ("-----BEGIN OPENSSH PRIVATE KEY", "OpenSSH key"),
+    ];
+    match forms.iter().find(|(begin, _)| pem.contains(begin)) {
+        Some((_, form)) => Err(KeyStoreError::OldForm(form)),
+        None => Ok(()),
+    }
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyStoreError + use<> {
+    let path = path.to_owned();
+    |source| KeyStoreError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn passphrase(text: &str) -> Option<Passphrase> {
+        Some(Passphrase::from(text.to_owned()))
+    }
+
+    #[test]
+    fn a_key_is_kept_for_its_owner_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path().join("keys"), None);
+        let key = store.create("a.key", KeyAlgorithm::Ed25519).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!(mode(&dir.path().join("keys")), 0o700);
+        assert_eq!(mode(&store.path("a.key")), 0o600);
+        assert_eq!(store.load("a.key").unwrap().spki(), key.spki());
+    }
+
+    #[test]
+    fn a_key_is_never_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path(), None);
+        let key = store.create("a.key", KeyAlgorithm::EcdsaP256).unwrap();
+        let again = store.create("a.key", KeyAlgorithm::EcdsaP256);
+        assert!(matches!(again, Err(KeyStoreError::AlreadyExists(_))));
+        assert_eq!(store.load("a.key").unwrap().spki(), key.spki());
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused_with_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path(), None);
+        store.create("a.key", KeyAlgorithm::EcdsaP256).unwrap();
+        for mode in [0o640, 0o604, 0o620, 0o610] {
+            std::fs::set_permissions(store.path("a.key"), Permissions::from_mode(mode)).unwrap();
+            let error = store.load("a.key").unwrap_err();
+            assert!(matches!(error, KeyStoreError::TooOpen { .. }), "{mode:o}");
+            assert!(error.to_string().contains("chmod 600"));
+        }
+        std::fs::set_permissions(store.path("a.key"), Permissions::from_mode(0o400)).unwrap();
+        assert!(store.load("a.key").is_ok());
+    }
+
+    #[test]
+    fn an_encrypted_key_needs_its_passphrase() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = KeyStore::new(dir.path(), passphrase("right"));
+        let key = store.create("a.key", KeyAlgorithm::EcdsaP384).unwrap();
+        assert_eq!(store.load("a.key").unwrap().spki(), key.spki());
+        let wrong = KeyStore::new(dir.path(), passphrase("wrong")).load("a.key");
+        assert!(matches!(wrong, Err(KeyStoreError::Undecryptable)));
+        let none = KeyStore::new(dir.path(), None).load("a.key");
+        assert!(matches!(none, Err(KeyStoreError::PassphraseRequired)));
+    }
+
+    #[test]
+    fn a_passphrase_is_never_shown() {
+        assert!(!format!("{:?}", passphrase("secret")).contains("secret"));
+    }
+
+    #[test]
+    fn older_forms_are_refused_with_the_command_that_converts_them() {
+        let store = KeyStore::new("unused", None);
+        let pem = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n";
+        let error = store.import("a.key", pem).unwrap_err();
+        assert!(error.to_string().contains("openssl pkcs8 -topk8 -nodes"), "{error}");
+    }
+}

@@ -1,0 +1,39 @@
+//! Certificate profiles, issuance, CRLs, the journal and the CA keys: the only code that touches CA keys.
+//!
+//! It gets names and a public key, never a CSR; it knows no network, no event log and no async.
+
+mod algorithm;
+mod authority;
+mod ca_certificate;
+mod ca_directory;
+mod ca_key;
+mod ca_profile;
+mod crl;
+mod crl_successor;
+mod durable;
+mod issuance;
+pub mod journal;
+mod key_store;
+mod log_position;
+mod pem_file;
+mod plan;
+mod profile;
+mod public_key;
+mod subject_name;
+mod unsigned;
+
+pub use algorithm::{KeyAlgorithm, UnknownKeyAlgorithm};
+pub use authority::{Authority, AuthorityError};
+pub use ca_certificate::{CaCertificate, CaCertificateError, ChainError};
+pub use ca_directory::{CaDirectory, CaDirectoryError};
+pub use ca_key::{CaKey, KeyError, SignError};
+pub use ca_profile::{CaProfileError, CaRequest, CaSubject};
+pub use crl::{CrlError, CrlPlan, sign_crl};
+pub use crl_successor::{SuccessorError, check_successor};
+pub use issuance::IssueError;
+pub use key_store::{KeyStore, KeyStoreError, Passphrase};
+pub use log_position::{LogPositionError, LogPositions, LogWentBack};
+pub use plan::{LeafRequest, PlanError, PlannedCertificate, plan};
+pub use profile::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, InvalidCertificateUrl};
+pub use public_key::{KeyKind, WeakKey, check_public_key};
+pub use subject_name::{InvalidSubjectName, SubjectName};

@@ -1,0 +1,211 @@
+//! Decides the exact bytes of a leaf certificate that are to be signed: a pure function of its arguments.
+
+use std::collections::HashSet;
+
+use domain::{Serial, Timestamp};
+use rcgen::{
+    CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, IsCa,
+    KeyUsagePurpose,
+};
+use x509_parser::{
+    certificate::TbsCertificate,
+    extensions::{GeneralName, ParsedExtension},
+    prelude::FromDer,
+};
+use yasna::{Tag, models::ObjectIdentifier};
+
+use crate::{
+    authority::Authority,
+    profile::{CertificateProfile, CertificateUrl},
+    public_key::{KeyKind, WeakKey, check_public_key},
+    subject_name::SubjectName,
+    unsigned::tbs_of,
+};
+
+/// More names than this are no certificate but an attack on those who parse it.
+const MAX_NAMES: usize = 1000;
+const AUTHORITY_INFORMATION_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+const CA_ISSUERS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 48, 2];
+/// GeneralName's uniformResourceIdentifier (RFC 5280 §4.2.1.6).
+const URI_TAG: u64 = 6;
+
+/// What one leaf certificate is to say.
+#[derive(Clone, Debug)]
+pub struct LeafRequest<'a> {
+    /// The names certified, without repetition.
+    pub names: &'a [SubjectName],
+    /// The DER SubjectPublicKeyInfo certified.
+    pub public_key: &'a [u8],
+    /// The start of validity, when the order asks for one.
+    pub not_before: Option<Timestamp>,
+    /// The end of validity, when the order asks for one.
+    pub not_after: Option<Timestamp>,
+    /// Now.
+    pub now: Timestamp,
+    /// A serial that no certificate of this issuer has.
+    pub serial: &'a Serial,
+}
+
+/// A certificate that is decided but not signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedCertificate {
+    /// The DER TBSCertificate.
+    pub tbs: Vec<u8>,
+    /// Its serial.
+    pub serial: Serial,
+    /// The first second of validity.
+    pub not_before: Timestamp,
+    /// The last second of validity.
+    pub not_after: Timestamp,
+}
+
+/// Why a certificate cannot be made as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// No names, too many, or one of them twice.
+    #[error("the names are none, too many, or repeated")]
+    Names,
+    /// The public key is not certified.
+    #[error("the public key is not certified")]
+    PublicKey(#[from] WeakKey),
+    /// The validity asked for is empty, too long, too early, or beyond the issuer's.
+    #[error("the validity asked for is empty, too long, too early, or beyond the issuer's")]
+    Validity,
+    /// The issuer's own certificate is not valid at that time.
+    #[error("the issuer's certificate is not valid then")]
+    IssuerNotValid,
+    /// The certificate could not be built.
+    #[error("the certificate cannot be built")]
+    Build(#[source] rcgen::Error),
+    /// What was built does not say what was asked.
+    #[error("the certificate that was built does not say what was asked")]
+    Mismatch,
+}
+
+/// Decides the bytes to sign; the same arguments give the same bytes.
+///
+/// # Errors
+/// When the certificate cannot be made as asked; asking again does not help.
+pub fn plan(
+    authority: &Authority,
+    profile: &CertificateProfile,
+    request: &LeafRequest<'_>,
+) -> Result<PlannedCertificate, PlanError> {
+    check_names(request.names)?;
+    let kind = check_public_key(request.public_key)?;
+    let (not_before, not_after) = validity(authority, profile, request)?;
+
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.serial_number = Some(request.serial.octets().into());
+    params.not_before = not_before.to_offset_date_time();
+    params.not_after = not_after.to_offset_date_time();
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.use_authority_key_identifier_extension = true;
+    params.key_usages = key_usages(kind);
+    params.extended_key_usages =
+        profile.extended_key_usages.iter().map(|usage| usage.rcgen()).collect();
+    params.subject_alt_names = request
+        .names
+        .iter()
+        .map(SubjectName::rcgen)
+        .collect::<Result<_, _>>()
+        .map_err(PlanError::Build)?;
+    if let Some(base) = &profile.crl_base_url {
+        let url = base.join(&format!("{}.crl", authority.id()));
+        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url] }];
+    }
+    if let Some(url) = &profile.ca_issuers_url {
+        params.custom_extensions = vec![ca_issuers(url)];
+    }
+
+    let public_key =
+        rcgen::SubjectPublicKeyInfo::from_der(request.public_key).map_err(PlanError::Build)?;
+    let unsigned = params.signed_by(&public_key, authority.unsigned()).map_err(PlanError::Build)?;
+    let tbs = tbs_of(unsigned.der()).ok_or(PlanError::Mismatch)?;
+    if !says(&tbs, authority, request) {
+        return Err(PlanError::Mismatch);
+    }
+    Ok(PlannedCertificate { tbs, serial: request.serial.clone(), not_before, not_after })
+}
+
+fn check_names(names: &[SubjectName]) -> Result<(), PlanError> {
+    let distinct: HashSet<&SubjectName> = names.iter().collect();
+    let fits = (1..=MAX_NAMES).contains(&names.len());
+    if fits && distinct.len() == names.len() { Ok(()) } else { Err(PlanError::Names) }
+}
+
+/// What the client asked for is kept exactly or refused (RFC 8555 §7.4); what it left open ends with the issuer.
+fn validity(
+    authority: &Authority,
+    profile: &CertificateProfile,
+    request: &LeafRequest<'_>,
+) -> Result<(Timestamp, Timestamp), PlanError> {
+    let issuer = authority.certificate();
+    let earliest = request.now.minus(profile.backdate).max(issuer.not_before()).whole_seconds();
+    let not_before = request.not_before.map_or(earliest, Timestamp::whole_seconds);
+    if not_before < earliest {
+        return Err(PlanError::Validity);
+    }
+    if not_before > issuer.not_after() || request.now > issuer.not_after() {
+        return Err(PlanError::IssuerNotValid);
+    }
+    // Both ends count, so the last second is one less (RFC 5280 §4.1.2.5).
+    let whole = not_before.plus(profile.validity).minus(std::time::Duration::from_secs(1));
+    let latest = whole.whole_seconds().min(issuer.not_after());
+    let not_after = request.not_after.map_or(latest, Timestamp::whole_seconds);
+    if not_after > latest || not_after <= not_before || not_after <= request.now {
+        return Err(PlanError::Validity);
+    }
+    Ok((not_before, not_after))
+}
+
+/// RSA keys may also transport a key in TLS 1.2 (RFC 5246 §7.4.2).
+fn key_usages(kind: KeyKind) -> Vec<KeyUsagePurpose> {
+    match kind {
+        KeyKind::P256 | KeyKind::P384 | KeyKind::Ed25519 => vec![KeyUsagePurpose::DigitalSignature],
+        KeyKind::Rsa { .. } => {
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment]
+        }
+    }
+}
+
+/// authorityInfoAccess with where to get the issuer's certificate (RFC 5280 §4.2.2.1); rcgen has no word for it.
+fn ca_issuers(url: &CertificateUrl) -> CustomExtension {
+    let content = yasna::construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            writer.next().write_sequence(|writer| {
+                writer.next().write_oid(&ObjectIdentifier::from_slice(&CA_ISSUERS));
+                writer.next().write_tagged_implicit(Tag::context(URI_TAG), |writer| {
+                    writer.write_ia5_string(url.as_str());
+                });
+            });
+        });
+    });
+    CustomExtension::from_oid_content(&AUTHORITY_INFORMATION_ACCESS, content)
+}
+
+/// Reads the bytes with another library than wrote them: what is reserved is what was asked.
+fn says(tbs: &[u8], authority: &Authority, request: &LeafRequest<'_>) -> bool {
+    let Ok(([], parsed)) = TbsCertificate::from_der(tbs) else { return false };
+    parsed.raw_serial() == request.serial.octets()
+        && parsed.issuer().as_raw() == authority.certificate().subject()
+        && parsed.public_key().raw == request.public_key
+        && !parsed.is_ca()
+        && certifies(&parsed, request.names)
+}
+
+fn certifies(parsed: &TbsCertificate<'_>, names: &[SubjectName]) -> bool {
+    let mut extensions =
+        parsed.iter_extensions().filter_map(|extension| match extension.parsed_extension() {
+            ParsedExtension::SubjectAlternativeName(names) => Some(&names.general_names),
+            _ => None,
+        });
+    let (Some(found), None) = (extensions.next(), extensions.next()) else { return false };
+    let same = |(found, name): (&GeneralName<'_>, &SubjectName)| match (found, name) {
+        (GeneralName::DNSName(text), SubjectName::Dns(_)) => text.as_bytes() == name.octets(),
+        (GeneralName::IPAddress(octets), SubjectName::Ip(_)) => *octets == name.octets(),
+        _ => false,
+    };
+    found.len() == names.len() && found.iter().zip(names).all(same)
+}

@@ -1,0 +1,115 @@
+//! Chains of every kind of CA key and leaf key.
+
+use std::{path::Path, time::SystemTime};
+
+use ca::{CaDirectory, CaRequest, CrlPlan, KeyAlgorithm, LeafRequest, plan, sign_crl};
+use domain::{Serial, Timestamp};
+
+use crate::support::{
+    DAY, TestCa, assert_success, dns, leaf_request, openssl, pem_of, private_key, profile,
+    public_key, request, text,
+};
+
+fn check_ca(algorithm: KeyAlgorithm) {
+    let ca = TestCa::new(algorithm);
+    for (leaf, serial) in KeyAlgorithm::ALL.into_iter().zip(1..) {
+        let certificate = ca.issue(&["host.example", "*.host.example"], &public_key(leaf), serial);
+        assert_success(&ca.verify(&certificate, &["-verify_hostname", "host.example"]));
+        assert_success(&ca.verify(&certificate, &["-verify_hostname", "any.host.example"]));
+        let other = ca.verify(&certificate, &["-verify_hostname", "other.example"]);
+        assert!(!other.status.success(), "{algorithm} {leaf}");
+    }
+}
+
+#[test]
+fn a_p256_ca_certifies_every_kind_of_key() {
+    check_ca(KeyAlgorithm::EcdsaP256);
+}
+
+#[test]
+fn a_p384_ca_certifies_every_kind_of_key() {
+    check_ca(KeyAlgorithm::EcdsaP384);
+}
+
+#[test]
+fn an_ed25519_ca_certifies_every_kind_of_key() {
+    check_ca(KeyAlgorithm::Ed25519);
+}
+
+#[test]
+fn an_rsa_ca_certifies_every_kind_of_key() {
+    check_ca(KeyAlgorithm::Rsa);
+}
+
+#[test]
+fn ca_certificates_say_what_they_must() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let shown = |file: &str| openssl(&["x509", "-noout", "-text", "-in", text(&ca.path(file))]);
+    let (root, intermediate) = (shown("root.pem"), shown("intermediate.pem"));
+    for certificate in [&root, &intermediate] {
+        assert!(
+            certificate
+                .contains("X509v3 Key Usage: critical\n                Certificate Sign, CRL Sign")
+        );
+        assert!(certificate.contains("X509v3 Subject Key Identifier"));
+        assert!(certificate.contains("X509v3 Authority Key Identifier"));
+    }
+    assert!(root.contains("X509v3 Basic Constraints: critical\n                CA:TRUE\n"));
+    assert!(
+        intermediate.contains("Basic Constraints: critical\n                CA:TRUE, pathlen:0")
+    );
+    assert!(root.contains("Subject: C = DE, O = Example, CN = Test Root"));
+}
+
+#[test]
+fn an_offline_root_signs_our_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let ca = CaDirectory::new(dir.path(), None);
+    let subject = request("Offline Issuing CA", CaRequest::INTERMEDIATE_VALIDITY).subject;
+    let csr = ca.request_intermediate(KeyAlgorithm::EcdsaP256, &subject).unwrap();
+    std::fs::write(path("csr.pem"), &csr).unwrap();
+    let shown = openssl(&["req", "-verify", "-noout", "-text", "-in", text(&path("csr.pem"))]);
+    assert!(shown.contains("CA:TRUE, pathlen:0"), "{shown}");
+
+    sign_offline(dir.path());
+    let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let today = Timestamp::from_unix_seconds(0).plus(since_1970);
+    let authority = ca.install(&(read("offline.pem") + &read("signed.pem")), today).unwrap();
+    assert_eq!(authority.chain().count(), 1);
+    assert_eq!(ca.open().unwrap().id(), authority.id());
+
+    let (names, key) = ([dns("a.example")], public_key(KeyAlgorithm::EcdsaP256));
+    let serial = Serial::from_random(&[1; 16]);
+    let leaf = LeafRequest { now: today, ..leaf_request(&names, &key, &serial) };
+    let planned = plan(&authority, &profile(), &leaf).unwrap();
+    let certificate = authority.issue(&planned.tbs).unwrap();
+    let crl = sign_crl(&authority, &CrlPlan::new(&authority, 1, today, DAY, [])).unwrap();
+    std::fs::write(path("crl.pem"), pem_of("X509 CRL", &crl)).unwrap();
+    let ca = TestCa { dir, authority };
+    let crl = ca.path("crl.pem");
+    let today = today.unix_seconds().to_string();
+    let arguments = ["-attime", today.as_str(), "-crl_check", "-CRLfile", text(&crl)];
+    assert_success(&ca.verify(&certificate, &arguments));
+}
+
+/// Makes an RSA root with openssl, `offline.pem`, that signs `csr.pem` as `signed.pem`.
+fn sign_offline(dir: &Path) {
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("offline.key"), private_key(KeyAlgorithm::Rsa)).unwrap();
+    // openssl derives key identifiers from SHA-1, we from SHA-256: leaves and CRLs have to follow the certificate.
+    let extensions = "subjectKeyIdentifier=hash\nbasicConstraints=critical,CA:TRUE,pathlen:0\n\
+         keyUsage=critical,keyCertSign,cRLSign\nauthorityKeyIdentifier=keyid\n";
+    std::fs::write(path("extensions"), extensions).unwrap();
+    let (key, root) = (path("offline.key"), path("offline.pem"));
+    let subject = "/O=Offline/CN=Offline Root";
+    let usage = "keyUsage=critical,keyCertSign,cRLSign";
+    let mut arguments = vec!["req", "-x509", "-key", &key, "-out", &root, "-days", "3650"];
+    arguments.extend(["-subj", subject, "-addext", usage]);
+    openssl(&arguments);
+    let (csr, signed, extensions) = (path("csr.pem"), path("signed.pem"), path("extensions"));
+    let mut arguments = vec!["x509", "-req", "-in", &csr, "-out", &signed, "-days", "1000"];
+    arguments.extend(["-CA", &root, "-CAkey", &key, "-extfile", &extensions]);
+    openssl(&arguments);
+}

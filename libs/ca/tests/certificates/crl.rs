@@ -1,0 +1,155 @@
+//! CRLs: read by openssl, and never taking a revocation back.
+
+use ca::{CrlPlan, KeyAlgorithm, SuccessorError, check_successor, sign_crl};
+use domain::{
+    Serial, Timestamp,
+    certificate::{CertRevoked, RevocationReason},
+};
+
+use crate::support::{
+    DAY, TestCa, assert_success, now, openssl, pem_of, public_key, request, text,
+};
+
+fn revoked(ca: &TestCa, serial: u8, reason: RevocationReason, not_after: Timestamp) -> CertRevoked {
+    CertRevoked {
+        issuer: ca.authority.id().clone(),
+        serial: Serial::from_random(&[serial; 16]),
+        reason,
+        at: now(),
+        not_after,
+    }
+}
+
+fn crl(ca: &TestCa, number: u64, at: Timestamp, revocations: &[CertRevoked]) -> Vec<u8> {
+    let plan = CrlPlan::new(&ca.authority, number, at, DAY, revocations);
+    sign_crl(&ca.authority, &plan).unwrap()
+}
+
+#[test]
+fn openssl_knows_the_revoked_from_the_others() {
+    for algorithm in KeyAlgorithm::ALL {
+        let ca = TestCa::new(algorithm);
+        let key = public_key(KeyAlgorithm::EcdsaP256);
+        let (good, bad) = (ca.issue(&["a.example"], &key, 1), ca.issue(&["b.example"], &key, 2));
+        let entry = revoked(&ca, 2, RevocationReason::KeyCompromise, now().plus(90 * DAY));
+        let file = ca.path("crl.pem");
+        std::fs::write(&file, pem_of("X509 CRL", &crl(&ca, 1, now(), &[entry]))).unwrap();
+        let arguments = ["-crl_check", "-CRLfile", text(&file)];
+        assert_success(&ca.verify(&good, &arguments));
+        let output = ca.verify(&bad, &arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(errors.contains("certificate revoked"), "{algorithm}: {errors}");
+    }
+}
+
+#[test]
+fn a_crl_says_number_reasons_and_key() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let end = now().plus(90 * DAY);
+    let entries: Vec<CertRevoked> = RevocationReason::ALL
+        .into_iter()
+        .zip(1..)
+        .map(|(reason, serial)| revoked(&ca, serial, reason, end))
+        .collect();
+    let file = ca.path("crl.pem");
+    std::fs::write(&file, pem_of("X509 CRL", &crl(&ca, 258, now(), &entries))).unwrap();
+    let shown = openssl(&["crl", "-noout", "-text", "-in", text(&file)]);
+    for part in [
+        "Version 2",
+        "CRL Number: \n                258",
+        "Authority Key Identifier",
+        "Key Compromise",
+        "Affiliation Changed",
+        "Superseded",
+        "Cessation Of Operation",
+        "Privilege Withdrawn",
+    ] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    assert_eq!(shown.matches("CRL Reason Code").count(), RevocationReason::ALL.len() - 1);
+    assert_eq!(shown.matches("Serial Number").count(), RevocationReason::ALL.len());
+}
+
+#[test]
+fn an_empty_crl_is_one_too() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP384);
+    let certificate = ca.issue(&["a.example"], &public_key(KeyAlgorithm::EcdsaP256), 1);
+    let file = ca.path("crl.pem");
+    std::fs::write(&file, pem_of("X509 CRL", &crl(&ca, 1, now(), &[]))).unwrap();
+    assert_success(&ca.verify(&certificate, &["-crl_check", "-CRLfile", text(&file)]));
+}
+
+#[test]
+fn the_root_signs_a_crl_for_its_intermediates() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let root = ca::CaDirectory::new(ca.dir.path(), None).open_root().unwrap();
+    let plan = CrlPlan::new(&root, 1, now(), DAY, []);
+    let file = ca.path("crls.pem");
+    let crls = pem_of("X509 CRL", &crl(&ca, 1, now(), &[]))
+        + &pem_of("X509 CRL", &sign_crl(&root, &plan).unwrap());
+    std::fs::write(&file, crls).unwrap();
+    let certificate = ca.issue(&["a.example"], &public_key(KeyAlgorithm::EcdsaP256), 1);
+    assert_success(&ca.verify(&certificate, &["-crl_check_all", "-CRLfile", text(&file)]));
+}
+
+#[test]
+fn an_entry_stays_one_period_beyond_its_certificate() {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let entry = revoked(&ca, 1, RevocationReason::Unspecified, now());
+    let listed = |at| CrlPlan::new(&ca.authority, 1, at, DAY, [&entry]).entries.len();
+    assert_eq!(listed(now()), 1);
+    assert_eq!(listed(now().plus(DAY)), 1);
+    assert_eq!(listed(now().plus(DAY + std::time::Duration::from_secs(1))), 0);
+}
+
+#[test]
+fn revocations_of_other_issuers_are_not_listed() {
+    let (ca, other) = (TestCa::new(KeyAlgorithm::Ed25519), TestCa::new(KeyAlgorithm::Ed25519));
+    let entry = revoked(&other, 1, RevocationReason::Unspecified, now().plus(DAY));
+    assert!(CrlPlan::new(&ca.authority, 1, now(), DAY, [&entry]).entries.is_empty());
+}
+
+#[test]
+fn a_crl_that_takes_a_revocation_back_is_refused() {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let lasting = revoked(&ca, 1, RevocationReason::Superseded, now().plus(90 * DAY));
+    let ended = revoked(&ca, 2, RevocationReason::Superseded, now());
+    let both = [lasting.clone(), ended.clone()];
+    let previous = crl(&ca, 1, now(), &both);
+    let late = now().plus(3 * DAY);
+
+    let next = crl(&ca, 2, late, &both);
+    assert_eq!(check_successor(&previous, &next, DAY, &both), Ok(()));
+
+    let empty = crl(&ca, 2, late, &[]);
+    let lacks = |serial: &CertRevoked| Err(SuccessorError::LacksEntry(serial.serial.clone()));
+    assert_eq!(check_successor(&previous, &empty, DAY, &both), lacks(&lasting));
+    // Of a serial nobody knows the end of, nobody knows that it may go.
+    assert_eq!(check_successor(&previous, &next, DAY, [&lasting]), lacks(&ended));
+    let early = crl(&ca, 2, now().plus(DAY), std::slice::from_ref(&lasting));
+    assert_eq!(check_successor(&previous, &early, DAY, &both), lacks(&ended));
+}
+
+#[test]
+fn a_crl_out_of_order_is_refused() {
+    let (ca, other) = (TestCa::new(KeyAlgorithm::Ed25519), TestCa::new(KeyAlgorithm::Ed25519));
+    let previous = crl(&ca, 2, now(), &[]);
+    let check = |next: &[u8]| check_successor(&previous, next, DAY, []);
+    assert_eq!(check(&crl(&ca, 3, now(), &[])), Ok(()));
+    assert_eq!(check(&crl(&ca, 2, now(), &[])), Err(SuccessorError::NumberNotAbove));
+    assert_eq!(check(&crl(&ca, 3, now().minus(DAY), &[])), Err(SuccessorError::DatedBefore));
+    assert_eq!(check(b"no crl"), Err(SuccessorError::Malformed));
+    let names_differ = request("Other Issuing CA", DAY);
+    let dir = ca::CaDirectory::new(other.path("second"), None);
+    dir.create_root(KeyAlgorithm::Ed25519, &names_differ).unwrap();
+    let root = dir.open_root().unwrap();
+    let foreign = sign_crl(&root, &CrlPlan::new(&root, 3, now(), DAY, [])).unwrap();
+    assert_eq!(check(&foreign), Err(SuccessorError::OtherIssuer));
+}
+
+#[test]
+fn a_crl_needs_a_period() {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let plan = CrlPlan::new(&ca.authority, 1, now(), std::time::Duration::ZERO, []);
+    assert!(sign_crl(&ca.authority, &plan).is_err());
+}

@@ -1,0 +1,186 @@
+//! What leaf certificates say, and which are refused.
+
+use std::time::Duration;
+
+use ca::{CertificateProfile, IssueError, KeyAlgorithm, LeafRequest, PlanError, SubjectName, plan};
+use domain::{Serial, Timestamp};
+
+use crate::support::{
+    DAY, TestCa, assert_success, dns, leaf_request, now, openssl, pem_of, profile, public_key, text,
+};
+
+fn serial() -> Serial {
+    Serial::from_random(&[7; 16])
+}
+
+/// Given an Ed25519 CA that lasts 1825 days, when this is asked for, then it is refused with `Validity` or planned so.
+fn check_validity(change: impl Fn(&mut LeafRequest<'_>), expected: Option<(Timestamp, Timestamp)>) {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let (names, key, serial) = ([dns("a.example")], public_key(KeyAlgorithm::Ed25519), serial());
+    let mut request = leaf_request(&names, &key, &serial);
+    change(&mut request);
+    let planned = plan(&ca.authority, &profile(), &request);
+    match (planned, expected) {
+        (Ok(planned), expected) => {
+            assert_eq!(Some((planned.not_before, planned.not_after)), expected);
+        }
+        (Err(PlanError::Validity), None) => {}
+        (Err(error), _) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_leaf_says_what_the_profile_and_the_order_say() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let usages = [
+        (KeyAlgorithm::EcdsaP256, "Digital Signature\n"),
+        (KeyAlgorithm::Ed25519, "Digital Signature\n"),
+        (KeyAlgorithm::Rsa, "Digital Signature, Key Encipherment\n"),
+    ];
+    for (kind, usage) in usages {
+        let certificate = ca.issue(&["B.Example", "*.a.example"], &public_key(kind), 0xab);
+        let file = ca.path("shown.pem");
+        std::fs::write(&file, pem_of("CERTIFICATE", &certificate)).unwrap();
+        let shown = openssl(&["x509", "-noout", "-text", "-in", text(&file)]);
+        let crl = format!("URI:http://ca.example/crl/{}.crl", ca.authority.id());
+        for part in [
+            "Alternative Name: critical\n                DNS:b.example, DNS:*.a.example\n",
+            "Subject: \n",
+            "Basic Constraints: critical\n                CA:FALSE",
+            "Extended Key Usage: \n                TLS Web Server Authentication\n",
+            &format!("Key Usage: critical\n                {usage}"),
+            "Subject Key Identifier",
+            "Authority Key Identifier",
+            "CA Issuers - URI:http://ca.example/issuer.crt",
+            &crl,
+            "01:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab:ab",
+        ] {
+            assert!(shown.contains(part), "{part:?} in {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_hundred_names_are_certified_in_order() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let names: Vec<String> = (0..100).map(|n| format!("host-{n}.example")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let certificate = ca.issue(&names, &public_key(KeyAlgorithm::EcdsaP256), 1);
+    assert_success(&ca.verify(&certificate, &["-verify_hostname", "host-99.example"]));
+}
+
+#[test]
+fn planning_twice_gives_the_same_bytes() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let (names, key, serial) = ([dns("a.example")], public_key(KeyAlgorithm::Rsa), serial());
+    let request = leaf_request(&names, &key, &serial);
+    let plan = || plan(&ca.authority, &profile(), &request).unwrap();
+    assert_eq!(plan(), plan());
+}
+
+#[test]
+fn a_lost_signature_is_made_again_by_deterministic_keys() {
+    for algorithm in KeyAlgorithm::ALL {
+        let ca = TestCa::new(algorithm);
+        let (names, key, serial) = ([dns("a.example")], public_key(KeyAlgorithm::Rsa), serial());
+        let tbs =
+            plan(&ca.authority, &profile(), &leaf_request(&names, &key, &serial)).unwrap().tbs;
+        let same = ca.authority.issue(&tbs).unwrap() == ca.authority.issue(&tbs).unwrap();
+        assert_eq!(same, ca.authority.key().is_deterministic(), "{algorithm}");
+    }
+}
+
+#[test]
+fn validity_is_the_profiles_unless_the_order_asks_for_less() {
+    let hour = Duration::from_hours(1);
+    let start = now().minus(hour);
+    let end = start.plus(90 * DAY).minus(Duration::from_secs(1));
+    check_validity(|_| {}, Some((start, end)));
+    check_validity(
+        |request| request.now = now().plus(Duration::from_millis(999)),
+        Some((start, end)),
+    );
+    check_validity(
+        |request| request.not_after = Some(now().plus(DAY)),
+        Some((start, now().plus(DAY))),
+    );
+    let later = now().plus(DAY);
+    let its_end = later.plus(90 * DAY).minus(Duration::from_secs(1));
+    check_validity(|request| request.not_before = Some(later), Some((later, its_end)));
+}
+
+#[test]
+fn validity_that_cannot_be_given_is_refused() {
+    let second = Duration::from_secs(1);
+    check_validity(|request| request.not_before = Some(now().minus(2 * DAY)), None);
+    check_validity(|request| request.not_after = Some(now().plus(91 * DAY)), None);
+    check_validity(|request| request.not_after = Some(now().minus(second)), None);
+    check_validity(
+        |request| {
+            request.not_before = Some(now().plus(DAY));
+            request.not_after = Some(now().plus(DAY).minus(second));
+        },
+        None,
+    );
+}
+
+#[test]
+fn no_leaf_outlives_its_issuer() {
+    let ca = TestCa::with_validity(KeyAlgorithm::Ed25519, 30 * DAY);
+    let end = ca.authority.certificate().not_after();
+    let (names, key, serial) = ([dns("a.example")], public_key(KeyAlgorithm::Ed25519), serial());
+    let mut request = leaf_request(&names, &key, &serial);
+    let planned = plan(&ca.authority, &profile(), &request).unwrap();
+    assert_eq!(planned.not_after, end);
+    assert_success(&ca.verify(&ca.authority.issue(&planned.tbs).unwrap(), &[]));
+
+    request.not_after = Some(end.plus(Duration::from_secs(1)));
+    let refused = plan(&ca.authority, &profile(), &request);
+    assert!(matches!(refused, Err(PlanError::Validity)));
+
+    request.not_after = None;
+    request.now = end.plus(Duration::from_secs(1));
+    let refused = plan(&ca.authority, &profile(), &request);
+    assert!(matches!(refused, Err(PlanError::IssuerNotValid)));
+}
+
+#[test]
+fn bytes_planned_for_another_authority_are_not_signed() {
+    let (ca, other) = (TestCa::new(KeyAlgorithm::Ed25519), TestCa::new(KeyAlgorithm::EcdsaP256));
+    let (names, key, serial) = ([dns("a.example")], public_key(KeyAlgorithm::Ed25519), serial());
+    let planned = plan(&other.authority, &profile(), &leaf_request(&names, &key, &serial)).unwrap();
+    assert_eq!(ca.authority.issue(&planned.tbs), Err(IssueError::OtherIssuer));
+    assert_eq!(ca.authority.issue(b"anything"), Err(IssueError::Malformed));
+}
+
+#[test]
+fn names_that_are_none_or_repeated_are_refused() {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let (key, serial) = (public_key(KeyAlgorithm::Ed25519), serial());
+    let many: Vec<SubjectName> = (0..1001).map(|n| dns(&format!("h{n}.example"))).collect();
+    for names in [vec![], vec![dns("a.example"), dns("A.example")], many] {
+        let refused = plan(&ca.authority, &profile(), &leaf_request(&names, &key, &serial));
+        assert!(matches!(refused, Err(PlanError::Names)));
+    }
+}
+
+#[test]
+fn a_weak_key_is_not_certified() {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let (names, serial) = ([dns("a.example")], serial());
+    let refused = plan(&ca.authority, &profile(), &leaf_request(&names, b"no key", &serial));
+    assert!(matches!(refused, Err(PlanError::PublicKey(_))));
+}
+
+#[test]
+fn a_certificate_of_our_own_server_names_localhost_and_addresses() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let (key, serial) = (public_key(KeyAlgorithm::EcdsaP256), serial());
+    let names: Vec<SubjectName> =
+        ["localhost", "127.0.0.1", "::1"].map(|name| name.parse().unwrap()).into();
+    let request = leaf_request(&names, &key, &serial);
+    let planned = plan(&ca.authority, &CertificateProfile::default(), &request).unwrap();
+    let certificate = ca.authority.issue(&planned.tbs).unwrap();
+    assert_success(&ca.verify(&certificate, &["-verify_hostname", "localhost"]));
+    assert_success(&ca.verify(&certificate, &["-verify_ip", "::1"]));
+}

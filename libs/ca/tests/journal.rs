@@ -1,0 +1,251 @@
+//! The journal over crashes, damage and concurrent writers.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::mpsc,
+};
+
+use ca::journal::{AppendError, Burning, Entry, Issuance, Journal, OpenError, Reservation, verify};
+use domain::{IssuerId, OrderId, Serial, Timestamp};
+
+fn serial(number: u64) -> Serial {
+    let mut octets = [0; 16];
+    octets[8..].copy_from_slice(&number.to_be_bytes());
+    Serial::from_random(&octets)
+}
+
+/// Stands for a TBSCertificate: any DER will do.
+fn tbs(number: u64) -> Vec<u8> {
+    yasna::construct_der(|writer| writer.write_sequence(|writer| writer.next().write_u64(number)))
+}
+
+fn certificate(number: u64) -> Vec<u8> {
+    yasna::construct_der(|writer| {
+        writer.write_sequence(|writer| {
+            writer.next().write_der(&tbs(number));
+            writer.next().write_null();
+            writer.next().write_null();
+        });
+    })
+}
+
+fn at() -> Timestamp {
+    Timestamp::from_unix_seconds(1_790_000_000)
+}
+
+fn reserved(number: u64) -> Entry {
+    Entry::Reserved(Reservation {
+        serial: serial(number),
+        order: Some(OrderId::new(0, &[7; 16])),
+        issuer: IssuerId::from_hash(&[0; 32]),
+        tbs: tbs(number),
+        at: at(),
+    })
+}
+
+fn issued(number: u64) -> Entry {
+    Entry::Issued(Issuance { serial: serial(number), der: certificate(number), at: at() })
+}
+
+fn burned(number: u64) -> Entry {
+    Entry::Burned(Burning { serial: serial(number), reason: "crash".to_owned(), at: at() })
+}
+
+fn pending(journal: &Journal) -> Vec<Serial> {
+    journal.pending().into_iter().map(|reservation| reservation.serial).collect()
+}
+
+fn segment(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("journal-{number:08}.log"))
+}
+
+/// A closed journal with serial 1 issued, 2 burned and 3 pending.
+fn written() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    for entry in [reserved(1), issued(1), reserved(2), reserved(3), burned(2)] {
+        journal.append(vec![entry]).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn what_was_appended_is_there_after_a_restart() {
+    let dir = written();
+    let journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(pending(&journal), [serial(3)]);
+    let serials: BTreeSet<Serial> = (1..=4).map(serial).collect();
+    let found = journal.find(&serials).unwrap();
+    assert_eq!(found.values().collect::<Vec<_>>(), [&issued(1), &burned(2), &reserved(3)]);
+    assert_eq!(journal.append(vec![issued(3)]).unwrap(), 7);
+    assert!(pending(&journal).is_empty());
+}
+
+#[test]
+fn a_contradiction_is_refused_and_leaves_no_trace() {
+    let dir = written();
+    let journal = Journal::open(dir.path()).unwrap();
+    let refused = journal.append(vec![reserved(4), issued(1)]);
+    assert!(matches!(refused, Err(AppendError::NotReserved(_))));
+    let refused = journal.append(vec![reserved(3)]);
+    assert!(matches!(refused, Err(AppendError::AlreadyReserved(_))));
+    assert_eq!(journal.append(vec![reserved(4)]).unwrap(), 7);
+}
+
+#[test]
+fn two_signers_never_share_a_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = Journal::open(dir.path()).unwrap();
+    assert!(matches!(Journal::open(dir.path()), Err(OpenError::Locked(_))));
+    drop(first);
+    assert!(Journal::open(dir.path()).is_ok());
+}
+
+#[test]
+fn a_line_that_a_crash_cut_short_is_cut_off() {
+    let dir = written();
+    let (path, head) = (segment(dir.path(), 1), dir.path().join("head"));
+    let (whole, acknowledged) = (std::fs::read(&path).unwrap(), std::fs::read(&head).unwrap());
+    let journal = Journal::open(dir.path()).unwrap();
+    journal.append(vec![reserved(9)]).unwrap();
+    drop(journal);
+    let next = std::fs::read(&path).unwrap().split_off(whole.len());
+
+    let unwritten = [&next[..next.len() / 2], &[0; 100]].concat();
+    let cuts = (0..next.len()).map(|length| next[..length].to_vec());
+    for tail in cuts.chain([unwritten, vec![0; 4096]]) {
+        std::fs::write(&path, [whole.as_slice(), &tail].concat()).unwrap();
+        std::fs::write(&head, &acknowledged).unwrap();
+        let journal = Journal::open(dir.path()).unwrap();
+        assert_eq!(pending(&journal), [serial(3)], "{} bytes of the next line", tail.len());
+        journal.append(vec![reserved(5)]).unwrap();
+        drop(journal);
+        assert_eq!(verify(dir.path()).unwrap().pending, 2);
+    }
+}
+
+#[test]
+fn no_changed_bit_goes_unnoticed() {
+    let dir = written();
+    let path = segment(dir.path(), 1);
+    let whole = std::fs::read(&path).unwrap();
+    for position in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[position] ^= 1 << (position % 8);
+        std::fs::write(&path, changed).unwrap();
+        let opened = Journal::open(dir.path());
+        assert!(
+            matches!(
+                opened,
+                Err(OpenError::Damaged { .. }
+                    | OpenError::Lost { .. }
+                    | OpenError::UnknownFormat(_))
+            ),
+            "byte {position}"
+        );
+    }
+}
+
+#[test]
+fn a_journal_cut_before_what_was_acknowledged_is_refused() {
+    let dir = written();
+    let path = segment(dir.path(), 1);
+    let whole = std::fs::read(&path).unwrap();
+    for length in 0..whole.len() {
+        std::fs::write(&path, &whole[..length]).unwrap();
+        let opened = Journal::open(dir.path());
+        let noticed = matches!(opened, Err(OpenError::Damaged { .. } | OpenError::Lost { .. }));
+        assert!(noticed, "{length} bytes");
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(matches!(Journal::open(dir.path()), Err(OpenError::Lost { .. })));
+}
+
+#[test]
+fn a_journal_replaced_by_another_is_refused() {
+    let (dir, other) = (written(), tempfile::tempdir().unwrap());
+    let journal = Journal::open(other.path()).unwrap();
+    for number in 11..20 {
+        journal.append(vec![reserved(number)]).unwrap();
+    }
+    drop(journal);
+    std::fs::copy(segment(other.path(), 1), segment(dir.path(), 1)).unwrap();
+    assert!(matches!(Journal::open(dir.path()), Err(OpenError::Damaged { .. })));
+}
+
+#[test]
+fn segments_carry_the_chain_and_what_is_pending() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = || Journal::open_with_segments(dir.path().to_owned(), 2000).unwrap();
+    let journal = open();
+    journal.append(vec![reserved(1000)]).unwrap();
+    for number in 0..50 {
+        journal.append(vec![reserved(number)]).unwrap();
+        journal.append(vec![issued(number)]).unwrap();
+    }
+    drop(journal);
+    let summary = verify(dir.path()).unwrap();
+    assert!(summary.segments > 5, "{summary:?}");
+    assert_eq!(summary.pending, 1);
+    let journal = open();
+    assert_eq!(pending(&journal), [serial(1000)]);
+    let serials: BTreeSet<Serial> = [serial(0), serial(49), serial(1000)].into();
+    assert_eq!(journal.find(&serials).unwrap().len(), 3);
+    journal.append(vec![burned(1000)]).unwrap();
+    drop(journal);
+    assert!(pending(&open()).is_empty());
+
+    let old = segment(dir.path(), 2);
+    let mut changed = std::fs::read(&old).unwrap();
+    let middle = changed.len() / 2;
+    changed[middle] ^= 1;
+    std::fs::write(&old, changed).unwrap();
+    assert!(matches!(verify(dir.path()), Err(OpenError::Damaged { .. })));
+    std::fs::remove_file(&old).unwrap();
+    assert!(matches!(verify(dir.path()), Err(OpenError::MissingSegment(_))));
+}
+
+#[test]
+fn what_waits_goes_into_one_commit() {
+    const APPENDS: u64 = 2000;
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    let (answer, answers) = mpsc::channel();
+    for number in 0..APPENDS {
+        let answer = answer.clone();
+        journal.append_then(vec![reserved(number)], move |result| drop(answer.send(result)));
+    }
+    drop(answer);
+    let numbers: Vec<u64> = answers.iter().map(Result::unwrap).collect();
+    assert_eq!(numbers, (2..APPENDS + 2).collect::<Vec<_>>());
+    assert!(journal.commits() * 5 < APPENDS, "{} commits", journal.commits());
+    drop(journal);
+    assert_eq!(verify(dir.path()).unwrap().pending, 2000);
+}
+
+#[test]
+fn of_sixteen_who_reserve_one_serial_one_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    for number in 0..20 {
+        let reserve = || journal.append(vec![reserved(number)]).is_ok();
+        let winners = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(reserve)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).filter(|won| *won).count()
+        });
+        assert_eq!(winners, 1);
+    }
+}
+
+#[test]
+fn a_closed_journal_has_written_what_it_took() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path()).unwrap();
+    for number in 0..100 {
+        journal.append_then(vec![reserved(number)], |_| {});
+    }
+    drop(journal);
+    assert_eq!(verify(dir.path()).unwrap().pending, 100);
+}
