@@ -1,0 +1,18 @@
+//! Proves control of identifiers: the only code that contacts applicants.
+//!
+//! Everything an applicant controls (names, addresses, redirects, bodies, DNS answers) is hostile here: addresses are
+//! resolved once and pinned, every hop is checked against the [`NetworkPolicy`], bytes, time and redirects are bounded,
+//! and nothing a foreign server sent is repeated in a [`domain::Failure`].
+
+mod dns01;
+mod http01;
+mod observed;
+mod policy;
+mod resolver;
+mod settings;
+mod validator;
+
+pub use policy::NetworkPolicy;
+pub use resolver::TrustAnchorError;
+pub use settings::{ResolverChoice, Settings, SettingsError};
+pub use validator::{Rejected, Validator};

@@ -1,0 +1,114 @@
+//! Collects the evidence of one validation while it runs, so that it is there however the validation ends.
+
+use std::{net::SocketAddr, time::Instant};
+
+use domain::{Evidence, Hop};
+use hickory_resolver::proto::{
+    dnssec::Proof,
+    rr::{Record, RecordType},
+};
+use url::Url;
+
+/// How many DNS records are kept.
+const MAX_RECORDS: usize = 64;
+/// How many bytes of one DNS record are kept; the longest name and an ordinary value fit.
+const MAX_RECORD_BYTES: usize = 384;
+/// How many bytes of a URL are kept.
+const MAX_URL_BYTES: usize = 512;
+
+/// What has been seen so far.
+pub(crate) struct Observed {
+    evidence: Evidence,
+    started: Instant,
+}
+
+impl Observed {
+    /// Begins with nothing seen.
+    pub(crate) fn new(perspective: &str, resolver: &str) -> Self {
+        let evidence = Evidence {
+            perspective: perspective.to_owned(),
+            resolver: resolver.to_owned(),
+            ..Evidence::default()
+        };
+        Self { evidence, started: Instant::now() }
+    }
+
+    /// Notes DNS answers, without the signatures among them.
+    pub(crate) fn records<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) {
+        let room = MAX_RECORDS - self.evidence.records.len();
+        let answers =
+            records.into_iter().filter(|record| record.record_type() != RecordType::RRSIG);
+        self.evidence.records.extend(answers.take(room).map(|record| {
+            // The name comes back as it was asked, in random case.
+            let name = record.name.to_lowercase();
+            let text = format!("{name} {} {}", record.record_type(), record.data);
+            printable(&text, MAX_RECORD_BYTES)
+        }));
+    }
+
+    /// Notes what DNSSEC says about answers that were validated: one unproven answer makes all of them unproven.
+    pub(crate) fn proofs(&mut self, mut proofs: impl Iterator<Item = Proof>) {
+        let secure = proofs.all(|proof| proof.is_secure())
+            && self.evidence.dnssec.as_deref().is_none_or(|before| before == "secure");
+        self.evidence.dnssec = Some(if secure { "secure" } else { "insecure" }.to_owned());
+    }
+
+    /// Notes an HTTP request that is about to be made.
+    pub(crate) fn request(&mut self, url: &Url, address: SocketAddr) {
+        let url = printable(url.as_str(), MAX_URL_BYTES);
+        self.evidence.hops.push(Hop { url, address: address.to_string(), status: None });
+    }
+
+    /// Notes the status of the last request.
+    pub(crate) fn status(&mut self, status: u16) {
+        if let Some(hop) = self.evidence.hops.last_mut() {
+            hop.status = Some(status);
+        }
+    }
+
+    /// Ends the validation.
+    pub(crate) fn finish(self) -> Evidence {
+        let elapsed = self.started.elapsed().as_millis();
+        Evidence { duration_millis: u64::try_from(elapsed).unwrap_or(u64::MAX), ..self.evidence }
+    }
+}
+
+/// The text in printable ASCII and cut: applicants choose what stands in records and URLs.
+fn printable(text: &str, max_bytes: usize) -> String {
+    let shown = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    text.chars().take(max_bytes).map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::proto::rr::{Name, RData, rdata::TXT};
+
+    use super::*;
+
+    fn txt(value: &str) -> Record {
+        let name = Name::from_ascii("a.example.").unwrap();
+        Record::from_rdata(name, 60, RData::TXT(TXT::new(vec![value.to_owned()])))
+    }
+
+    #[test]
+    fn records_are_bounded_in_number_length_and_alphabet() {
+        let mut observed = Observed::new("primary", "system");
+        let records = vec![txt(&"ä\n".repeat(120)); MAX_RECORDS + 1];
+        observed.records(&records);
+        observed.records(&records);
+        let evidence = observed.finish();
+        assert_eq!(evidence.records.len(), MAX_RECORDS);
+        assert!(evidence.records[0].starts_with("a.example. TXT ????"));
+        assert!(evidence.records[0].len() <= MAX_RECORD_BYTES);
+    }
+
+    #[test]
+    fn one_unproven_answer_makes_the_evidence_insecure() {
+        let mut observed = Observed::new("primary", "system");
+        observed.proofs([Proof::Secure].into_iter());
+        assert_eq!(observed.evidence.dnssec.as_deref(), Some("secure"));
+        observed.proofs([Proof::Secure, Proof::Insecure].into_iter());
+        observed.proofs([Proof::Secure].into_iter());
+        assert_eq!(observed.evidence.dnssec.as_deref(), Some("insecure"));
+    }
+}

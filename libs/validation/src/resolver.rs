@@ -1,0 +1,110 @@
+//! Looks up DNS records at one configured resolver, without the hosts file, search domains or a cache.
+
+mod failure;
+mod setup;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use domain::{DnsName, Failure};
+use hickory_resolver::{
+    TokioResolver,
+    lookup::Lookup,
+    net::NetError,
+    proto::rr::{Name, RData, RecordType},
+};
+
+use self::failure::LookupError;
+pub use self::setup::TrustAnchorError;
+use crate::{Settings, SettingsError, observed::Observed};
+
+/// How many TXT records of one answer are looked at.
+const MAX_TXT_RECORDS: usize = 128;
+/// How many addresses of one answer are looked at.
+const MAX_ADDRESSES: usize = 32;
+
+/// Asks one resolver, the same for every validation.
+pub(crate) struct Resolver {
+    /// Absent only in development, where a machine without any resolver can still validate `*.localhost`.
+    client: Option<TokioResolver>,
+    localhost_to_loopback: bool,
+}
+
+impl Resolver {
+    /// Sets up the resolver once.
+    pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let localhost_to_loopback = setup::answers_localhost(settings);
+        match setup::client(settings) {
+            Ok(client) => Ok(Self { client: Some(client), localhost_to_loopback }),
+            Err(error @ SettingsError::SystemResolver(_)) if localhost_to_loopback => {
+                tracing::warn!(?error, "no resolver; only *.localhost can be validated");
+                Ok(Self { client: None, localhost_to_loopback })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Looks up the addresses of a name, IPv6 and IPv4 at once.
+    pub(crate) async fn addresses(
+        &self,
+        name: &DnsName,
+        observed: &mut Observed,
+    ) -> Result<Vec<IpAddr>, Failure> {
+        let owner = name.canonical();
+        if self.localhost_to_loopback && owner.ends_with(".localhost") {
+            return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        }
+        let (v6, v4) =
+            tokio::join!(self.lookup(&owner, RecordType::AAAA), self.lookup(&owner, RecordType::A));
+        let found = [&v6, &v4].into_iter().flatten();
+        let addresses: Vec<IpAddr> = found
+            .inspect(|lookup| self.observe(lookup, observed))
+            .flat_map(|lookup| lookup.answers().iter().filter_map(|record| record.data.ip_addr()))
+            .take(MAX_ADDRESSES)
+            .collect();
+        match LookupError::of_both(v6.err(), v4.err()) {
+            // An answer that fails DNSSEC is an attack or a fault of the zone: the other family must not hide it.
+            Some(LookupError::Bogus) => Err(LookupError::Bogus.failure("address", &owner)),
+            Some(error) if addresses.is_empty() => Err(error.failure("address", &owner)),
+            None if addresses.is_empty() => Err(LookupError::NoRecords.failure("address", &owner)),
+            _ => Ok(addresses),
+        }
+    }
+
+    /// Looks up the TXT records at a name, following CNAMEs; the strings of each record are joined (RFC 8555 §8.4).
+    ///
+    /// No record is an empty list; a name that does not exist is a failure.
+    pub(crate) async fn txt(
+        &self,
+        owner: &str,
+        observed: &mut Observed,
+    ) -> Result<Vec<Vec<u8>>, Failure> {
+        let lookup = match self.lookup(owner, RecordType::TXT).await {
+            Ok(lookup) => lookup,
+            Err(LookupError::NoRecords) => return Ok(Vec::new()),
+            Err(error) => return Err(error.failure("TXT", owner)),
+        };
+        self.observe(&lookup, observed);
+        let values = lookup.answers().iter().filter_map(|record| match &record.data {
+            RData::TXT(txt) => Some(txt.txt_data.concat()),
+            _ => None,
+        });
+        Ok(values.take(MAX_TXT_RECORDS).collect())
+    }
+
+    async fn lookup(&self, owner: &str, kind: RecordType) -> Result<Lookup, LookupError> {
+        let client = self.client.as_ref().ok_or(LookupError::Unreachable)?;
+        let mut name = Name::from_ascii(owner).map_err(|_| LookupError::NameTooLong)?;
+        name.set_fqdn(true);
+        client.lookup(name, kind).await.map_err(|error: NetError| {
+            tracing::debug!(owner, %kind, %error, "lookup failed");
+            LookupError::from(&error)
+        })
+    }
+
+    fn observe(&self, lookup: &Lookup, observed: &mut Observed) {
+        observed.records(lookup.answers());
+        if self.client.as_ref().is_some_and(|client| client.options().validate) {
+            observed.proofs(lookup.answers().iter().map(|record| record.proof));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Why a lookup gave no records, in words an applicant can act on.
+
+use domain::{Failure, FailureKind};
+use hickory_resolver::{
+    net::{DnsError, NetError},
+    proto::op::ResponseCode,
+};
+
+/// Why a lookup gave no records; ordered by how much it says, the most telling last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum LookupError {
+    /// The name exists, but has no such records.
+    NoRecords,
+    /// The name does not exist.
+    NoSuchName,
+    /// The answer could not be understood.
+    Malformed,
+    /// Nobody answered the connection attempt.
+    Unreachable,
+    /// No answer in time.
+    Timeout,
+    /// The resolver does not answer such queries.
+    Refused,
+    /// The resolver failed, most often because the zone's servers do.
+    ServerFailure,
+    /// The name is no valid DNS name once the label of the challenge stands before it.
+    NameTooLong,
+    /// The answer fails DNSSEC validation.
+    Bogus,
+}
+
+impl LookupError {
+    /// The error that explains best why two lookups failed; absent when neither did.
+    pub(super) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.max(other)
+    }
+
+    /// Tells the applicant.
+    pub(super) fn failure(self, records: &str, owner: &str) -> Failure {
+        let reason = match self {
+            Self::NoRecords => return dns(&format!("DNS has no {records} records for {owner}")),
+            Self::NoSuchName => return dns(&format!("DNS has no name {owner} (NXDOMAIN)")),
+            Self::Malformed => "the answer could not be understood",
+            Self::Unreachable => "the resolver could not be reached",
+            Self::Timeout => "no answer came in time",
+            Self::Refused => "the resolver answered REFUSED",
+            Self::ServerFailure => {
+                "the resolver answered SERVFAIL; the zone's servers may be at fault"
+            }
+            Self::NameTooLong => "the name is too long",
+            Self::Bogus => "the answer fails DNSSEC validation",
+        };
+        dns(&format!("the lookup of {records} records for {owner} failed: {reason}"))
+    }
+}
+
+fn dns(detail: &str) -> Failure {
+    Failure::new(FailureKind::Dns, detail)
+}
+
+impl From<&NetError> for LookupError {
+    fn from(error: &NetError) -> Self {
+        match error {
+            NetError::Dns(error) => error.into(),
+            NetError::Timeout => Self::Timeout,
+            NetError::Io(_) | NetError::NoConnections | NetError::Busy => Self::Unreachable,
+            _ => Self::Malformed,
+        }
+    }
+}
+
+impl From<&DnsError> for LookupError {
+    fn from(error: &DnsError) -> Self {
+        match error {
+            DnsError::NoRecordsFound(none) => Self::denial(none.response_code),
+            DnsError::Nsec { response, proof, .. } if !proof.is_bogus() => {
+                Self::denial(response.response_code)
+            }
+            DnsError::Nsec { .. } | DnsError::DnssecBogus => Self::Bogus,
+            DnsError::ResponseCode(ResponseCode::NXDomain) => Self::NoSuchName,
+            DnsError::ResponseCode(ResponseCode::ServFail) => Self::ServerFailure,
+            DnsError::ResponseCode(ResponseCode::Refused) => Self::Refused,
+            _ => Self::Malformed,
+        }
+    }
+}
+
+impl LookupError {
+    fn denial(code: ResponseCode) -> Self {
+        match code {
+            ResponseCode::NXDomain => Self::NoSuchName,
+            ResponseCode::ServFail => Self::ServerFailure,
+            ResponseCode::Refused => Self::Refused,
+            _ => Self::NoRecords,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_telling_of_two_errors_is_reported() {
+        let both = LookupError::of_both(Some(LookupError::NoRecords), Some(LookupError::Timeout));
+        assert_eq!(both, Some(LookupError::Timeout));
+        assert_eq!(LookupError::of_both(None, Some(LookupError::Bogus)), Some(LookupError::Bogus));
+        assert_eq!(LookupError::of_both(None, None), None);
+    }
+
+    #[test]
+    fn each_error_tells_name_and_reason() {
+        let failure = LookupError::ServerFailure.failure("TXT", "_acme-challenge.a.example");
+        assert_eq!(failure.kind, FailureKind::Dns);
+        assert!(failure.detail.contains("TXT records for _acme-challenge.a.example"));
+        assert!(failure.detail.contains("SERVFAIL"));
+    }
+}

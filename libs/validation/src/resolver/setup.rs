@@ -1,0 +1,116 @@
+//! Sets the resolver library up so that it asks exactly what it is told to ask.
+
+use std::{net::SocketAddr, str::FromStr as _, sync::Arc};
+
+use hickory_resolver::{
+    TokioResolver,
+    config::{
+        ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
+        ResolverOpts,
+    },
+    net::runtime::TokioRuntimeProvider,
+    proto::{
+        dnssec::TrustAnchors,
+        serialize::txt::{ParseError, trust_anchor::Parser},
+    },
+    system_conf::read_system_conf,
+};
+
+use crate::{ResolverChoice, Settings, SettingsError};
+
+/// The largest UDP answer asked for; larger ones come over TCP (RFC 9715 §3).
+const UDP_PAYLOAD_BYTES: u16 = 1232;
+/// How many queries may wait on one TCP connection; beyond it the library answers busy.
+const MAX_QUERIES_PER_CONNECTION: usize = 1024;
+
+/// Why a trust anchor cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustAnchorError {
+    /// The text is not a list of DNSKEY records.
+    #[error("the text is not a list of DNSKEY records")]
+    Syntax(#[source] Box<ParseError>),
+    /// There is no key in the text: it would trust nothing and refuse every answer.
+    #[error("the text holds no DNSKEY record")]
+    Empty,
+}
+
+/// Whether `*.localhost` is answered without asking anybody.
+pub(super) fn answers_localhost(settings: &Settings) -> bool {
+    settings.localhost_to_loopback && settings.resolver == ResolverChoice::System
+}
+
+/// Makes the one resolver client of a validator.
+pub(super) fn client(settings: &Settings) -> Result<TokioResolver, SettingsError> {
+    let config = match settings.resolver {
+        ResolverChoice::Address(address) => own(address),
+        ResolverChoice::System => {
+            let (system, _) = read_system_conf()
+                .map_err(|error| SettingsError::SystemResolver(Box::new(error)))?;
+            // Names are always complete: the system's search domains never apply.
+            ResolverConfig::from_name_servers(system.name_servers)
+        }
+    };
+    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        .with_options(options(settings));
+    if let Some(text) = &settings.trust_anchor {
+        let anchors = trust_anchors(text).map_err(SettingsError::TrustAnchor)?;
+        builder = builder.with_trust_anchor(Arc::new(anchors));
+    }
+    builder.build().map_err(|error| SettingsError::Resolver(Box::new(error)))
+}
+
+fn own(address: SocketAddr) -> ResolverConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = address.port();
+        connection
+    });
+    let server = NameServerConfig::new(address.ip(), true, connections.to_vec());
+    ResolverConfig::from_name_servers(vec![server])
+}
+
+fn options(settings: &Settings) -> ResolverOpts {
+    let mut options = ResolverOpts::default();
+    options.ndots = 0;
+    options.use_hosts_file = ResolveHosts::Never;
+    options.cache_size = 0;
+    options.timeout = settings.dns_timeout;
+    options.attempts = settings.dns_retries;
+    options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+    options.case_randomization = true;
+    options.preserve_intermediates = true;
+    options.edns_payload_len = UDP_PAYLOAD_BYTES;
+    options.max_active_requests = MAX_QUERIES_PER_CONNECTION;
+    options
+}
+
+fn trust_anchors(text: &str) -> Result<TrustAnchors, TrustAnchorError> {
+    let syntax = |error| TrustAnchorError::Syntax(Box::new(error));
+    if Parser::new(text).parse().map_err(syntax)?.is_empty() {
+        return Err(TrustAnchorError::Empty);
+    }
+    TrustAnchors::from_str(text).map_err(syntax)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANCHOR: &str =
+        "example. 3600 IN DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4=";
+
+    #[test]
+    fn dnskey_lines_are_a_trust_anchor() {
+        assert!(trust_anchors(ANCHOR).is_ok());
+        assert!(trust_anchors(&format!("; a comment\n{ANCHOR}\n\n{ANCHOR}\n")).is_ok());
+    }
+
+    #[test]
+    fn a_text_without_keys_is_refused() {
+        assert!(matches!(trust_anchors(""), Err(TrustAnchorError::Empty)));
+        assert!(matches!(trust_anchors("; nothing\n"), Err(TrustAnchorError::Empty)));
+        assert!(matches!(
+            trust_anchors("example. IN A 192.0.2.1"),
+            Err(TrustAnchorError::Syntax(_))
+        ));
+    }
+}

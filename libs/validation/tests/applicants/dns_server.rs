@@ -1,0 +1,192 @@
+//! A DNS server over UDP and TCP on one loopback port, with answers the test chooses.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex},
+};
+
+use hickory_resolver::proto::{
+    dnssec::{
+        DnssecSigner,
+        rdata::{DNSSECRData, RRSIG},
+    },
+    op::{Message, MessageType, OpCode, Query, ResponseCode},
+    rr::{
+        DNSClass, Name, RData, Record, RecordSet, RecordType,
+        rdata::{CNAME, TXT},
+    },
+};
+use time::OffsetDateTime;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, UdpSocket},
+    task::JoinHandle,
+};
+
+/// The largest answer sent over UDP; larger ones are truncated.
+const MAX_UDP_BYTES: usize = 1232;
+const TTL: u32 = 60;
+
+/// What the server does with a query.
+#[derive(Clone)]
+pub(crate) enum Answer {
+    Records(Vec<RData>),
+    Code(ResponseCode),
+    Silence,
+    Octets(MakeOctets),
+}
+
+/// Makes the octets of an answer from those of its query.
+pub(crate) type MakeOctets = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// The answers by name and type; each further query gets the next one, the last one is repeated.
+#[derive(Default)]
+pub(crate) struct Zone {
+    answers: HashMap<(Name, RecordType), Vec<Answer>>,
+    signer: Option<DnssecSigner>,
+}
+
+impl Zone {
+    pub(crate) fn a(self, name: &str, address: &str) -> Self {
+        let address: IpAddr = address.parse().unwrap();
+        let data = RData::from(address);
+        self.answer(name, data.record_type(), Answer::Records(vec![data]))
+    }
+
+    pub(crate) fn txt(self, name: &str, values: &[&[&str]]) -> Self {
+        let strings = |value: &&[&str]| value.iter().map(|&text| text.to_owned()).collect();
+        let data = values.iter().map(|value| RData::TXT(TXT::new(strings(value)))).collect();
+        self.answer(name, RecordType::TXT, Answer::Records(data))
+    }
+
+    pub(crate) fn cname(self, name: &str, target: &str) -> Self {
+        let target = RData::CNAME(CNAME(Name::from_ascii(target).unwrap()));
+        self.answer(name, RecordType::CNAME, Answer::Records(vec![target]))
+    }
+
+    pub(crate) fn answer(mut self, name: &str, kind: RecordType, answer: Answer) -> Self {
+        let mut name = Name::from_ascii(name).unwrap();
+        name.set_fqdn(true);
+        self.answers.entry((name, kind)).or_default().push(answer);
+        self
+    }
+
+    pub(crate) fn signed(mut self, signer: DnssecSigner) -> Self {
+        let key = RData::DNSSEC(DNSSECRData::DNSKEY(signer.to_dnskey()));
+        let apex = signer.signer_name().to_ascii();
+        self.signer = Some(signer);
+        self.answer(&apex, RecordType::DNSKEY, Answer::Records(vec![key]))
+    }
+
+    fn take(&mut self, query: &Query) -> (RecordType, Answer) {
+        let name = query.name().to_lowercase();
+        for kind in [query.query_type(), RecordType::CNAME] {
+            if let Some(answers) = self.answers.get_mut(&(name.clone(), kind)) {
+                let answer = if answers.len() > 1 { answers.remove(0) } else { answers[0].clone() };
+                return (kind, answer);
+            }
+        }
+        let exists = self.answers.keys().any(|(known, _)| *known == name);
+        let code = if exists { ResponseCode::NoError } else { ResponseCode::NXDomain };
+        (query.query_type(), Answer::Code(code))
+    }
+
+    fn respond(&mut self, octets: &[u8]) -> Option<Message> {
+        let request = Message::from_vec(octets).ok()?;
+        let query = request.queries.first()?.clone();
+        let mut response = Message::new(request.id, MessageType::Response, OpCode::Query);
+        response.metadata.recursion_desired = true;
+        response.metadata.recursion_available = true;
+        response.add_query(query.clone());
+        match self.take(&query) {
+            (_, Answer::Code(code)) => response.metadata.response_code = code,
+            (kind, Answer::Records(data)) => {
+                let mut set = RecordSet::with_ttl(query.name().clone(), kind, TTL);
+                for data in data {
+                    set.insert(Record::from_rdata(query.name().clone(), TTL, data), 0);
+                }
+                response.add_answers(set.records_without_rrsigs().cloned());
+                response.add_answers(self.signer.as_ref().map(|signer| signature(&set, signer)));
+            }
+            (_, Answer::Silence | Answer::Octets(_)) => return None,
+        }
+        Some(response)
+    }
+
+    fn octets(&mut self, request: &[u8]) -> Option<Vec<u8>> {
+        let query = Message::from_vec(request).ok()?.queries.first()?.clone();
+        let name = query.name().to_lowercase();
+        if let Some([Answer::Octets(make), ..]) =
+            self.answers.get(&(name, query.query_type())).map(Vec::as_slice)
+        {
+            return Some(make(request));
+        }
+        Some(self.respond(request)?.to_vec().unwrap())
+    }
+}
+
+fn signature(set: &RecordSet, signer: &DnssecSigner) -> Record {
+    let an_hour_ago = OffsetDateTime::now_utc() - time::Duration::HOUR;
+    let signature = RRSIG::from_rrset(set, DNSClass::IN, an_hour_ago, signer).unwrap();
+    Record::from_rdata(set.name().clone(), TTL, RData::DNSSEC(DNSSECRData::RRSIG(signature)))
+}
+
+/// A running server; stops when dropped.
+pub(crate) struct DnsServer {
+    pub(crate) address: SocketAddr,
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl DnsServer {
+    pub(crate) async fn start(zone: Zone) -> Self {
+        let zone = Arc::new(Mutex::new(zone));
+        let (udp, tcp) = sockets().await;
+        let address = udp.local_addr().unwrap();
+        let tasks =
+            [tokio::spawn(serve_udp(udp, zone.clone())), tokio::spawn(serve_tcp(tcp, zone))];
+        Self { address, tasks }
+    }
+}
+
+impl Drop for DnsServer {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A free UDP port need not be free for TCP: the next one may be.
+async fn sockets() -> (UdpSocket, TcpListener) {
+    loop {
+        let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        if let Ok(tcp) = TcpListener::bind(udp.local_addr().unwrap()).await {
+            return (udp, tcp);
+        }
+    }
+}
+
+async fn serve_udp(socket: UdpSocket, zone: Arc<Mutex<Zone>>) {
+    let mut buffer = vec![0; 4096];
+    loop {
+        let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
+        let request = &buffer[..length];
+        let Some(mut response) = zone.lock().unwrap().octets(request) else { continue };
+        if response.len() > MAX_UDP_BYTES {
+            response = Message::from_vec(&response).unwrap().truncate().to_vec().unwrap();
+        }
+        socket.send_to(&response, peer).await.unwrap();
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, zone: Arc<Mutex<Zone>>) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        while let Ok(length) = stream.read_u16().await {
+            let mut request = vec![0; usize::from(length)];
+            stream.read_exact(&mut request).await.unwrap();
+            let Some(response) = zone.lock().unwrap().octets(&request) else { continue };
+            stream.write_u16(u16::try_from(response.len()).unwrap()).await.unwrap();
+            stream.write_all(&response).await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! DNSSEC: what a trust anchor changes.
+
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use domain::FailureKind;
+use hickory_resolver::proto::{
+    dnssec::{
+        DnssecSigner, PublicKey as _, SigningKey as _, crypto::Ed25519SigningKey, rdata::DNSKEY,
+    },
+    rr::Name,
+};
+
+use crate::{
+    dns_server::Zone,
+    scene::{Scene, TXT_VALUE, failure},
+};
+
+const OWNER: &str = "_acme-challenge.a.example";
+const ZONE: &str = "example.";
+
+/// A signer of the zone and the trust anchor for its key.
+fn signer() -> (DnssecSigner, String) {
+    let der = Ed25519SigningKey::generate_pkcs8().unwrap();
+    let key = Ed25519SigningKey::from_pkcs8(&der).unwrap();
+    let public = key.to_public_key().unwrap();
+    let anchor =
+        format!("{ZONE} 60 IN DNSKEY 257 3 15 {}", BASE64_STANDARD.encode(public.public_bytes()));
+    let dnskey = DNSKEY::from_key(&public);
+    let name = Name::from_ascii(ZONE).unwrap();
+    (DnssecSigner::new(dnskey, Box::new(key), name, Duration::from_secs(86_400)), anchor)
+}
+
+async fn scene(zone: Zone, anchor: String) -> Scene {
+    let mut scene = Scene::new(zone.txt(OWNER, &[&[TXT_VALUE]])).await;
+    scene.settings.trust_anchor = Some(anchor);
+    scene
+}
+
+#[tokio::test]
+async fn a_signed_answer_is_secure() {
+    let (signer, anchor) = signer();
+    let evidence = scene(Zone::default().signed(signer), anchor).await.dns01().await.unwrap();
+    assert_eq!(evidence.dnssec.as_deref(), Some("secure"));
+    assert_eq!(evidence.records.len(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_signed_by_another_key_is_refused() {
+    let (_, anchor) = signer();
+    let (other, _) = signer();
+    let failure = failure(scene(Zone::default().signed(other), anchor).await.dns01().await);
+    assert_eq!(failure.kind, FailureKind::Dns);
+    assert!(failure.detail.contains("DNSSEC"), "{}", failure.detail);
+}
+
+#[tokio::test]
+async fn an_unsigned_answer_from_a_zone_that_must_be_signed_is_refused() {
+    let (_, anchor) = signer();
+    let failure = failure(scene(Zone::default(), anchor).await.dns01().await);
+    assert_eq!(failure.kind, FailureKind::Dns);
+}
+
+#[tokio::test]
+async fn without_a_trust_anchor_signatures_are_ignored() {
+    let (signer, _) = signer();
+    let scene = Scene::new(Zone::default().signed(signer).txt(OWNER, &[&[TXT_VALUE]])).await;
+    assert_eq!(scene.dns01().await.unwrap().dnssec, None);
+}

@@ -1,0 +1,20 @@
+//! Validations against applicants of every kind: DNS and web servers of the tests' own, on loopback.
+
+#[cfg(test)]
+mod dns01;
+#[cfg(test)]
+mod dns_server;
+#[cfg(test)]
+mod dnssec;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod http01;
+#[cfg(test)]
+mod random_dns;
+#[cfg(test)]
+mod redirects;
+#[cfg(test)]
+mod scene;
+#[cfg(test)]
+mod web_server;
