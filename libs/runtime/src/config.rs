@@ -1,0 +1,214 @@
+//! The configuration: a TOML file, the environment over it, `--set key=value` over both.
+//!
+//! Every key is a documented field of one struct, every default is written in that struct's `Default` and nowhere
+//! else, and a key nobody knows is refused.
+
+mod base_url;
+mod ca;
+mod check;
+mod duration;
+mod error;
+mod event_log;
+mod layers;
+mod listeners;
+mod profile;
+mod role;
+mod secret;
+mod telemetry;
+mod validation;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use domain::ProfileName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    base_url::{BaseUrl, InvalidBaseUrl},
+    ca::{Ca, CaKeyType},
+    duration::{HumanDuration, InvalidDuration},
+    error::{ConfigError, Origin, Problem},
+    event_log::{EventLog, EventLogKind, Redis},
+    listeners::{Api, Ops},
+    profile::Profile,
+    role::{InvalidRole, Role},
+    secret::Secret,
+    telemetry::{LogFormat, Telemetry},
+    validation::{ProfileValidation, TrustAnchor, Validation},
+};
+
+/// How much longer than the longest order an event of an order is kept, so that workers that were away find it.
+const ORDER_GRACE: Duration = Duration::from_secs(72 * 60 * 60);
+
+/// A complete configuration whose values fit together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Config {
+    /// Where everything durable is kept.
+    pub data_dir: PathBuf,
+    /// The ACME server.
+    pub api: Api,
+    /// Health and metrics.
+    pub ops: Ops,
+    /// The log.
+    pub event_log: EventLog,
+    /// Nonces and views of a cluster.
+    pub redis: Redis,
+    /// How control of an identifier is checked, where the profile does not say otherwise.
+    pub validation: Validation,
+    /// The issuer.
+    pub ca: Ca,
+    /// Logs and traces.
+    pub telemetry: Telemetry,
+    /// The profile of `/acme/directory`; one of `profiles`.
+    pub default_profile: ProfileName,
+    /// The kinds of certificates that are issued; at least one.
+    pub profiles: Vec<Profile>,
+}
+
+/// The configuration as it is written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(title = "Certmill configuration")]
+struct ConfigFile {
+    /// The directory everything durable is kept in.
+    data_dir: PathBuf,
+    api: Api,
+    ops: Ops,
+    event_log: EventLog,
+    redis: Redis,
+    validation: Validation,
+    ca: Ca,
+    telemetry: Telemetry,
+    /// The profile of `/acme/directory`; may be left out where there is only one.
+    default_profile: Option<ProfileName>,
+    /// The kinds of certificates that are issued; without any, there is one named `default`.
+    profile: Vec<Profile>,
+}
+
+impl Default for ConfigFile {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            api: Api::default(),
+            ops: Ops::default(),
+            event_log: EventLog::default(),
+            redis: Redis::default(),
+            validation: Validation::default(),
+            ca: Ca::default(),
+            telemetry: Telemetry::default(),
+            default_profile: None,
+            profile: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file, if one is given, and lays the environment variables that start with `CERTMILL__` and then the
+    /// `key=value` settings over it.
+    ///
+    /// `CERTMILL__API__LISTEN` is `api.listen`. Values are TOML, else text.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a key is not known, a value has the wrong form or values do not fit together;
+    /// the operator has to change what the error names.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        sets: &[String],
+    ) -> Result<Self, ConfigError> {
+        let mut table = match file {
+            Some(path) => layers::read_file(path)?,
+            None => toml::Table::new(),
+        };
+        for (variable, text) in environment {
+            if let Some(setting) = layers::Setting::from_environment(&variable, text) {
+                layers::lay_over(&mut table, setting.table()?);
+            }
+        }
+        for argument in sets {
+            layers::lay_over(&mut table, layers::Setting::from_argument(argument)?.table()?);
+        }
+        layers::together(table)?.try_into()
+    }
+
+    /// Checks that the roles can run with this configuration in one process.
+    ///
+    /// # Errors
+    /// When a role lacks what it needs, with everything that is lacking.
+    pub fn check_for(&self, roles: &BTreeSet<Role>) -> Result<(), ConfigError> {
+        check::refuse(check::roles(self, roles))
+    }
+
+    /// The profile of that name.
+    pub fn profile(&self, name: &ProfileName) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.name == *name)
+    }
+
+    /// How the profile's identifiers are validated.
+    pub fn validation_of(&self, profile: &Profile) -> Validation {
+        self.validation.with(&profile.validation)
+    }
+
+    /// How long an event of an order is kept.
+    pub fn order_max_age(&self) -> Duration {
+        self.event_log
+            .order_max_age
+            .map_or_else(|| least_order_max_age(&self.profiles), HumanDuration::get)
+    }
+
+    /// Where certificates say their CRL is: what precedes its file name, without a slash at the end.
+    pub fn crl_base_url(&self) -> String {
+        match &self.ca.crl_base_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("{}/crl", self.api.base_url),
+        }
+    }
+}
+
+impl TryFrom<ConfigFile> for Config {
+    type Error = ConfigError;
+
+    fn try_from(file: ConfigFile) -> Result<Self, Self::Error> {
+        let profiles =
+            if file.profile.is_empty() { vec![Profile::default()] } else { file.profile };
+        let config = Self {
+            data_dir: file.data_dir,
+            api: file.api,
+            ops: file.ops,
+            event_log: file.event_log,
+            redis: file.redis,
+            validation: file.validation,
+            ca: file.ca,
+            telemetry: file.telemetry,
+            default_profile: check::default_profile(file.default_profile, &profiles)?,
+            profiles,
+        };
+        check::refuse(check::values(&config))?;
+        Ok(config)
+    }
+}
+
+/// The environment variables [`Config::load`] reads; names and values that are not UTF-8 are left out.
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| name.starts_with(layers::ENVIRONMENT_PREFIX))
+        .collect()
+}
+
+/// The JSON Schema of the configuration file.
+pub fn config_schema() -> serde_json::Value {
+    schemars::schema_for!(ConfigFile).to_value()
+}
+
+fn least_order_max_age(profiles: &[Profile]) -> Duration {
+    let longest = profiles.iter().map(|profile| profile.order_validity.get()).max();
+    longest.unwrap_or_default().saturating_add(ORDER_GRACE)
+}
+
+#[cfg(test)]
+mod tests;

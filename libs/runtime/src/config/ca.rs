@@ -1,0 +1,69 @@
+//! The issuer and its certificate revocation list.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{HumanDuration, Secret};
+
+/// `[ca]`: the issuer and its certificate revocation list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ca {
+    /// The passphrase the CA keys are encrypted with; better given by the environment than in a file.
+    pub passphrase: Option<Secret>,
+    /// A file with the passphrase, as secrets are mounted; its last line end does not count.
+    pub passphrase_file: Option<PathBuf>,
+    /// The kind of the keys made at the first start.
+    pub key_type: CaKeyType,
+    /// The common name of the root made at the first start.
+    pub root_name: String,
+    /// The common name of the intermediate made at the first start.
+    pub intermediate_name: String,
+    /// How long the root made at the first start is valid.
+    pub root_validity: HumanDuration,
+    /// How long the intermediate made at the first start is valid.
+    pub intermediate_validity: HumanDuration,
+    /// What precedes a CRL's file name in certificates; without it, `/crl` of the server itself.
+    #[schemars(with = "Option<String>")]
+    pub crl_base_url: Option<Url>,
+    /// Where the issuer's certificate is, as certificates say it; without it, they do not.
+    #[schemars(with = "Option<String>")]
+    pub issuer_url: Option<Url>,
+    /// How long a CRL is valid.
+    pub crl_validity: HumanDuration,
+    /// After what time a new CRL is made even if nothing was revoked; less than `crl_validity`.
+    pub crl_refresh: HumanDuration,
+}
+
+/// The kinds of CA keys that can be made; RSA keys can only be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CaKeyType {
+    /// ECDSA on P-256.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
+}
+
+impl Default for Ca {
+    fn default() -> Self {
+        Self {
+            passphrase: None,
+            passphrase_file: None,
+            key_type: CaKeyType::P256,
+            root_name: "Certmill Root".to_owned(),
+            intermediate_name: "Certmill Intermediate".to_owned(),
+            root_validity: HumanDuration::days(20 * 365),
+            intermediate_validity: HumanDuration::days(5 * 365),
+            crl_base_url: None,
+            issuer_url: None,
+            crl_validity: HumanDuration::days(7),
+            crl_refresh: HumanDuration::hours(12),
+        }
+    }
+}

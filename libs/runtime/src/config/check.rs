@@ -1,0 +1,279 @@
+//! Rules about values whose form is right: ranges, and settings that need each other.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use domain::ProfileName;
+use tracing_subscriber::EnvFilter;
+
+use super::{Config, ConfigError, EventLogKind, Problem, Profile, Role, least_order_max_age};
+
+/// A held reply must be over before clients and proxies give up, which some do after 30 s.
+const MAX_HOLD: Duration = Duration::from_secs(25);
+/// One client takes more than ten minutes for a refusal (acme.sh).
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// What was found wrong so far.
+#[derive(Default)]
+pub(super) struct Problems(Vec<Problem>);
+
+impl Problems {
+    fn require(&mut self, holds: bool, key: impl Into<String>, message: impl Into<String>) {
+        if !holds {
+            self.0.push(Problem { key: key.into(), message: message.into() });
+        }
+    }
+}
+
+/// Turns problems, if there are any, into the error that lists them.
+pub(super) fn refuse(problems: Problems) -> Result<(), ConfigError> {
+    if problems.0.is_empty() { Ok(()) } else { Err(ConfigError::Rules(problems.0)) }
+}
+
+/// Finds the profile of `/acme/directory`: the one that is named, or the only one.
+pub(super) fn default_profile(
+    named: Option<ProfileName>,
+    profiles: &[Profile],
+) -> Result<ProfileName, ConfigError> {
+    let names: Vec<_> = profiles.iter().map(|profile| profile.name.as_str()).collect();
+    match (named, profiles) {
+        (Some(named), _) if names.contains(&named.as_str()) => Ok(named),
+        (None, [only]) => Ok(only.name.clone()),
+        _ => Err(ConfigError::Rules(vec![Problem {
+            key: "default_profile".to_owned(),
+            message: format!("must be the name of a profile: {}", names.join(", ")),
+        }])),
+    }
+}
+
+/// Checks everything that does not depend on the roles.
+pub(super) fn values(config: &Config) -> Problems {
+    let mut problems = Problems::default();
+    check_api(config, &mut problems);
+    check_event_log(config, &mut problems);
+    check_validation(config, &mut problems);
+    check_ca(config, &mut problems);
+    check_telemetry(config, &mut problems);
+    let mut names = BTreeSet::new();
+    for profile in &config.profiles {
+        let unique = names.insert(&profile.name);
+        problems.require(unique, "profile.name", format!("{} is there twice", profile.name));
+        check_profile(profile, &mut problems);
+    }
+    problems
+}
+
+/// Checks what the roles of a process need.
+pub(super) fn roles(config: &Config, roles: &BTreeSet<Role>) -> Problems {
+    let mut problems = Problems::default();
+    let own_certificate = config.api.tls_certificate.is_some() || roles.contains(&Role::Signer);
+    problems.require(
+        own_certificate || !roles.contains(&Role::Api),
+        "api.tls_certificate",
+        "required with api.tls_key where no signer runs in the process to issue the server its own",
+    );
+    problems.require(
+        config.event_log.kind != EventLogKind::Embedded || roles.len() == Role::ALL.len(),
+        "event_log.kind",
+        "must be \"jetstream\" to run only some roles: the embedded log serves one process",
+    );
+    problems
+}
+
+fn check_api(config: &Config, problems: &mut Problems) {
+    let api = &config.api;
+    problems.require(
+        api.tls_certificate.is_some() == api.tls_key.is_some(),
+        "api.tls_certificate, api.tls_key",
+        "must be given both or neither",
+    );
+    between(problems, "api.hold", api.hold.get(), Duration::ZERO..=MAX_HOLD);
+    between(problems, "api.retry_after", api.retry_after.get(), SECOND..=MAX_RETRY_AFTER);
+    problems.require(
+        api.retry_after.get().subsec_millis() == 0,
+        "api.retry_after",
+        "must be whole seconds",
+    );
+    between(problems, "api.request_timeout", api.request_timeout.get(), SECOND..=10 * MINUTE);
+    problems.require(
+        api.request_timeout > api.hold,
+        "api.request_timeout",
+        "must be longer than api.hold",
+    );
+    problems.require(api.max_connections > 0, "api.max_connections", "must be at least 1");
+    problems.require(
+        (8 * 1024..=1024 * 1024).contains(&api.max_body_bytes),
+        "api.max_body_bytes",
+        "must be from 8192 to 1048576",
+    );
+    problems.require(
+        api.listen != config.ops.listen || api.listen.port() == 0,
+        "ops.listen",
+        "must differ from api.listen",
+    );
+}
+
+fn check_event_log(config: &Config, problems: &mut Problems) {
+    let log = &config.event_log;
+    match log.kind {
+        EventLogKind::Embedded => return,
+        EventLogKind::Jetstream => {}
+    }
+    problems.require(
+        !log.servers.is_empty(),
+        "event_log.servers",
+        "required with kind \"jetstream\", such as [\"nats://nats-0.nats:4222\"]",
+    );
+    problems.require(
+        matches!(log.replicas, 3 | 5) || (log.replicas == 1 && log.allow_unsafe_dev),
+        "event_log.replicas",
+        "must be 3 or 5; 1 loses certificates and needs event_log.allow_unsafe_dev = true",
+    );
+    problems.require(
+        (1..=domain::OrderId::MAX_SHARDS).contains(&log.order_shards),
+        "event_log.order_shards",
+        format!("must be from 1 to {}", domain::OrderId::MAX_SHARDS),
+    );
+    let least = least_order_max_age(&config.profiles);
+    problems.require(
+        config.order_max_age() >= least,
+        "event_log.order_max_age",
+        format!(
+            "must be at least the longest order_validity of a profile plus 72h, {} hours here",
+            least.as_secs().div_ceil(60 * 60)
+        ),
+    );
+    let redis = config.redis.url.as_ref().map(super::Secret::expose);
+    problems.require(
+        redis.is_some_and(|url| url.starts_with("redis://") || url.starts_with("rediss://")),
+        "redis.url",
+        "required with event_log.kind \"jetstream\" and must start with redis:// or rediss://",
+    );
+}
+
+fn check_validation(config: &Config, problems: &mut Problems) {
+    let validation = &config.validation;
+    problems.require(
+        !validation.allowed_redirect_ports().contains(&0),
+        "validation.http01_port, validation.redirect_ports",
+        "must be from 1 to 65535",
+    );
+    problems.require(
+        (1..=10_000).contains(&validation.concurrency),
+        "validation.concurrency",
+        "must be from 1 to 10000",
+    );
+    between(problems, "validation.timeout", validation.timeout.get(), SECOND..=MINUTE);
+    check_caa_identities(problems, "validation.caa_identities", &validation.caa_identities);
+}
+
+/// A CAA identity is a domain name (RFC 8659 §4.2); one in another form would match no record and refuse everyone.
+fn check_caa_identities(problems: &mut Problems, key: &str, identities: &[String]) {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    for identity in identities {
+        let valid = !identity.is_empty() && identity.bytes().all(allowed);
+        problems.require(valid, key, "must be domain names, such as [\"ca.example.com\"]");
+    }
+}
+
+fn check_ca(config: &Config, problems: &mut Problems) {
+    let ca = &config.ca;
+    problems.require(
+        ca.passphrase.is_none() || ca.passphrase_file.is_none(),
+        "ca.passphrase, ca.passphrase_file",
+        "must not be given both",
+    );
+    for (key, name) in
+        [("ca.root_name", &ca.root_name), ("ca.intermediate_name", &ca.intermediate_name)]
+    {
+        // RFC 5280, ub-common-name.
+        problems.require(
+            (1..=64).contains(&name.chars().count()),
+            key,
+            "must have 1 to 64 characters",
+        );
+    }
+    between(problems, "ca.root_validity", ca.root_validity.get(), DAY..=50 * YEAR);
+    between(problems, "ca.intermediate_validity", ca.intermediate_validity.get(), DAY..=50 * YEAR);
+    problems.require(
+        ca.intermediate_validity <= ca.root_validity,
+        "ca.intermediate_validity",
+        "must not be longer than ca.root_validity",
+    );
+    between(problems, "ca.crl_validity", ca.crl_validity.get(), 10 * MINUTE..=YEAR);
+    problems.require(
+        ca.crl_refresh.get() >= MINUTE && ca.crl_refresh < ca.crl_validity,
+        "ca.crl_refresh",
+        "must be at least 1m and less than ca.crl_validity",
+    );
+}
+
+fn check_telemetry(config: &Config, problems: &mut Problems) {
+    let telemetry = &config.telemetry;
+    problems.require(
+        (0.0..=1.0).contains(&telemetry.sampling_ratio),
+        "telemetry.sampling_ratio",
+        "must be from 0 to 1",
+    );
+    problems.require(
+        EnvFilter::try_new(&telemetry.log_filter).is_ok(),
+        "telemetry.log_filter",
+        "must be a level (error, warn, info, debug, trace) or targets with levels, such as \"info,signer=debug\"",
+    );
+}
+
+fn check_profile(profile: &Profile, problems: &mut Problems) {
+    let key = |field: &str| format!("profile {}: {field}", profile.name);
+    problems.require(
+        !profile.challenge_types.is_empty(),
+        key("challenge_types"),
+        "must have at least one of \"http-01\", \"dns-01\"",
+    );
+    problems.require(
+        !profile.wildcard_allowed
+            || profile.challenge_types.iter().any(|kind| kind.proves_wildcards()),
+        key("wildcard_allowed"),
+        "must be false unless challenge_types has \"dns-01\"",
+    );
+    problems.require(
+        !profile.terms_required || profile.terms_of_service.is_some(),
+        key("terms_required"),
+        "must be false unless terms_of_service is given",
+    );
+    problems.require(
+        (1..=Profile::MAX_IDENTIFIERS).contains(&profile.max_identifiers),
+        key("max_identifiers"),
+        format!("must be from 1 to {}", Profile::MAX_IDENTIFIERS),
+    );
+    let order_validity = profile.order_validity.get();
+    between(problems, key("order_validity"), order_validity, 5 * MINUTE..=30 * DAY);
+    let validity = profile.certificate_validity.get();
+    between(problems, key("certificate_validity"), validity, 5 * MINUTE..=10 * YEAR);
+    between(problems, key("backdate"), profile.backdate.get(), Duration::ZERO..=DAY);
+    problems.require(
+        profile.backdate < profile.certificate_validity,
+        key("backdate"),
+        "must be less than certificate_validity",
+    );
+    if let Some(identities) = &profile.validation.caa_identities {
+        check_caa_identities(problems, &key("validation.caa_identities"), identities);
+    }
+}
+
+fn between(
+    problems: &mut Problems,
+    key: impl Into<String>,
+    value: Duration,
+    allowed: std::ops::RangeInclusive<Duration>,
+) {
+    let holds = allowed.contains(&value);
+    let (least, most) = (seconds(*allowed.start()), seconds(*allowed.end()));
+    problems.require(holds, key, format!("must be from {least} to {most}"));
+}
+
+fn seconds(duration: Duration) -> super::HumanDuration {
+    super::HumanDuration::seconds(duration.as_secs())
+}

@@ -1,0 +1,63 @@
+//! Where the log and the read model are kept.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{HumanDuration, Secret};
+
+/// `[event_log]`: the log, which is the truth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct EventLog {
+    /// Which log is used.
+    pub kind: EventLogKind,
+    /// jetstream: the servers, such as `nats://nats-0.nats:4222`.
+    pub servers: Vec<Secret>,
+    /// jetstream: the servers' monitoring URLs, such as `http://nats-0.nats:8222`, where it can be seen that each
+    /// message is synced before it is acknowledged.
+    #[schemars(with = "Vec<String>")]
+    pub monitor_urls: Vec<Url>,
+    /// jetstream: on how many servers each message is kept: 3 or 5, and 1 for development.
+    pub replicas: u8,
+    /// jetstream: allows one replica and servers that sync late. Acknowledged certificates can be lost; never for
+    /// production.
+    pub allow_unsafe_dev: bool,
+    /// jetstream: over how many streams new orders are spread; it can grow but never shrink while orders live.
+    pub order_shards: u8,
+    /// jetstream: how long an event of an order is kept; at least the longest order validity plus 72 h, which is also
+    /// the default.
+    pub order_max_age: Option<HumanDuration>,
+}
+
+/// The logs there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum EventLogKind {
+    /// One process, all in the data directory.
+    Embedded,
+    /// A NATS JetStream cluster, with Redis for reading.
+    Jetstream,
+}
+
+impl Default for EventLog {
+    fn default() -> Self {
+        Self {
+            kind: EventLogKind::Embedded,
+            servers: Vec::new(),
+            monitor_urls: Vec::new(),
+            replicas: 3,
+            allow_unsafe_dev: false,
+            order_shards: 16,
+            order_max_age: None,
+        }
+    }
+}
+
+/// `[redis]`: nonces and views, used with the jetstream log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// The one primary, such as `redis://redis:6379/0`, or `rediss://` for TLS.
+    pub url: Option<Secret>,
+}

@@ -1,0 +1,73 @@
+//! Where the process listens: the ACME API and the operations endpoint.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{BaseUrl, HumanDuration};
+
+/// The port of the ACME API where none is configured.
+const API_PORT: u16 = 14000;
+/// The port of the operations listener where none is configured.
+const OPS_PORT: u16 = 14001;
+
+/// `[api]`: the ACME server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// The address and port of the HTTPS listener.
+    pub listen: SocketAddr,
+    /// The https URL under which clients reach the server, without a path.
+    pub base_url: BaseUrl,
+    /// A PEM file with the server's own certificate and its chain. Without it, the server issues itself one.
+    pub tls_certificate: Option<PathBuf>,
+    /// A PEM file with the private key of `tls_certificate`.
+    pub tls_key: Option<PathBuf>,
+    /// How long a reply may wait for work that is under way to finish; `"0"` answers at once.
+    pub hold: HumanDuration,
+    /// How many replies may wait at a time; more are answered at once.
+    pub max_held: u32,
+    /// What a client is told to wait before it asks again; whole seconds.
+    pub retry_after: HumanDuration,
+    /// How many connections may be open at a time; more wait to be accepted.
+    pub max_connections: u32,
+    /// How long one request may take to arrive and to be answered, the time it is held included.
+    pub request_timeout: HumanDuration,
+    /// The longest request body, in bytes.
+    pub max_body_bytes: u32,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::UNSPECIFIED, API_PORT).into(),
+            base_url: BaseUrl::default(),
+            tls_certificate: None,
+            tls_key: None,
+            hold: HumanDuration::seconds(2),
+            max_held: 10_000,
+            retry_after: HumanDuration::seconds(3),
+            max_connections: 10_000,
+            request_timeout: HumanDuration::seconds(30),
+            max_body_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// `[ops]`: health and metrics, over plain HTTP; keep it inside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ops {
+    /// The address and port of the listener.
+    pub listen: SocketAddr,
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, OPS_PORT).into() }
+    }
+}

@@ -1,0 +1,42 @@
+//! What the process tells about itself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// `[telemetry]`: logs and traces.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// How logs are written.
+    pub log_format: LogFormat,
+    /// Which logs are written, such as `info` or `warn,signer=debug`.
+    pub log_filter: String,
+    /// The collector traces are sent to by OTLP over HTTP, such as `http://collector:4318/v1/traces`; without it,
+    /// nothing is traced.
+    #[schemars(with = "Option<String>")]
+    pub otlp_endpoint: Option<Url>,
+    /// The share of traces begun here that is sent, from 0 to 1.
+    pub sampling_ratio: f64,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Lines for people.
+    Text,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            log_format: LogFormat::Text,
+            log_filter: "info".to_owned(),
+            otlp_endpoint: None,
+            sampling_ratio: 1.0,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+use std::io::Write as _;
+
+use super::*;
+
+fn load(text: &str, environment: &[(&str, &str)], sets: &[&str]) -> Result<Config, ConfigError> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let environment = environment.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    Config::load(Some(file.path()), environment, &sets)
+}
+
+fn message(result: Result<Config, ConfigError>) -> String {
+    result.unwrap_err().to_string()
+}
+
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config")
+}
+
+#[test]
+fn without_any_source_there_is_an_embedded_server_with_one_profile() {
+    let config = Config::load(None, [], &[]).unwrap();
+    assert_eq!(config.event_log.kind, EventLogKind::Embedded);
+    assert_eq!(config.default_profile.as_str(), "default");
+    assert_eq!(config.profiles, [Profile::default()]);
+    assert_eq!(config.validation.http01_port, 80);
+    assert!(config.validation.allow_networks.is_empty());
+    config.check_for(&Role::ALL.into()).unwrap();
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_set_over_both() {
+    let text = "[api]\nmax_held = 1\n[validation]\nhttp01_port = 81";
+    let environment =
+        [("CERTMILL__API__MAX_HELD", "2"), ("CERTMILL__VALIDATION__CONCURRENCY", "3")];
+    let config = load(text, &environment, &["api.max_held=4"]).unwrap();
+    assert_eq!(config.api.max_held, 4);
+    assert_eq!(config.validation.concurrency, 3);
+    assert_eq!(config.validation.http01_port, 81);
+}
+
+#[test]
+fn the_command_line_of_the_readme_is_understood() {
+    let sets = [
+        "data_dir=/somewhere",
+        "api.listen=127.0.0.1:24000",
+        "api.base_url=https://localhost:24000",
+        "ops.listen=127.0.0.1:24001",
+        "validation.http01_port=25002",
+        "validation.dns_resolver=127.0.0.1:28053",
+        "validation.allow_networks=[\"10.0.0.0/8\"]",
+        "profile=[{name=\"a\"},{name=\"b\", max_identifiers=7}]",
+        "default_profile=b",
+    ];
+    let config = load("", &[], &sets).unwrap();
+    assert_eq!(config.data_dir, Path::new("/somewhere"));
+    assert_eq!(config.api.base_url.as_str(), "https://localhost:24000");
+    assert_eq!(config.validation.dns_resolver, "127.0.0.1:28053".parse().ok());
+    assert_eq!(config.profile(&config.default_profile).unwrap().max_identifiers, 7);
+}
+
+#[test]
+fn a_value_that_is_toml_by_accident_is_taken_as_text_where_text_belongs() {
+    let environment = [("CERTMILL__CA__PASSPHRASE", "12345")];
+    let config =
+        load("", &environment, &["data_dir=2024", "ca.root_name=true", "api.hold=0"]).unwrap();
+    assert_eq!(config.ca.passphrase, Some(Secret::new("12345")));
+    assert_eq!(config.data_dir, Path::new("2024"));
+    assert_eq!(config.ca.root_name, "true");
+    assert_eq!(config.api.hold, HumanDuration::ZERO);
+}
+
+#[test]
+fn other_environment_variables_are_left_alone() {
+    load("", &[("CERTMILL_API_SERVICE_HOST", "10.0.0.1"), ("PATH", "/bin")], &[]).unwrap();
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_refused_with_its_line_and_what_is_known() {
+    let message = message(load("data_dir = \"x\"\n\n[api]\nlistne = \"y\"\n", &[], &[]));
+    assert!(message.contains("line 4 (listne)"), "{message}");
+    assert!(message.contains("unknown field `listne`, expected one of `listen`"), "{message}");
+}
+
+#[test]
+fn a_bad_value_of_the_file_is_refused_with_its_line_and_without_the_value() {
+    let message = message(load("[ca]\npassphrase = [\"hunter2\"]\n", &[], &[]));
+    assert!(message.contains("line 2 (passphrase)"), "{message}");
+    assert!(!message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_refused_with_its_line() {
+    let message = message(load("data_dir = \"x\"\n[api\n", &[], &[]));
+    assert!(message.contains("line 2"), "{message}");
+}
+
+#[test]
+fn an_unknown_key_from_elsewhere_names_its_source() {
+    let from_environment = message(load("", &[("CERTMILL__API__LISTNE", "x")], &[]));
+    assert!(from_environment.starts_with("environment variable CERTMILL__API__LISTNE: unknown"));
+    let from_set = message(load("", &[], &["api.listne=x"]));
+    assert!(from_set.starts_with("--set api.listne: unknown field `listne`"), "{from_set}");
+    assert!(message(load("", &[], &["api.listen"])).contains("expected key=value"));
+}
+
+#[test]
+fn allowed_values_are_named() {
+    let kind = message(load("", &[], &["event_log.kind=postgres"]));
+    assert!(kind.contains("expected `embedded` or `jetstream`"), "{kind}");
+    let hold = message(load("", &[], &["api.hold=soon"]));
+    assert!(hold.contains("expected a duration"), "{hold}");
+    let url = message(load("", &[], &["api.base_url=http://ca.test"]));
+    assert!(url.contains("expected an https URL"), "{url}");
+    let name = message(load("", &[], &["default_profile=raProfile"]));
+    assert!(name.contains("not a valid profile name"), "{name}");
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_all_named() {
+    let sets = [
+        "event_log.kind=jetstream",
+        "event_log.replicas=1",
+        "event_log.order_shards=101",
+        "event_log.order_max_age=80h",
+        "api.tls_key=key.pem",
+        "api.hold=1h",
+        "validation.http01_port=0",
+        "ca.crl_refresh=8d",
+        "telemetry.sampling_ratio=2.0",
+        "profile=[{max_identifiers=0, challenge_types=[]}, {terms_required=true}]",
+        "default_profile=default",
+    ];
+    let message = message(load("", &[], &sets));
+    for key in [
+        "event_log.servers: required",
+        "event_log.replicas: must be 3 or 5",
+        "event_log.order_shards: must be from 1 to 100",
+        "event_log.order_max_age: must be at least",
+        "redis.url: required",
+        "api.tls_certificate, api.tls_key: must be given both",
+        "api.hold: must be from 0 to 25s",
+        "validation.http01_port",
+        "ca.crl_refresh",
+        "telemetry.sampling_ratio",
+        "profile.name: default is there twice",
+        "profile default: challenge_types",
+        "profile default: max_identifiers",
+        "profile default: terms_required",
+    ] {
+        assert!(message.contains(key), "{key} is not in: {message}");
+    }
+}
+
+#[test]
+fn several_profiles_need_a_default_that_is_one_of_them() {
+    let profiles = "[[profile]]\nname = \"a\"\n[[profile]]\nname = \"b\"\n";
+    let expected = "default_profile: must be the name of a profile: a, b";
+    assert_eq!(message(load(profiles, &[], &[])), expected);
+    assert_eq!(message(load(profiles, &[], &["default_profile=c"])), expected);
+    assert!(load(profiles, &[], &["default_profile=b"]).is_ok());
+}
+
+#[test]
+fn roles_in_processes_of_their_own_need_a_cluster_and_a_certificate() {
+    let api = BTreeSet::from([Role::Api]);
+    let message = load("", &[], &[]).unwrap().check_for(&api).unwrap_err().to_string();
+    assert!(message.contains("event_log.kind: must be \"jetstream\""), "{message}");
+    assert!(message.contains("api.tls_certificate: required"), "{message}");
+}
+
+#[test]
+fn every_sample_is_a_configuration() {
+    let mut seen = 0;
+    for entry in std::fs::read_dir(samples()).unwrap() {
+        let path = entry.unwrap().path();
+        Config::load(Some(&path), [], &[]).unwrap_or_else(|error| panic!("{error}"));
+        seen += 1;
+    }
+    assert!(seen >= 2);
+}
+
+#[test]
+fn the_development_sample_reaches_loopback_and_leaves_validation_to_the_command_line() {
+    let config = Config::load(Some(&samples().join("dev.toml")), [], &[]).unwrap();
+    config.check_for(&Role::ALL.into()).unwrap();
+    assert_eq!(config.api.base_url.as_str(), "https://localhost:14000");
+    assert!(config.validation.localhost_to_loopback);
+    assert_eq!(config.validation.allow_networks.len(), 2);
+    assert!(config.validation.trust_anchor.is_none());
+    assert!(config.validation.caa_identities.is_empty());
+    for profile in &config.profiles {
+        assert!(profile.wildcard_allowed);
+        assert_eq!(config.validation_of(profile), config.validation);
+    }
+}
+
+#[test]
+fn the_schema_knows_every_key_its_description_and_its_default() {
+    let schema = config_schema();
+    assert_eq!(schema["additionalProperties"], false);
+    let hold = &schema["$defs"]["Api"]["properties"]["hold"];
+    assert_eq!(hold["default"], "2s");
+    for (name, definition) in schema["$defs"].as_object().unwrap() {
+        for (key, property) in definition["properties"].as_object().into_iter().flatten() {
+            assert!(property["description"].is_string(), "{name}.{key} has no description");
+        }
+    }
+}
+
+#[test]
+fn a_printed_configuration_shows_no_secret() {
+    let sets = ["ca.passphrase=hunter2", "redis.url=redis://:hunter2@localhost"];
+    let config = load("", &[], &sets).unwrap();
+    assert!(!format!("{config:?}").contains("hunter2"));
+    assert!(!serde_json::to_string(&config).unwrap().contains("hunter2"));
+}

@@ -1,0 +1,173 @@
+//! How control of an identifier is checked.
+
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf};
+
+use ipnet::IpNet;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::HumanDuration;
+
+/// `[validation]`: how control of an identifier is checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Validation {
+    /// The port http-01 starts at; always an allowed port of a redirect too.
+    pub http01_port: u16,
+    /// The ports an http-01 redirect may lead to.
+    pub redirect_ports: BTreeSet<u16>,
+    /// The DNS resolver as `ip:port`; without it, the system's.
+    pub dns_resolver: Option<SocketAddr>,
+    /// Networks that are reached although addresses of their kind (loopback, link-local, metadata services) are not.
+    #[schemars(with = "Vec<String>")]
+    pub allow_networks: Vec<IpNet>,
+    /// The DNSKEY records below which answers must be signed: a file that holds them, or the records themselves.
+    /// Without it, DNSSEC is not checked.
+    #[schemars(with = "Option<String>")]
+    pub trust_anchor: Option<TrustAnchor>,
+    /// The names that allow this CA in CAA records; without any, CAA is not checked.
+    pub caa_identities: Vec<String>,
+    /// Resolves `localhost` and every name below it to loopback when no `dns_resolver` is set; for development.
+    pub localhost_to_loopback: bool,
+    /// How long one validation may take.
+    pub timeout: HumanDuration,
+    /// How many validations run at a time.
+    pub concurrency: u32,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self {
+            http01_port: 80,
+            redirect_ports: BTreeSet::from([80, 443]),
+            dns_resolver: None,
+            allow_networks: Vec::new(),
+            trust_anchor: None,
+            caa_identities: Vec::new(),
+            localhost_to_loopback: false,
+            timeout: HumanDuration::seconds(10),
+            concurrency: 128,
+        }
+    }
+}
+
+impl Validation {
+    /// The ports an http-01 redirect may lead to, the one it starts at among them.
+    pub fn allowed_redirect_ports(&self) -> BTreeSet<u16> {
+        self.redirect_ports.iter().copied().chain([self.http01_port]).collect()
+    }
+
+    /// These settings with those a profile sets instead.
+    #[must_use]
+    pub fn with(&self, own: &ProfileValidation) -> Self {
+        let own = own.clone();
+        Self {
+            dns_resolver: own.dns_resolver.or(self.dns_resolver),
+            allow_networks: own.allow_networks.unwrap_or_else(|| self.allow_networks.clone()),
+            trust_anchor: own.trust_anchor.or_else(|| self.trust_anchor.clone()),
+            caa_identities: own.caa_identities.unwrap_or_else(|| self.caa_identities.clone()),
+            ..self.clone()
+        }
+    }
+}
+
+/// `[profile.validation]`: what one profile sets instead of `[validation]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProfileValidation {
+    /// The profile's own DNS resolver as `ip:port`.
+    pub dns_resolver: Option<SocketAddr>,
+    /// The networks the profile may reach, instead of the common ones.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub allow_networks: Option<Vec<IpNet>>,
+    /// The profile's own trust anchor, as a file or as records.
+    #[schemars(with = "Option<String>")]
+    pub trust_anchor: Option<TrustAnchor>,
+    /// The names that allow the profile in CAA records, instead of the common ones.
+    pub caa_identities: Option<Vec<String>>,
+}
+
+/// DNSKEY records that are trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub enum TrustAnchor {
+    /// A file that holds them.
+    File(PathBuf),
+    /// The records themselves, in the form of a zone file.
+    Records(String),
+}
+
+impl TrustAnchor {
+    /// The longest file that is read; a key record has a few hundred bytes.
+    const MAX_BYTES: u64 = 64 * 1024;
+
+    /// The records in the form of a zone file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is too long to hold keys.
+    pub fn records(&self) -> io::Result<String> {
+        match self {
+            Self::Records(records) => Ok(records.clone()),
+            Self::File(path) if std::fs::metadata(path)?.len() > Self::MAX_BYTES => {
+                Err(io::Error::new(io::ErrorKind::FileTooLarge, "too long for a trust anchor"))
+            }
+            Self::File(path) => std::fs::read_to_string(path),
+        }
+    }
+}
+
+impl From<String> for TrustAnchor {
+    fn from(text: String) -> Self {
+        if text.split_ascii_whitespace().any(|word| word.eq_ignore_ascii_case("DNSKEY")) {
+            Self::Records(text)
+        } else {
+            Self::File(text.into())
+        }
+    }
+}
+
+impl From<TrustAnchor> for String {
+    fn from(anchor: TrustAnchor) -> Self {
+        match anchor {
+            TrustAnchor::File(path) => path.display().to_string(),
+            TrustAnchor::Records(records) => records,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_http01_port_is_an_allowed_redirect_port() {
+        let validation = Validation { http01_port: 5002, ..Validation::default() };
+        assert_eq!(validation.allowed_redirect_ports(), BTreeSet::from([80, 443, 5002]));
+    }
+
+    #[test]
+    fn a_profile_replaces_only_what_it_sets() {
+        let common = Validation {
+            caa_identities: vec!["ca.example.com".into()],
+            dns_resolver: "192.0.2.1:53".parse().ok(),
+            ..Validation::default()
+        };
+        let own = ProfileValidation {
+            dns_resolver: "192.0.2.2:53".parse().ok(),
+            ..ProfileValidation::default()
+        };
+        let both = common.with(&own);
+        assert_eq!(both.dns_resolver, own.dns_resolver);
+        assert_eq!(both.caa_identities, common.caa_identities);
+    }
+
+    #[test]
+    fn a_trust_anchor_is_a_file_or_the_records_themselves() {
+        let records = ". IN DNSKEY 257 3 8 AwEAAa==";
+        assert_eq!(TrustAnchor::from(records.to_owned()).records().unwrap(), records);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), records).unwrap();
+        let anchor = TrustAnchor::from(file.path().display().to_string());
+        assert_eq!(anchor.records().unwrap(), records);
+    }
+}

@@ -1,0 +1,14 @@
+//! What every role needs around its work: configuration, telemetry, metrics, health and a graceful stop.
+
+pub mod config;
+pub mod health;
+pub mod metrics;
+pub mod ops;
+pub mod stop;
+pub mod telemetry;
+
+pub use config::{Config, ConfigError, Role, config_schema};
+pub use health::{Check, Health};
+pub use metrics::{Metrics, MetricsError};
+pub use stop::{Process, Stop, StopError, Stopper};
+pub use telemetry::{Telemetry, TelemetryError, current_traceparent, set_parent};

@@ -1,0 +1,56 @@
+//! The operations listener: `/healthz`, `/readyz` and `/metrics` over plain HTTP, for the inside of a site only.
+
+use std::convert::Infallible;
+
+use tokio::net::TcpListener;
+use warp::{
+    Filter, Reply,
+    http::{Response, StatusCode, header},
+};
+
+use crate::{Health, Metrics, Stop};
+
+/// The media type of the Prometheus text format.
+const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Serves health and metrics until the process stops.
+///
+/// `/healthz` says that the process answers, `/readyz` whether it can work and which part cannot.
+pub fn serve(listener: TcpListener, health: Health, metrics: Metrics, stop: &Stop) {
+    let upkeep = (metrics.clone(), stop.clone());
+    stop.spawn("metrics upkeep", async move {
+        upkeep.0.keep(&upkeep.1).await;
+        Ok::<_, Infallible>(())
+    });
+    let requested = stop.clone();
+    stop.spawn("ops listener", async move {
+        warp::serve(routes(health, metrics))
+            .incoming(listener)
+            .graceful(async move { requested.requested().await })
+            .run()
+            .await;
+        Ok::<_, Infallible>(())
+    });
+}
+
+fn routes(
+    health: Health,
+    metrics: Metrics,
+) -> impl Filter<Extract = (impl Reply,), Error = warp::Rejection> + Clone {
+    let alive = warp::path!("healthz").map(|| "ok\n".into_response());
+    let ready = warp::path!("readyz").map(move || readiness(&health));
+    let measured = warp::path!("metrics").map(move || {
+        warp::reply::with_header(metrics.render(), header::CONTENT_TYPE, PROMETHEUS_TEXT)
+    });
+    let measured = measured.map(Reply::into_response);
+    warp::get().and(alive.or(ready).unify().or(measured).unify())
+}
+
+fn readiness(health: &Health) -> warp::reply::Response {
+    let readiness = health.readiness();
+    let status =
+        if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut response: Response<_> = warp::reply::json(&readiness).into_response();
+    *response.status_mut() = status;
+    response
+}
