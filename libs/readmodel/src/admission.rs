@@ -1,0 +1,35 @@
+//! The one round trip a request makes before it is decided: nonce, account, resource.
+
+use std::sync::Arc;
+
+use acme::{Nonces, NoncesUnavailable, Redeemed};
+use async_trait::async_trait;
+use domain::{AccountId, OrderId, account, order};
+
+use crate::Versioned;
+
+/// What a request's one round trip brought.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Whether the nonce was good; it is burned in any case.
+    pub nonce: Redeemed,
+    /// The account's view; `None` is a miss.
+    pub account: Option<Versioned<Arc<account::State>>>,
+    /// The order's view; `None` is a miss.
+    pub order: Option<Versioned<Arc<order::State>>>,
+}
+
+/// Redeems a nonce and reads the views a request names, in one round trip.
+#[async_trait]
+pub trait Admission: Nonces {
+    /// Redeems the nonce and reads the views asked for.
+    ///
+    /// # Errors
+    /// When nonces cannot be redeemed: the request is answered with 503.
+    async fn admit(
+        &self,
+        nonce: &str,
+        account: Option<&AccountId>,
+        order: Option<&OrderId>,
+    ) -> Result<Admitted, NoncesUnavailable>;
+}

@@ -1,0 +1,196 @@
+//! Loading and changing aggregates: the view first, the log when in doubt, the view written before anyone is told.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::{
+    AccountId, Aggregate, OrderId,
+    account::{self, Account},
+    order::{self, Order},
+};
+use eventstore::{
+    Context, DecodeError, EventStore, ExecuteError, Loaded, Sequence, StoreError, Subject, execute,
+    load,
+};
+use tracing::warn;
+
+use crate::{ReadModel, Unavailable, Versioned};
+
+/// The event log and the views over it.
+#[derive(Clone)]
+pub struct Aggregates {
+    /// The truth.
+    pub store: Arc<dyn EventStore>,
+    /// The cache of folds.
+    pub views: Arc<dyn ReadModel>,
+}
+
+/// An aggregate cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The log is out of reach or damaged: 503.
+    #[error("the event log failed")]
+    Store(#[source] StoreError),
+    /// An event of the aggregate cannot be read by this release.
+    #[error("an event cannot be read")]
+    Decode(#[source] DecodeError),
+}
+
+/// An aggregate that has a view.
+#[async_trait]
+pub trait Viewed: Aggregate {
+    /// What names one of its kind.
+    type Id: Sync;
+
+    /// Where the log holds it.
+    fn subject(id: &Self::Id) -> Subject;
+
+    /// Reads its view.
+    async fn read(
+        views: &dyn ReadModel,
+        id: &Self::Id,
+    ) -> Result<Option<Versioned<Arc<Self::State>>>, Unavailable>;
+
+    /// Writes its view.
+    async fn write(
+        views: &dyn ReadModel,
+        view: &Versioned<Arc<Self::State>>,
+    ) -> Result<(), Unavailable>;
+}
+
+#[async_trait]
+impl Viewed for Account {
+    type Id = AccountId;
+
+    fn subject(id: &AccountId) -> Subject {
+        Subject::account(id)
+    }
+
+    async fn read(
+        views: &dyn ReadModel,
+        id: &AccountId,
+    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+        views.account(id).await
+    }
+
+    async fn write(
+        views: &dyn ReadModel,
+        view: &Versioned<Arc<account::State>>,
+    ) -> Result<(), Unavailable> {
+        views.put_account(view).await
+    }
+}
+
+#[async_trait]
+impl Viewed for Order {
+    type Id = OrderId;
+
+    fn subject(id: &OrderId) -> Subject {
+        Subject::order(id)
+    }
+
+    async fn read(
+        views: &dyn ReadModel,
+        id: &OrderId,
+    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+        views.order(id).await
+    }
+
+    async fn write(
+        views: &dyn ReadModel,
+        view: &Versioned<Arc<order::State>>,
+    ) -> Result<(), Unavailable> {
+        views.put_order(view).await
+    }
+}
+
+impl Aggregates {
+    /// Loads an aggregate: from its view, or folded from the log after a miss or while the read model is down.
+    ///
+    /// # Errors
+    /// When the log had to be asked and failed.
+    pub async fn load<A: Viewed>(
+        &self,
+        id: &A::Id,
+    ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
+        match A::read(self.views.as_ref(), id).await {
+            Ok(Some(view)) => Ok(Some(view)),
+            Ok(None) => self.fold::<A>(id).await,
+            Err(error) => {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "read model down, folding from the log"
+                );
+                self.fold::<A>(id).await
+            }
+        }
+    }
+
+    /// Loads an aggregate as it was after a message or later: a worker may hear of a message before its view is written.
+    ///
+    /// # Errors
+    /// When the log had to be asked and failed.
+    pub async fn load_at_least<A: Viewed>(
+        &self,
+        id: &A::Id,
+        sequence: Sequence,
+    ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
+        match self.load::<A>(id).await? {
+            Some(view) if view.sequence >= sequence => Ok(Some(view)),
+            Some(_) | None => self.fold::<A>(id).await,
+        }
+    }
+
+    /// Folds an aggregate from the log and writes its view, so that the next read finds it. `None`: it does not exist.
+    ///
+    /// # Errors
+    /// When the log failed.
+    pub async fn fold<A: Viewed>(
+        &self,
+        id: &A::Id,
+    ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
+        let subject = A::subject(id);
+        let loaded = load::<A>(self.store.as_ref(), &subject, Loaded::default()).await;
+        let loaded = loaded.map_err(|error| match error {
+            ExecuteError::Store(source) => LoadError::Store(source),
+            ExecuteError::Decode(source) => LoadError::Decode(source),
+            // Only deciding rejects and only appending is too large.
+            ExecuteError::Rejected(_) | ExecuteError::TooLarge => {
+                LoadError::Store(StoreError::damaged("a read was refused"))
+            }
+        })?;
+        let Some(state) = loaded.state else { return Ok(None) };
+        let view = Versioned { state: Arc::new(state), sequence: loaded.sequence };
+        if let Err(error) = A::write(self.views.as_ref(), &view).await {
+            warn!(error = &error as &dyn std::error::Error, %subject, "view not written after a fold");
+        }
+        Ok(Some(view))
+    }
+
+    /// Executes a command, starting from a view if the caller has one, and writes the new view through.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Store`] also when the view could not be written: the command took effect, but answering with a
+    /// state that other nodes do not show would let a status step back; the client tries again.
+    pub async fn execute<A: Viewed>(
+        &self,
+        id: &A::Id,
+        known: Option<Versioned<Arc<A::State>>>,
+        command: &A::Command,
+        context: &Context,
+    ) -> Result<Versioned<Arc<A::State>>, ExecuteError<A::Rejection>> {
+        let loaded = match known {
+            Some(view) => {
+                Loaded { sequence: view.sequence, state: Some(Arc::unwrap_or_clone(view.state)) }
+            }
+            None => Loaded { state: None, sequence: Sequence::NONE },
+        };
+        let subject = A::subject(id);
+        let decided = execute::<A>(self.store.as_ref(), &subject, loaded, command, context).await?;
+        let view = Versioned { state: Arc::new(decided.state), sequence: decided.sequence };
+        A::write(self.views.as_ref(), &view)
+            .await
+            .map_err(|error| ExecuteError::Store(StoreError::unavailable(error)))?;
+        Ok(view)
+    }
+}

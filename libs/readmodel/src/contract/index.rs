@@ -1,0 +1,80 @@
+//! Indexes, their markers, and forgetting them.
+
+use domain::Serial;
+use eventstore::{Sequence, Stream};
+
+use super::samples::{account, certificate, issuer, order};
+use crate::{Crl, Lookup, ReadModel};
+
+/// A certificate is found under its serial, and nowhere else; adding it twice changes nothing.
+pub async fn a_certificate_is_found_by_its_serial(views: &dyn ReadModel) {
+    let entry = certificate();
+    let found = views.certificate(&entry.serial).await.expect("it answers");
+    assert_eq!(found, Lookup::Missing);
+    for _ in 0..2 {
+        views.put_certificate(&entry).await.expect("it is written");
+        let found = views.certificate(&entry.serial).await.expect("it answers");
+        assert_eq!(found, Lookup::Found(entry.clone()));
+    }
+    let serial = Serial::from_random(&[0xee; 16]);
+    let other = views.certificate(&serial).await.expect("it answers");
+    assert_eq!(other, Lookup::Missing);
+
+    let mut own = certificate();
+    (own.order, own.account, own.profile) = (None, None, None);
+    views.put_certificate(&own).await.expect("it is written");
+    let found = views.certificate(&own.serial).await.expect("it answers");
+    assert_eq!(found, Lookup::Found(own), "the CA's own certificate belongs to no account");
+}
+
+/// A stream's marker goes up and never down, and says nothing about other streams.
+pub async fn a_marker_never_moves_back(views: &dyn ReadModel) {
+    // Shards that no log has, so that nobody else's marks meet these.
+    let (stream, other) = (Stream::Orders(97), Stream::Orders(98));
+    let before = views.complete_to(stream).await.expect("it answers");
+    let untouched = views.complete_to(other).await.expect("it answers");
+    let next = Sequence(before.0 + 100);
+    for (mark, expected) in
+        [(next, next), (Sequence(next.0 - 1), next), (Sequence(9), next), (next, next)]
+    {
+        views.mark_complete(stream, mark).await.expect("it is marked");
+        assert_eq!(views.complete_to(stream).await.expect("it answers"), expected);
+    }
+    assert_eq!(views.complete_to(other).await.expect("it answers"), untouched);
+}
+
+/// `clear` forgets views, indexes and markers, and what is written afterwards is there; CRLs stay.
+pub async fn clear_forgets_all_but_crls(views: &dyn ReadModel) {
+    let (account, order, entry, issuer) = (account(5), order(5), certificate(), issuer());
+    let stream = Stream::Orders(99);
+    let crl = Crl { der: vec![1, 2, 3], number: 1, next_update: entry.not_after };
+    views.put_account(&account).await.expect("it is written");
+    views.put_order(&order).await.expect("it is written");
+    views.put_certificate(&entry).await.expect("it is written");
+    views.mark_complete(stream, Sequence(5)).await.expect("it is marked");
+    views.put_crl(&issuer, &crl).await.expect("it is published");
+
+    views.clear().await.expect("it is cleared");
+    assert_eq!(views.account(&account.state.id).await.expect("it answers"), None);
+    assert_eq!(views.order(&order.state.id).await.expect("it answers"), None);
+    let found = views.certificate(&entry.serial).await.expect("it answers");
+    assert_eq!(found, Lookup::Missing);
+    assert_eq!(views.complete_to(stream).await.expect("it answers"), Sequence::NONE);
+    let kept = views.crl(&issuer).await.expect("it answers").expect("the CRL stays");
+    assert_eq!(*kept, crl);
+
+    let mut older = order.clone();
+    older.sequence = Sequence(4);
+    views.put_order(&older).await.expect("it is written");
+    let read = views.order(&older.state.id).await.expect("it answers");
+    assert_eq!(read, Some(older), "the guard is forgotten with the view");
+    views.put_certificate(&entry).await.expect("it is written");
+    let found = views.certificate(&entry.serial).await.expect("it answers");
+    assert_eq!(found, Lookup::Found(entry));
+    if views.mark_complete(stream, Sequence(3)).await.is_err() {
+        // Whoever was indexing meanwhile is told once to start over from the marker.
+        assert_eq!(views.complete_to(stream).await.expect("it answers"), Sequence::NONE);
+        views.mark_complete(stream, Sequence(3)).await.expect("it is marked");
+    }
+    assert_eq!(views.complete_to(stream).await.expect("it answers"), Sequence(3));
+}

@@ -1,0 +1,98 @@
+//! Accounts, orders and certificates that no other test uses.
+
+use std::sync::Arc;
+
+use domain::{
+    AccountId, AccountKey, ChallengeType, Identifier, IssuerId, OrderId, Serial, Thumbprint,
+    Timestamp,
+    account::{self, Status},
+    order::{self, Authorization, Challenge, ChallengeStatus, Progress},
+};
+use eventstore::{MessageId, Sequence};
+
+use crate::{CertificateEntry, Versioned};
+
+/// A time at which no view of these samples has ended: 2100.
+const FUTURE: i64 = 4_102_444_800;
+
+/// The view of an account that nobody else has, with its sequence told by its contact.
+pub fn account(sequence: u64) -> Versioned<Arc<account::State>> {
+    let text = MessageId::random();
+    let state = account::State {
+        id: text.as_str().parse().expect("128 random bits make an account id"),
+        profile: "default".parse().expect("a profile name"),
+        key: AccountKey { jwk: "{}".into(), thumbprint: Thumbprint("thumbprint".into()) },
+        contact: vec![format!("mailto:{sequence}@example.org")],
+        terms_of_service_agreed: true,
+        created_at: Timestamp::from_unix_seconds(1_800_000_000),
+        status: Status::Valid,
+    };
+    Versioned { state: Arc::new(state), sequence: Sequence(sequence) }
+}
+
+/// The view of an order that nobody else has, with its sequence told by its challenge's token.
+pub fn order(sequence: u64) -> Versioned<Arc<order::State>> {
+    let id = format!("07{}", MessageId::random().as_str());
+    order_as(&id.parse().expect("a shard and 128 random bits make an order id"), sequence)
+}
+
+/// The view of one order as of a sequence.
+pub(super) fn order_as(id: &OrderId, sequence: u64) -> Versioned<Arc<order::State>> {
+    let identifier = Identifier::Dns("www.example.org".parse().expect("a name"));
+    let challenge = Challenge {
+        kind: ChallengeType::Http01,
+        token: format!("token-{sequence}"),
+        status: ChallengeStatus::Pending,
+    };
+    let authorization = Authorization {
+        identifier: identifier.clone(),
+        wildcard: false,
+        challenges: vec![challenge],
+        deactivated: false,
+    };
+    let state = order::State {
+        id: id.clone(),
+        profile: "default".parse().expect("a profile name"),
+        account: account_id(),
+        identifiers: vec![identifier],
+        not_before: None,
+        not_after: None,
+        placed_at: Timestamp::from_unix_seconds(1_800_000_000),
+        expires_at: Timestamp::from_unix_seconds(FUTURE),
+        authorizations: vec![authorization],
+        progress: Progress::Open,
+    };
+    Versioned { state: Arc::new(state), sequence: Sequence(sequence) }
+}
+
+pub(super) fn account_id() -> AccountId {
+    MessageId::random().as_str().parse().expect("128 random bits make an account id")
+}
+
+pub(super) fn order_id() -> OrderId {
+    let text = format!("07{}", MessageId::random().as_str());
+    text.parse().expect("a shard and 128 random bits make an order id")
+}
+
+pub(super) fn issuer() -> IssuerId {
+    let text = MessageId::random();
+    let octets = text.as_str().bytes().chain(std::iter::repeat(0));
+    let mut hash = [0; 32];
+    hash.iter_mut().zip(octets).for_each(|(to, from)| *to = from);
+    IssuerId::from_hash(&hash)
+}
+
+/// The entry of a certificate that nobody else has.
+pub fn certificate() -> CertificateEntry {
+    let text = MessageId::random();
+    let octets = text.as_str().as_bytes().first_chunk().expect("22 characters");
+    CertificateEntry {
+        issuer: issuer(),
+        serial: Serial::from_random(octets),
+        order: Some(order_id()),
+        account: Some(account_id()),
+        profile: Some("default".parse().expect("a profile name")),
+        ledger_sequence: 42,
+        not_after: Timestamp::from_unix_seconds(FUTURE),
+    }
+}

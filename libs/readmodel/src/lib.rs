@@ -1,0 +1,18 @@
+//! What requests read: states folded from the log, kept where a read costs one round trip.
+//!
+//! The log is the truth and a [`ReadModel`] a cache of folds. [`Aggregates`] is the way the rest of the program goes: it
+//! reads the view, falls back to the log, executes commands and writes the outcome through before anyone is told.
+
+mod admission;
+mod aggregates;
+#[cfg(feature = "contract")]
+#[expect(clippy::expect_used, reason = "the contract suite is test code")]
+pub mod contract;
+mod index;
+mod port;
+pub mod view;
+
+pub use admission::{Admission, Admitted};
+pub use aggregates::{Aggregates, LoadError, Viewed};
+pub use index::{CertificateEntry, Lookup};
+pub use port::{Crl, ReadModel, Unavailable, Versioned};

@@ -1,0 +1,86 @@
+//! The port to the read model.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use domain::{AccountId, IssuerId, OrderId, Serial, Timestamp, account, order};
+use eventstore::{Sequence, Stream};
+
+use crate::{CertificateEntry, Lookup};
+
+/// A state and the sequence of the last message folded into it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versioned<T> {
+    /// The state.
+    pub state: T,
+    /// The last message folded.
+    pub sequence: Sequence,
+}
+
+/// The read model is out of reach; whoever reads folds from the log instead, whoever must write answers 503.
+#[derive(Debug, thiserror::Error)]
+#[error("the read model is unavailable")]
+pub struct Unavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// A CRL as the signer published it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crl {
+    /// The DER CertificateList.
+    pub der: Vec<u8>,
+    /// Its CRL number; only a higher one replaces it.
+    pub number: u64,
+    /// When the next one is due.
+    pub next_update: Timestamp,
+}
+
+/// Views and indexes. Writes are guarded: of two writes of one view the one with the higher (sequence, schema) stays,
+/// whatever order they arrive in.
+#[async_trait]
+pub trait ReadModel: Send + Sync {
+    /// Reads an account's view; `None` is a miss, which says nothing about the log.
+    async fn account(
+        &self,
+        id: &AccountId,
+    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable>;
+
+    /// Writes an account's view unless a newer one is there.
+    async fn put_account(
+        &self,
+        account: &Versioned<Arc<account::State>>,
+    ) -> Result<(), Unavailable>;
+
+    /// Reads an order's view; `None` is a miss, which says nothing about the log.
+    async fn order(
+        &self,
+        id: &OrderId,
+    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable>;
+
+    /// Writes an order's view unless a newer one is there.
+    async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable>;
+
+    /// Finds a certificate by its serial, which is random enough to be unique over all issuers.
+    /// [`Lookup::Missing`] is only as good as [`ReadModel::complete_to`].
+    async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable>;
+
+    /// Adds a certificate to the index by serial.
+    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable>;
+
+    /// Up to which message of a stream the indexes built from it are complete.
+    async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable>;
+
+    /// Says that the indexes built from a stream are complete to a message; never moves back.
+    ///
+    /// # Errors
+    /// Also when entries may have been lost since the caller last read [`ReadModel::complete_to`], by a failover or by
+    /// [`ReadModel::clear`]: it reads the marker again and indexes on from there.
+    async fn mark_complete(&self, stream: Stream, sequence: Sequence) -> Result<(), Unavailable>;
+
+    /// Reads an issuer's newest CRL.
+    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable>;
+
+    /// Publishes a CRL unless one with the same or a higher number is there.
+    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable>;
+
+    /// Forgets every view and index, for a rebuild. CRLs stay: they are not folded from the log.
+    async fn clear(&self) -> Result<(), Unavailable>;
+}

@@ -1,0 +1,58 @@
+//! An account's cached form.
+
+use domain::{
+    AccountId, AccountKey, ProfileName, Timestamp,
+    account::{State, Status},
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct AccountView {
+    id: AccountId,
+    profile: ProfileName,
+    key: AccountKey,
+    contact: Vec<String>,
+    terms_of_service_agreed: bool,
+    created_at: Timestamp,
+    status: AccountStatus,
+}
+
+#[derive(Serialize, Deserialize)]
+enum AccountStatus {
+    Valid,
+    Deactivated,
+}
+
+impl From<&State> for AccountView {
+    fn from(state: &State) -> Self {
+        Self {
+            id: state.id.clone(),
+            profile: state.profile.clone(),
+            key: state.key.clone(),
+            contact: state.contact.clone(),
+            terms_of_service_agreed: state.terms_of_service_agreed,
+            created_at: state.created_at,
+            status: match state.status {
+                Status::Valid => AccountStatus::Valid,
+                Status::Deactivated => AccountStatus::Deactivated,
+            },
+        }
+    }
+}
+
+impl From<AccountView> for State {
+    fn from(view: AccountView) -> Self {
+        Self {
+            id: view.id,
+            profile: view.profile,
+            key: view.key,
+            contact: view.contact,
+            terms_of_service_agreed: view.terms_of_service_agreed,
+            created_at: view.created_at,
+            status: match view.status {
+                AccountStatus::Valid => Status::Valid,
+                AccountStatus::Deactivated => Status::Deactivated,
+            },
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! An order's cached form.
+
+use domain::{
+    AccountId, ChallengeType, Failure, Identifier, IssuerId, OrderId, ProfileName, Serial,
+    SubjectPublicKey, Timestamp,
+    order::{Authorization, Challenge, ChallengeStatus, Finalized, Progress, Reservation, State},
+};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct OrderView {
+    id: OrderId,
+    profile: ProfileName,
+    account: AccountId,
+    identifiers: Vec<Identifier>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_after: Option<Timestamp>,
+    placed_at: Timestamp,
+    expires_at: Timestamp,
+    authorizations: Vec<AuthorizationView>,
+    progress: ProgressView,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AuthorizationView {
+    identifier: Identifier,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    wildcard: bool,
+    challenges: Vec<ChallengeView>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deactivated: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChallengeView {
+    kind: ChallengeType,
+    token: String,
+    status: ChallengeStatusView,
+}
+
+#[derive(Serialize, Deserialize)]
+enum ChallengeStatusView {
+    Pending,
+    Processing,
+    Valid { at: Timestamp },
+    Invalid { at: Timestamp, failure: Failure },
+}
+
+#[derive(Serialize, Deserialize)]
+enum ProgressView {
+    Open,
+    Processing(FinalizedView),
+    Valid { finalized: FinalizedView, issuer: IssuerId, serial: Serial, ledger_sequence: u64 },
+    Invalid { failure: Failure },
+}
+
+#[derive(Serialize, Deserialize)]
+struct FinalizedView {
+    public_key: SubjectPublicKey,
+    at: Timestamp,
+    reservation: Option<ReservationView>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ReservationView {
+    issuer: IssuerId,
+    serial: Serial,
+    ledger_sequence: u64,
+}
+
+impl From<&State> for OrderView {
+    fn from(state: &State) -> Self {
+        Self {
+            id: state.id.clone(),
+            profile: state.profile.clone(),
+            account: state.account.clone(),
+            identifiers: state.identifiers.clone(),
+            not_before: state.not_before,
+            not_after: state.not_after,
+            placed_at: state.placed_at,
+            expires_at: state.expires_at,
+            authorizations: state.authorizations.iter().map(Into::into).collect(),
+            progress: (&state.progress).into(),
+        }
+    }
+}
+
+impl From<OrderView> for State {
+    fn from(view: OrderView) -> Self {
+        Self {
+            id: view.id,
+            profile: view.profile,
+            account: view.account,
+            identifiers: view.identifiers,
+            not_before: view.not_before,
+            not_after: view.not_after,
+            placed_at: view.placed_at,
+            expires_at: view.expires_at,
+            authorizations: view.authorizations.into_iter().map(Into::into).collect(),
+            progress: view.progress.into(),
+        }
+    }
+}
+
+impl From<&Authorization> for AuthorizationView {
+    fn from(authorization: &Authorization) -> Self {
+        Self {
+            identifier: authorization.identifier.clone(),
+            wildcard: authorization.wildcard,
+            challenges: authorization.challenges.iter().map(Into::into).collect(),
+            deactivated: authorization.deactivated,
+        }
+    }
+}
+
+impl From<AuthorizationView> for Authorization {
+    fn from(view: AuthorizationView) -> Self {
+        Self {
+            identifier: view.identifier,
+            wildcard: view.wildcard,
+            challenges: view.challenges.into_iter().map(Into::into).collect(),
+            deactivated: view.deactivated,
+        }
+    }
+}
+
+impl From<&Challenge> for ChallengeView {
+    fn from(challenge: &Challenge) -> Self {
+        let status = match &challenge.status {
+            ChallengeStatus::Pending => ChallengeStatusView::Pending,
+            ChallengeStatus::Processing => ChallengeStatusView::Processing,
+            ChallengeStatus::Valid { at } => ChallengeStatusView::Valid { at: *at },
+            ChallengeStatus::Invalid { at, failure } => {
+                ChallengeStatusView::Invalid { at: *at, failure: failure.clone() }
+            }
+        };
+        Self { kind: challenge.kind, token: challenge.token.clone(), status }
+    }
+}
+
+impl From<ChallengeView> for Challenge {
+    fn from(view: ChallengeView) -> Self {
+        let status = match view.status {
+            ChallengeStatusView::Pending => ChallengeStatus::Pending,
+            ChallengeStatusView::Processing => ChallengeStatus::Processing,
+            ChallengeStatusView::Valid { at } => ChallengeStatus::Valid { at },
+            ChallengeStatusView::Invalid { at, failure } => {
+                ChallengeStatus::Invalid { at, failure }
+            }
+        };
+        Self { kind: view.kind, token: view.token, status }
+    }
+}
+
+impl From<&Progress> for ProgressView {
+    fn from(progress: &Progress) -> Self {
+        match progress {
+            Progress::Open => Self::Open,
+            Progress::Processing(finalized) => Self::Processing(finalized.into()),
+            Progress::Valid { finalized, issuer, serial, ledger_sequence } => Self::Valid {
+                finalized: finalized.into(),
+                issuer: issuer.clone(),
+                serial: serial.clone(),
+                ledger_sequence: *ledger_sequence,
+            },
+            Progress::Invalid { failure } => Self::Invalid { failure: failure.clone() },
+        }
+    }
+}
+
+impl From<ProgressView> for Progress {
+    fn from(view: ProgressView) -> Self {
+        match view {
+            ProgressView::Open => Self::Open,
+            ProgressView::Processing(finalized) => Self::Processing(finalized.into()),
+            ProgressView::Valid { finalized, issuer, serial, ledger_sequence } => {
+                Self::Valid { finalized: finalized.into(), issuer, serial, ledger_sequence }
+            }
+            ProgressView::Invalid { failure } => Self::Invalid { failure },
+        }
+    }
+}
+
+impl From<&Finalized> for FinalizedView {
+    fn from(finalized: &Finalized) -> Self {
+        let reservation = finalized.reservation.as_ref().map(|reservation| ReservationView {
+            issuer: reservation.issuer.clone(),
+            serial: reservation.serial.clone(),
+            ledger_sequence: reservation.ledger_sequence,
+        });
+        Self { public_key: finalized.public_key.clone(), at: finalized.at, reservation }
+    }
+}
+
+impl From<FinalizedView> for Finalized {
+    fn from(view: FinalizedView) -> Self {
+        let reservation = view.reservation.map(|reservation| Reservation {
+            issuer: reservation.issuer,
+            serial: reservation.serial,
+            ledger_sequence: reservation.ledger_sequence,
+        });
+        Self { public_key: view.public_key, at: view.at, reservation }
+    }
+}

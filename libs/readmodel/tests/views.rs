@@ -1,0 +1,243 @@
+//! Views survive their cached form; what another release wrote is a miss.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use domain::{
+    AccountId, AccountKey, ChallengeType, Failure, FailureKind, Identifier, IssuerId, OrderId,
+    Serial, SubjectPublicKey, Thumbprint, Timestamp,
+    account::{self, Status as AccountStatus},
+    order::{
+        Authorization, Challenge, ChallengeStatus, Finalized, Progress, Reservation, State, Status,
+    },
+};
+use proptest::{collection::vec, option, prelude::*};
+use readmodel::view;
+
+fn timestamp() -> impl Strategy<Value = Timestamp> {
+    any::<i64>().prop_map(Timestamp::from_unix_millis)
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let kinds = prop::sample::select(vec![
+        FailureKind::Caa,
+        FailureKind::Connection,
+        FailureKind::Dns,
+        FailureKind::IncorrectResponse,
+        FailureKind::RejectedIdentifier,
+        FailureKind::ServerInternal,
+        FailureKind::Tls,
+        FailureKind::Unauthorized,
+    ]);
+    (kinds, any::<String>()).prop_map(|(kind, detail)| Failure::new(kind, &detail))
+}
+
+fn identifier() -> impl Strategy<Value = Identifier> {
+    "(\\*\\.)?[a-zA-Z]{1,20}\\.[a-z]{2,10}".prop_map(|name| Identifier::Dns(name.parse().unwrap()))
+}
+
+fn issuer() -> impl Strategy<Value = IssuerId> {
+    any::<[u8; 32]>().prop_map(|hash| IssuerId::from_hash(&hash))
+}
+
+fn serial() -> impl Strategy<Value = Serial> {
+    any::<[u8; 16]>().prop_map(|random| Serial::from_random(&random))
+}
+
+fn account_id() -> impl Strategy<Value = AccountId> {
+    any::<[u8; 32]>().prop_map(|hash| AccountId::from_hash(&hash))
+}
+
+fn challenge() -> impl Strategy<Value = Challenge> {
+    let kind = prop::sample::select(vec![ChallengeType::Http01, ChallengeType::Dns01]);
+    let status = prop_oneof![
+        Just(ChallengeStatus::Pending),
+        Just(ChallengeStatus::Processing),
+        timestamp().prop_map(|at| ChallengeStatus::Valid { at }),
+        (timestamp(), failure()).prop_map(|(at, failure)| ChallengeStatus::Invalid { at, failure }),
+    ];
+    (kind, any::<String>(), status).prop_map(|(kind, token, status)| Challenge {
+        kind,
+        token,
+        status,
+    })
+}
+
+fn authorization() -> impl Strategy<Value = Authorization> {
+    (identifier(), any::<bool>(), vec(challenge(), 0..3), any::<bool>()).prop_map(
+        |(identifier, wildcard, challenges, deactivated)| Authorization {
+            identifier,
+            wildcard,
+            challenges,
+            deactivated,
+        },
+    )
+}
+
+fn finalized() -> impl Strategy<Value = Finalized> {
+    let reservation =
+        (issuer(), serial(), any::<u64>()).prop_map(|(issuer, serial, ledger_sequence)| {
+            Reservation { issuer, serial, ledger_sequence }
+        });
+    (any::<String>(), timestamp(), option::of(reservation)).prop_map(|(key, at, reservation)| {
+        Finalized { public_key: SubjectPublicKey(key), at, reservation }
+    })
+}
+
+fn progress() -> impl Strategy<Value = Progress> {
+    prop_oneof![
+        Just(Progress::Open),
+        finalized().prop_map(Progress::Processing),
+        (finalized(), issuer(), serial(), any::<u64>()).prop_map(
+            |(finalized, issuer, serial, ledger_sequence)| Progress::Valid {
+                finalized,
+                issuer,
+                serial,
+                ledger_sequence
+            }
+        ),
+        failure().prop_map(|failure| Progress::Invalid { failure }),
+    ]
+}
+
+fn order() -> impl Strategy<Value = State> {
+    let times = (timestamp(), timestamp(), option::of(timestamp()), option::of(timestamp()));
+    let id = (0u8..100, any::<[u8; 16]>()).prop_map(|(shard, random)| OrderId::new(shard, &random));
+    let content = (vec(identifier(), 1..4), vec(authorization(), 1..4), progress());
+    (id, account_id(), times, content).prop_map(
+        |(id, account, (placed_at, expires_at, not_before, not_after), content)| {
+            let (identifiers, authorizations, progress) = content;
+            State {
+                id,
+                profile: "a_Profile-1".parse().unwrap(),
+                account,
+                identifiers,
+                not_before,
+                not_after,
+                placed_at,
+                expires_at,
+                authorizations,
+                progress,
+            }
+        },
+    )
+}
+
+fn account() -> impl Strategy<Value = account::State> {
+    let status = prop::sample::select(vec![AccountStatus::Valid, AccountStatus::Deactivated]);
+    (account_id(), any::<(String, String, bool)>(), vec(any::<String>(), 0..3), timestamp(), status)
+        .prop_map(|(id, (jwk, thumbprint, agreed), contact, created_at, status)| account::State {
+            id,
+            profile: "default".parse().unwrap(),
+            key: AccountKey { jwk, thumbprint: Thumbprint(thumbprint) },
+            contact,
+            terms_of_service_agreed: agreed,
+            created_at,
+            status,
+        })
+}
+
+proptest! {
+    #[test]
+    fn an_order_survives_its_cached_form(order in order()) {
+        let bytes = view::encode_order(&order).unwrap();
+        prop_assert_eq!(view::decode_order(&bytes), Some(order));
+    }
+
+    #[test]
+    fn an_account_survives_its_cached_form(account in account()) {
+        let bytes = view::encode_account(&account).unwrap();
+        prop_assert_eq!(view::decode_account(&bytes), Some(account));
+    }
+
+    #[test]
+    fn anything_else_is_a_miss(bytes in vec(any::<u8>(), 0..200)) {
+        prop_assert_eq!(view::decode_order(&bytes), None);
+        prop_assert_eq!(view::decode_account(&bytes), None);
+    }
+
+    #[test]
+    fn a_cut_view_is_a_miss(order in order(), kept in 0.0..1.0f64) {
+        let mut bytes = view::encode_order(&order).unwrap();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a length")]
+        bytes.truncate((bytes.len() as f64 * kept) as usize);
+        prop_assert_eq!(view::decode_order(&bytes), None);
+    }
+}
+
+fn small_order(status: ChallengeStatus, progress: Progress) -> State {
+    let identifier = Identifier::Dns("*.Example.org".parse().unwrap());
+    let challenge = Challenge { kind: ChallengeType::Dns01, token: "token".into(), status };
+    State {
+        id: OrderId::new(5, &[5; 16]),
+        profile: "default".parse().unwrap(),
+        account: AccountId::from_hash(&[1; 32]),
+        identifiers: vec![identifier.clone()],
+        not_before: None,
+        not_after: None,
+        placed_at: Timestamp::from_unix_seconds(100),
+        expires_at: Timestamp::from_unix_seconds(200),
+        authorizations: vec![Authorization {
+            identifier: identifier.authorized(),
+            wildcard: true,
+            challenges: vec![challenge],
+            deactivated: false,
+        }],
+        progress,
+    }
+}
+
+#[test]
+fn an_order_keeps_its_status_whatever_it_is() {
+    let at = Timestamp::from_unix_seconds(150);
+    let valid = ChallengeStatus::Valid { at };
+    let failure = Failure::new(FailureKind::Dns, "no such name");
+    let finalized = Finalized { public_key: SubjectPublicKey("key".into()), at, reservation: None };
+    let cases = [
+        (ChallengeStatus::Pending, Progress::Open, Status::Pending),
+        (ChallengeStatus::Processing, Progress::Open, Status::Pending),
+        (
+            ChallengeStatus::Invalid { at, failure: failure.clone() },
+            Progress::Open,
+            Status::Invalid,
+        ),
+        (valid.clone(), Progress::Open, Status::Ready),
+        (valid.clone(), Progress::Processing(finalized.clone()), Status::Processing),
+        (
+            valid.clone(),
+            Progress::Valid {
+                finalized,
+                issuer: IssuerId::from_hash(&[2; 32]),
+                serial: Serial::from_random(&[3; 16]),
+                ledger_sequence: u64::MAX,
+            },
+            Status::Valid,
+        ),
+        (valid, Progress::Invalid { failure }, Status::Invalid),
+    ];
+    for (challenge, progress, expected) in cases {
+        let order = small_order(challenge, progress);
+        let read = view::decode_order(&view::encode_order(&order).unwrap());
+        assert_eq!(read.as_ref().map(|order| order.status(at)), Some(expected));
+        assert_eq!(read, Some(order));
+    }
+}
+
+#[test]
+fn a_view_of_another_schema_is_a_miss() {
+    let order = small_order(ChallengeStatus::Pending, Progress::Open);
+    let written = String::from_utf8(view::encode_order(&order).unwrap()).unwrap();
+    let today = format!("\"schema\":{}", view::SCHEMA);
+    assert!(written.contains(&today));
+    for schema in [0, view::SCHEMA + 1, u16::MAX] {
+        let other = written.replace(&today, &format!("\"schema\":{schema}"));
+        assert_eq!(view::decode_order(other.as_bytes()), None, "{schema}");
+    }
+    let later = format!("{{\"schema\":{},\"view\":{{\"new\":[1]}}}}", view::SCHEMA + 1);
+    assert_eq!(view::decode_account(later.as_bytes()), None);
+}
+
+#[test]
+fn one_kind_of_view_is_not_read_as_the_other() {
+    let order = small_order(ChallengeStatus::Pending, Progress::Open);
+    assert_eq!(view::decode_account(&view::encode_order(&order).unwrap()), None);
+}

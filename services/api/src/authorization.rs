@@ -1,0 +1,115 @@
+//! Authorizations: reading and deactivating them (RFC 8555 §7.5).
+
+use acme::authorization::{self as wire, AuthorizationUpdate};
+use domain::{
+    OrderId, Timestamp,
+    order::{self, AuthorizationIndex, ChallengeStatus, Command, Order, Rejection, State},
+};
+use eventstore::{Actor, ExecuteError};
+use http::StatusCode;
+
+use crate::{
+    Api, authenticate, authenticate::OrderView, problem::Refusal, reply::Reply, request::Request,
+    settings::Profile,
+};
+
+/// Reads an authorization, or deactivates it; while a challenge is being validated, the reply waits for the outcome.
+pub(crate) async fn authorization(
+    api: &Api,
+    profile: &Profile,
+    (id, index): (&OrderId, AuthorizationIndex),
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let place = api.holds.take_place(id);
+    let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
+    if !signed.jws.is_post_as_get() {
+        let update: AuthorizationUpdate =
+            signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+        if !update.deactivates() {
+            return Err(Refusal::Payload("an authorization can only be deactivated"));
+        }
+        let order = deactivate(api, order, index, request).await?;
+        return show(api, &order.state, index, request.now);
+    }
+    let order = match place {
+        Some(place) => {
+            place.hold(&api.ports.aggregates, order, |order| is_in_validation(order, index)).await?
+        }
+        None => order,
+    };
+    show(api, &order.state, index, request.now)
+}
+
+async fn deactivate(
+    api: &Api,
+    order: OrderView,
+    index: AuthorizationIndex,
+    request: &Request,
+) -> Result<OrderView, Refusal> {
+    let command = Command::DeactivateAuthorization { authorization: index, now: request.now };
+    let id = order.state.id.clone();
+    let context = request.context(Actor::Account { id: order.state.account.clone() });
+    let executed =
+        api.ports.aggregates.execute::<Order>(&id, Some(order), &command, &context).await;
+    executed.map_err(|error| match error {
+        ExecuteError::Rejected(Rejection::WrongStatus(_) | Rejection::AuthorizationNotPending) => {
+            Refusal::AuthorizationInUse
+        }
+        error => error.into(),
+    })
+}
+
+pub(crate) fn is_in_validation(order: &OrderView, index: AuthorizationIndex) -> bool {
+    order.state.authorization(index).is_some_and(order::Authorization::is_in_validation)
+}
+
+fn show(
+    api: &Api,
+    order: &State,
+    index: AuthorizationIndex,
+    now: Timestamp,
+) -> Result<Reply, Refusal> {
+    let authorization = order.authorization(index).ok_or(Refusal::NotFound)?;
+    let challenges = authorization
+        .challenges
+        .iter()
+        .map(|challenge| show_challenge(api, order, index, challenge))
+        .collect();
+    let reply = Reply::json(
+        StatusCode::OK,
+        &wire::Authorization {
+            identifier: &authorization.identifier,
+            status: order.authorization_status(authorization, now),
+            expires: order.expires_at,
+            challenges,
+            wildcard: authorization.wildcard,
+        },
+    )?;
+    Ok(if authorization.is_in_validation() {
+        reply.with_retry_after(api.settings.retry_after_seconds())
+    } else {
+        reply
+    })
+}
+
+/// Shows one challenge, which is a resource of its own as well.
+pub(crate) fn show_challenge<'a>(
+    api: &Api,
+    order: &State,
+    index: AuthorizationIndex,
+    challenge: &'a order::Challenge,
+) -> wire::Challenge<'a> {
+    let (validated, error) = match &challenge.status {
+        ChallengeStatus::Pending | ChallengeStatus::Processing => (None, None),
+        ChallengeStatus::Valid { at } => (Some(*at), None),
+        ChallengeStatus::Invalid { failure, .. } => (None, Some(failure.into())),
+    };
+    wire::Challenge {
+        kind: challenge.kind,
+        url: api.settings.urls.challenge(&order.profile, &order.id, (index, challenge.kind)),
+        status: (&challenge.status).into(),
+        token: &challenge.token,
+        validated,
+        error,
+    }
+}

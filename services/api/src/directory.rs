@@ -1,0 +1,31 @@
+//! The directory (RFC 8555 §7.1.1), by GET or POST-as-GET.
+
+use acme::directory::Directory;
+use http::{Method, StatusCode, header};
+
+use crate::{
+    Api, authenticate, problem::Refusal, reply::Reply, request::Request, settings::Profile,
+};
+
+/// How long clients may keep the directory: short enough for a change of the terms to be seen the same day.
+const MAX_AGE: &str = "public, max-age=3600";
+
+pub(crate) async fn read(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    if request.method == Method::POST {
+        let signed = authenticate::by_account(api, profile, request).await?;
+        authenticate::expect_post_as_get(&signed)?;
+    }
+    let url = |resource| api.settings.urls.of(&profile.name, resource);
+    let directory = Directory {
+        new_nonce: url("new-nonce"),
+        new_account: url("new-account"),
+        new_order: url("new-order"),
+        revoke_cert: url("revoke-cert"),
+        meta: profile.meta.clone(),
+    };
+    Ok(Reply::json(StatusCode::OK, &directory)?.with(header::CACHE_CONTROL, MAX_AGE))
+}

@@ -1,0 +1,141 @@
+//! From a route to its handler, and the headers that every response has.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use crate::{
+    Api, account, authorization, certificate, challenge, crl, directory, finalize, nonce, order,
+    problem::{self, Refusal},
+    reply::Reply,
+    request::Request,
+    revocation,
+    routes::{Resource, Route},
+};
+
+const REPLAY_NONCE: header::HeaderName = header::HeaderName::from_static("replay-nonce");
+
+/// Answers a request whose body has arrived or was refused.
+pub(crate) async fn dispatch(
+    api: &Api,
+    route: Option<&Route>,
+    mut request: Request,
+    body: Result<Bytes, Refusal>,
+) -> Response<Bytes> {
+    let method = request.method.clone();
+    let result = match body {
+        Ok(body) => {
+            request.body = body;
+            handle(api, route, &request).await
+        }
+        Err(refusal) => Err(refusal),
+    };
+    finish(api, route, &method, result).await
+}
+
+async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<Reply, Refusal> {
+    let route = route.ok_or(Refusal::NotFound)?;
+    if !route.methods().contains(&request.method) {
+        return Err(Refusal::MethodNotAllowed(route.methods()));
+    }
+    if request.method == Method::OPTIONS {
+        return Ok(preflight(route.methods()));
+    }
+    if request.method == Method::POST && !request.is_jose() {
+        return Err(Refusal::NotJose);
+    }
+    let (profile, resource) = match route {
+        Route::Crl(issuer) => return crl::read(api, issuer).await,
+        Route::Acme(profile, resource) => (profile, resource),
+    };
+    match resource {
+        Resource::Directory => directory::read(api, profile, request).await,
+        Resource::NewNonce => nonce::new_nonce(api, profile, request).await,
+        Resource::NewAccount => account::new_account(api, profile, request).await,
+        Resource::NewOrder => order::new_order(api, profile, request).await,
+        Resource::RevokeCert => revocation::revoke_cert(api, profile, request).await,
+        Resource::Account(id) => account::account(api, profile, id, request).await,
+        Resource::Order(id) => order::read(api, profile, id, request).await,
+        Resource::Finalize(id) => finalize::finalize(api, profile, id, request).await,
+        Resource::Authorization(id, index) => {
+            authorization::authorization(api, profile, (id, *index), request).await
+        }
+        Resource::Challenge(id, index, kind) => {
+            challenge::challenge(api, profile, (id, *index, *kind), request).await
+        }
+        Resource::Certificate { ledger_sequence, serial } => {
+            certificate::download(api, profile, (*ledger_sequence, serial), request).await
+        }
+    }
+}
+
+fn preflight(methods: &[Method]) -> Reply {
+    Reply::empty(StatusCode::NO_CONTENT)
+        .with(header::ACCESS_CONTROL_ALLOW_METHODS, names(methods))
+        .with(header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type")
+        .with(header::ACCESS_CONTROL_MAX_AGE, "86400")
+}
+
+fn names(methods: &[Method]) -> String {
+    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Turns the outcome into a response and adds what every response has: a fresh nonce where one can be used, the way
+/// back to the directory, and leave for scripts of any origin to read it (RFC 8555 §6.1, §6.5, §7.1).
+pub(crate) async fn finish(
+    api: &Api,
+    route: Option<&Route>,
+    method: &Method,
+    result: Result<Reply, Refusal>,
+) -> Response<Bytes> {
+    let retry_after = api.settings.retry_after_seconds();
+    let (reply, refused) = match result {
+        Ok(reply) => (reply, false),
+        Err(refusal) => (problem::reply(&refusal, retry_after), true),
+    };
+    let gives_nonces = matches!(route, Some(Route::Acme(_, Resource::NewNonce))) && !refused;
+    let mut response = reply.into_response();
+    if *method == Method::POST || (gives_nonces && *method != Method::OPTIONS) {
+        match api.ports.admission.issue().await.map(|nonce| HeaderValue::from_str(&nonce)) {
+            Ok(Ok(nonce)) => {
+                response.headers_mut().insert(REPLAY_NONCE, nonce);
+            }
+            // newNonce without a nonce is no answer; any other reply is worth more than none.
+            Ok(Err(_)) | Err(_) if gives_nonces => {
+                let unavailable = Refusal::Unavailable("no nonce can be made".into());
+                response = problem::reply(&unavailable, retry_after).into_response();
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Link, Replay-Nonce, Location, Retry-After"),
+    );
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if !matches!(route, Some(Route::Acme(_, Resource::Directory) | Route::Crl(_))) {
+        let directory = match route {
+            Some(Route::Acme(profile, _)) => api.settings.urls.of(&profile.name, "directory"),
+            Some(Route::Crl(_)) | None => api.settings.urls.default_directory(),
+        };
+        if let Ok(link) = HeaderValue::from_str(&format!("<{directory}>;rel=\"index\"")) {
+            headers.append(header::LINK, link);
+        }
+    }
+    if *method == Method::HEAD {
+        strip_body(&mut response);
+    }
+    response
+}
+
+/// hyper sends the body of a HEAD response over HTTP/2, which clients take for a protocol error (hyper#2279).
+fn strip_body(response: &mut Response<Bytes>) {
+    let length = response.body().len();
+    if length > 0 {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length.into());
+        *response.body_mut() = Bytes::new();
+    }
+}

@@ -1,0 +1,73 @@
+//! Finalizing an order (RFC 8555 §7.4): checks the CSR, and waits for the certificate.
+
+use acme::{csr::CertificateRequest, order::Finalize};
+use domain::{
+    Identifier, OrderId, SubjectPublicKey,
+    order::{Command, Finalized, Order, Progress, Rejection},
+};
+use eventstore::{Actor, ExecuteError};
+use http::StatusCode;
+
+use crate::{
+    Api,
+    authenticate::{self, OrderView},
+    order::{is_processing, show},
+    problem::Refusal,
+    reply::Reply,
+    request::Request,
+    settings::Profile,
+};
+
+/// Takes the CSR and answers with the order once it left `processing`, or after the configured moment.
+pub(crate) async fn finalize(
+    api: &Api,
+    profile: &Profile,
+    id: &OrderId,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let place = api.holds.take_place(id);
+    let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
+    let payload: Finalize =
+        signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+    let csr = CertificateRequest::from_base64url(&payload.csr).map_err(Refusal::Csr)?;
+    if csr.public_key == *signed.key.public_key() {
+        return Err(Refusal::CsrKey);
+    }
+    let key = csr.public_key.subject_public_key();
+    let command = Command::Finalize {
+        public_key: key.clone(),
+        names: csr.names.into_iter().map(|name| Identifier::Dns(name).canonical()).collect(),
+        now: request.now,
+    };
+    let context = request.context(Actor::Account { id: signed.id().clone() });
+    let finalized =
+        api.ports.aggregates.execute::<Order>(id, Some(order.clone()), &command, &context).await;
+    let (order, refused) = match finalized {
+        Ok(order) => (order, None),
+        Err(ExecuteError::Rejected(Rejection::WrongStatus(status))) => {
+            let newest = api.ports.aggregates.load::<Order>(id).await?.unwrap_or(order);
+            (newest, Some(Refusal::OrderNotReady(status)))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    // A second finalize waits as well, because cert-manager takes an early refusal for the end of the order
+    // (cert-manager#8960) but reads the order again after a late one.
+    let order = match place {
+        Some(place) => place.hold(&api.ports.aggregates, order, is_processing).await?,
+        None => order,
+    };
+    match refused {
+        Some(refusal) if !asked_before(&order, &key) => Err(refusal),
+        Some(_) | None => Ok(show(api, StatusCode::OK, &order.state, request.now)?
+            .with_location(api.settings.urls.order(&profile.name, id))),
+    }
+}
+
+/// Whether the order was finalized with the same key: the client repeats a request whose answer it lost.
+fn asked_before(order: &OrderView, key: &SubjectPublicKey) -> bool {
+    match &order.state.progress {
+        Progress::Processing(Finalized { public_key, .. })
+        | Progress::Valid { finalized: Finalized { public_key, .. }, .. } => public_key == key,
+        Progress::Open | Progress::Invalid { .. } => false,
+    }
+}

@@ -1,0 +1,78 @@
+//! The ACME front: a request is routed, authenticated, decided, appended and answered with the state just decided.
+//!
+//! One request is read file by file: `listener` → `service` → `routes` → `authenticate` → the resource's file → `reply`
+//! or `problem`.
+
+mod account;
+mod authenticate;
+mod authorization;
+mod certificate;
+mod challenge;
+mod crl;
+mod directory;
+mod dispatch;
+mod finalize;
+mod hold;
+mod limits;
+mod listener;
+mod nonce;
+mod order;
+mod problem;
+mod random;
+mod reply;
+mod request;
+mod revocation;
+mod routes;
+mod service;
+mod settings;
+mod urls;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use eventstore::Wakes;
+use readmodel::{Admission, Aggregates};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use listener::ServerCertificate;
+pub use settings::{Profile, Settings};
+
+/// What an api node works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// The event log and the views over it.
+    pub aggregates: Aggregates,
+    /// Nonces, and the one round trip of a request.
+    pub admission: Arc<dyn Admission>,
+    /// News from the workers for requests that wait.
+    pub wakes: Arc<dyn Wakes>,
+}
+
+/// Everything a request handler needs.
+struct Api {
+    settings: Settings,
+    ports: Ports,
+    holds: Arc<hold::Holds>,
+}
+
+/// Serves ACME on the listener until told to stop, then finishes the requests under way.
+///
+/// # Errors
+/// When the listener's address cannot be read.
+pub async fn run(
+    settings: Settings,
+    ports: Ports,
+    certificate: ServerCertificate,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    let address: SocketAddr = listener.local_addr()?;
+    tracing::info!(%address, base_url = settings.urls.base(), "ACME listener ready");
+    let holds = Arc::new(hold::Holds::new(settings.hold, settings.max_held, stop.clone()));
+    let listening = tokio::spawn(hold::listen(Arc::clone(&holds), ports.wakes.subscribe()));
+    let limits = settings.connections;
+    let api = Arc::new(Api { settings, ports, holds });
+    listener::accept(listener, service::service(api), certificate, limits, stop).await;
+    listening.abort();
+    Ok(())
+}

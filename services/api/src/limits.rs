@@ -1,0 +1,18 @@
+//! Bounds on what clients send, beside those of the `acme` crate and the configuration.
+
+use std::time::Duration;
+
+/// How long a TLS handshake may take.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may send request headers, and how long an idle HTTP/1.1 connection is kept.
+pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long requests under way may go on after the stop.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// The most header lines of a request.
+pub(crate) const MAX_HEADERS: usize = 64;
+/// The most bytes of all header lines of a request.
+pub(crate) const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// The most requests at once on one HTTP/2 connection.
+pub(crate) const MAX_STREAMS: u32 = 64;
+/// The longest path looked at.
+pub(crate) const MAX_PATH_BYTES: usize = 1024;

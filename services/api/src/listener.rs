@@ -1,0 +1,160 @@
+//! TLS connections: accepted within bounds, served, and finished gracefully.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::Response;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use runtime::metrics::names;
+use rustls::{ServerConfig, sign::CertifiedKey};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+use warp::Filter;
+
+use crate::limits::{
+    DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, MAX_HEADER_BYTES, MAX_HEADERS, MAX_STREAMS,
+};
+
+/// How long accepting pauses when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The certificate the server shows; a new one can be put in its place while connections are open.
+#[derive(Clone, Debug)]
+pub struct ServerCertificate(watch::Receiver<Arc<CertifiedKey>>);
+
+impl ServerCertificate {
+    /// Takes the certificate and all that follow it from a channel.
+    pub fn new(certificates: watch::Receiver<Arc<CertifiedKey>>) -> Self {
+        Self(certificates)
+    }
+}
+
+impl rustls::server::ResolvesServerCert for ServerCertificate {
+    fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.borrow()))
+    }
+}
+
+/// Accepts connections until told to stop, then lets those that are open finish.
+pub(crate) async fn accept<F>(
+    listener: TcpListener,
+    filter: F,
+    certificate: ServerCertificate,
+    max_connections: usize,
+    stop: CancellationToken,
+) where
+    F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    F::Future: Send,
+{
+    let acceptor = TlsAcceptor::from(Arc::new(tls(certificate)));
+    let connections = Arc::new(Semaphore::new(max_connections));
+    let open = GracefulShutdown::new();
+    loop {
+        let accepted = async {
+            // Past the bound, connections wait in the listener's queue.
+            let place = Arc::clone(&connections).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = stop.cancelled() => break,
+        };
+        match (place, accepted) {
+            (Ok(place), Ok((stream, _))) => {
+                let (acceptor, filter) = (acceptor.clone(), filter.clone());
+                let watcher = open.watcher();
+                tokio::spawn(serve(stream, acceptor, filter, watcher, place));
+            }
+            (_, Err(error)) => {
+                warn!(%error, "connection not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            // The semaphore is never closed.
+            (Err(_), _) => break,
+        }
+    }
+    drop(listener);
+    if timeout(DRAIN_TIMEOUT, open.shutdown()).await.is_err() {
+        warn!("connections cut off that did not finish in time");
+    }
+}
+
+fn tls(certificate: ServerCertificate) -> ServerConfig {
+    let mut config =
+        ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(certificate));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
+/// Counts a connection as open while it lives.
+struct Open;
+
+impl Open {
+    fn count() -> Self {
+        metrics::gauge!(names::HTTP_CONNECTIONS).increment(1.0);
+        Self
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        metrics::gauge!(names::HTTP_CONNECTIONS).decrement(1.0);
+    }
+}
+
+async fn serve<F>(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    filter: F,
+    watcher: hyper_util::server::graceful::Watcher,
+    _place: OwnedSemaphorePermit,
+) where
+    F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    F::Future: Send,
+{
+    let _open = Open::count();
+    // Replies are small and a client waits for each: they leave at once.
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "connection without TCP_NODELAY");
+    }
+    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
+        Err(_) => return debug!("TLS handshake took too long"),
+    };
+    let service = TowerToHyperService::new(warp::service(filter));
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(HEADER_TIMEOUT);
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        debug!(error = %error, "connection ended with an error");
+    }
+}

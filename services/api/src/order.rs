@@ -1,0 +1,215 @@
+//! Orders: placing and reading them (RFC 8555 §7.4).
+
+use std::collections::BTreeSet;
+
+use acme::{
+    ErrorType, Problem,
+    order::{self as wire, BadIdentifier, NewOrder, RequestedIdentifier},
+};
+use domain::{
+    Identifier, OrderId, Timestamp,
+    order::{
+        AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced,
+        Progress, State, Status,
+    },
+};
+use eventstore::Actor;
+use http::StatusCode;
+use runtime::metrics::names;
+
+use crate::{
+    Api,
+    authenticate::{self, ByAccount, OrderView},
+    problem::{Refusal, RefusedIdentifier},
+    random,
+    reply::Reply,
+    request::Request,
+    settings::Profile,
+};
+
+/// Places an order.
+pub(crate) async fn new_order(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let signed = authenticate::by_account(api, profile, request).await?;
+    let new: NewOrder = signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+    let identifiers = accepted(profile, &new.identifiers)?;
+    check_validity(profile, &new, request.now)?;
+    let id = random::order_id(api.settings.order_shards)?;
+    let authorizations = identifiers
+        .iter()
+        .map(|identifier| authorization(profile, identifier))
+        .collect::<Result<_, _>>()?;
+    let command = Command::Place(OrderPlaced {
+        id: id.clone(),
+        profile: profile.name.clone(),
+        account: signed.id().clone(),
+        identifiers,
+        not_before: new.not_before,
+        not_after: new.not_after,
+        at: request.now,
+        expires_at: request.now.plus(profile.order_validity),
+        authorizations,
+    });
+    let context = request.context(Actor::Account { id: signed.id().clone() });
+    let order = api.ports.aggregates.execute::<Order>(&id, None, &command, &context).await?;
+    metrics::counter!(names::ORDERS_PLACED, "profile" => profile.name.to_string()).increment(1);
+    Ok(show(api, StatusCode::CREATED, &order.state, request.now)?
+        .with_location(api.settings.urls.order(&profile.name, &id)))
+}
+
+/// The identifiers, unless one of them is refused; then every refused one is named (RFC 8555 §6.7.1).
+fn accepted(
+    profile: &Profile,
+    requested: &[RequestedIdentifier],
+) -> Result<Vec<Identifier>, Refusal> {
+    if requested.is_empty() {
+        return Err(Refusal::Payload("the order has no identifiers"));
+    }
+    if requested.len() > profile.max_identifiers {
+        return Err(Refusal::Payload("the order has too many identifiers"));
+    }
+    let mut seen = BTreeSet::new();
+    let (mut identifiers, mut refused) = (Vec::new(), Vec::new());
+    for requested in requested {
+        match accept(profile, requested, &mut seen) {
+            Ok(identifier) => identifiers.push(identifier),
+            Err((kind, detail)) => {
+                refused.push(RefusedIdentifier { kind, detail, requested: requested.clone() });
+            }
+        }
+    }
+    if refused.is_empty() { Ok(identifiers) } else { Err(Refusal::Identifiers(refused)) }
+}
+
+fn accept(
+    profile: &Profile,
+    requested: &RequestedIdentifier,
+    seen: &mut BTreeSet<String>,
+) -> Result<Identifier, (ErrorType, String)> {
+    let rejected = |detail: &str| (ErrorType::RejectedIdentifier, detail.to_owned());
+    let identifier = requested.parse().map_err(|error| match error {
+        BadIdentifier::UnsupportedType => (ErrorType::UnsupportedIdentifier, error.to_string()),
+        BadIdentifier::Name(_) => (ErrorType::Malformed, error.to_string()),
+    })?;
+    if identifier.is_wildcard() && !profile.wildcard_allowed {
+        return Err(rejected("wildcards are not allowed by this profile"));
+    }
+    if profile.challenges(identifier.is_wildcard()).is_empty() {
+        return Err(rejected("this profile has no challenge that can prove this identifier"));
+    }
+    if !seen.insert(identifier.canonical()) {
+        return Err((ErrorType::Malformed, "the identifier stands in the order twice".to_owned()));
+    }
+    Ok(identifier)
+}
+
+fn authorization(
+    profile: &Profile,
+    identifier: &Identifier,
+) -> Result<AuthorizationPlaced, Refusal> {
+    let wildcard = identifier.is_wildcard();
+    // One token for all challenges of a name: they are alternatives, and clients prepare either.
+    let token = random::token()?;
+    let challenges = profile
+        .challenges(wildcard)
+        .into_iter()
+        .map(|kind| ChallengePlaced { kind, token: token.clone() })
+        .collect();
+    Ok(AuthorizationPlaced { identifier: identifier.authorized(), wildcard, challenges })
+}
+
+/// Refuses a requested validity that the profile does not grant, before anything is proven for nothing.
+fn check_validity(profile: &Profile, new: &NewOrder, now: Timestamp) -> Result<(), Refusal> {
+    let refused = |detail| Err(Refusal::Payload(detail));
+    let start = new.not_before.unwrap_or(now);
+    if start < now.minus(profile.backdate) {
+        return refused("notBefore is too far in the past");
+    }
+    if start > now.plus(profile.order_validity) {
+        return refused("notBefore is too far in the future");
+    }
+    match new.not_after {
+        Some(end) if end <= start.max(now) => {
+            refused("notAfter is not after the start of validity")
+        }
+        Some(end) if end > start.plus(profile.certificate_validity) => {
+            refused("notAfter is later than this profile allows")
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Reads an order; while it is being processed, the reply waits for the outcome.
+pub(crate) async fn read(
+    api: &Api,
+    profile: &Profile,
+    id: &OrderId,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let place = api.holds.take_place(id);
+    let (signed, order): (ByAccount, OrderView) =
+        authenticate::by_owner(api, profile, request, id).await?;
+    authenticate::expect_post_as_get(&signed)?;
+    let order = match place {
+        Some(place) => place.hold(&api.ports.aggregates, order, is_processing).await?,
+        None => order,
+    };
+    show(api, StatusCode::OK, &order.state, request.now)
+}
+
+pub(crate) fn is_processing(order: &OrderView) -> bool {
+    matches!(order.state.progress, Progress::Processing(_))
+}
+
+/// Shows an order; one in processing says when to ask again.
+pub(crate) fn show(
+    api: &Api,
+    status: StatusCode,
+    order: &State,
+    now: Timestamp,
+) -> Result<Reply, Refusal> {
+    let urls = &api.settings.urls;
+    let certificate = match &order.progress {
+        Progress::Valid { serial, ledger_sequence, .. } => {
+            Some(urls.certificate(&order.profile, *ledger_sequence, serial))
+        }
+        Progress::Open | Progress::Processing(_) | Progress::Invalid { .. } => None,
+    };
+    let order_status = order.status(now);
+    let authorizations = (0..order.authorizations.len())
+        .filter_map(|index| u16::try_from(index).ok())
+        .map(|index| urls.authorization(&order.profile, &order.id, AuthorizationIndex(index)))
+        .collect();
+    let reply = Reply::json(
+        status,
+        &wire::Order {
+            status: order_status,
+            expires: order.expires_at,
+            identifiers: &order.identifiers,
+            not_before: order.not_before,
+            not_after: order.not_after,
+            error: match order_status {
+                Status::Invalid => Some(failure(order)),
+                Status::Pending | Status::Ready | Status::Processing | Status::Valid => None,
+            },
+            authorizations,
+            finalize: urls.finalize(&order.profile, &order.id),
+            certificate,
+        },
+    )?;
+    Ok(match order_status {
+        Status::Processing => reply.with_retry_after(api.settings.retry_after_seconds()),
+        Status::Pending | Status::Ready | Status::Valid | Status::Invalid => reply,
+    })
+}
+
+/// Why an order is invalid; without a failure of its own, time or its holder ended it.
+fn failure(order: &State) -> Problem {
+    match order.failure() {
+        Some(failure) => failure.into(),
+        None => crate::problem::ended_order(),
+    }
+}

@@ -1,0 +1,339 @@
+//! Why a request is refused, and the problem document that says so. Problem documents are made here and nowhere else.
+
+use acme::{
+    BadPublicKey, ErrorType, NoncesUnavailable, Problem,
+    account::BadContact,
+    csr::BadCsr,
+    jws::JwsErrorReason,
+    order::RequestedIdentifier,
+    problem::Subproblem,
+    revocation::{BadRevocationReason, MalformedCertificate},
+};
+use domain::{
+    account,
+    order::{self, Status},
+};
+use eventstore::ExecuteError;
+use http::{Method, StatusCode, header};
+use readmodel::LoadError;
+use runtime::metrics::names;
+use tracing::{debug, error, warn};
+
+use crate::reply::Reply;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("nothing is there")]
+    NotFound,
+    #[error("the method is not allowed")]
+    MethodNotAllowed(&'static [Method]),
+    #[error("the content type is not application/jose+json")]
+    NotJose,
+    #[error("the body is too large")]
+    BodyTooLarge,
+    #[error("the body ended early")]
+    BodyInterrupted,
+    #[error("the request took too long to arrive")]
+    TooSlow,
+    #[error("the JWS is refused")]
+    Jws(#[source] JwsErrorReason),
+    #[error("the nonce is not good")]
+    BadNonce,
+    #[error("the signed URL is not the requested one")]
+    WrongUrl,
+    #[error("the signature is wrong")]
+    BadSignature,
+    #[error("the algorithm does not belong to the key")]
+    WrongAlgorithm,
+    #[error("the key is not accepted")]
+    BadPublicKey(#[source] BadPublicKey),
+    #[error("the resource wants the other of kid and jwk")]
+    WrongKeyReference(&'static str),
+    #[error("the account does not exist")]
+    AccountDoesNotExist,
+    #[error("the account is deactivated")]
+    AccountDeactivated,
+    #[error("the account in the URL is not the one that signed")]
+    OtherAccount,
+    #[error("the payload is not what the resource takes")]
+    Payload(&'static str),
+    #[error("the terms of service are not agreed to")]
+    TermsNotAgreed(Option<String>),
+    #[error("a contact is refused")]
+    Contact(#[source] BadContact),
+    #[error("identifiers are refused")]
+    Identifiers(Vec<RefusedIdentifier>),
+    #[error("the order is not ready")]
+    OrderNotReady(Status),
+    #[error("the authorization is not pending")]
+    AuthorizationNotPending,
+    #[error("the authorization cannot be given up")]
+    AuthorizationInUse,
+    #[error("the CSR is refused")]
+    Csr(#[source] BadCsr),
+    #[error("the CSR has other names than the order")]
+    CsrNames,
+    #[error("the CSR has the account's key")]
+    CsrKey,
+    #[error("the certificate is malformed")]
+    Certificate(#[source] MalformedCertificate),
+    #[error("the certificate is not the signer's to revoke")]
+    NotRevocable,
+    #[error("the certificate is revoked already")]
+    AlreadyRevoked,
+    #[error("the revocation reason is refused")]
+    RevocationReason(#[source] BadRevocationReason),
+    #[error("something needed is out of reach")]
+    Unavailable(#[source] Source),
+    #[error("the server failed")]
+    Internal(#[source] Source),
+}
+
+/// An identifier of an order that is refused, and why.
+#[derive(Debug)]
+pub(crate) struct RefusedIdentifier {
+    pub(crate) kind: ErrorType,
+    pub(crate) detail: String,
+    pub(crate) requested: RequestedIdentifier,
+}
+
+/// Answers a refused request. What only the operator should know is logged, not sent.
+pub(crate) fn reply(refusal: &Refusal, retry_after: u64) -> Reply {
+    let problem = problem(refusal);
+    log(refusal, &problem);
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let reply = Reply::body(status, "application/problem+json", body);
+    match refusal {
+        Refusal::MethodNotAllowed(methods) => {
+            let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+            reply.with(header::ALLOW, names.join(", "))
+        }
+        Refusal::TermsNotAgreed(Some(url)) => reply.with_link("terms-of-service", url),
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => reply.with_retry_after(retry_after),
+        _ => reply,
+    }
+}
+
+fn log(refusal: &Refusal, problem: &Problem) {
+    metrics::counter!(names::PROBLEMS, "type" => problem.kind.urn()).increment(1);
+    let cause = refusal as &dyn std::error::Error;
+    match refusal {
+        Refusal::Internal(_) => error!(error = cause, "request failed"),
+        Refusal::Unavailable(_) => warn!(error = cause, "request not served"),
+        _ => debug!(error = cause, kind = ?problem.kind, "request refused"),
+    }
+}
+
+fn problem(refusal: &Refusal) -> Problem {
+    let malformed = |detail: &str| Problem::new(ErrorType::Malformed, detail);
+    let unauthorized = |detail: &str| Problem::new(ErrorType::Unauthorized, detail);
+    match refusal {
+        // Someone else's resource answers like one that does not exist.
+        Refusal::NotFound => malformed("there is no such resource").with_status(404),
+        Refusal::MethodNotAllowed(_) => {
+            malformed("the method is not allowed here; resources are read by POST-as-GET")
+                .with_status(405)
+        }
+        Refusal::NotJose => {
+            malformed("the content type must be application/jose+json").with_status(415)
+        }
+        Refusal::BodyTooLarge => malformed("the request is too large").with_status(413),
+        Refusal::BodyInterrupted => malformed("the request ended early"),
+        Refusal::TooSlow => malformed("the request took too long to arrive").with_status(408),
+        Refusal::Jws(reason) => jws_problem(*reason),
+        // acme.sh knows a bad nonce by these words only.
+        Refusal::BadNonce => {
+            Problem::new(ErrorType::BadNonce, "JWS has an invalid anti-replay nonce")
+        }
+        Refusal::WrongUrl => {
+            unauthorized("the url in the protected header is not the requested one")
+        }
+        Refusal::BadSignature => unauthorized("the signature is wrong").with_status(400),
+        Refusal::WrongAlgorithm => {
+            Problem::new(ErrorType::BadSignatureAlgorithm, "alg does not belong to the key")
+                .with_algorithms()
+        }
+        Refusal::BadPublicKey(reason) => Problem::new(ErrorType::BadPublicKey, &reason.to_string()),
+        Refusal::WrongKeyReference(detail) | Refusal::Payload(detail) => malformed(detail),
+        Refusal::AccountDoesNotExist => {
+            Problem::new(ErrorType::AccountDoesNotExist, "the account does not exist")
+        }
+        Refusal::AccountDeactivated => unauthorized("the account is deactivated").with_status(401),
+        Refusal::OtherAccount => unauthorized("the request is signed by another account"),
+        Refusal::TermsNotAgreed(_) => Problem::new(
+            ErrorType::UserActionRequired,
+            "the terms of service must be agreed to: set termsOfServiceAgreed",
+        ),
+        Refusal::Contact(reason) => contact_problem(*reason),
+        Refusal::Identifiers(refused) => identifiers_problem(refused),
+        Refusal::OrderNotReady(status) => order_problem(*status),
+        Refusal::AuthorizationNotPending => malformed("the authorization is no longer pending"),
+        Refusal::AuthorizationInUse => malformed("the authorization can no longer be deactivated"),
+        Refusal::Csr(reason) => csr_problem(*reason),
+        Refusal::CsrNames => {
+            Problem::new(ErrorType::BadCsr, "the CSR must ask for exactly the order's identifiers")
+        }
+        Refusal::CsrKey => {
+            Problem::new(ErrorType::BadCsr, "the CSR must not have the account's key")
+        }
+        Refusal::Certificate(reason) => malformed(&reason.to_string()),
+        Refusal::NotRevocable => {
+            unauthorized("the certificate is not one that this key may revoke here")
+        }
+        Refusal::AlreadyRevoked => {
+            Problem::new(ErrorType::AlreadyRevoked, "the certificate is revoked already")
+        }
+        Refusal::RevocationReason(reason) => {
+            Problem::new(ErrorType::BadRevocationReason, &reason.to_string())
+        }
+        Refusal::Unavailable(_) => {
+            Problem::new(ErrorType::ServerInternal, "the server is busy; try again")
+                .with_status(503)
+        }
+        Refusal::Internal(_) => Problem::new(ErrorType::ServerInternal, "the server failed"),
+    }
+}
+
+fn jws_problem(reason: JwsErrorReason) -> Problem {
+    match reason {
+        JwsErrorReason::Malformed(_) | JwsErrorReason::KeyReference => {
+            Problem::new(ErrorType::Malformed, &reason.to_string())
+        }
+        JwsErrorReason::UnsupportedAlgorithm => {
+            Problem::new(ErrorType::BadSignatureAlgorithm, &reason.to_string()).with_algorithms()
+        }
+        JwsErrorReason::MissingNonce => Problem::new(
+            ErrorType::BadNonce,
+            "JWS has an invalid anti-replay nonce: the protected header has none",
+        ),
+    }
+}
+
+fn contact_problem(reason: BadContact) -> Problem {
+    let kind = match reason {
+        BadContact::Unsupported => ErrorType::UnsupportedContact,
+        BadContact::Invalid | BadContact::TooMany => ErrorType::InvalidContact,
+    };
+    Problem::new(kind, &reason.to_string())
+}
+
+/// One refused identifier is told in the problem itself, because most clients show no subproblems.
+fn identifiers_problem(refused: &[RefusedIdentifier]) -> Problem {
+    let same_kind = refused.windows(2).all(|pair| pair[0].kind == pair[1].kind);
+    let kind = match refused.first() {
+        Some(first) if same_kind => first.kind,
+        Some(_) | None => ErrorType::Compound,
+    };
+    let detail = match refused {
+        [only] => only.detail.as_str(),
+        _ => "several identifiers are refused; see the subproblems",
+    };
+    let subproblem = |refused: &RefusedIdentifier| {
+        let RequestedIdentifier { kind, value } = &refused.requested;
+        Subproblem::of_unchecked(refused.kind, &refused.detail, (kind, value))
+    };
+    Problem::new(kind, detail).with_subproblems(refused.iter().map(subproblem))
+}
+
+fn order_problem(status: Status) -> Problem {
+    let detail = match status {
+        Status::Pending => "the order has authorizations that are not valid yet",
+        Status::Ready => "the order is ready",
+        Status::Processing => "the order is being processed",
+        Status::Valid => "the order has its certificate already",
+        Status::Invalid => "the order is invalid; place a new one",
+    };
+    Problem::new(ErrorType::OrderNotReady, detail)
+}
+
+fn csr_problem(reason: BadCsr) -> Problem {
+    match reason {
+        BadCsr::PublicKey(key) => Problem::new(ErrorType::BadCsr, &format!("{reason}: {key}")),
+        _ => Problem::new(ErrorType::BadCsr, &reason.to_string()),
+    }
+}
+
+impl From<NoncesUnavailable> for Refusal {
+    fn from(error: NoncesUnavailable) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<readmodel::Unavailable> for Refusal {
+    fn from(error: readmodel::Unavailable) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<eventstore::StoreError> for Refusal {
+    fn from(error: eventstore::StoreError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<LoadError> for Refusal {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(source) => Self::Unavailable(source.into()),
+            LoadError::Decode(source) => Self::Internal(source.into()),
+        }
+    }
+}
+
+/// Refusals by the rules become problems; failures of the log become 503.
+impl<R: std::error::Error + Into<Refusal> + 'static> From<ExecuteError<R>> for Refusal {
+    fn from(error: ExecuteError<R>) -> Self {
+        match error {
+            ExecuteError::Rejected(rejection) => rejection.into(),
+            ExecuteError::Store(source) => Self::Unavailable(source.into()),
+            ExecuteError::Decode(source) => Self::Internal(source.into()),
+            ExecuteError::TooLarge => Self::BodyTooLarge,
+        }
+    }
+}
+
+impl From<account::Rejection> for Refusal {
+    fn from(rejection: account::Rejection) -> Self {
+        match rejection {
+            account::Rejection::NotFound => Self::AccountDoesNotExist,
+            account::Rejection::Deactivated => Self::AccountDeactivated,
+            account::Rejection::AlreadyExists => Self::Internal(rejection.into()),
+        }
+    }
+}
+
+impl From<order::Rejection> for Refusal {
+    fn from(rejection: order::Rejection) -> Self {
+        match rejection {
+            order::Rejection::NotFound | order::Rejection::NoSuchChallenge => Self::NotFound,
+            order::Rejection::AuthorizationNotPending => Self::AuthorizationNotPending,
+            order::Rejection::WrongStatus(status) => Self::OrderNotReady(status),
+            order::Rejection::NamesDiffer => Self::CsrNames,
+            order::Rejection::AlreadyExists
+            | order::Rejection::Incomplete
+            | order::Rejection::WrongIdentifier
+            | order::Rejection::AlreadyReserved
+            | order::Rejection::NotReserved => Self::Internal(rejection.into()),
+        }
+    }
+}
+
+impl From<domain::certificate::Rejection> for Refusal {
+    fn from(rejection: domain::certificate::Rejection) -> Self {
+        match rejection {
+            domain::certificate::Rejection::AlreadyRevoked => Self::AlreadyRevoked,
+        }
+    }
+}
+
+/// What an order shows that ended without a failure: it expired, or an authorization was given up.
+pub(crate) fn ended_order() -> Problem {
+    Problem::new(
+        ErrorType::Unauthorized,
+        "the order expired or one of its authorizations was deactivated",
+    )
+}

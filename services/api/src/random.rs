@@ -1,0 +1,31 @@
+//! Random ids and tokens.
+
+use acme::base64url;
+use domain::OrderId;
+use ring::rand::{SecureRandom as _, SystemRandom};
+
+use crate::problem::Refusal;
+
+/// A challenge token of 256 random bits; RFC 8555 §8.1 asks for 128.
+pub(crate) fn token() -> Result<String, Refusal> {
+    random::<32>().map(|bytes| base64url::encode(&bytes))
+}
+
+/// A new order's id in a random shard.
+pub(crate) fn order_id(shards: u8) -> Result<OrderId, Refusal> {
+    let [shard] = random::<1>()?;
+    Ok(OrderId::new(shard % shards.max(1), &random()?))
+}
+
+/// An id by which a request is found in the logs and the event log.
+pub(crate) fn request_id() -> Result<String, Refusal> {
+    random::<12>().map(|bytes| base64url::encode(&bytes))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], Refusal> {
+    let mut bytes = [0; N];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Refusal::Internal("no random numbers".into()))?;
+    Ok(bytes)
+}

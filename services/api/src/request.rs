@@ -1,0 +1,38 @@
+//! A request as it came in.
+
+use bytes::Bytes;
+use domain::Timestamp;
+use eventstore::{Actor, Context};
+use http::{HeaderMap, Method};
+
+/// A request whose body has arrived.
+pub(crate) struct Request {
+    pub(crate) id: String,
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) now: Timestamp,
+}
+
+impl Request {
+    /// What a command that comes from this request knows about its cause.
+    pub(crate) fn context(&self, actor: Actor) -> Context {
+        Context {
+            actor,
+            request_id: Some(self.id.clone()),
+            traceparent: runtime::telemetry::current_traceparent(),
+            at: self.now,
+        }
+    }
+
+    /// Whether the body says that it is a JWS (RFC 8555 §6.2); parameters do not matter.
+    pub(crate) fn is_jose(&self) -> bool {
+        let content_type = self.headers.get(http::header::CONTENT_TYPE);
+        let media_type = content_type
+            .and_then(|value| value.to_str().ok())
+            .map(|value| value.split(';').next().unwrap_or_default().trim());
+        media_type.is_some_and(|media| media.eq_ignore_ascii_case("application/jose+json"))
+    }
+}

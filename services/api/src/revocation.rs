@@ -1,0 +1,90 @@
+//! revokeCert (RFC 8555 §7.6): by the issuing account, or by the certificate's own key.
+
+use acme::base64url;
+use acme::revocation::{PresentedCertificate, Revoke};
+use domain::Serial;
+use domain::certificate::{CertRevoked, CertificateSigned, Command, Revocation};
+use eventstore::{Actor, Loaded, Stream, Subject, execute};
+use http::StatusCode;
+use readmodel::{CertificateEntry, Lookup};
+use runtime::metrics::names;
+
+use crate::{
+    Api,
+    authenticate::{self, Signer},
+    certificate,
+    problem::Refusal,
+    reply::Reply,
+    request::Request,
+    settings::Profile,
+};
+
+pub(crate) async fn revoke_cert(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let signer = authenticate::by_either(api, profile, request).await?;
+    let jws = match &signer {
+        Signer::Account(signed) => &signed.jws,
+        Signer::Key(signed) => &signed.jws,
+    };
+    let payload: Revoke = jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+    let presented =
+        PresentedCertificate::from_base64url(&payload.certificate).map_err(Refusal::Certificate)?;
+    let issued = issued(api, &presented).await?;
+    let issued_here = issued.filter(|issued| issued.profile.as_ref() == Some(&profile.name));
+    // A certificate we did not issue answers like one that is not the signer's.
+    let issued = issued_here.ok_or(Refusal::NotRevocable)?;
+    let (allowed, actor) = match &signer {
+        Signer::Account(signed) => (
+            issued.account.as_ref() == Some(signed.id()),
+            Actor::Account { id: signed.id().clone() },
+        ),
+        Signer::Key(signed) => {
+            (presented.public_key.as_ref() == Some(signed.key.public_key()), Actor::Certificate)
+        }
+    };
+    if !allowed {
+        return Err(Refusal::NotRevocable);
+    }
+    let reason = payload.reason().map_err(Refusal::RevocationReason)?;
+    let command = Command::Revoke(CertRevoked {
+        issuer: issued.issuer.clone(),
+        serial: issued.serial.clone(),
+        reason,
+        at: request.now,
+        not_after: issued.not_after,
+    });
+    let subject = Subject::revocation(&issued.issuer, &issued.serial);
+    let store = api.ports.aggregates.store.as_ref();
+    let context = request.context(actor);
+    execute::<Revocation>(store, &subject, Loaded::default(), &command, &context).await?;
+    metrics::counter!(names::CERTIFICATES_REVOKED, "reason" => reason.name()).increment(1);
+    Ok(Reply::empty(StatusCode::OK))
+}
+
+/// The ledger's entry of exactly this certificate; `None` when we did not issue it.
+async fn issued(
+    api: &Api,
+    presented: &PresentedCertificate,
+) -> Result<Option<CertificateSigned>, Refusal> {
+    let Some(entry) = entry(api, &presented.serial).await? else { return Ok(None) };
+    let signed = certificate::read(api, entry.ledger_sequence, &entry.serial).await?;
+    Ok(signed.filter(|signed| signed.certificate == base64url::encode(&presented.der)))
+}
+
+/// The index's entry. An index that lags behind the ledger cannot say that a certificate is not ours.
+async fn entry(api: &Api, serial: &Serial) -> Result<Option<CertificateEntry>, Refusal> {
+    let aggregates = &api.ports.aggregates;
+    // In this order: whatever the ledger holds up to here is in the index once it is complete up to here.
+    let last = aggregates.store.last_sequence(Stream::Ledger).await?;
+    let complete_to = aggregates.views.complete_to(Stream::Ledger).await?;
+    match aggregates.views.certificate(serial).await? {
+        Lookup::Found(entry) => Ok(Some(entry)),
+        Lookup::Missing if complete_to >= last => Ok(None),
+        Lookup::Missing => {
+            Err(Refusal::Unavailable("the index of certificates is behind the ledger".into()))
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Which resource a path names, and which methods it takes.
+
+use std::sync::Arc;
+
+use domain::{AccountId, ChallengeType, IssuerId, OrderId, Serial, order::AuthorizationIndex};
+use http::Method;
+
+use crate::{
+    limits::MAX_PATH_BYTES,
+    settings::{Profile, Settings},
+};
+
+/// What a path names.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// A resource of a profile.
+    Acme(Arc<Profile>, Resource),
+    /// An issuer's CRL, outside all profiles.
+    Crl(IssuerId),
+}
+
+/// A resource of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Directory,
+    NewNonce,
+    NewAccount,
+    NewOrder,
+    RevokeCert,
+    Account(AccountId),
+    Order(OrderId),
+    Finalize(OrderId),
+    Authorization(OrderId, AuthorizationIndex),
+    Challenge(OrderId, AuthorizationIndex, ChallengeType),
+    Certificate { ledger_sequence: u64, serial: Serial },
+}
+
+impl Resource {
+    /// The name under which requests are counted and traced.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::NewNonce => "new-nonce",
+            Self::NewAccount => "new-account",
+            Self::NewOrder => "new-order",
+            Self::RevokeCert => "revoke-cert",
+            Self::Account(_) => "account",
+            Self::Order(_) => "order",
+            Self::Finalize(_) => "finalize",
+            Self::Authorization(..) => "authorization",
+            Self::Challenge(..) => "challenge",
+            Self::Certificate { .. } => "certificate",
+        }
+    }
+}
+
+impl Route {
+    /// Finds the resource of a path.
+    pub(crate) fn find(settings: &Settings, path: &str, query: &str) -> Option<Self> {
+        if path.len() > MAX_PATH_BYTES {
+            return None;
+        }
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        match segments.as_slice() {
+            ["crl", file] => Some(Self::Crl(file.strip_suffix(".crl")?.parse().ok()?)),
+            ["acme", "directory"] => {
+                let name = configuration_id(query).unwrap_or(settings.default_profile.as_str());
+                Some(Self::Acme(Arc::clone(settings.profile(name)?), Resource::Directory))
+            }
+            ["acme", "raProfile", profile, "directory"] => {
+                Some(Self::Acme(Arc::clone(settings.profile(profile)?), Resource::Directory))
+            }
+            ["acme", profile, resource @ ..] => {
+                Some(Self::Acme(Arc::clone(settings.profile(profile)?), resource_of(resource)?))
+            }
+            _ => None,
+        }
+    }
+
+    /// The name under which requests are counted and traced.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Acme(_, resource) => resource.name(),
+            Self::Crl(_) => "crl",
+        }
+    }
+
+    /// The methods the resource takes, for `Allow`.
+    pub(crate) fn methods(&self) -> &'static [Method] {
+        const READ: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
+        const READ_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
+        const POST: &[Method] = &[Method::POST, Method::OPTIONS];
+        match self {
+            Self::Crl(_) => READ,
+            // The two that RFC 8555 §6.3 lets be read either way.
+            Self::Acme(_, Resource::Directory | Resource::NewNonce) => READ_OR_POST,
+            Self::Acme(_, _) => POST,
+        }
+    }
+}
+
+/// The profile named by EJBCA's form of the directory URL.
+fn configuration_id(query: &str) -> Option<&str> {
+    query.split('&').find_map(|pair| pair.strip_prefix("configurationId="))
+}
+
+fn resource_of(segments: &[&str]) -> Option<Resource> {
+    Some(match segments {
+        ["directory"] => Resource::Directory,
+        ["new-nonce"] => Resource::NewNonce,
+        ["new-account"] => Resource::NewAccount,
+        ["new-order"] => Resource::NewOrder,
+        ["revoke-cert"] => Resource::RevokeCert,
+        ["account", id] => Resource::Account(id.parse().ok()?),
+        ["order", id] => Resource::Order(id.parse().ok()?),
+        ["order", id, "finalize"] => Resource::Finalize(id.parse().ok()?),
+        ["authorization", id, index] => {
+            Resource::Authorization(id.parse().ok()?, authorization_index(index)?)
+        }
+        ["challenge", id, index, kind] => {
+            Resource::Challenge(id.parse().ok()?, authorization_index(index)?, kind.parse().ok()?)
+        }
+        ["certificate", id] => {
+            let (sequence, serial) = id.split_once('-')?;
+            Resource::Certificate {
+                ledger_sequence: canonical_number(sequence)?,
+                serial: serial.parse().ok()?,
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn authorization_index(text: &str) -> Option<AuthorizationIndex> {
+    canonical_number(text)?.try_into().ok().map(AuthorizationIndex)
+}
+
+/// One resource has one URL: no leading zeros, no plus sign.
+fn canonical_number(text: &str) -> Option<u64> {
+    let number: u64 = text.parse().ok()?;
+    (number.to_string() == text).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_urls_have_one_spelling() {
+        assert_eq!(canonical_number("10"), Some(10));
+        for text in ["", "010", "+1", "-1", "1 ", "99999999999999999999"] {
+            assert_eq!(canonical_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_names_at_most_one_resource() {
+        let order = OrderId::new(1, &[1; 16]);
+        let path = format!("challenge/{order}/0/http-01");
+        let segments: Vec<&str> = path.split('/').collect();
+        assert_eq!(
+            resource_of(&segments),
+            Some(Resource::Challenge(order, AuthorizationIndex(0), ChallengeType::Http01))
+        );
+        for path in ["", "order", "order/", "order/x/finalize", "new-nonce/", "account/../order"] {
+            let segments: Vec<&str> = path.split('/').collect();
+            assert_eq!(resource_of(&segments), None, "{path}");
+        }
+    }
+}

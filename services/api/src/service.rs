@@ -1,0 +1,110 @@
+//! From warp's filter to a request with its body, and from a reply to a response with the headers every one has.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use bytes::{Buf, Bytes, BytesMut};
+use domain::Timestamp;
+use futures::{FutureExt as _, Stream, StreamExt as _, pin_mut};
+use http::{HeaderMap, Method, Response, StatusCode};
+use runtime::metrics::names;
+use tracing::{Instrument as _, info_span};
+use warp::{Filter, filters::path::FullPath};
+
+use crate::{Api, dispatch, problem::Refusal, random, request::Request, routes::Route};
+
+/// The filter that takes every request. Routing is a table of ours: chains of `or` filters compile in minutes and
+/// cannot say which methods a path allows.
+pub(crate) fn service(
+    api: Arc<Api>,
+) -> impl Filter<Extract = (Response<Bytes>,), Error = warp::Rejection> + Clone {
+    warp::method()
+        .and(warp::path::full())
+        .and(warp::query::raw().or_else(|_| std::future::ready(Ok::<_, warp::Rejection>((String::new(),)))))
+        .and(warp::header::headers_cloned())
+        .and(warp::body::stream())
+        .then(move |method, path: FullPath, query, headers, body| {
+            let api = Arc::clone(&api);
+            async move { answer(api, (method, path.as_str().to_owned(), query, headers), body).await }
+        })
+}
+
+async fn answer<B: Buf>(
+    api: Arc<Api>,
+    (method, path, query, headers): (Method, String, String, HeaderMap),
+    body: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Response<Bytes> {
+    let started = Instant::now();
+    let route = Route::find(&api.settings, &path, &query);
+    let name = route.as_ref().map_or("unknown", Route::name);
+    let id = random::request_id().unwrap_or_default();
+    let span = info_span!("request", otel.name = name, method = %method, request = %id);
+    if let Some(parent) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
+        runtime::telemetry::set_parent(&span, parent);
+    }
+    let answering = async {
+        let body = match tokio::time::timeout(
+            api.settings.request_timeout,
+            read_body(body, api.settings.max_body_bytes),
+        )
+        .await
+        {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(refusal)) => Err(refusal),
+            Err(_) => Err(Refusal::TooSlow),
+        };
+        let request = Request {
+            id,
+            method: method.clone(),
+            path,
+            query,
+            headers,
+            body: Bytes::new(),
+            now: Timestamp::from(time::OffsetDateTime::now_utc()),
+        };
+        // A panic is a bug, but one client's request must not take the others' connection down with it.
+        let answered = AssertUnwindSafe(dispatch::dispatch(&api, route.as_ref(), request, body));
+        match answered.catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => {
+                dispatch::finish(
+                    &api,
+                    route.as_ref(),
+                    &method,
+                    Err(Refusal::Internal("a handler panicked".into())),
+                )
+                .await
+            }
+        }
+    };
+    let response = answering.instrument(span).await;
+    count(name, response.status(), started);
+    response
+}
+
+fn count(resource: &'static str, status: StatusCode, started: Instant) {
+    let labels = [("resource", resource.to_owned()), ("status", status.as_u16().to_string())];
+    metrics::counter!(names::HTTP_REQUESTS, &labels).increment(1);
+    metrics::histogram!(names::HTTP_REQUEST_SECONDS, "resource" => resource)
+        .record(started.elapsed().as_secs_f64());
+}
+
+/// Reads a body, whether its length was announced or not.
+async fn read_body<B: Buf>(
+    stream: impl Stream<Item = Result<B, warp::Error>>,
+    max_bytes: usize,
+) -> Result<Bytes, Refusal> {
+    pin_mut!(stream);
+    let mut body = BytesMut::new();
+    while let Some(chunk) = stream.next().await {
+        let mut chunk = chunk.map_err(|_| Refusal::BodyInterrupted)?;
+        if body.len() + chunk.remaining() > max_bytes {
+            return Err(Refusal::BodyTooLarge);
+        }
+        while chunk.has_remaining() {
+            let part = chunk.chunk().len();
+            body.extend_from_slice(chunk.chunk());
+            chunk.advance(part);
+        }
+    }
+    Ok(body.freeze())
+}

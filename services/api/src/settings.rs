@@ -1,0 +1,116 @@
+//! What an api node is told by the configuration.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use acme::directory::Meta;
+use domain::{ChallengeType, ProfileName};
+
+use crate::urls::Urls;
+
+/// An api node's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where its resources are.
+    pub urls: Urls,
+    /// The profile of `/acme/directory`.
+    pub default_profile: ProfileName,
+    /// Every profile.
+    pub profiles: Vec<Arc<Profile>>,
+    /// How long a reply may wait for an outcome.
+    pub hold: Duration,
+    /// How many replies may wait at once.
+    pub max_held: usize,
+    /// What a client is told to wait before it asks again.
+    pub retry_after: Duration,
+    /// How long a request may take to arrive.
+    pub request_timeout: Duration,
+    /// The longest request body.
+    pub max_body_bytes: usize,
+    /// How many connections may be open at once.
+    pub connections: usize,
+    /// Over how many streams new orders are spread.
+    pub order_shards: u8,
+}
+
+/// The rules of one profile.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// Its name in URLs.
+    pub name: ProfileName,
+    /// What its directory says about it.
+    pub meta: Meta,
+    /// Refuses accounts whose client does not agree to the terms.
+    pub terms_required: bool,
+    /// Allows names that start with `*.`.
+    pub wildcard_allowed: bool,
+    /// The ways to prove control that are offered.
+    pub challenge_types: BTreeSet<ChallengeType>,
+    /// How long a client has to complete an order.
+    pub order_validity: Duration,
+    /// How long a certificate is valid at most.
+    pub certificate_validity: Duration,
+    /// How far in the past a certificate's validity may start.
+    pub backdate: Duration,
+    /// How many identifiers an order may have.
+    pub max_identifiers: usize,
+}
+
+impl Settings {
+    /// Takes what concerns an api node from the configuration.
+    pub fn from_config(config: &runtime::Config) -> Self {
+        let api = &config.api;
+        Self {
+            urls: Urls::new(&api.base_url.to_string()),
+            default_profile: config.default_profile.clone(),
+            profiles: config
+                .profiles
+                .iter()
+                .map(|profile| Arc::new(Profile::from_config(config, profile)))
+                .collect(),
+            hold: api.hold.get(),
+            max_held: api.max_held as usize,
+            retry_after: api.retry_after.get(),
+            request_timeout: api.request_timeout.get(),
+            max_body_bytes: api.max_body_bytes as usize,
+            connections: api.max_connections as usize,
+            order_shards: config.event_log.order_shards,
+        }
+    }
+
+    /// The profile of a name; absent and misspelt are the same.
+    pub(crate) fn profile(&self, name: &str) -> Option<&Arc<Profile>> {
+        self.profiles.iter().find(|profile| profile.name.as_str() == name)
+    }
+
+    /// The value of a Retry-After header: whole seconds, at least one.
+    pub(crate) fn retry_after_seconds(&self) -> u64 {
+        self.retry_after.as_secs().max(1)
+    }
+}
+
+impl Profile {
+    fn from_config(config: &runtime::Config, profile: &runtime::config::Profile) -> Self {
+        Self {
+            name: profile.name.clone(),
+            meta: Meta {
+                terms_of_service: profile.terms_of_service.as_ref().map(ToString::to_string),
+                website: profile.website.as_ref().map(ToString::to_string),
+                caa_identities: config.validation_of(profile).caa_identities,
+                external_account_required: false,
+            },
+            terms_required: profile.terms_required,
+            wildcard_allowed: profile.wildcard_allowed,
+            challenge_types: profile.challenge_types.clone(),
+            order_validity: profile.order_validity.get(),
+            certificate_validity: profile.certificate_validity.get(),
+            backdate: profile.backdate.get(),
+            max_identifiers: usize::from(profile.max_identifiers),
+        }
+    }
+
+    /// The ways to prove control of a name; a wildcard can be proven by dns-01 only (RFC 8555 §8.3 proves one host).
+    pub(crate) fn challenges(&self, wildcard: bool) -> Vec<ChallengeType> {
+        let usable = |kind: &ChallengeType| !wildcard || kind.proves_wildcards();
+        self.challenge_types.iter().copied().filter(usable).collect()
+    }
+}

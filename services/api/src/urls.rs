@@ -1,0 +1,94 @@
+//! The URLs of resources: `https://host/acme/{profile}/…`.
+
+use domain::{AccountId, ChallengeType, OrderId, ProfileName, Serial, order::AuthorizationIndex};
+
+/// Makes the URLs that the server hands out.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    base: String,
+}
+
+impl Urls {
+    /// Takes the https URL under which clients reach the server.
+    pub fn new(base: &str) -> Self {
+        Self { base: base.trim_end_matches('/').to_owned() }
+    }
+
+    /// That URL, without a slash at its end.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The directory that needs no profile name.
+    pub(crate) fn default_directory(&self) -> String {
+        format!("{}/acme/directory", self.base)
+    }
+
+    pub(crate) fn of(&self, profile: &ProfileName, resource: &str) -> String {
+        format!("{}/acme/{profile}/{resource}", self.base)
+    }
+
+    pub(crate) fn account(&self, profile: &ProfileName, id: &AccountId) -> String {
+        self.of(profile, &format!("account/{id}"))
+    }
+
+    /// The account that a `kid` names, if it is one of the profile's account URLs.
+    pub(crate) fn account_of_kid(&self, profile: &ProfileName, kid: &str) -> Option<AccountId> {
+        let path = kid.strip_prefix(&self.base)?.strip_prefix("/acme/")?;
+        path.strip_prefix(profile.as_str())?.strip_prefix("/account/")?.parse().ok()
+    }
+
+    pub(crate) fn order(&self, profile: &ProfileName, id: &OrderId) -> String {
+        self.of(profile, &format!("order/{id}"))
+    }
+
+    pub(crate) fn finalize(&self, profile: &ProfileName, id: &OrderId) -> String {
+        self.of(profile, &format!("order/{id}/finalize"))
+    }
+
+    pub(crate) fn authorization(
+        &self,
+        profile: &ProfileName,
+        id: &OrderId,
+        index: AuthorizationIndex,
+    ) -> String {
+        self.of(profile, &format!("authorization/{id}/{}", index.0))
+    }
+
+    pub(crate) fn challenge(
+        &self,
+        profile: &ProfileName,
+        id: &OrderId,
+        (index, kind): (AuthorizationIndex, ChallengeType),
+    ) -> String {
+        self.of(profile, &format!("challenge/{id}/{}/{kind}", index.0))
+    }
+
+    /// A certificate's URL carries its place in the ledger: a download is one read.
+    pub(crate) fn certificate(
+        &self,
+        profile: &ProfileName,
+        ledger_sequence: u64,
+        serial: &Serial,
+    ) -> String {
+        self.of(profile, &format!("certificate/{ledger_sequence}-{serial}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kid_must_be_an_account_url_of_the_profile() {
+        let urls = Urls::new("https://ca.example/");
+        let profile: ProfileName = "one".parse().unwrap();
+        let id = AccountId::from_hash(&[1; 32]);
+        let kid = urls.account(&profile, &id);
+        assert_eq!(urls.account_of_kid(&profile, &kid), Some(id));
+        let other: ProfileName = "two".parse().unwrap();
+        assert_eq!(urls.account_of_kid(&other, &kid), None);
+        assert_eq!(urls.account_of_kid(&profile, &format!("{kid}/")), None);
+        assert_eq!(urls.account_of_kid(&profile, &kid.replace("ca.example", "evil.example")), None);
+    }
+}

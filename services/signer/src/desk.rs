@@ -1,0 +1,147 @@
+//! What every step of an issuance needs: the key, the journal and the log.
+
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use ca::{
+    Authority,
+    journal::{AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError},
+};
+use domain::{OrderId, Timestamp, certificate::LedgerEvent};
+use eventstore::{
+    Actor, AppendError, Context, DecodeError, Envelope, Expected, MessageId, Sequence, StoreError,
+    Stream, Subject,
+};
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    IssuanceError, Ports, PositionError, Settings, position::Positions,
+    server_certificate::ServerCertificate,
+};
+
+/// The key, the journal and the log.
+pub(crate) struct Desk {
+    pub(crate) settings: Settings,
+    pub(crate) authority: Arc<Authority>,
+    pub(crate) journal: Journal,
+    pub(crate) ports: Ports,
+    pub(crate) positions: Positions,
+    pub(crate) server_certificate: watch::Sender<Option<Arc<ServerCertificate>>>,
+    under_way: Mutex<HashSet<OrderId>>,
+}
+
+/// Why a signer cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The signer's directory cannot be made.
+    #[error("the signer's directory cannot be made")]
+    Directory(#[source] io::Error),
+    /// The journal cannot be opened.
+    #[error("the journal cannot be opened")]
+    Journal(#[source] JournalOpenError),
+    /// The log went backwards, or its position is not known.
+    #[error("the signer does not sign on this event log")]
+    Position(#[source] PositionError),
+    /// What a crash left half done cannot be finished.
+    #[error("an interrupted issuance cannot be finished")]
+    Resume(#[source] IssuanceError),
+}
+
+impl Desk {
+    pub(crate) async fn open(
+        settings: Settings,
+        authority: Authority,
+        ports: Ports,
+    ) -> Result<Self, OpenError> {
+        std::fs::create_dir_all(&settings.dir).map_err(OpenError::Directory)?;
+        let journal = Journal::open(settings.dir.join("journal")).map_err(OpenError::Journal)?;
+        let positions = Positions::open(&settings.dir.join("log-position.json"))
+            .map_err(OpenError::Position)?;
+        positions.check(ports.aggregates.store.as_ref()).await.map_err(OpenError::Position)?;
+        Ok(Self {
+            settings,
+            authority: Arc::new(authority),
+            journal,
+            ports,
+            positions,
+            server_certificate: watch::Sender::new(None),
+            under_way: Mutex::default(),
+        })
+    }
+
+    /// Records something in the ledger and returns its place.
+    pub(crate) async fn record(&self, event: LedgerEvent) -> Result<Sequence, IssuanceError> {
+        let subject = match &event {
+            LedgerEvent::SerialReserved(reserved) => {
+                Subject::ledger(&reserved.issuer, &reserved.serial)
+            }
+            LedgerEvent::CertificateSigned(signed) => {
+                Subject::ledger(&signed.issuer, &signed.serial)
+            }
+            LedgerEvent::SerialBurned(burned) => Subject::ledger(&burned.issuer, &burned.serial),
+        };
+        let envelope = Envelope::new(MessageId::random(), &context(), &[event])
+            .map_err(|error| IssuanceError::Decode(DecodeError::Malformed(error)))?;
+        let store = &self.ports.aggregates.store;
+        // An unknown result is a failure here: the ledger is an idempotent record, and a second entry says the same.
+        let sequence =
+            store.append(&subject, Expected::Anything, &envelope).await.map_err(|error| {
+                let source: Box<dyn std::error::Error + Send + Sync> = match error {
+                    AppendError::Unknown(source) | AppendError::Unavailable(source) => source,
+                    AppendError::Conflict | AppendError::TooLarge => error.into(),
+                };
+                IssuanceError::Store(StoreError::Unavailable(source))
+            })?;
+        self.positions.acknowledged(Stream::Ledger, sequence);
+        Ok(sequence)
+    }
+
+    /// Writes to the journal and waits until it is on disk.
+    pub(crate) async fn journal(&self, entry: Entry) -> Result<(), IssuanceError> {
+        let (done, written) = oneshot::channel();
+        self.journal.append_then(vec![entry], move |result| drop(done.send(result)));
+        match written.await {
+            Ok(result) => result.map(drop).map_err(IssuanceError::Journal),
+            Err(_) => Err(IssuanceError::Journal(JournalError::Closed)),
+        }
+    }
+
+    /// Takes an order for this process; `None` while another task has it, after a redelivery that came too early.
+    pub(crate) fn take(self: &Arc<Self>, order: &OrderId) -> Option<Taken> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way
+            .insert(order.clone())
+            .then(|| Taken { desk: Arc::clone(self), order: order.clone() })
+    }
+}
+
+/// An order that one task of this process works on.
+pub(crate) struct Taken {
+    pub(crate) desk: Arc<Desk>,
+    order: OrderId,
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut under_way = self.desk.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.remove(&self.order);
+    }
+}
+
+/// The time at which a step is decided.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from(time::OffsetDateTime::now_utc())
+}
+
+/// What the signer's commands know about their cause.
+pub(crate) fn context() -> Context {
+    Context {
+        actor: Actor::Signer,
+        request_id: None,
+        traceparent: runtime::current_traceparent(),
+        at: now(),
+    }
+}

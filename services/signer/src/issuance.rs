@@ -1,0 +1,362 @@
+//! One certificate: reserve, journal, sign, record, each step durable before the next.
+
+use std::sync::Arc;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use ca::{
+    LeafRequest, PlanError, PlannedCertificate, SubjectName,
+    journal::{AppendError as JournalError, Entry, Issuance, Reservation},
+};
+use domain::{
+    AccountId, Failure, FailureKind, Identifier, OrderId, ProfileName, Serial, Timestamp,
+    certificate::{CertificateSigned, LedgerEvent, SerialReserved},
+    order::{
+        CertificateIssued, CertificateReserved, Command, Finalized, IssuanceFailed, Order,
+        Progress, Rejection, State,
+    },
+};
+use eventstore::{DecodeError, ExecuteError, Sequence, StoreError, Stream, Subject, Wake};
+use readmodel::{CertificateEntry, LoadError, Unavailable, Versioned};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use runtime::metrics::names;
+use tracing::{info, warn};
+
+use crate::{
+    burn,
+    desk::{Desk, Taken, context, now},
+    resume,
+};
+
+/// An issuance did not come to its end; the order is delivered again later.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuanceError {
+    /// The log is out of reach.
+    #[error("the event log failed")]
+    Store(#[source] StoreError),
+    /// An event cannot be read.
+    #[error("an event cannot be read")]
+    Decode(#[source] DecodeError),
+    /// The journal cannot be written.
+    #[error("the journal failed")]
+    Journal(#[source] JournalError),
+    /// The journal cannot be read.
+    #[error("the journal cannot be read")]
+    JournalRead(#[source] ca::journal::OpenError),
+    /// The read model could not be written; the certificate is safe in the log.
+    #[error("the read model failed")]
+    View(#[source] Unavailable),
+    /// The key did not sign; the serial was given up.
+    #[error("the certificate was not signed")]
+    Sign(#[source] ca::IssueError),
+    /// The operating system gave no random numbers.
+    #[error("no random numbers")]
+    Random,
+    /// The order went on without us.
+    #[error("the order changed meanwhile")]
+    Overtaken(#[source] Rejection),
+    /// What the log says does not fit together.
+    #[error("the order's reservation is not in the ledger")]
+    LostReservation,
+}
+
+/// An order and the last message folded into it.
+pub(crate) type OrderView = Versioned<Arc<State>>;
+
+/// What a certificate is for, beside the names and the key.
+#[derive(Clone, Debug)]
+pub(crate) struct Purpose {
+    /// The order; absent for the server's own certificate.
+    pub(crate) order: Option<OrderId>,
+    pub(crate) account: Option<AccountId>,
+    pub(crate) profile: Option<ProfileName>,
+    pub(crate) identifiers: Vec<Identifier>,
+}
+
+/// Leads a finalized order to its end; may run any number of times.
+pub(crate) async fn issue(
+    taken: &Taken,
+    order: &OrderId,
+    at_least: Sequence,
+) -> Result<(), IssuanceError> {
+    let desk = taken.desk.as_ref();
+    let Some(view) = desk.ports.aggregates.load_at_least::<Order>(order, at_least).await? else {
+        warn!(%order, "a finalized order is gone from the log");
+        return Ok(());
+    };
+    match &view.state.progress {
+        Progress::Processing(Finalized { reservation: None, .. }) => start(desk, view).await,
+        Progress::Processing(Finalized { reservation: Some(reservation), .. }) => {
+            let reservation = reservation.clone();
+            resume::resume(desk, view, &reservation).await
+        }
+        Progress::Open | Progress::Valid { .. } | Progress::Invalid { .. } => Ok(()),
+    }
+}
+
+/// Takes a finalized order that has no serial yet.
+pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
+    let planned = match plan(desk, &order.state)? {
+        Ok(planned) => planned,
+        Err(failure) => return give_up(desk, order, failure).await,
+    };
+    let sequence = reserve(desk, &purpose(&order.state), &planned).await?;
+    let claim = Command::Reserve(CertificateReserved {
+        issuer: desk.authority.id().clone(),
+        serial: planned.serial.clone(),
+        ledger_sequence: sequence.0,
+    });
+    let order = match desk.command(order, &claim).await {
+        Ok(order) => order,
+        // Another signer claimed the order first; our serial was never signed and never will be.
+        Err(IssuanceError::Overtaken(Rejection::AlreadyReserved | Rejection::WrongStatus(_))) => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    write_reservation(desk, Some(&order.state.id), &planned.serial, &planned.tbs).await?;
+    finish(desk, order, (&planned.serial, planned.not_after), planned.tbs).await
+}
+
+/// The rules of the order's profile at this moment are pinned in the bytes to sign: a later change of the configuration
+/// cannot make two certificates of one reservation (Let's Encrypt, 15 June 2023).
+fn plan(desk: &Desk, order: &State) -> Result<Result<PlannedCertificate, Failure>, IssuanceError> {
+    let failed = |detail: &str| Ok(Err(Failure::new(FailureKind::ServerInternal, detail)));
+    let Progress::Processing(finalized) = &order.progress else {
+        return failed("the order is not being processed");
+    };
+    let Some(profile) = desk.settings.profiles.get(&order.profile) else {
+        return failed("the order's profile is no longer configured");
+    };
+    let Ok(public_key) = BASE64_URL_SAFE_NO_PAD.decode(&finalized.public_key.0) else {
+        return failed("the order's key cannot be read");
+    };
+    let names: Vec<SubjectName> = order.identifiers.iter().map(SubjectName::from).collect();
+    let serial = random_serial()?;
+    let request = LeafRequest {
+        names: &names,
+        public_key: &public_key,
+        not_before: order.not_before,
+        not_after: order.not_after,
+        now: now(),
+        serial: &serial,
+    };
+    match ca::plan(&desk.authority, profile, &request) {
+        Ok(planned) => Ok(Ok(planned)),
+        Err(error) => {
+            warn!(order = %order.id, error = &error as &dyn std::error::Error, "certificate not planned");
+            Ok(Err(plan_failure(&error)))
+        }
+    }
+}
+
+fn plan_failure(error: &PlanError) -> Failure {
+    match error {
+        PlanError::Names => Failure::new(FailureKind::RejectedIdentifier, &error.to_string()),
+        PlanError::PublicKey(_) | PlanError::Validity => {
+            Failure::new(FailureKind::Unauthorized, &error.to_string())
+        }
+        PlanError::IssuerNotValid | PlanError::Build(_) | PlanError::Mismatch => {
+            Failure::new(FailureKind::ServerInternal, "the certificate cannot be made")
+        }
+    }
+}
+
+async fn give_up(desk: &Desk, order: OrderView, failure: Failure) -> Result<(), IssuanceError> {
+    let command = Command::RecordIssuanceFailure(IssuanceFailed { failure, at: now() });
+    let order = desk.command(order, &command).await?;
+    let profile = order.state.profile.to_string();
+    metrics::counter!(names::ISSUANCES_FAILED, "profile" => profile).increment(1);
+    wake(desk, &order).await;
+    Ok(())
+}
+
+async fn wake(desk: &Desk, order: &OrderView) {
+    let subject = Subject::order(&order.state.id);
+    desk.ports.wakes.publish(Wake { subject, sequence: order.sequence }).await;
+}
+
+/// Puts the serial and the exact bytes to sign into the ledger.
+pub(crate) async fn reserve(
+    desk: &Desk,
+    purpose: &Purpose,
+    planned: &PlannedCertificate,
+) -> Result<Sequence, IssuanceError> {
+    desk.record(LedgerEvent::SerialReserved(SerialReserved {
+        issuer: desk.authority.id().clone(),
+        serial: planned.serial.clone(),
+        order: purpose.order.clone(),
+        account: purpose.account.clone(),
+        profile: purpose.profile.clone(),
+        identifiers: purpose.identifiers.clone(),
+        tbs: BASE64_URL_SAFE_NO_PAD.encode(&planned.tbs),
+        not_before: planned.not_before,
+        not_after: planned.not_after,
+    }))
+    .await
+}
+
+/// Puts what is about to be signed into the journal.
+pub(crate) async fn write_reservation(
+    desk: &Desk,
+    order: Option<&OrderId>,
+    serial: &Serial,
+    tbs: &[u8],
+) -> Result<(), IssuanceError> {
+    desk.journal(Entry::Reserved(Reservation {
+        serial: serial.clone(),
+        order: order.cloned(),
+        issuer: desk.authority.id().clone(),
+        tbs: tbs.to_vec(),
+        at: now(),
+    }))
+    .await
+}
+
+/// Signs a journaled reservation and records the certificate.
+pub(crate) async fn finish(
+    desk: &Desk,
+    order: OrderView,
+    (serial, not_after): (&Serial, Timestamp),
+    tbs: Vec<u8>,
+) -> Result<(), IssuanceError> {
+    match sign(desk, serial, tbs).await {
+        Ok(der) => deliver(desk, order, (serial, not_after), &der).await,
+        Err(IssuanceError::Sign(error)) => {
+            burn::burn(desk, Some(order), (serial, not_after), "the key did not sign").await?;
+            Err(IssuanceError::Sign(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Signs the bytes and puts the certificate into the journal.
+pub(crate) async fn sign(
+    desk: &Desk,
+    serial: &Serial,
+    tbs: Vec<u8>,
+) -> Result<Vec<u8>, IssuanceError> {
+    let authority = Arc::clone(&desk.authority);
+    let started = std::time::Instant::now();
+    // RSA takes milliseconds and a hardware key more: not on a thread that serves others.
+    let der = tokio::task::spawn_blocking(move || authority.issue(&tbs))
+        .await
+        .map_err(|_| IssuanceError::Sign(ca::IssueError::Unverified))?
+        .map_err(IssuanceError::Sign)?;
+    metrics::histogram!(names::SIGNING_SECONDS).record(started.elapsed().as_secs_f64());
+    let issued = Issuance { serial: serial.clone(), der: der.clone(), at: now() };
+    desk.journal(Entry::Issued(issued)).await?;
+    Ok(der)
+}
+
+/// Puts the certificate into the ledger and the index, then says so on the order and to whoever waits.
+pub(crate) async fn deliver(
+    desk: &Desk,
+    order: OrderView,
+    (serial, not_after): (&Serial, Timestamp),
+    der: &[u8],
+) -> Result<(), IssuanceError> {
+    let sequence = record(desk, &purpose(&order.state), (serial, not_after), der).await?;
+    let command = Command::RecordCertificate(CertificateIssued {
+        issuer: desk.authority.id().clone(),
+        serial: serial.clone(),
+        ledger_sequence: sequence.0,
+        at: now(),
+    });
+    match desk.command(order, &command).await {
+        Ok(order) => {
+            info!(%serial, "certificate issued");
+            let profile = order.state.profile.to_string();
+            metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
+            wake(desk, &order).await;
+            Ok(())
+        }
+        // The serial was burned meanwhile by a signer that took us for dead; it is revoked.
+        Err(IssuanceError::Overtaken(rejection)) => {
+            warn!(%serial, %rejection, "certificate not handed over");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts a certificate into the ledger and the index by serial.
+pub(crate) async fn record(
+    desk: &Desk,
+    purpose: &Purpose,
+    (serial, not_after): (&Serial, Timestamp),
+    der: &[u8],
+) -> Result<Sequence, IssuanceError> {
+    let issuer = desk.authority.id().clone();
+    let sequence = desk
+        .record(LedgerEvent::CertificateSigned(CertificateSigned {
+            issuer: issuer.clone(),
+            serial: serial.clone(),
+            order: purpose.order.clone(),
+            account: purpose.account.clone(),
+            profile: purpose.profile.clone(),
+            certificate: BASE64_URL_SAFE_NO_PAD.encode(der),
+            chain: desk.authority.chain().map(|der| BASE64_URL_SAFE_NO_PAD.encode(der)).collect(),
+            not_after,
+        }))
+        .await?;
+    let views = &desk.ports.aggregates.views;
+    // The embedded index is part of the append; a cluster's is written before the client can ask for a revocation.
+    if views.complete_to(Stream::Ledger).await.map_err(IssuanceError::View)? < sequence {
+        let entry = CertificateEntry {
+            issuer,
+            serial: serial.clone(),
+            order: purpose.order.clone(),
+            account: purpose.account.clone(),
+            profile: purpose.profile.clone(),
+            ledger_sequence: sequence.0,
+            not_after,
+        };
+        views.put_certificate(&entry).await.map_err(IssuanceError::View)?;
+    }
+    Ok(sequence)
+}
+
+pub(crate) fn purpose(order: &State) -> Purpose {
+    Purpose {
+        order: Some(order.id.clone()),
+        account: Some(order.account.clone()),
+        profile: Some(order.profile.clone()),
+        identifiers: order.identifiers.clone(),
+    }
+}
+
+pub(crate) fn random_serial() -> Result<Serial, IssuanceError> {
+    let mut random = [0; 16];
+    SystemRandom::new().fill(&mut random).map_err(|_| IssuanceError::Random)?;
+    Ok(Serial::from_random(&random))
+}
+
+impl Desk {
+    /// Gives a command to an order and writes its view through.
+    pub(crate) async fn command(
+        &self,
+        order: OrderView,
+        command: &Command,
+    ) -> Result<OrderView, IssuanceError> {
+        let id = order.state.id.clone();
+        let aggregates = &self.ports.aggregates;
+        let executed = aggregates.execute::<Order>(&id, Some(order), command, &context()).await;
+        executed.map_err(|error| match error {
+            ExecuteError::Rejected(rejection) => IssuanceError::Overtaken(rejection),
+            ExecuteError::Store(source) => IssuanceError::Store(source),
+            ExecuteError::Decode(source) => IssuanceError::Decode(source),
+            ExecuteError::TooLarge => {
+                IssuanceError::Store(StoreError::unavailable("the event is too large"))
+            }
+        })
+    }
+}
+
+impl From<LoadError> for IssuanceError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(source) => Self::Store(source),
+            LoadError::Decode(source) => Self::Decode(source),
+        }
+    }
+}

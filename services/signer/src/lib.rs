@@ -1,0 +1,105 @@
+//! The signer role: leads finalized orders to certificates, publishes CRLs, and gives the server its own certificate.
+//!
+//! One issuance is followed file by file: `worker` takes the delivery, `issuance` reserves, journals, signs and records,
+//! `resume` goes on where a crash left off.
+
+mod burn;
+mod crl;
+mod desk;
+mod files;
+mod issuance;
+mod position;
+mod resume;
+mod server_certificate;
+mod settings;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use eventstore::{EventFeed, Wakes};
+use readmodel::Aggregates;
+use runtime::Check;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use desk::Desk;
+pub use desk::OpenError;
+pub use issuance::IssuanceError;
+pub use position::PositionError;
+pub use server_certificate::{ServerCertificate, ServerCertificateError};
+pub use settings::{Settings, SettingsError};
+
+/// What a signer works with.
+#[derive(Clone)]
+pub struct Ports {
+    /// The event log and the views over it.
+    pub aggregates: Aggregates,
+    /// Delivers what happens to orders and revocations.
+    pub feed: Arc<dyn EventFeed>,
+    /// Tells waiting requests that an outcome is in the log.
+    pub wakes: Arc<dyn Wakes>,
+}
+
+/// An open signer: the only place in the program that holds CA keys.
+pub struct Signer {
+    desk: Arc<Desk>,
+}
+
+/// Why a signer ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SignerError {
+    /// The log went backwards or its position cannot be kept.
+    #[error("the signer stopped signing")]
+    Position(#[source] PositionError),
+}
+
+/// How often the log's position is kept and checked.
+const POSITION_INTERVAL: Duration = Duration::from_secs(2);
+
+impl Signer {
+    /// Opens the journal, checks that the log did not go backwards, and finishes what a crash left half done.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; each says what the operator can do.
+    pub async fn open(
+        settings: Settings,
+        authority: ca::Authority,
+        ports: Ports,
+    ) -> Result<Self, OpenError> {
+        let desk = Arc::new(Desk::open(settings, authority, ports).await?);
+        resume::resume_pending(&desk).await?;
+        Ok(Self { desk })
+    }
+
+    /// The certificate for the server's own TLS listener, and all that follow it: it is renewed while [`Self::run`] runs.
+    ///
+    /// # Errors
+    /// When none could be issued or kept.
+    pub async fn server_certificate(
+        &self,
+    ) -> Result<watch::Receiver<Arc<ServerCertificate>>, ServerCertificateError> {
+        server_certificate::obtain(&self.desk).await
+    }
+
+    /// Issues, publishes and renews until told to stop, then finishes and acknowledges what is under way.
+    ///
+    /// # Errors
+    /// When the log went backwards: nothing more is signed until an operator decides.
+    pub async fn run(self, health: Check, stop: CancellationToken) -> Result<(), SignerError> {
+        let desk = self.desk;
+        let positions = position::keep(Arc::clone(&desk), POSITION_INTERVAL, stop.clone());
+        let issuing = worker::Worker::new(Arc::clone(&desk), health).run(stop.clone());
+        let publishing = crl::Publisher::new(Arc::clone(&desk)).run(stop.clone());
+        let renewing = server_certificate::renew(Arc::clone(&desk), stop);
+        let work = async { tokio::join!(issuing, publishing, renewing) };
+        tokio::pin!(positions, work);
+        tokio::select! {
+            kept = &mut positions => {
+                kept.map_err(SignerError::Position)?;
+                work.await;
+            }
+            _ = &mut work => positions.await.map_err(SignerError::Position)?,
+        }
+        Ok(())
+    }
+}

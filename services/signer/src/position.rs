@@ -1,0 +1,107 @@
+//! Notices a log that went backwards: a stream that was lost, or restored from a backup.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ca::{LogPositionError, LogPositions, LogWentBack};
+use eventstore::{EventStore, Sequence, StoreError, Stream};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::desk::Desk;
+
+/// The streams a signer must never see go backwards: a certificate or a revocation would be lost.
+const WATCHED: [Stream; 2] = [Stream::Ledger, Stream::Revocations];
+
+/// The highest acknowledged sequences, in memory and on disk.
+pub(crate) struct Positions {
+    kept: Mutex<LogPositions>,
+    acknowledged: [AtomicU64; WATCHED.len()],
+}
+
+/// The signer must not sign on this log.
+#[derive(Debug, thiserror::Error)]
+pub enum PositionError {
+    /// The log ends before what it acknowledged.
+    #[error("the event log went backwards")]
+    WentBack(#[source] LogWentBack),
+    /// The position cannot be read or written.
+    #[error("the position in the event log cannot be kept")]
+    File(#[source] LogPositionError),
+    /// The log does not answer.
+    #[error("the event log does not say where it ends")]
+    Store(#[source] StoreError),
+}
+
+impl Positions {
+    pub(crate) fn open(path: &Path) -> Result<Self, PositionError> {
+        let kept = LogPositions::open(path).map_err(PositionError::File)?;
+        Ok(Self { kept: Mutex::new(kept), acknowledged: Default::default() })
+    }
+
+    /// Remembers an acknowledgement; written down a moment later.
+    pub(crate) fn acknowledged(&self, stream: Stream, sequence: Sequence) {
+        if let Some(place) = WATCHED.iter().position(|watched| *watched == stream) {
+            self.acknowledged[place].fetch_max(sequence.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Compares what is remembered with where the log ends.
+    pub(crate) async fn check(&self, store: &dyn EventStore) -> Result<(), PositionError> {
+        for stream in WATCHED {
+            let last = store.last_sequence(stream).await.map_err(PositionError::Store)?;
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.check(&stream.to_string(), last.0).map_err(PositionError::WentBack)?;
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> Result<(), PositionError> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        for (stream, acknowledged) in WATCHED.iter().zip(&self.acknowledged) {
+            let sequence = acknowledged.load(Ordering::Relaxed);
+            if sequence > 0 {
+                kept.set(&stream.to_string(), sequence).map_err(PositionError::File)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes the position down and compares it with the log until told to stop.
+pub(crate) async fn keep(
+    desk: Arc<Desk>,
+    interval: Duration,
+    stop: CancellationToken,
+) -> Result<(), PositionError> {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return desk.positions.write(),
+        }
+        let writer = Arc::clone(&desk);
+        match tokio::task::spawn_blocking(move || writer.positions.write()).await {
+            Ok(written) => written?,
+            Err(error) => warn!(%error, "position not written"),
+        }
+        match desk.positions.check(desk.ports.aggregates.store.as_ref()).await {
+            Ok(()) => {}
+            // A log out of reach stops issuance by itself.
+            Err(PositionError::Store(error)) => {
+                warn!(error = &error as &dyn std::error::Error, "event log not checked");
+            }
+            Err(gone @ (PositionError::WentBack(_) | PositionError::File(_))) => {
+                error!(error = &gone as &dyn std::error::Error, "the signer stops signing");
+                return Err(gone);
+            }
+        }
+    }
+}

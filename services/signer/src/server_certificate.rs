@@ -1,0 +1,214 @@
+//! The server's own TLS certificate: issued like any other, with serial, ledger and journal, but on nobody's order.
+
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
+
+use ca::{LeafRequest, PlannedCertificate};
+use domain::Timestamp;
+use rcgen::{KeyPair, PublicKeyData as _};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, pem::Pem};
+
+use crate::{
+    IssuanceError,
+    desk::{Desk, now},
+    files,
+    issuance::{self, Purpose},
+};
+
+/// How often it is checked whether the certificate is due.
+const CHECK_INTERVAL: Duration = Duration::from_secs(600);
+const CERTIFICATE: &str = "server.pem";
+const KEY: &str = "server.key";
+
+/// A certificate for the server's TLS listener, as PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerCertificate {
+    /// The certificate and its chain.
+    pub chain_pem: String,
+    /// Its private key as PKCS#8.
+    pub key_pem: String,
+}
+
+/// Hides the key.
+impl std::fmt::Debug for ServerCertificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerCertificate")
+            .field("chain_pem", &self.chain_pem)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the server has no certificate of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerCertificateError {
+    /// Its files cannot be read or written.
+    #[error("the files of the server's certificate cannot be used")]
+    Files(#[source] io::Error),
+    /// No key could be made.
+    #[error("no key can be made for the server's certificate")]
+    Key(#[source] rcgen::Error),
+    /// It cannot be made as the configuration asks.
+    #[error("the server's certificate cannot be made")]
+    Plan(#[source] ca::PlanError),
+    /// It was not issued.
+    #[error("the server's certificate was not issued")]
+    Issue(#[source] IssuanceError),
+}
+
+/// The kept certificate if it is good for a while, else a new one; and all that follow.
+pub(crate) async fn obtain(
+    desk: &Arc<Desk>,
+) -> Result<watch::Receiver<Arc<ServerCertificate>>, ServerCertificateError> {
+    let certificate = match kept(desk)? {
+        Some(kept) => kept,
+        None => issue(desk).await?,
+    };
+    let certificate = Arc::new(certificate);
+    desk.server_certificate.send_replace(Some(Arc::clone(&certificate)));
+    let (sender, receiver) = watch::channel(certificate);
+    let mut renewed = desk.server_certificate.subscribe();
+    tokio::spawn(async move {
+        while renewed.changed().await.is_ok() {
+            let newest = renewed.borrow_and_update().clone();
+            if let Some(newest) = newest
+                && sender.send(newest).is_err()
+            {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// Renews the certificate in time until told to stop; does nothing where none was asked for.
+pub(crate) async fn renew(desk: Arc<Desk>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
+            () = stop.cancelled() => return,
+        }
+        if desk.server_certificate.borrow().is_none() {
+            continue;
+        }
+        let renewed = match kept(&desk) {
+            Ok(Some(_)) => continue,
+            Ok(None) => issue(&desk).await,
+            Err(error) => Err(error),
+        };
+        match renewed {
+            Ok(certificate) => {
+                desk.server_certificate.send_replace(Some(Arc::new(certificate)));
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "server certificate not renewed");
+            }
+        }
+    }
+}
+
+async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError> {
+    let key = KeyPair::generate().map_err(ServerCertificateError::Key)?;
+    let serial = issuance::random_serial().map_err(ServerCertificateError::Issue)?;
+    let public_key = key.subject_public_key_info();
+    let request = LeafRequest {
+        names: &desk.settings.server_names,
+        public_key: &public_key,
+        not_before: None,
+        not_after: None,
+        now: now(),
+        serial: &serial,
+    };
+    let planned = ca::plan(&desk.authority, &desk.settings.server_profile, &request)
+        .map_err(ServerCertificateError::Plan)?;
+    let der = issue_planned(desk, &planned).await.map_err(ServerCertificateError::Issue)?;
+    let chain_pem = std::iter::once(der.as_slice())
+        .chain(desk.authority.chain())
+        .map(|der| pem("CERTIFICATE", der))
+        .collect();
+    let certificate = ServerCertificate { chain_pem, key_pem: key.serialize_pem() };
+    keep(&desk.settings.tls_dir, &certificate).map_err(ServerCertificateError::Files)?;
+    info!(%serial, not_after = %planned.not_after, "server certificate issued");
+    Ok(certificate)
+}
+
+async fn issue_planned(
+    desk: &Desk,
+    planned: &PlannedCertificate,
+) -> Result<Vec<u8>, IssuanceError> {
+    let purpose = Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
+    issuance::reserve(desk, &purpose, planned).await?;
+    issuance::write_reservation(desk, None, &planned.serial, &planned.tbs).await?;
+    let der = issuance::sign(desk, &planned.serial, planned.tbs.clone()).await?;
+    issuance::record(desk, &purpose, (&planned.serial, planned.not_after), &der).await?;
+    Ok(der)
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    use base64::prelude::{BASE64_STANDARD, Engine as _};
+    let text = BASE64_STANDARD.encode(der);
+    let lines =
+        text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n");
+    format!("-----BEGIN {label}-----\n{}-----END {label}-----\n", lines.collect::<String>())
+}
+
+/// The key first: a certificate without its key would look good at the next start.
+fn keep(dir: &Path, certificate: &ServerCertificate) -> io::Result<()> {
+    fs::create_dir_all(dir)?;
+    files::replace(&dir.join(KEY), certificate.key_pem.as_bytes())?;
+    files::replace(&dir.join(CERTIFICATE), certificate.chain_pem.as_bytes())
+}
+
+/// The kept certificate, unless it is missing, of another issuer, for other names, another key, or near its end.
+fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificateError> {
+    let read = |name: &str| -> Result<Option<String>, ServerCertificateError> {
+        let contents = files::read(&desk.settings.tls_dir.join(name));
+        let contents = contents.map_err(ServerCertificateError::Files)?;
+        Ok(contents.and_then(|contents| String::from_utf8(contents).ok()))
+    };
+    let (Some(chain_pem), Some(key_pem)) = (read(CERTIFICATE)?, read(KEY)?) else {
+        return Ok(None);
+    };
+    let good = is_good(desk, &chain_pem, &key_pem).unwrap_or(false);
+    Ok(good.then_some(ServerCertificate { chain_pem, key_pem }))
+}
+
+fn is_good(desk: &Desk, chain_pem: &str, key_pem: &str) -> Option<bool> {
+    let first = Pem::iter_from_buffer(chain_pem.as_bytes()).next()?.ok()?;
+    let certificate = first.parse_x509().ok()?;
+    let key = KeyPair::from_pem(key_pem).ok()?;
+    Some(
+        desk.authority.is_issuer_of(&first.contents)
+            && certificate.public_key().raw == key.subject_public_key_info()
+            && names_are(&certificate, &desk.settings.server_names)
+            && !is_due(&certificate, now()),
+    )
+}
+
+fn names_are(certificate: &X509Certificate<'_>, names: &[ca::SubjectName]) -> bool {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else { return false };
+    let found: Vec<ca::SubjectName> = extension
+        .value
+        .general_names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => name.parse().ok(),
+            GeneralName::IPAddress(octets) => match *octets {
+                [a, b, c, d] => Some(ca::SubjectName::Ip([*a, *b, *c, *d].into())),
+                octets => {
+                    <[u8; 16]>::try_from(octets).ok().map(|v6| ca::SubjectName::Ip(v6.into()))
+                }
+            },
+            _ => None,
+        })
+        .collect();
+    found == names
+}
+
+/// Due when a third of its life is left.
+fn is_due(certificate: &X509Certificate<'_>, now: Timestamp) -> bool {
+    let start = certificate.validity().not_before.timestamp();
+    let end = certificate.validity().not_after.timestamp();
+    now.unix_seconds() >= end - (end - start) / 3
+}

@@ -1,0 +1,79 @@
+//! What a signer is told by the configuration.
+
+use std::{collections::HashMap, path::PathBuf, time::Duration};
+
+use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName};
+use domain::ProfileName;
+
+/// How long the server's own certificate is valid.
+const SERVER_CERTIFICATE_VALIDITY: Duration = Duration::from_hours(30 * 24);
+
+/// A signer's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the journal, the log's position and the last CRLs are kept.
+    pub(crate) dir: PathBuf,
+    /// Where the server's own certificate is kept.
+    pub(crate) tls_dir: PathBuf,
+    /// The names of the server's own certificate.
+    pub(crate) server_names: Vec<SubjectName>,
+    /// How the server's own certificate is made.
+    pub(crate) server_profile: CertificateProfile,
+    /// How each profile's certificates are made.
+    pub(crate) profiles: HashMap<ProfileName, CertificateProfile>,
+    /// How long a CRL is valid.
+    pub(crate) crl_validity: Duration,
+    /// After what time a new CRL is made even if nothing was revoked.
+    pub(crate) crl_refresh: Duration,
+    /// Over how many streams orders are spread.
+    pub(crate) order_shards: u8,
+}
+
+/// The configuration does not make a signer.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The host of `api.base_url` cannot stand in a certificate.
+    #[error("the host of api.base_url cannot stand in a certificate")]
+    ServerName(#[source] ca::InvalidSubjectName),
+    /// A URL of `[ca]` cannot stand in a certificate.
+    #[error("ca.crl_base_url or ca.issuer_url cannot stand in a certificate")]
+    Url(#[source] ca::InvalidCertificateUrl),
+}
+
+impl Settings {
+    /// Takes what concerns a signer from the configuration.
+    ///
+    /// # Errors
+    /// When a name or URL cannot stand in certificates.
+    pub fn from_config(config: &runtime::Config) -> Result<Self, SettingsError> {
+        let crl_base_url: CertificateUrl =
+            config.crl_base_url().parse().map_err(SettingsError::Url)?;
+        let issuer_url = config.ca.issuer_url.as_ref().map(|url| url.as_str().parse());
+        let common = CertificateProfile {
+            validity: SERVER_CERTIFICATE_VALIDITY,
+            backdate: CertificateProfile::default().backdate,
+            extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
+            crl_base_url: Some(crl_base_url),
+            ca_issuers_url: issuer_url.transpose().map_err(SettingsError::Url)?,
+        };
+        let profiles = config.profiles.iter().map(|profile| {
+            let certificates = CertificateProfile {
+                validity: profile.certificate_validity.get(),
+                backdate: profile.backdate.get(),
+                ..common.clone()
+            };
+            (profile.name.clone(), certificates)
+        });
+        let server_name = config.api.base_url.host().parse().map_err(SettingsError::ServerName)?;
+        Ok(Self {
+            dir: config.data_dir.join("signer"),
+            tls_dir: config.data_dir.join("tls"),
+            server_names: vec![server_name],
+            profiles: profiles.collect(),
+            server_profile: common,
+            crl_validity: config.ca.crl_validity.get(),
+            crl_refresh: config.ca.crl_refresh.get(),
+            order_shards: config.event_log.order_shards,
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Takes finalized orders from the log, several at a time.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::OrderId;
+use eventstore::{Delivery, Stream, Subscription};
+use runtime::{Check, metrics::names};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, info_span, warn};
+
+use crate::{desk::Desk, issuance};
+
+/// The name of the signers' durable consumer.
+const CONSUMER: &str = "signer";
+/// How many orders are led on at once: enough to share each fsync, few enough for a crash to leave little half done.
+const CONCURRENCY: usize = 64;
+/// How long a failed issuance waits before it is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+
+pub(crate) struct Worker {
+    desk: Arc<Desk>,
+    health: Check,
+}
+
+impl Worker {
+    pub(crate) fn new(desk: Arc<Desk>, health: Check) -> Self {
+        Self { desk, health }
+    }
+
+    /// Leads orders on until told to stop, then finishes those that are begun.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut issuing = JoinSet::new();
+        while !stop.is_cancelled() {
+            let streams = Stream::orders(self.desk.settings.order_shards);
+            let subscribed = tokio::select! {
+                subscribed = self.desk.ports.feed.subscribe(CONSUMER, &streams) => subscribed,
+                () = stop.cancelled() => break,
+            };
+            let failed = match subscribed {
+                Ok(subscription) => {
+                    self.health.ready();
+                    self.consume(subscription, &mut issuing, &stop).await
+                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = failed {
+                warn!(error = &error as &dyn std::error::Error, "the event log does not deliver");
+                self.health.not_ready("the event log does not deliver");
+                tokio::select! {
+                    () = tokio::time::sleep(RETRY_DELAY) => {}
+                    () = stop.cancelled() => {}
+                }
+            }
+        }
+        while issuing.join_next().await.is_some() {}
+    }
+
+    async fn consume(
+        &self,
+        mut subscription: Box<dyn Subscription>,
+        issuing: &mut JoinSet<()>,
+        stop: &CancellationToken,
+    ) -> Option<eventstore::StoreError> {
+        loop {
+            let delivery = tokio::select! {
+                () = stop.cancelled() => return None,
+                Some(_) = issuing.join_next(), if !issuing.is_empty() => continue,
+                delivery = subscription.next(), if issuing.len() < CONCURRENCY => delivery,
+            };
+            match delivery {
+                Ok(delivery) => {
+                    metrics::counter!(names::FEED_MESSAGES, "role" => "signer").increment(1);
+                    if delivery.attempt > 1 {
+                        metrics::counter!(names::FEED_REDELIVERIES, "role" => "signer")
+                            .increment(1);
+                    }
+                    issuing.spawn(handle(Arc::clone(&self.desk), delivery));
+                }
+                Err(error) => return Some(error),
+            }
+        }
+    }
+}
+
+/// Leads one order on and acknowledges; what failed comes again.
+async fn handle(desk: Arc<Desk>, delivery: Delivery) {
+    let message = &delivery.message;
+    let order: Option<OrderId> = message
+        .envelope
+        .event_types()
+        .iter()
+        .any(|kind| kind == "OrderFinalized")
+        .then(|| message.subject.order_id())
+        .flatten();
+    let outcome = match order {
+        None => delivery.ack().await,
+        Some(order) => {
+            let span = info_span!("issue", %order);
+            if let Some(parent) = &message.envelope.traceparent {
+                runtime::set_parent(&span, parent);
+            }
+            let issued = async {
+                match desk.take(&order) {
+                    Some(taken) => {
+                        is_done(&issuance::issue(&taken, &order, message.sequence).await)
+                    }
+                    None => false,
+                }
+            };
+            if issued.instrument(span).await {
+                delivery.ack().await
+            } else {
+                delivery.nak(RETRY_DELAY).await
+            }
+        }
+    };
+    if let Err(error) = outcome {
+        warn!(
+            error = &error as &dyn std::error::Error,
+            "delivery not acknowledged; it comes again"
+        );
+    }
+}
+
+fn is_done(issued: &Result<(), crate::IssuanceError>) -> bool {
+    if let Err(error) = issued {
+        warn!(error = error as &dyn std::error::Error, "issuance not finished; it is tried again");
+    }
+    issued.is_ok()
+}

@@ -1,0 +1,132 @@
+//! What a validator node is told by the configuration.
+
+use std::{io, net::SocketAddr};
+
+use domain::ProfileName;
+use runtime::config::{Config, Validation};
+use validation::{NetworkPolicy, ResolverChoice};
+
+/// A validator node's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How identifiers are validated; each profile is in one group.
+    pub groups: Vec<Group>,
+    /// How many validations run at a time.
+    pub concurrency: usize,
+    /// Over how many streams orders are spread.
+    pub order_shards: u8,
+}
+
+/// Profiles whose identifiers are validated the same way, and so share a resolver.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Which profiles.
+    pub profiles: Vec<ProfileName>,
+    /// How.
+    pub validation: validation::Settings,
+}
+
+/// The configuration names something that is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file with the trust anchor cannot be read.
+    #[error("the trust anchor of profile {profile} cannot be read")]
+    TrustAnchor {
+        /// The profile that uses it.
+        profile: ProfileName,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Settings {
+    /// Takes what concerns a validator node from the configuration.
+    ///
+    /// # Errors
+    /// When a file that the configuration names cannot be read.
+    pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        let mut alike: Vec<(Validation, Group)> = Vec::new();
+        for profile in &config.profiles {
+            let wanted = config.validation_of(profile);
+            match alike.iter_mut().find(|(known, _)| *known == wanted) {
+                Some((_, group)) => group.profiles.push(profile.name.clone()),
+                None => {
+                    let validation = settings(&wanted).map_err(|source| {
+                        ConfigError::TrustAnchor { profile: profile.name.clone(), source }
+                    })?;
+                    alike
+                        .push((wanted, Group { profiles: vec![profile.name.clone()], validation }));
+                }
+            }
+        }
+        Ok(Self {
+            groups: alike.into_iter().map(|(_, group)| group).collect(),
+            concurrency: config.validation.concurrency as usize,
+            order_shards: config.event_log.order_shards,
+        })
+    }
+}
+
+fn settings(config: &Validation) -> io::Result<validation::Settings> {
+    let defaults = validation::Settings::default();
+    let timeout = config.timeout.get();
+    let resolver = |address: SocketAddr| ResolverChoice::Address(address);
+    Ok(validation::Settings {
+        http01_port: config.http01_port,
+        redirect_ports: config.allowed_redirect_ports().into_iter().collect(),
+        resolver: config.dns_resolver.map_or(ResolverChoice::System, resolver),
+        policy: NetworkPolicy::allowing(config.allow_networks.clone()),
+        request_timeout: defaults.request_timeout.min(timeout),
+        total_timeout: timeout,
+        localhost_to_loopback: config.localhost_to_loopback,
+        trust_anchor: config.trust_anchor.as_ref().map(|anchor| anchor.records()).transpose()?,
+        ..defaults
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(sets: &[&str]) -> Result<Settings, ConfigError> {
+        let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+        Settings::from_config(&Config::load(None, [], &sets).unwrap())
+    }
+
+    #[test]
+    fn profiles_that_validate_alike_share_a_group() {
+        let profiles = r#"profile=[{name="a"},{name="b",validation={dns_resolver="127.0.0.1:53"}},{name="c"}]"#;
+        let settings = from(&[profiles, r#"default_profile="a""#]).unwrap();
+        let names: Vec<Vec<&str>> = settings
+            .groups
+            .iter()
+            .map(|group| group.profiles.iter().map(ProfileName::as_str).collect())
+            .collect();
+        assert_eq!(names, [vec!["a", "c"], vec!["b"]]);
+        assert_eq!(settings.groups[0].validation.resolver, ResolverChoice::System);
+        let own = ResolverChoice::Address("127.0.0.1:53".parse().unwrap());
+        assert_eq!(settings.groups[1].validation.resolver, own);
+    }
+
+    #[test]
+    fn the_configured_ports_networks_and_time_are_used() {
+        let settings = from(&[
+            "validation.http01_port=5002",
+            r#"validation.allow_networks=["127.0.0.0/8"]"#,
+            r#"validation.timeout="4s""#,
+        ]);
+        let validation = settings.unwrap().groups.remove(0).validation;
+        assert_eq!(validation.http01_port, 5002);
+        assert!(validation.redirect_ports.contains(&5002));
+        assert!(validation.policy.permits("127.0.0.1".parse().unwrap()));
+        assert_eq!(validation.total_timeout.as_secs(), 4);
+        assert_eq!(validation.request_timeout.as_secs(), 4);
+    }
+
+    #[test]
+    fn a_trust_anchor_that_is_not_there_is_named() {
+        let error = from(&[r#"validation.trust_anchor="nowhere.key""#]).unwrap_err();
+        assert_eq!(error.to_string(), "the trust anchor of profile default cannot be read");
+    }
+}

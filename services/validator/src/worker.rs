@@ -1,0 +1,181 @@
+//! The loop: takes deliveries, gives them turns, and keeps them alive until they are done.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use domain::AccountId;
+use eventstore::{Delivery, StoreError, Stream, Subscription};
+use metrics::{counter, gauge, histogram};
+use runtime::{Check, metrics::names};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, warn};
+
+use crate::{
+    Settings,
+    challenge::{Desk, Task},
+    queue::FairQueue,
+};
+
+/// The durable consumer that all validators share.
+const CONSUMER: &str = "validator";
+/// How many challenges wait for a turn for each one that can run.
+const WAITING_PER_SLOT: usize = 4;
+/// How often waiting and running deliveries are said to be in progress.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// When a challenge comes back whose account has its share waiting.
+const OVER_SHARE_DELAY: Duration = Duration::from_secs(2);
+/// When the log is asked again after it failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// When a message that this release cannot read comes back; a newer node may take it.
+const UNREADABLE_DELAY: Duration = Duration::from_secs(30);
+/// How long running validations may take once the node stops; the others are delivered again.
+const STOP_PATIENCE: Duration = Duration::from_millis(2500);
+
+/// One validator node.
+pub(crate) struct Worker {
+    desk: Arc<Desk>,
+    concurrency: usize,
+    streams: Vec<Stream>,
+    health: Check,
+    queue: FairQueue<(Delivery, Task)>,
+    running: JoinSet<AccountId>,
+}
+
+impl Worker {
+    /// Makes a worker.
+    pub(crate) fn new(desk: Arc<Desk>, settings: &Settings, health: Check) -> Self {
+        let concurrency = settings.concurrency.max(1);
+        Self {
+            desk,
+            concurrency,
+            streams: Stream::orders(settings.order_shards),
+            health,
+            queue: FairQueue::new(concurrency * WAITING_PER_SLOT),
+            running: JoinSet::new(),
+        }
+    }
+
+    /// Works until told to stop.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let subscribed = stop.run_until_cancelled(self.subscribe()).await;
+        if let Some(mut subscription) = subscribed {
+            self.work(subscription.as_mut(), &stop).await;
+        }
+        // What waits is dropped, and so delivered to another node.
+        let finishing = async { while self.running.join_next().await.is_some() {} };
+        if timeout(STOP_PATIENCE, finishing).await.is_err() {
+            warn!(
+                unfinished = self.running.len(),
+                "validations under way are left to another node"
+            );
+        }
+    }
+
+    async fn subscribe(&self) -> Box<dyn Subscription> {
+        loop {
+            match self.desk.ports.feed.subscribe(CONSUMER, &self.streams).await {
+                Ok(subscription) => {
+                    self.health.ready();
+                    return subscription;
+                }
+                Err(error) => self.out_of_reach(&error),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn work(&mut self, subscription: &mut dyn Subscription, stop: &CancellationToken) {
+        let mut paused_until = Instant::now();
+        let mut ticks = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.start_waiting();
+            gauge!(names::VALIDATIONS_RUNNING)
+                .set(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Some(ended) = self.running.join_next() => match ended {
+                    Ok(account) => self.queue.ended(&account),
+                    Err(error) => error!(%error, "a validation's task was lost"),
+                },
+                next = next_after(paused_until, subscription), if self.queue.has_room() => match next {
+                    Ok(delivery) => {
+                        self.health.ready();
+                        self.take(delivery).await;
+                    }
+                    Err(error) => {
+                        self.out_of_reach(&error);
+                        paused_until = Instant::now() + RETRY;
+                    }
+                },
+                _ = ticks.tick() => self.keep_waiting_alive().await,
+            }
+        }
+    }
+
+    fn start_waiting(&mut self) {
+        while self.running.len() < self.concurrency {
+            let Some((account, (delivery, task))) = self.queue.pop() else { return };
+            let desk = Arc::clone(&self.desk);
+            self.running.spawn(async move {
+                desk.handle(delivery, task).await;
+                account
+            });
+        }
+    }
+
+    async fn take(&mut self, delivery: Delivery) {
+        note(&delivery);
+        let settled = match Task::of(&delivery.message) {
+            Ok(None) => delivery.ack().await,
+            Ok(Some(task)) => match self.queue.push(task.account.clone(), (delivery, task)) {
+                Ok(()) => return,
+                Err((delivery, _)) => delivery.nak(OVER_SHARE_DELAY).await,
+            },
+            Err(error) => {
+                let subject = &delivery.message.subject;
+                error!(error = &error as &dyn Error, %subject, "a message cannot be read; is this release too old?");
+                delivery.nak(UNREADABLE_DELAY).await
+            }
+        };
+        // The message comes again; taking it twice does no harm.
+        if let Err(error) = settled {
+            warn!(error = &error as &dyn Error, "a delivery was not settled");
+        }
+    }
+
+    async fn keep_waiting_alive(&self) {
+        for (delivery, _) in self.queue.waiting() {
+            if let Err(error) = delivery.in_progress().await {
+                warn!(error = &error as &dyn Error, "a waiting delivery may come again");
+                return;
+            }
+        }
+    }
+
+    fn out_of_reach(&self, error: &StoreError) {
+        warn!(error = error as &dyn Error, "no events from the log");
+        self.health.not_ready("the event log is out of reach");
+    }
+}
+
+/// Waits for the next delivery, not before a time. Cancel safe, as `next` is.
+async fn next_after(
+    time: Instant,
+    subscription: &mut dyn Subscription,
+) -> Result<Delivery, StoreError> {
+    sleep_until(time).await;
+    subscription.next().await
+}
+
+fn note(delivery: &Delivery) {
+    counter!(names::FEED_MESSAGES, "role" => CONSUMER).increment(1);
+    if delivery.attempt > 1 {
+        counter!(names::FEED_REDELIVERIES, "role" => CONSUMER).increment(1);
+    }
+    let lag = delivery.message.envelope.at.until(crate::challenge::now());
+    histogram!(names::FEED_LAG_SECONDS, "role" => CONSUMER).record(lag.as_secs_f64());
+}

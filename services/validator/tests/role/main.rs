@@ -1,0 +1,8 @@
+//! The validator role in process: challenges become ready in a log, applicants answer on loopback.
+
+#[cfg(test)]
+mod applicant;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod scenario;

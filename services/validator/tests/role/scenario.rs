@@ -1,0 +1,247 @@
+//! What the role does with deliveries.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    AccountId, ChallengeType, FailureKind, Identifier, OrderId, ProfileName, Thumbprint, Timestamp,
+    order::{
+        AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Event, Order,
+        OrderPlaced, Status,
+    },
+};
+use eventstore::{Actor, Context, EventStore, Sequence, Subject, Wake, Wakes};
+use readmodel::Aggregates;
+use runtime::Health;
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+use validation::{NetworkPolicy, ResolverChoice};
+use validator::{Group, Ports, Settings};
+
+use crate::{
+    applicant::{Applicant, THUMBPRINT},
+    memory::{Memory, Settled},
+};
+
+const FIRST: AuthorizationIndex = AuthorizationIndex(0);
+const REQUEST: &str = "request-1";
+
+/// A running validator node, its log and its applicant.
+struct Scenario {
+    memory: Memory,
+    settled: mpsc::UnboundedReceiver<Settled>,
+    applicant: Applicant,
+    stop: CancellationToken,
+    role: JoinHandle<Result<(), validation::SettingsError>>,
+}
+
+fn profile() -> ProfileName {
+    "default".parse().unwrap()
+}
+
+fn order_id(n: u8) -> OrderId {
+    OrderId::new(0, &[n; 16])
+}
+
+fn now() -> Timestamp {
+    time::OffsetDateTime::now_utc().into()
+}
+
+fn context() -> Context {
+    let actor = Actor::Account { id: AccountId::from_hash(&[0; 32]) };
+    Context { actor, request_id: Some(REQUEST.to_owned()), traceparent: None, at: now() }
+}
+
+impl Scenario {
+    async fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let applicant = Applicant::start().await;
+        let (memory, settled) = Memory::new();
+        let validation = validation::Settings {
+            http01_port: applicant.port,
+            resolver: ResolverChoice::System,
+            localhost_to_loopback: true,
+            policy: NetworkPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap()]),
+            ..validation::Settings::default()
+        };
+        let settings = Settings {
+            groups: vec![Group { profiles: vec![profile()], validation }],
+            concurrency: 2,
+            order_shards: 1,
+        };
+        let ports = Ports {
+            aggregates: aggregates(&memory),
+            feed: Arc::new(memory.clone()),
+            wakes: Arc::new(memory.clone()),
+        };
+        let stop = CancellationToken::new();
+        let health = Health::new().register("validator");
+        let role = tokio::spawn(validator::run(settings, ports, health, stop.clone()));
+        Self { memory, settled, applicant, stop, role }
+    }
+
+    /// Places an order for one name and says that its challenge is ready; answers the sequence of that message.
+    async fn ready(&self, id: u8, token: &str, profile: ProfileName) -> Sequence {
+        let identifier = Identifier::Dns("h.localhost".parse().unwrap());
+        let challenge = ChallengePlaced { kind: ChallengeType::Http01, token: token.to_owned() };
+        let placed = OrderPlaced {
+            id: order_id(id),
+            profile,
+            account: AccountId::from_hash(&[id; 32]),
+            identifiers: vec![identifier.clone()],
+            not_before: None,
+            not_after: None,
+            at: now(),
+            expires_at: now().plus(Duration::from_secs(3600)),
+            authorizations: vec![AuthorizationPlaced {
+                identifier,
+                wildcard: false,
+                challenges: vec![challenge],
+            }],
+        };
+        let respond = Command::RespondToChallenge {
+            authorization: FIRST,
+            challenge: ChallengeType::Http01,
+            thumbprint: Thumbprint(THUMBPRINT.to_owned()),
+            now: now(),
+        };
+        let aggregates = aggregates(&self.memory);
+        let id = order_id(id);
+        let placed = Command::Place(placed);
+        let view = aggregates.execute::<Order>(&id, None, &placed, &context()).await.unwrap();
+        let view = aggregates.execute::<Order>(&id, Some(view), &respond, &context()).await;
+        view.unwrap().sequence
+    }
+
+    /// Waits until a delivery is settled for good.
+    async fn acknowledged(&mut self, sequence: Sequence) {
+        self.settled(&Settled::Acknowledged(sequence)).await;
+    }
+
+    /// Waits until a delivery is to come again.
+    async fn given_back(&mut self, sequence: Sequence) {
+        self.settled(&Settled::Again(sequence)).await;
+    }
+
+    async fn settled(&mut self, wanted: &Settled) {
+        let seen = async { while self.settled.recv().await.unwrap() != *wanted {} };
+        timeout(Duration::from_secs(10), seen).await.unwrap();
+    }
+
+    async fn events(&self, id: u8) -> Vec<Event> {
+        let messages = self.memory.read(&Subject::order(&order_id(id)), Sequence::NONE).await;
+        messages.unwrap().iter().flat_map(|m| m.envelope.decode::<Event>().unwrap()).collect()
+    }
+
+    async fn status(&self, id: u8) -> Status {
+        let order = aggregates(&self.memory).load::<Order>(&order_id(id)).await.unwrap().unwrap();
+        order.state.status(now())
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        timeout(Duration::from_secs(10), self.role).await.unwrap().unwrap().unwrap();
+    }
+}
+
+fn aggregates(memory: &Memory) -> Aggregates {
+    Aggregates { store: Arc::new(memory.clone()), views: Arc::new(memory.clone()) }
+}
+
+#[tokio::test]
+async fn a_fulfilled_challenge_makes_the_order_ready_and_wakes_who_waits() {
+    let mut scenario = Scenario::start().await;
+    let mut wakes = Wakes::subscribe(&scenario.memory);
+    let ready = scenario.ready(1, "token", profile()).await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(1).await, Status::Ready);
+    let message = scenario.memory.messages().pop().unwrap();
+    let woken = Wake { subject: message.subject.clone(), sequence: message.sequence };
+    assert_eq!(wakes.recv().await, Ok(woken));
+    assert_eq!(message.envelope.actor, Actor::Validator);
+    assert_eq!(message.envelope.request_id.as_deref(), Some(REQUEST));
+    match scenario.events(1).await.pop() {
+        Some(Event::ChallengeValidated(event)) => assert_eq!(event.evidence.hops.len(), 1),
+        other => panic!("{other:?}"),
+    }
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn a_challenge_that_is_not_fulfilled_makes_the_order_invalid() {
+    let mut scenario = Scenario::start().await;
+    let ready = scenario.ready(1, "wrong", profile()).await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(1).await, Status::Invalid);
+    match scenario.events(1).await.pop() {
+        Some(Event::ChallengeFailed(event)) => {
+            assert_eq!(event.failure.kind, FailureKind::IncorrectResponse);
+            assert_eq!(event.evidence.hops[0].status, Some(200));
+        }
+        other => panic!("{other:?}"),
+    }
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn every_message_is_acknowledged_whether_there_is_work_in_it_or_not() {
+    let mut scenario = Scenario::start().await;
+    let ready = scenario.ready(1, "token", profile()).await;
+    // The order's own message, the challenge's, and the outcome's.
+    scenario.acknowledged(Sequence(ready.0 - 1)).await;
+    scenario.acknowledged(Sequence(ready.0 + 1)).await;
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn a_challenge_delivered_twice_is_validated_and_recorded_once() {
+    let mut scenario = Scenario::start().await;
+    let ready = scenario.ready(1, "token", profile()).await;
+    scenario.acknowledged(ready).await;
+    scenario.memory.deliver_again(ready, 2);
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.applicant.asked(), 1);
+    // A redelivery that looks like a first one is validated, but changes nothing.
+    scenario.memory.deliver_again(ready, 1);
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.applicant.asked(), 2);
+    assert_eq!(scenario.events(1).await.len(), 3);
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn an_outcome_the_log_did_not_take_is_recorded_later() {
+    let mut scenario = Scenario::start().await;
+    let ready = scenario.ready(1, "token", profile()).await;
+    scenario.memory.fail_appends(1);
+    scenario.given_back(ready).await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(1).await, Status::Ready);
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn a_challenge_of_an_unknown_profile_waits_for_a_node_that_knows_it() {
+    let mut scenario = Scenario::start().await;
+    let ready = scenario.ready(1, "token", "other".parse().unwrap()).await;
+    scenario.given_back(ready).await;
+    assert_eq!(scenario.status(1).await, Status::Pending);
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn many_orders_of_many_accounts_all_become_ready() {
+    let mut scenario = Scenario::start().await;
+    let mut last = Vec::new();
+    for id in 1..=20 {
+        last.push(scenario.ready(id, "token", profile()).await);
+    }
+    let mut missing = last;
+    while !missing.is_empty() {
+        let settled = timeout(Duration::from_secs(10), scenario.settled.recv()).await.unwrap();
+        missing.retain(|sequence| settled != Some(Settled::Acknowledged(*sequence)));
+    }
+    for id in 1..=20 {
+        assert_eq!(scenario.status(id).await, Status::Ready);
+    }
+    scenario.stop().await;
+}
