@@ -22,9 +22,10 @@ pub fn upcast(stored: Value) -> Value {
 }
 
 fn upcast_with(steps: &[Upcaster], mut stored: Value) -> Value {
-    while let Some(step) = steps.iter().find(|step| {
-        stored["type"].as_str() == Some(step.kind) && stored["version"] == step.from
-    }) {
+    while let Some(step) = steps
+        .iter()
+        .find(|step| stored["type"].as_str() == Some(step.kind) && stored["version"] == step.from)
+    {
         stored["data"] = (step.step)(stored["data"].take());
         stored["version"] = Value::from(step.from + 1);
     }
