@@ -1,0 +1,162 @@
+//! The two round trips everything is made of: read, perhaps redeeming a nonce; and write, guarded.
+
+use std::{sync::Arc, time::Duration};
+
+use acme::{
+    Redeemed,
+    nonce::{NonceParts, SPENT_LIFETIME, minute_of},
+};
+use domain::Timestamp;
+use redis::Value;
+use time::OffsetDateTime;
+
+use crate::{
+    RedisStore,
+    epoch::{Epoch, EpochId},
+    fault::Fault,
+    key,
+    stamp::{Stamped, Tag, Version},
+};
+
+/// How often an epoch may end while one call is under way.
+const MAX_EPOCHS: usize = 3;
+
+/// A value to read.
+pub(crate) struct Wanted {
+    pub(crate) key: String,
+    /// How long it is kept from now on; `None` leaves that as it is.
+    pub(crate) keep: Option<Duration>,
+}
+
+/// What a round trip brought.
+pub(crate) struct Answer {
+    /// The epoch in which it was read.
+    pub(crate) epoch: Arc<Epoch>,
+    pub(crate) nonce: Redeemed,
+    /// In the order they were asked for.
+    pub(crate) values: Vec<Option<Vec<u8>>>,
+}
+
+/// A value to write.
+pub(crate) struct Record<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) version: Version,
+    pub(crate) body: &'a [u8],
+    /// How long it is kept; `None` for ever.
+    pub(crate) keep: Option<Duration>,
+}
+
+pub(crate) fn now() -> Timestamp {
+    OffsetDateTime::now_utc().into()
+}
+
+impl RedisStore {
+    /// Reads values, and redeems a nonce in the same round trip.
+    ///
+    /// When the epoch has ended meanwhile, learns the new one and asks again: what other nodes issued in it is good, and the
+    /// nonce that goes out with the reply is of the new epoch.
+    pub(crate) async fn exchange(
+        &self,
+        nonce: Option<&str>,
+        wanted: &[Wanted],
+    ) -> Result<Answer, Fault> {
+        for _ in 0..MAX_EPOCHS {
+            let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?;
+            let parts = nonce.and_then(|nonce| epoch.open(nonce, minute_of(now())));
+            let mut answer = self.ask(epoch.id, parts.as_ref(), wanted).await?.into_iter();
+            let nonce = match answer.next() {
+                Some(Value::Int(-1)) => {
+                    self.last_seen.forget(epoch.id);
+                    continue;
+                }
+                Some(Value::Int(0)) => Redeemed::Fresh,
+                Some(Value::Int(1)) => Redeemed::Replayed,
+                Some(Value::Int(2)) => Redeemed::Unknown,
+                Some(_) | None => return Err(Fault::Answer),
+            };
+            let values = answer.map(octets).collect::<Result<Vec<_>, Fault>>()?;
+            if values.len() != wanted.len() {
+                return Err(Fault::Answer);
+            }
+            return Ok(Answer { epoch, nonce, values });
+        }
+        Err(Fault::Unsettled)
+    }
+
+    async fn ask(
+        &self,
+        epoch: EpochId,
+        nonce: Option<&NonceParts>,
+        wanted: &[Wanted],
+    ) -> Result<Vec<Value>, Fault> {
+        let (node, minute) = nonce.map_or((0, 0), |parts| (parts.node, parts.minute));
+        let mut call = self.scripts.exchange.key(key::EPOCH);
+        call.key(key::spent(&epoch, node, minute)).arg(epoch.to_string());
+        call.arg(nonce.map_or(String::new(), |parts| parts.counter.to_string()));
+        call.arg(milliseconds(Some(SPENT_LIFETIME)));
+        for value in wanted {
+            call.key(value.key.as_str()).arg(milliseconds(value.keep));
+        }
+        self.link.invoke(&call).await
+    }
+
+    /// Reads one value.
+    pub(crate) async fn read(&self, key: String) -> Result<Option<Vec<u8>>, Fault> {
+        let answer = self.exchange(None, &[Wanted { key, keep: None }]).await?;
+        Ok(answer.values.into_iter().next().flatten())
+    }
+
+    /// Writes a value that belongs to the current epoch.
+    pub(crate) async fn write_in_epoch(&self, record: &Record<'_>) -> Result<(), Fault> {
+        self.write_whenever(record, Tag::Epoch).await
+    }
+
+    /// Writes a value that is true in every epoch.
+    pub(crate) async fn write_timeless(&self, record: &Record<'_>) -> Result<(), Fault> {
+        self.write_whenever(record, |_| Tag::Timeless).await
+    }
+
+    async fn write_whenever(
+        &self,
+        record: &Record<'_>,
+        tag: impl Fn(EpochId) -> Tag,
+    ) -> Result<(), Fault> {
+        for _ in 0..MAX_EPOCHS {
+            let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
+            if self.write_if(epoch, tag(epoch), record).await? {
+                return Ok(());
+            }
+        }
+        Err(Fault::Unsettled)
+    }
+
+    /// Writes a value only while an epoch lasts; says whether it does.
+    pub(crate) async fn write_if(
+        &self,
+        epoch: EpochId,
+        tag: Tag,
+        record: &Record<'_>,
+    ) -> Result<bool, Fault> {
+        let value = Stamped { tag, version: record.version, body: record.body }.write();
+        let mut call = self.scripts.write.key(key::EPOCH);
+        call.key(record.key).arg(epoch.to_string()).arg(value).arg(milliseconds(record.keep));
+        let lasts: bool = self.link.invoke(&call).await?;
+        if !lasts {
+            self.last_seen.forget(epoch);
+        }
+        Ok(lasts)
+    }
+}
+
+/// A duration as the scripts take it; nothing stands for "as it is" or "for ever".
+fn milliseconds(keep: Option<Duration>) -> String {
+    keep.map_or(String::new(), |keep| keep.as_millis().max(1).to_string())
+}
+
+fn octets(value: Value) -> Result<Option<Vec<u8>>, Fault> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(octets) => Ok(Some(octets)),
+        _ => Err(Fault::Answer),
+    }
+}

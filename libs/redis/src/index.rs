@@ -1,0 +1,134 @@
+//! Indexes and their markers.
+//!
+//! An entry is a fact: it is true in every epoch. That the entries are complete is not: whoever indexes and goes on after
+//! memory was lost would mark over a gap. So a mark is accepted only in the epoch in which the marker was read.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use domain::Serial;
+use eventstore::{Sequence, Stream};
+use readmodel::{CertificateEntry, Lookup};
+use redis::cmd;
+
+use crate::{
+    RedisStore,
+    epoch::EpochId,
+    exchange::{Record, Wanted, now},
+    fault::Fault,
+    key,
+    stamp::{Stamped, Tag, Version},
+};
+
+/// The form an entry is kept in.
+const ENTRY_SCHEMA: u16 = 1;
+/// How many keys one step of [`RedisStore::start_over`] looks at: about a millisecond in which Redis does nothing else.
+const SWEEP_KEYS: usize = 1000;
+
+/// For each stream, the epoch in which its marker was read.
+#[derive(Debug, Default)]
+pub(crate) struct Marks(Mutex<HashMap<Stream, EpochId>>);
+
+impl Marks {
+    /// The epoch a mark is good in: the one bound before, else this one.
+    fn bind(&self, stream: Stream, epoch: EpochId) -> EpochId {
+        *self.epochs().entry(stream).or_insert(epoch)
+    }
+
+    /// After a refused mark, the next reading of the marker counts.
+    fn unbind(&self, stream: Stream) {
+        self.epochs().remove(&stream);
+    }
+
+    fn epochs(&self) -> MutexGuard<'_, HashMap<Stream, EpochId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RedisStore {
+    pub(crate) async fn find_certificate(
+        &self,
+        serial: &Serial,
+    ) -> Result<Lookup<CertificateEntry>, Fault> {
+        let value = self.read(key::certificate(serial)).await?;
+        let stamped = value.as_deref().and_then(Stamped::read);
+        let known = stamped.filter(|stamped| stamped.version.schema == ENTRY_SCHEMA);
+        let entry = known.and_then(|stamped| serde_json::from_slice(stamped.body).ok());
+        Ok(entry.map_or(Lookup::Missing, Lookup::Found))
+    }
+
+    pub(crate) async fn index_certificate(&self, entry: &CertificateEntry) -> Result<(), Fault> {
+        let left = now().until(entry.not_after.plus(self.options.keep_certificate));
+        if left == Duration::ZERO {
+            return Ok(());
+        }
+        let body = serde_json::to_vec(entry).map_err(Fault::Encode)?;
+        let key = key::certificate(&entry.serial);
+        let version = Version { sequence: entry.ledger_sequence, schema: ENTRY_SCHEMA };
+        let record = Record { key: &key, version, body: &body, keep: Some(left) };
+        self.write_in_epoch(&record).await
+    }
+
+    pub(crate) async fn read_marker(&self, stream: Stream) -> Result<Sequence, Fault> {
+        let wanted = Wanted { key: key::complete_to(stream), keep: None };
+        let answer = self.exchange(None, &[wanted]).await?;
+        self.marks.bind(stream, answer.epoch.id);
+        let value = answer.values.into_iter().next().flatten();
+        let marker = value.as_deref().and_then(Stamped::read);
+        Ok(marker.map_or(Sequence::NONE, |marker| Sequence(marker.version.sequence)))
+    }
+
+    pub(crate) async fn write_marker(
+        &self,
+        stream: Stream,
+        sequence: Sequence,
+    ) -> Result<(), Fault> {
+        let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
+        let epoch = self.marks.bind(stream, epoch);
+        let key = key::complete_to(stream);
+        let version = Version { sequence: sequence.0, schema: 0 };
+        let record = Record { key: &key, version, body: b"", keep: None };
+        if self.write_if(epoch, Tag::Timeless, &record).await? {
+            return Ok(());
+        }
+        self.marks.unbind(stream);
+        Err(Fault::EntriesLost)
+    }
+
+    /// Forgets views, entries and markers.
+    ///
+    /// Ends the epoch first, together with the markers: from then on views are misses, and whoever is indexing is told to
+    /// start over. What is then written belongs to the new epoch and survives the sweep, which only frees memory, so that
+    /// being interrupted does no harm.
+    pub(crate) async fn start_over(&self) -> Result<(), Fault> {
+        let ended = self.last_seen.epoch(&self.link, &self.scripts).await?;
+        let mut forget = cmd("UNLINK");
+        forget.arg(key::EPOCH).arg(key::markers());
+        let () = self.link.query(&forget).await?;
+        self.last_seen.forget(ended.id);
+        let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?;
+        self.sweep(epoch.id).await
+    }
+
+    async fn sweep(&self, epoch: EpochId) -> Result<(), Fault> {
+        let mut cursor = 0u64;
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(key::ALL).arg("COUNT").arg(SWEEP_KEYS);
+            let (next, keys): (u64, Vec<String>) = self.link.query(&scan).await?;
+            let keys: Vec<String> = keys.into_iter().filter(|key| key::is_rebuilt(key)).collect();
+            if !keys.is_empty() {
+                let mut call = self.scripts.sweep.key(keys);
+                call.arg(epoch.to_string());
+                let () = self.link.invoke(&call).await?;
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The names of everything kept in Redis, all under one prefix so that an ACL can name them.
+
+use domain::{AccountId, IssuerId, OrderId, Serial};
+use eventstore::Stream;
+
+use crate::epoch::EpochId;
+
+/// The hash that holds the epoch, its sealing key, and which memory it belongs to.
+pub(crate) const EPOCH: &str = "certmill:epoch";
+/// Matches every key of ours.
+pub(crate) const ALL: &str = "certmill:*";
+
+const ACCOUNT: &str = "certmill:account:";
+const ORDER: &str = "certmill:order:";
+const CERTIFICATE: &str = "certmill:certificate:";
+
+pub(crate) fn account(id: &AccountId) -> String {
+    format!("{ACCOUNT}{id}")
+}
+
+pub(crate) fn order(id: &OrderId) -> String {
+    format!("{ORDER}{id}")
+}
+
+pub(crate) fn certificate(serial: &Serial) -> String {
+    format!("{CERTIFICATE}{serial}")
+}
+
+pub(crate) fn complete_to(stream: Stream) -> String {
+    format!("certmill:complete:{stream}")
+}
+
+pub(crate) fn crl(issuer: &IssuerId) -> String {
+    format!("certmill:crl:{issuer}")
+}
+
+/// The bitmap of the nonces that one node issued in one minute and that were spent.
+pub(crate) fn spent(epoch: &EpochId, node: u32, minute: u32) -> String {
+    format!("certmill:spent:{epoch}:{node:08x}:{minute}")
+}
+
+/// Whether a rebuild makes it anew.
+pub(crate) fn is_rebuilt(key: &str) -> bool {
+    [ACCOUNT, ORDER, CERTIFICATE].iter().any(|prefix| key.starts_with(prefix))
+}
+
+/// Every marker there can be.
+pub(crate) fn markers() -> Vec<String> {
+    Stream::all(OrderId::MAX_SHARDS).into_iter().map(complete_to).collect()
+}

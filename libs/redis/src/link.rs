@@ -1,0 +1,151 @@
+//! The connection: one for all requests, checked when it is made, replaced when it breaks.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{FutureExt as _, future::BoxFuture, future::Shared};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, ScriptInvocation,
+    ServerErrorKind, TlsCertificates, aio::MultiplexedConnection,
+};
+use tokio::time::timeout;
+use tracing::warn;
+
+use crate::{ConnectError, fault::Fault, server};
+
+/// How long making a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one command may take.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a caller waits in all: for a connection, an answer, and the second try.
+const PATIENCE: Duration = Duration::from_millis(1800);
+
+pub(crate) struct Link {
+    client: Client,
+    current: Mutex<Attempt>,
+}
+
+/// A connection that is made, or being made, or could not be made. Whoever needs it waits for the same one.
+#[derive(Clone)]
+struct Attempt {
+    number: u64,
+    connection: Shared<BoxFuture<'static, Result<MultiplexedConnection, ConnectError>>>,
+}
+
+#[derive(Clone, Copy)]
+enum Request<'a> {
+    Script(&'a ScriptInvocation<'a>),
+    Command(&'a Cmd),
+}
+
+impl Link {
+    /// Prepares a link; the connection is made by [`Self::ready`] or the first command.
+    pub(crate) fn new(url: &str, tls_roots: Option<Vec<u8>>) -> Result<Self, ConnectError> {
+        let client = match tls_roots {
+            None => Client::open(url),
+            Some(roots) => Client::build_with_tls(
+                url,
+                TlsCertificates { client_tls: None, root_cert: Some(roots) },
+            ),
+        };
+        let client = client.map_err(ConnectError::Configuration)?;
+        let current = Mutex::new(Attempt::start(1, client.clone()));
+        Ok(Self { client, current })
+    }
+
+    /// Waits until the connection stands and its server is one to use.
+    pub(crate) async fn ready(&self) -> Result<(), ConnectError> {
+        let attempt = self.current().clone();
+        attempt.connection.await.map(drop)
+    }
+
+    /// Calls a script; loads it when the server does not know it.
+    pub(crate) async fn invoke<T: FromRedisValue>(
+        &self,
+        call: &ScriptInvocation<'_>,
+    ) -> Result<T, Fault> {
+        self.send(Request::Script(call)).await
+    }
+
+    /// Sends a command.
+    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
+        self.send(Request::Command(command)).await
+    }
+
+    async fn send<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, Fault> {
+        timeout(PATIENCE, self.send_at_most_twice(request)).await.unwrap_or(Err(Fault::TimedOut))
+    }
+
+    /// Sends again, on a new connection, what a broken connection may or may not have carried out. Everything sent here
+    /// may run twice: reads and guarded writes change nothing the second time, and a nonce whose first redemption was
+    /// carried out is found spent by the second, so that it is refused and never accepted twice.
+    async fn send_at_most_twice<T: FromRedisValue>(
+        &self,
+        request: Request<'_>,
+    ) -> Result<T, Fault> {
+        match self.send_once(request).await {
+            Err(Fault::Command(error)) if is_broken(&error) && !error.is_timeout() => {
+                self.send_once(request).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn send_once<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, Fault> {
+        let attempt = self.current().clone();
+        let mut connection = attempt.connection.await.map_err(|error| {
+            self.replace(attempt.number);
+            Fault::Connect(error)
+        })?;
+        let answer = match request {
+            Request::Script(call) => call.invoke_async(&mut connection).await,
+            Request::Command(command) => command.query_async(&mut connection).await,
+        };
+        answer.map_err(|error| {
+            if is_broken(&error) {
+                warn!(error = &error as &dyn std::error::Error, "redis connection given up");
+                self.replace(attempt.number);
+            }
+            Fault::Command(error)
+        })
+    }
+
+    /// Lets the next caller start anew, unless somebody did already.
+    fn replace(&self, number: u64) {
+        let mut current = self.current();
+        if current.number == number {
+            *current = Attempt::start(number + 1, self.client.clone());
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Attempt> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attempt {
+    fn start(number: u64, client: Client) -> Self {
+        Self { number, connection: connect(client).boxed().shared() }
+    }
+}
+
+async fn connect(client: Client) -> Result<MultiplexedConnection, ConnectError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT));
+    let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+    let mut connection = connection.map_err(ConnectError::Unreachable)?;
+    let info: String =
+        redis::cmd("INFO").query_async(&mut connection).await.map_err(ConnectError::Unreachable)?;
+    server::check(&info)?;
+    Ok(connection)
+}
+
+/// Whether another connection may fare better: this one is gone, hangs, or leads to what is a replica now.
+fn is_broken(error: &RedisError) -> bool {
+    error.is_unrecoverable_error()
+        || error.is_timeout()
+        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}

@@ -1,0 +1,36 @@
+//! How long things are kept, and whom to trust.
+
+use std::{fmt, time::Duration};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What can be chosen about a [`crate::RedisStore`].
+#[derive(Clone)]
+pub struct Options {
+    /// How long an account's view is kept after it was last written or read by its account.
+    pub keep_account: Duration,
+    /// How long an order's view is kept after the order has ended, by its outcome or its expiry.
+    pub keep_order: Duration,
+    /// How long a certificate is found by its serial after its end: one CRL period, for those who revoke late.
+    pub keep_certificate: Duration,
+    /// The PEM certificates of who signs the server's certificate with `rediss://`; without them, the system's roots.
+    pub tls_roots: Option<Vec<u8>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { keep_account: DAY, keep_order: HOUR, keep_certificate: 7 * DAY, tls_roots: None }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("keep_account", &self.keep_account)
+            .field("keep_order", &self.keep_order)
+            .field("keep_certificate", &self.keep_certificate)
+            .field("tls_roots", &self.tls_roots.as_ref().map(Vec::len))
+            .finish()
+    }
+}

@@ -1,0 +1,111 @@
+//! The Lua scripts. Each runs on a primary only, because its first line does not say `no-writes`: a demoted primary
+//! refuses even reads, which would be stale.
+
+use redis::Script;
+
+/// Puts the check of the memory before a script.
+macro_rules! with_fence {
+    ($body:literal) => {
+        concat!(
+            r"#!lua
+-- Names the memory this server has: its process, and the history of its data, which is another after every
+-- promotion. The process alone would not do: a primary that was demoted, took over older data and was promoted
+-- again is still the same process. Measured on Redis 7.0: 4.6 microseconds.
+local function memory()
+  local info = redis.call('INFO', 'server', 'replication')
+  local process = string.find(info, '\nrun_id:', 1, true)
+  local history = string.find(info, '\nmaster_replid:', 1, true)
+  return string.sub(info, process + 8, process + 47) .. string.sub(info, history + 15, history + 54)
+end
+",
+            $body
+        )
+    };
+}
+
+/// Reads the epoch of this memory, or makes the one in the arguments.
+///
+/// Keys: epoch. Arguments: a new epoch, a new sealing key. Answer: epoch, sealing key, and 1 if they are new.
+const EPOCH: &str = with_fence!(
+    r"
+local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'key')
+local now = memory()
+if held[1] == now and held[2] and held[3] then return {held[2], held[3], 0} end
+redis.call('HSET', KEYS[1], 'memory', now, 'epoch', ARGV[1], 'key', ARGV[2])
+return {ARGV[1], ARGV[2], 1}
+"
+);
+
+/// Redeems a nonce and reads values.
+///
+/// Keys: epoch, bitmap of spent nonces, any number of values. Arguments: epoch, counter of the nonce or nothing, how long
+/// to keep the bitmap (ms), for each value how long to keep it from now (ms) or nothing. Answer: -1 when the epoch has
+/// ended; else 0 for a fresh nonce, 1 for a spent one, 2 for none, and the values.
+const EXCHANGE: &str = with_fence!(
+    r"
+local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch')
+if held[2] ~= ARGV[1] or held[1] ~= memory() then return {-1} end
+local answer = {2}
+if ARGV[2] ~= '' then
+  answer[1] = redis.call('SETBIT', KEYS[2], ARGV[2], 1)
+  redis.call('PEXPIRE', KEYS[2], ARGV[3])
+end
+for i = 3, #KEYS do
+  local keep = ARGV[i + 1]
+  if keep == '' then
+    answer[i - 1] = redis.call('GET', KEYS[i])
+  else
+    answer[i - 1] = redis.call('GETEX', KEYS[i], 'PX', keep)
+  end
+end
+return answer
+"
+);
+
+/// Writes a stamped value unless one with the same tag and the same or a higher version is there.
+///
+/// Keys: epoch, value. Arguments: epoch, stamped value, how long to keep it (ms) or nothing. Answer: 0 when the epoch has
+/// ended, else 1. Stamps are hex and decimal digits of fixed width, which every locale compares in the same way.
+const WRITE: &str = with_fence!(
+    r"
+local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch')
+if held[2] ~= ARGV[1] or held[1] ~= memory() then return 0 end
+local there = redis.call('GETRANGE', KEYS[2], 0, 40)
+local same_tag = string.sub(there, 1, 16) == string.sub(ARGV[2], 1, 16)
+if same_tag and there >= string.sub(ARGV[2], 1, 41) then return 1 end
+if ARGV[3] == '' then
+  redis.call('SET', KEYS[2], ARGV[2])
+else
+  redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+end
+return 1
+"
+);
+
+/// Removes values whose tag is another than the one given.
+///
+/// Keys: values. Arguments: tag.
+const SWEEP: &str = r"#!lua
+for i = 1, #KEYS do
+  if redis.call('GETRANGE', KEYS[i], 0, 15) ~= ARGV[1] then redis.call('UNLINK', KEYS[i]) end
+end
+return 1
+";
+
+pub(crate) struct Scripts {
+    pub(crate) epoch: Script,
+    pub(crate) exchange: Script,
+    pub(crate) write: Script,
+    pub(crate) sweep: Script,
+}
+
+impl Scripts {
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: Script::new(EPOCH),
+            exchange: Script::new(EXCHANGE),
+            write: Script::new(WRITE),
+            sweep: Script::new(SWEEP),
+        }
+    }
+}

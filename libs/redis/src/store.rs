@@ -1,0 +1,53 @@
+//! The store: what all its ports share.
+
+use acme::nonce::NonceCounter;
+use ring::rand::{SecureRandom as _, SystemRandom};
+use tracing::debug;
+
+use crate::{ConnectError, Options, epoch::LastSeen, index::Marks, link::Link, script::Scripts};
+
+/// Views, indexes and nonces on one Redis primary: [`readmodel::ReadModel`], [`acme::Nonces`], [`readmodel::Admission`].
+///
+/// Every call ends within two seconds. While Redis is down each fails at once; when it is back the next one succeeds.
+pub struct RedisStore {
+    pub(crate) link: Link,
+    pub(crate) scripts: Scripts,
+    pub(crate) options: Options,
+    pub(crate) last_seen: LastSeen,
+    pub(crate) marks: Marks,
+    pub(crate) counter: NonceCounter,
+    /// Tells the nonces of this process from those of others.
+    pub(crate) node: u32,
+}
+
+impl RedisStore {
+    /// Connects to the primary a `redis://` or `rediss://` URL leads to, and checks that it keeps what it is given. The
+    /// check is made again whenever a broken connection is replaced.
+    ///
+    /// # Errors
+    /// [`ConnectError::Unreachable`]: try again later; all others: change the configuration.
+    pub async fn connect(url: &str, options: Options) -> Result<Self, ConnectError> {
+        let link = Link::new(url, options.tls_roots.clone())?;
+        link.ready().await?;
+        let mut node = [0; 4];
+        if SystemRandom::new().fill(&mut node).is_err() {
+            // Two nodes of one number share counters, which costs their clients a retry; sealing fails where it matters.
+            debug!("no random number for this node");
+        }
+        Ok(Self {
+            link,
+            scripts: Scripts::new(),
+            options,
+            last_seen: LastSeen::default(),
+            marks: Marks::default(),
+            counter: NonceCounter::default(),
+            node: u32::from_be_bytes(node),
+        })
+    }
+}
+
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisStore").field("options", &self.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,150 @@
+//! The read model: views of the current epoch, and by delegation indexes and CRLs.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use domain::{AccountId, IssuerId, OrderId, Serial, account, order};
+use eventstore::{Sequence, Stream};
+use readmodel::{CertificateEntry, Crl, Lookup, ReadModel, Unavailable, Versioned, view};
+
+use crate::{
+    RedisStore,
+    epoch::Epoch,
+    exchange::{Record, Wanted, now},
+    fault::Fault,
+    key,
+    stamp::{Stamped, Tag, Version},
+};
+
+#[async_trait]
+impl ReadModel for RedisStore {
+    async fn account(
+        &self,
+        id: &AccountId,
+    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+        let answer = self.exchange(None, &[self.wanted_account(id)]).await?;
+        let value = answer.values.first().and_then(Option::as_ref);
+        Ok(read_account(&answer.epoch, value))
+    }
+
+    async fn put_account(
+        &self,
+        account: &Versioned<Arc<account::State>>,
+    ) -> Result<(), Unavailable> {
+        let body = view::encode_account(&account.state).map_err(Fault::Encode)?;
+        let key = key::account(&account.state.id);
+        self.put_view(&key, account.sequence, &body, self.options.keep_account).await
+    }
+
+    async fn order(
+        &self,
+        id: &OrderId,
+    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+        let answer = self.exchange(None, &[wanted_order(id)]).await?;
+        let value = answer.values.first().and_then(Option::as_ref);
+        Ok(read_order(&answer.epoch, value))
+    }
+
+    async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
+        let body = view::encode_order(&order.state).map_err(Fault::Encode)?;
+        let open = match order.state.progress {
+            order::Progress::Open | order::Progress::Processing(_) => {
+                now().until(order.state.expires_at)
+            }
+            order::Progress::Valid { .. } | order::Progress::Invalid { .. } => Duration::ZERO,
+        };
+        let key = key::order(&order.state.id);
+        self.put_view(&key, order.sequence, &body, open + self.options.keep_order).await
+    }
+
+    async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {
+        Ok(self.find_certificate(serial).await?)
+    }
+
+    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
+        Ok(self.index_certificate(entry).await?)
+    }
+
+    async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
+        Ok(self.read_marker(stream).await?)
+    }
+
+    async fn mark_complete(&self, stream: Stream, sequence: Sequence) -> Result<(), Unavailable> {
+        Ok(self.write_marker(stream, sequence).await?)
+    }
+
+    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
+        let value = self.read(key::crl(issuer)).await?;
+        Ok(value.as_deref().and_then(read_crl).map(Arc::new))
+    }
+
+    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
+        let body = [&crl.next_update.unix_millis().to_be_bytes(), crl.der.as_slice()].concat();
+        let version = Version { sequence: crl.number, schema: CRL_SCHEMA };
+        let key = key::crl(issuer);
+        let record = Record { key: &key, version, body: &body, keep: None };
+        Ok(self.write_timeless(&record).await?)
+    }
+
+    async fn clear(&self) -> Result<(), Unavailable> {
+        Ok(self.start_over().await?)
+    }
+}
+
+/// The form a CRL is kept in: when the next is due, in milliseconds as 8 octets, then the DER.
+const CRL_SCHEMA: u16 = 1;
+
+fn read_crl(value: &[u8]) -> Option<Crl> {
+    let stamped = Stamped::read(value)?;
+    let (next_update, der) = stamped.body.split_first_chunk()?;
+    let next_update = domain::Timestamp::from_unix_millis(i64::from_be_bytes(*next_update));
+    let known = stamped.version.schema == CRL_SCHEMA;
+    known.then(|| Crl { der: der.to_vec(), number: stamped.version.sequence, next_update })
+}
+
+impl RedisStore {
+    pub(crate) fn wanted_account(&self, id: &AccountId) -> Wanted {
+        Wanted { key: key::account(id), keep: Some(self.options.keep_account) }
+    }
+
+    async fn put_view(
+        &self,
+        key: &str,
+        sequence: Sequence,
+        body: &[u8],
+        keep: Duration,
+    ) -> Result<(), Unavailable> {
+        let version = Version { sequence: sequence.0, schema: view::SCHEMA };
+        let record = Record { key, version, body, keep: Some(keep) };
+        Ok(self.write_in_epoch(&record).await?)
+    }
+}
+
+pub(crate) fn wanted_order(id: &OrderId) -> Wanted {
+    Wanted { key: key::order(id), keep: None }
+}
+
+pub(crate) fn read_account(
+    epoch: &Epoch,
+    value: Option<&Vec<u8>>,
+) -> Option<Versioned<Arc<account::State>>> {
+    read_view(epoch, value?, view::decode_account)
+}
+
+pub(crate) fn read_order(
+    epoch: &Epoch,
+    value: Option<&Vec<u8>>,
+) -> Option<Versioned<Arc<order::State>>> {
+    read_view(epoch, value?, view::decode_order)
+}
+
+/// A view of this epoch; one of an earlier epoch is a miss, since a newer one may have been lost with that epoch.
+fn read_view<S>(
+    epoch: &Epoch,
+    value: &[u8],
+    decode: impl Fn(&[u8]) -> Option<S>,
+) -> Option<Versioned<Arc<S>>> {
+    let stamped = Stamped::read(value).filter(|stamped| stamped.tag == Tag::Epoch(epoch.id))?;
+    let state = Arc::new(decode(stamped.body)?);
+    Some(Versioned { state, sequence: Sequence(stamped.version.sequence) })
+}

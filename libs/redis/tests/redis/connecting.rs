@@ -1,0 +1,109 @@
+//! Which servers are accepted, over which connections.
+
+use std::fs;
+
+use acme::{Nonces, Redeemed};
+use redis_store::{ConnectError, Options, RedisStore};
+
+use crate::server::{Server, on_each, programs};
+
+async fn refusal(server: &Server) -> ConnectError {
+    RedisStore::connect(&server.url(), Options::default()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_server_that_evicts_is_refused_with_what_to_do() {
+    let arguments = ["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"];
+    on_each(&arguments, async |server| {
+        let error = refusal(&server).await;
+        assert!(matches!(&error, ConnectError::Evicts { policy } if policy == "allkeys-lru"));
+        assert!(error.to_string().contains("set maxmemory-policy noeviction"), "{error}");
+        server.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+        server.store().await;
+        server.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
+        server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
+        server.store().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cluster_is_refused() {
+    on_each(&["--cluster-enabled", "yes"], async |server| {
+        assert!(matches!(refusal(&server).await, ConnectError::Cluster));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_refused_without_repeating_it() {
+    for url in ["", "http://:secret@localhost", "redis://:secret@localhost:x", "redis"] {
+        let error = RedisStore::connect(url, Options::default()).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Configuration(_)), "{url}");
+        assert!(!format!("{error:?} {error}").contains("secret"));
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_sent_and_a_wrong_one_is_refused() {
+    on_each(&["--requirepass", "open sesame"], async |server| {
+        assert!(matches!(refusal(&server).await, ConnectError::Unreachable(_)));
+        let url = format!("redis://:open%20sesame@127.0.0.1:{}/3", server.port());
+        let store = RedisStore::connect(&url, Options::default()).await.unwrap();
+        let nonce = store.issue().await.unwrap();
+        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_user_with_access_to_our_keys_only_is_enough() {
+    on_each(&[], async |server| {
+        let rules = ["ACL", "SETUSER", "certmill", "on", ">secret", "~certmill:*"];
+        let commands = "+evalsha +script|load +info +scan +unlink +hmget +hset +get +getex +set \
+                        +getrange +setbit +pexpire +client|setinfo";
+        let words: Vec<_> = rules.into_iter().chain(commands.split_whitespace()).collect();
+        // Servers before 7.2 do not know CLIENT SETINFO, and clients do not mind.
+        let words: Vec<_> = words.into_iter().filter(|word| *word != "+client|setinfo").collect();
+        server.command::<()>(&words).await;
+        let url = format!("redis://certmill:secret@127.0.0.1:{}", server.port());
+        let store =
+            std::sync::Arc::new(RedisStore::connect(&url, Options::default()).await.unwrap());
+        readmodel::contract::read_model(store.clone()).await;
+        readmodel::contract::admission(store.clone(), store).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rediss_verifies_the_server_and_then_works() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned()];
+    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let (certificate_file, key_file) = (files.path().join("c.pem"), files.path().join("k.pem"));
+    fs::write(&certificate_file, certificate.pem()).unwrap();
+    fs::write(&key_file, key.serialize_pem()).unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for program in programs() {
+        let arguments = [
+            ("--tls-port", port.to_string()),
+            ("--tls-cert-file", certificate_file.display().to_string()),
+            ("--tls-key-file", key_file.display().to_string()),
+            ("--tls-ca-cert-file", certificate_file.display().to_string()),
+            ("--tls-auth-clients", "no".to_owned()),
+        ];
+        let words: Vec<&str> =
+            arguments.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
+        let _server = Server::start(program, &words);
+        let url = format!("rediss://localhost:{port}");
+        let error = RedisStore::connect(&url, Options::default()).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Unreachable(_)), "the system's roots do not know it");
+        let tls_roots = Some(certificate.pem().into_bytes());
+        let options = Options { tls_roots, ..Options::default() };
+        let store = RedisStore::connect(&url, options).await.unwrap();
+        let nonce = store.issue().await.unwrap();
+        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
+    }
+}

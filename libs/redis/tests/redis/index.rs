@@ -1,0 +1,63 @@
+//! Markers after a loss of memory.
+
+use eventstore::{Sequence, Stream};
+use readmodel::{Lookup, ReadModel, contract::certificate};
+
+use crate::server::on_each;
+
+#[tokio::test]
+async fn a_mark_after_lost_entries_is_refused_until_the_marker_is_read_again() {
+    on_each(&[], async |mut server| {
+        let store = server.store().await;
+        let (kept, lost) = (certificate(), certificate());
+        assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
+        store.put_certificate(&kept).await.unwrap();
+        store.mark_complete(Stream::Ledger, Sequence(1)).await.unwrap();
+        server.command::<()>(&["SAVE"]).await;
+        store.put_certificate(&lost).await.unwrap();
+        store.mark_complete(Stream::Ledger, Sequence(2)).await.unwrap();
+        server.kill();
+        server.start_again();
+
+        let mark = store.mark_complete(Stream::Ledger, Sequence(3)).await;
+        assert!(mark.is_err(), "it would hide that entry 2 is gone");
+        assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence(1));
+        assert_eq!(store.certificate(&lost.serial).await.unwrap(), Lookup::Missing);
+        let found = store.certificate(&kept.serial).await.unwrap();
+        assert_eq!(found, Lookup::Found(kept), "what is there is true in every epoch");
+        store.put_certificate(&lost).await.unwrap();
+        store.mark_complete(Stream::Ledger, Sequence(2)).await.unwrap();
+        assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rebuild_by_another_process_makes_indexers_start_over() {
+    on_each(&[], async |server| {
+        let (indexer, operator) = (server.store().await, server.store().await);
+        let entry = certificate();
+        indexer.put_certificate(&entry).await.unwrap();
+        indexer.mark_complete(Stream::Ledger, Sequence(9)).await.unwrap();
+        operator.clear().await.unwrap();
+        assert!(indexer.mark_complete(Stream::Ledger, Sequence(10)).await.is_err());
+        assert_eq!(indexer.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
+        assert_eq!(indexer.certificate(&entry.serial).await.unwrap(), Lookup::Missing);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rebuild_frees_what_it_forgets() {
+    on_each(&[], async |server| {
+        let store = server.store().await;
+        for sequence in 1..3000 {
+            let account = readmodel::contract::account(sequence);
+            store.put_account(&account).await.unwrap();
+        }
+        store.clear().await.unwrap();
+        let left: Vec<String> = server.command(&["KEYS", "*"]).await;
+        assert_eq!(left, ["certmill:epoch"]);
+    })
+    .await;
+}
