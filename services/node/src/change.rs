@@ -1,0 +1,165 @@
+//! Changes an operator makes to what the log says; made where the log is open.
+
+use std::fmt;
+
+use domain::{
+    AccountId, IssuerId, Serial, Timestamp,
+    account::{self, Account},
+    certificate::{self, CertRevoked, Revocation, RevocationReason},
+};
+use eventstore::{Actor, Context, ExecuteError, Loaded, Stream, Subject, execute};
+use readmodel::{CertificateEntry, Lookup};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock,
+    failure::{Explain as _, Failure},
+    ports::{Log, Ports},
+};
+
+/// What an operator wants changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub(crate) enum Change {
+    /// Revokes a certificate.
+    Revoke {
+        /// Its serial.
+        serial: Serial,
+        /// Why.
+        reason: RevocationReason,
+    },
+    /// Deactivates an account.
+    DeactivateAccount {
+        /// Which one.
+        account: AccountId,
+    },
+    /// Builds the read model anew.
+    Rebuild,
+}
+
+/// What was changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "done", rename_all = "snake_case")]
+pub(crate) enum Done {
+    /// The certificate is revoked.
+    Revoked {
+        /// The CA key that signed it.
+        issuer: IssuerId,
+        /// Its serial.
+        serial: Serial,
+        /// Why.
+        reason: RevocationReason,
+        /// When.
+        at: Timestamp,
+    },
+    /// The account is deactivated.
+    AccountDeactivated {
+        /// Which one.
+        account: AccountId,
+    },
+    /// The read model is complete.
+    Rebuilt,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Revoked { issuer, serial, reason, .. } => {
+                write!(f, "certificate {serial} of issuer {issuer} is revoked ({})", reason.name())
+            }
+            Self::AccountDeactivated { account } => write!(f, "account {account} is deactivated"),
+            Self::Rebuilt => f.write_str("the read model is built anew from the log"),
+        }
+    }
+}
+
+/// Makes a change in the operator's name.
+///
+/// # Errors
+/// When the rules forbid it, or log or read model are out of reach.
+pub(crate) async fn make(
+    change: Change,
+    operator: &str,
+    ports: &Ports,
+    order_shards: u8,
+) -> Result<Done, Failure> {
+    let context = Context {
+        actor: Actor::Operator { name: operator.to_owned() },
+        request_id: None,
+        traceparent: runtime::current_traceparent(),
+        at: clock::now(),
+    };
+    match change {
+        Change::Revoke { serial, reason } => revoke(&serial, reason, &context, ports).await,
+        Change::DeactivateAccount { account } => deactivate(account, &context, ports).await,
+        Change::Rebuild => rebuild(ports, order_shards).await,
+    }
+}
+
+async fn revoke(
+    serial: &Serial,
+    reason: RevocationReason,
+    context: &Context,
+    ports: &Ports,
+) -> Result<Done, Failure> {
+    let entry = find(serial, ports).await?;
+    let revoked = CertRevoked {
+        issuer: entry.issuer.clone(),
+        serial: entry.serial.clone(),
+        reason,
+        at: context.at,
+        not_after: entry.not_after,
+    };
+    let subject = Subject::revocation(&entry.issuer, &entry.serial);
+    let command = certificate::Command::Revoke(revoked);
+    let store = ports.store.as_ref();
+    match execute::<Revocation>(store, &subject, Loaded::default(), &command, context).await {
+        Ok(_) => {
+            Ok(Done::Revoked { issuer: entry.issuer, serial: entry.serial, reason, at: context.at })
+        }
+        Err(ExecuteError::Rejected(certificate::Rejection::AlreadyRevoked)) => {
+            Err(Failure::new(format!("certificate {serial} is revoked already"))
+                .advise(format!("See when and why with `certmill why {serial}`.")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Finds the certificate in the index, which may say that there is none only where it is complete.
+async fn find(serial: &Serial, ports: &Ports) -> Result<CertificateEntry, Failure> {
+    let last = ports.store.last_sequence(Stream::Ledger).await?;
+    let complete_to = ports.views.complete_to(Stream::Ledger).await?;
+    match ports.views.certificate(serial).await? {
+        Lookup::Found(entry) => Ok(entry),
+        Lookup::Missing if complete_to >= last => {
+            Err(Failure::new(format!("no certificate with serial {serial} was issued here")))
+                .advise("The serial is what `openssl x509 -noout -serial` prints.")
+        }
+        Lookup::Missing => Err(Failure::new("the index of certificates is behind the log"))
+            .advise("Try again in a moment; if that does not help, run `certmill rebuild`."),
+    }
+}
+
+async fn deactivate(account: AccountId, context: &Context, ports: &Ports) -> Result<Done, Failure> {
+    let command = account::Command::Deactivate;
+    let changed = ports.aggregates().execute::<Account>(&account, None, &command, context).await;
+    match changed {
+        Ok(_) => Ok(Done::AccountDeactivated { account }),
+        Err(ExecuteError::Rejected(rejection)) => {
+            Err(Failure::from(rejection).while_doing(format_args!("account {account}")))
+                .advise("See which there are with `certmill account list`.")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn rebuild(ports: &Ports, order_shards: u8) -> Result<Done, Failure> {
+    match &ports.log {
+        // Its indexes are part of it, and it knows how to make them anew in large steps.
+        Log::Embedded(embedded) => embedded.rebuild().await?,
+        Log::JetStream(_) => {
+            projector::rebuild(&ports.projector(), order_shards).await?;
+        }
+    }
+    Ok(Done::Rebuilt)
+}

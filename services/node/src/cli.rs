@@ -1,0 +1,242 @@
+//! The command line: every command and flag, with the text `--help` shows for it.
+
+mod ca;
+mod values;
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use domain::{AccountId, Serial, certificate::RevocationReason};
+use eventstore::Subject;
+use runtime::{Config, ConfigError, Role, config};
+
+pub(crate) use ca::{CaCommand, KeyOf, NewCa};
+
+use crate::output::Format;
+
+const EXAMPLES: &str = "\
+Examples:
+  certmill serve --config config/dev.toml                run everything in this process
+  certmill serve --role api --config config/cluster.toml run one role of a cluster
+  certmill check-config --set api.listen=0.0.0.0:443     see what a configuration means
+  certmill why 01a9…                                     why a certificate was issued
+  certmill revoke 01a9… --reason keyCompromise           revoke it
+
+The configuration is the file, the environment over it (CERTMILL__API__LISTEN is api.listen), and --set over both.";
+
+/// An ACME certificate authority whose truth is an event log
+#[derive(Debug, Parser)]
+#[command(name = "certmill", version, after_help = EXAMPLES, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The flags every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The configuration file; without one, defaults and environment count
+    #[arg(long, global = true, value_name = "FILE", env = "CERTMILL_CONFIG")]
+    config: Option<PathBuf>,
+    /// Sets one key, over file and environment: a TOML value, else text; may be repeated
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    /// Prints JSON for programs, one value a line, instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// What an operator can do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the CA: all roles in one process, or those named
+    ///
+    /// On first start the signer creates a root and an intermediate in the data directory and issues the server's own
+    /// TLS certificate. Stops within 10 s of SIGTERM.
+    Serve {
+        #[command(flatten)]
+        roles: Roles,
+    },
+    /// Checks the configuration and prints what it means, with every default
+    CheckConfig {
+        #[command(flatten)]
+        roles: Roles,
+    },
+    /// Builds the read model from the log anew, while traffic goes on
+    Rebuild,
+    /// Copies the embedded log, the signer's journal and the CA into a new directory, while the server runs
+    ///
+    /// The copy can be used as a data directory. It holds the CA's keys: keep it as safe as the server. After a restore
+    /// the log ends earlier than the signer remembers if anything happened since; `certmill ca accept-log` accepts that.
+    Backup {
+        /// The directory to make; it must not exist, or be empty
+        to: PathBuf,
+    },
+    /// Creates, shows and installs the CA's keys and certificates
+    #[command(subcommand)]
+    Ca(CaCommand),
+    /// Revokes a certificate
+    ///
+    /// It is on the next CRL, which the signer makes at once.
+    Revoke {
+        /// The certificate's serial number in hex, as openssl prints it
+        #[arg(value_parser = values::serial)]
+        serial: Serial,
+        /// Why: a name or a code of RFC 5280
+        ///
+        /// unspecified (0), keyCompromise (1), affiliationChanged (3), superseded (4), cessationOfOperation (5),
+        /// privilegeWithdrawn (9)
+        #[arg(long, value_parser = values::reason)]
+        reason: RevocationReason,
+    },
+    /// Lists, shows and deactivates accounts
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Verifies what is stored
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Lists what happened, oldest first
+    Events {
+        /// Waits for more events and prints them as they come
+        #[arg(long)]
+        follow: bool,
+        /// Only those of one aggregate: a subject such as `order.05.<id>`, an order id or an account id
+        #[arg(long, value_name = "SUBJECT", value_parser = values::subject)]
+        aggregate: Option<Subject>,
+    },
+    /// Tells why a certificate was issued: who ordered it, what was validated how, who signed
+    Why {
+        /// The certificate's serial number in hex, as openssl prints it
+        #[arg(value_parser = values::serial)]
+        serial: Serial,
+    },
+    /// Writes the JSON Schemas of the configuration and of every event, with examples
+    Schemas {
+        /// The directory to write to; files of older versions are left as they are
+        dir: PathBuf,
+    },
+}
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Lists all accounts, oldest first
+    List,
+    /// Shows one account
+    Show {
+        /// The account's id, the last part of its URL
+        #[arg(value_parser = values::account)]
+        id: AccountId,
+    },
+    /// Deactivates an account for ever; its certificates stay valid
+    Deactivate {
+        /// The account's id, the last part of its URL
+        #[arg(value_parser = values::account)]
+        id: AccountId,
+    },
+}
+
+/// What can be verified.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Verifies the whole log, the ledger of certificates and the signer's journal
+    Verify,
+}
+
+/// Which roles a process plays.
+#[derive(Debug, Args)]
+pub(crate) struct Roles {
+    /// Runs only this role: api, validator, signer or projector; may be repeated
+    #[arg(long = "role", value_name = "ROLE", value_parser = values::role())]
+    named: Vec<Role>,
+}
+
+impl Roles {
+    /// The roles that were named, or all of them.
+    pub(crate) fn chosen(&self) -> BTreeSet<Role> {
+        match self.named.as_slice() {
+            [] => Role::ALL.into(),
+            named => named.iter().copied().collect(),
+        }
+    }
+}
+
+impl Common {
+    /// Reads the configuration.
+    ///
+    /// # Errors
+    /// When it cannot be used; the error names the key.
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), config::environment(), &self.sets)
+    }
+
+    /// Who reads the output.
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { Format::Text }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_and_flag_has_a_help_text() {
+        fn check(command: &clap::Command) {
+            assert!(command.get_about().is_some(), "{}", command.get_name());
+            for argument in command.get_arguments() {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {}",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        Cli::command().debug_assert();
+        check(&Cli::command());
+    }
+
+    #[test]
+    fn without_a_role_all_are_chosen() {
+        let roles = |line| match parse(line).unwrap().command {
+            Command::Serve { roles } => roles.chosen(),
+            _ => unreachable!(),
+        };
+        assert_eq!(roles("certmill serve"), Role::ALL.into());
+        let two = roles("certmill serve --role api --role signer");
+        assert_eq!(two, [Role::Api, Role::Signer].into());
+        assert!(parse("certmill serve --role king").is_err());
+    }
+
+    #[test]
+    fn common_flags_stand_before_or_after_the_command() {
+        for line in ["certmill --json --set a=1 rebuild", "certmill rebuild --json --set a=1"] {
+            let cli = parse(line).unwrap();
+            assert_eq!(cli.common.format(), Format::Json);
+            assert_eq!(cli.common.sets, ["a=1"]);
+        }
+    }
+
+    #[test]
+    fn a_reason_is_required_and_may_be_a_name_or_a_code() {
+        let reason = |line| match parse(line).map(|cli| cli.command) {
+            Ok(Command::Revoke { reason, .. }) => Some(reason),
+            _ => None,
+        };
+        assert_eq!(reason("certmill revoke 01"), None);
+        assert_eq!(reason("certmill revoke 01 --reason 2"), None);
+        let superseded = Some(RevocationReason::Superseded);
+        assert_eq!(reason("certmill revoke 01 --reason superseded"), superseded);
+        assert_eq!(reason("certmill revoke 01 --reason 4"), superseded);
+    }
+}

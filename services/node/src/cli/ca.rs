@@ -1,0 +1,70 @@
+//! `certmill ca`: keys and certificates of the CA itself.
+
+use std::{path::PathBuf, str::FromStr};
+
+use ca::KeyAlgorithm;
+use clap::{Args, Subcommand, ValueEnum};
+use runtime::config::HumanDuration;
+
+/// What can be done with the CA's keys and certificates. They are in `ca/` of the data directory.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CaCommand {
+    /// Creates a self-signed root, with a key of its own or the one imported
+    Root(NewCa),
+    /// Creates an intermediate below the root that is here
+    Intermediate(NewCa),
+    /// Makes the request for an intermediate that a root kept elsewhere is to sign, and prints it
+    Request(NewCa),
+    /// Installs the certificate of an intermediate, with those up to its root, from a PEM bundle
+    Install {
+        /// The PEM file; `-` reads standard input
+        bundle: PathBuf,
+    },
+    /// Imports a private key made elsewhere, as PKCS#8 PEM; the only way to use RSA
+    ImportKey {
+        /// Whose key it is
+        of: KeyOf,
+        /// The PEM file; `-` reads standard input
+        key: PathBuf,
+    },
+    /// Shows the CA's certificates
+    Show,
+    /// Accepts that the log ends before what the signer had seen, after a restore
+    ///
+    /// The signer refuses to start on such a log, because serials could be issued twice. Be sure that the log is the
+    /// newest there is. Nothing that was issued since is known any more: look into the signer's journal.
+    AcceptLog {
+        /// Why, for those who read the record later
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Whose key is imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeyOf {
+    /// The root's
+    Root,
+    /// The intermediate's
+    Intermediate,
+}
+
+/// How a new CA is made. What is left out comes from `[ca]` of the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct NewCa {
+    /// The kind of its key: p256, p384 or ed25519; an imported key stays what it is
+    #[arg(long, value_parser = KeyAlgorithm::from_str)]
+    pub(crate) key_type: Option<KeyAlgorithm>,
+    /// Its common name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) name: Option<String>,
+    /// Its organization
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) organization: Option<String>,
+    /// Its country as two capital letters
+    #[arg(long, value_name = "CODE")]
+    pub(crate) country: Option<String>,
+    /// How long it is valid, such as 3650d; of no meaning for a request
+    #[arg(long)]
+    pub(crate) validity: Option<HumanDuration>,
+}

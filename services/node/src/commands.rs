@@ -1,0 +1,57 @@
+//! The operator's commands, each in a file of its own.
+
+mod account;
+mod audit;
+mod backup;
+mod ca;
+mod check_config;
+mod events;
+mod rebuild;
+mod revoke;
+mod schemas;
+mod why;
+
+use self::events::Until;
+use crate::{
+    cli::{Cli, Command},
+    failure::{Explain as _, Failure},
+    output::Output,
+    serve,
+};
+
+const CONFIG_ADVICE: &str = "See which keys there are in schemas/config/certmill.schema.json, and try changes out with \
+    `certmill check-config`.";
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// When it fails; the failure is told to the operator.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let mut out = Output::new(cli.common.format());
+    if let Command::Schemas { dir } = &cli.command {
+        schemas::write(dir, &mut out)?;
+        return out.flush();
+    }
+    let config = cli.common.load().advise(CONFIG_ADVICE)?;
+    match cli.command {
+        Command::Serve { roles } => serve::run(&config, &roles.chosen(), &mut out).await?,
+        Command::CheckConfig { roles } => {
+            check_config::run(&config, &roles.chosen(), &mut out)?;
+        }
+        Command::Rebuild => rebuild::run(&config, &mut out).await?,
+        Command::Backup { to } => backup::run(&config, &to, &mut out).await?,
+        Command::Ca(command) => ca::run(&config, command, &mut out).await?,
+        Command::Revoke { serial, reason } => {
+            revoke::run(&config, serial, reason, &mut out).await?;
+        }
+        Command::Account(command) => account::run(&config, command, &mut out).await?,
+        Command::Audit(command) => audit::run(&config, &command, &mut out).await?,
+        Command::Events { follow, aggregate } => {
+            let until = if follow { Until::Interrupted } else { Until::End };
+            events::run(&config, until, aggregate.as_ref(), &mut out).await?;
+        }
+        Command::Why { serial } => why::run(&config, &serial, &mut out).await?,
+        Command::Schemas { .. } => {}
+    }
+    out.flush()
+}

@@ -1,0 +1,172 @@
+//! `certmill backup`: a copy of the data directory that opens as one, made while the server runs.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+};
+
+use embedded::{BackupError, Embedded};
+use runtime::{Config, config::EventLogKind};
+use serde::Serialize;
+
+use crate::{
+    ca_files,
+    failure::{Explain as _, Failure},
+    output::Output,
+    ports,
+};
+
+/// Says how far the journal came, and is therefore copied before it.
+const JOURNAL_HEAD: &str = "head";
+/// Files that only mean something in the directory where they are.
+const LOCKS: [&str; 2] = ["lock", ".lock"];
+
+/// What a backup holds.
+#[derive(Serialize)]
+struct Copied<'a> {
+    to: &'a Path,
+    messages: u64,
+    files: usize,
+}
+
+/// Copies everything a restored server needs.
+pub(crate) async fn run(config: &Config, to: &Path, out: &mut Output) -> Result<(), Failure> {
+    if config.event_log.kind == EventLogKind::Jetstream {
+        return Err(Failure::new("the log is on NATS, not in data_dir")).advise(
+            "Back the streams up with `nats account backup`, and the signer's data_dir with the tools of its disk.",
+        );
+    }
+    let source = Source {
+        data_dir: config.data_dir.clone(),
+        ca: ca_files::path(config),
+        signer: signer::Settings::from_config(config)?,
+    };
+    let target = ca_files::absolute(to);
+    let copying = move || source.copy(&target);
+    let (messages, files) = tokio::task::spawn_blocking(copying)
+        .await?
+        .while_doing(format_args!("cannot back up to {}", to.display()))?;
+    let copied = Copied { to, messages, files };
+    out.either(
+        &copied,
+        format_args!(
+            "copied {messages} messages and {files} files of signer and CA to {}\n\
+             It holds the CA's keys: keep it as safe as the server.",
+            to.display()
+        ),
+    )
+}
+
+/// What is copied.
+struct Source {
+    data_dir: PathBuf,
+    ca: PathBuf,
+    signer: signer::Settings,
+}
+
+impl Source {
+    /// Copies the log and then what is beside it; answers how many messages and files.
+    fn copy(&self, to: &Path) -> Result<(u64, usize), Failure> {
+        let log = Embedded::open_read_only(&self.data_dir).map_err(|error| {
+            let advice = ports::embedded_advice(&error);
+            Failure::from(error).advise(advice)
+        })?;
+        // Before the log, so that the copy never remembers more than it holds.
+        let position_file = self.signer.position_file();
+        let position = match fs::read(&position_file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            read => Some(read?),
+        };
+        let verified = match log.backup(to) {
+            Ok(verified) => verified,
+            Err(error @ BackupError::Exists(_)) => {
+                return Err(error).advise("Name a directory that does not exist yet.");
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut files = 0;
+        for directory in [self.signer.dir(), &self.ca] {
+            if directory.is_dir() {
+                files += copy_directory(directory, &self.place(directory, to)?)?;
+            }
+        }
+        if let Some(position) = position {
+            let copied = self.place(&position_file, to)?;
+            fs::write(&copied, position)?;
+            File::open(&copied)?.sync_all()?;
+        }
+        Ok((verified.messages, files))
+    }
+
+    /// Where a path of the data directory is in the copy.
+    fn place(&self, path: &Path, to: &Path) -> Result<PathBuf, Failure> {
+        Ok(to.join(path.strip_prefix(&self.data_dir)?))
+    }
+}
+
+fn copy_directory(from: &Path, to: &Path) -> io::Result<usize> {
+    DirBuilder::new().mode(0o700).create(to)?;
+    let mut entries = fs::read_dir(from)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(|entry| entry.file_name() != JOURNAL_HEAD);
+    let mut files = 0;
+    for entry in entries {
+        let name = entry.file_name();
+        if is_lock(&name) {
+            continue;
+        }
+        let (kind, target) = (entry.file_type()?, to.join(&name));
+        if kind.is_dir() {
+            files += copy_directory(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            // Keeps the permissions: a key stays its owner's.
+            fs::copy(entry.path(), &target)?;
+            File::open(&target)?.sync_all()?;
+            files += 1;
+        }
+    }
+    File::open(to)?.sync_all()?;
+    Ok(files)
+}
+
+fn is_lock(name: &OsStr) -> bool {
+    LOCKS.iter().any(|lock| name == *lock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::{clock, fixtures};
+
+    #[tokio::test]
+    async fn a_backup_made_beside_a_running_server_opens_as_a_data_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        let config = fixtures::config(&from, &[]);
+        let log = fixtures::log(&from);
+        fixtures::append(&log, &["AccountCreated", "OrderPlaced"]).await;
+        let authority = ca_files::open_or_create(&config, clock::now()).unwrap();
+        let signer = signer::Settings::from_config(&config).unwrap();
+        fs::create_dir_all(signer.journal_dir()).unwrap();
+        fs::write(signer.position_file(), "{}").unwrap();
+        fs::write(signer.journal_dir().join("lock"), "").unwrap();
+
+        let source = Source { data_dir: from.clone(), ca: ca_files::path(&config), signer };
+        let (messages, _) = source.copy(&to).unwrap();
+        assert_eq!(messages, 2);
+        assert!(to.join("signer/log-position.json").exists());
+        assert!(!to.join("signer/journal/lock").exists());
+        let restored = fixtures::config(&to, &[]);
+        drop(fixtures::log(&to));
+        let again = ca_files::open_or_create(&restored, clock::now()).unwrap();
+        assert_eq!(again.certificate(), authority.certificate());
+        let mode = fs::metadata(&to).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let failure = source.copy(&to).unwrap_err().to_string();
+        assert!(failure.contains("does not exist yet"), "{failure}");
+    }
+}

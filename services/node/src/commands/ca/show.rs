@@ -1,0 +1,90 @@
+//! `certmill ca show`: the CA's certificates as they are on disk; needs no passphrase.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use ca::CaCertificate;
+use domain::{IssuerId, Timestamp};
+use runtime::Config;
+use rustls_pki_types::{CertificateDer, pem, pem::PemObject as _};
+use serde::Serialize;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::{
+    ca_files,
+    failure::{Explain as _, Failure},
+    output::{Format, Output},
+};
+
+/// The files that hold certificates, and the key file of the first in each.
+const FILES: [(&str, &str); 2] =
+    [("root.pem", "keys/root.key"), ("intermediate.pem", "keys/intermediate.key")];
+
+/// One certificate of the CA.
+#[derive(Serialize)]
+struct Shown {
+    file: PathBuf,
+    subject: String,
+    serial: String,
+    /// The id under which certificates and CRLs of its key are kept.
+    id: IssuerId,
+    not_before: Timestamp,
+    not_after: Timestamp,
+    /// Whether a private key of this kind is in the directory.
+    key_is_here: bool,
+}
+
+/// Shows every certificate.
+pub(super) fn run(config: &Config, out: &mut Output) -> Result<(), Failure> {
+    let dir = ca_files::absolute(&ca_files::path(config));
+    let mut shown = Vec::new();
+    for (file, key) in FILES {
+        let path = dir.join(file);
+        for certificate in read(&path)? {
+            shown.push(describe(&certificate, &path, &dir.join(key))?);
+        }
+    }
+    match out.format() {
+        Format::Json => shown.iter().try_for_each(|certificate| out.json(certificate)),
+        Format::Text if shown.is_empty() => {
+            Err(Failure::new(format!("there is no CA certificate in {}", dir.display()))).advise(
+                "The signer makes a CA when it first starts, or make one with `certmill ca root`.",
+            )
+        }
+        Format::Text => shown.iter().try_for_each(|certificate| print(certificate, out)),
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    match certificates {
+        Err(pem::Error::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.while_doing(format_args!("cannot read {}", path.display())),
+    }
+}
+
+fn describe(der: &[u8], file: &Path, key: &Path) -> Result<Shown, Failure> {
+    let certificate = CaCertificate::from_der(der)?;
+    let (_, parsed) = X509Certificate::from_der(der)?;
+    Ok(Shown {
+        file: file.to_owned(),
+        subject: parsed.subject().to_string(),
+        serial: parsed.raw_serial_as_string(),
+        id: certificate.issuer_id(),
+        not_before: certificate.not_before(),
+        not_after: certificate.not_after(),
+        key_is_here: key.exists(),
+    })
+}
+
+fn print(certificate: &Shown, out: &mut Output) -> Result<(), Failure> {
+    out.line(format_args!("{}", certificate.subject))?;
+    out.line(format_args!("  file    {}", certificate.file.display()))?;
+    out.line(format_args!("  valid   {} to {}", certificate.not_before, certificate.not_after))?;
+    out.line(format_args!("  id      {}", certificate.id))?;
+    out.line(format_args!("  serial  {}", certificate.serial))?;
+    let key = if certificate.key_is_here { "in this directory" } else { "kept elsewhere" };
+    out.line(format_args!("  key     {key}"))
+}

@@ -1,0 +1,88 @@
+//! `certmill check-config`: whether a configuration can be used, and what it means.
+
+use std::collections::BTreeSet;
+
+use runtime::{Config, Role};
+use serde::Serialize;
+use toml::{Table, Value};
+
+use crate::{
+    ca_files,
+    failure::{Explain as _, Failure},
+    output::{Format, Output},
+    tls,
+};
+
+/// A configuration that can be used.
+#[derive(Serialize)]
+struct Checked<'a> {
+    config: &'a Config,
+    /// Files it names that cannot be used here: it may be meant for another machine.
+    warnings: Vec<String>,
+}
+
+/// Checks the configuration for the roles, and prints every value, secrets hidden.
+pub(crate) fn run(
+    config: &Config,
+    roles: &BTreeSet<Role>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    config.check_for(roles)?;
+    if roles.contains(&Role::Signer) {
+        signer::Settings::from_config(config)?;
+    }
+    let warnings = unusable_files(config, roles);
+    match out.format() {
+        Format::Json => out.json(&Checked { config, warnings }),
+        Format::Text => {
+            for warning in &warnings {
+                out.line(format_args!("# WARNING: on this machine, it does not start: {warning}"))?;
+            }
+            out.line("# This configuration is valid. With every default it is:")?;
+            out.line(as_file(config)?.trim_end())
+        }
+    }
+}
+
+fn unusable_files(config: &Config, roles: &BTreeSet<Role>) -> Vec<String> {
+    let mut failures: Vec<Failure> = Vec::new();
+    if roles.contains(&Role::Validator) {
+        failures.extend(validator::Settings::from_config(config).err().map(Failure::from));
+    }
+    if roles.contains(&Role::Signer) {
+        failures.extend(ca_files::directory(config).err());
+    }
+    if roles.contains(&Role::Api) {
+        let files = tls::Files::configured(config);
+        failures.extend(files.and_then(|files| files.read().err()));
+    }
+    failures.iter().map(|failure| failure.causes().to_owned()).collect()
+}
+
+/// The configuration as a file that means the same, but for hidden secrets.
+fn as_file(config: &Config) -> Result<String, Failure> {
+    let mut table = Table::try_from(config).while_doing("cannot show the configuration")?;
+    if let Some(profiles) = table.remove("profiles") {
+        table.insert("profile".to_owned(), profiles);
+    }
+    table.retain(|_, value| !matches!(value, Value::Table(inner) if inner.is_empty()));
+    Ok(toml::to_string(&table)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_a_configuration_that_means_the_same() {
+        let sets = ["api.max_held=7", r#"profile=[{name="a"}]"#, r#"redis.url="redis://h""#];
+        let config = Config::load(None, [], &sets.map(str::to_owned)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("printed.toml");
+        let printed = as_file(&config).unwrap();
+        assert!(!printed.contains("redis://h"), "{printed}");
+        std::fs::write(&path, printed).unwrap();
+        let again = Config::load(Some(&path), [], &[sets[2].to_owned()]).unwrap();
+        assert_eq!(again, config);
+    }
+}

@@ -1,0 +1,120 @@
+//! `certmill events`: what happened, oldest first.
+
+use std::time::Duration;
+
+use domain::Timestamp;
+use eventstore::{Actor, Message, Sequence, Subject};
+use runtime::Config;
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{
+    failure::Failure,
+    log::{Log, Tail},
+    output::{Format, Output},
+};
+
+/// How often the log is looked at for more: a process beside the server hears no wakes.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(250);
+
+/// One event as a line of JSON; events of one message share everything but themselves.
+#[derive(Serialize)]
+struct Line<'a> {
+    stream: String,
+    sequence: Sequence,
+    subject: &'a Subject,
+    at: Timestamp,
+    actor: &'a Actor,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'a str>,
+    /// `type`, `version` and `data`.
+    #[serde(flatten)]
+    event: Value,
+}
+
+/// How long events are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// To the end of the log as it is.
+    End,
+    /// As they come, until the command is interrupted.
+    Interrupted,
+}
+
+/// Where the messages come from.
+enum Source<'a> {
+    All(Tail<'a>),
+    One { log: &'a Log, subject: &'a Subject, after: Sequence },
+}
+
+/// Prints the events of all streams or of one aggregate.
+pub(crate) async fn run(
+    config: &Config,
+    until: Until,
+    aggregate: Option<&Subject>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let log = Log::open(config).await?;
+    let mut source = match aggregate {
+        Some(subject) => Source::One { log: &log, subject, after: Sequence::NONE },
+        None => Source::All(log.tail()),
+    };
+    let mut ticks = interval(FOLLOW_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let page = source.next().await?;
+        for message in &page {
+            print(message, out)?;
+        }
+        out.flush()?;
+        match (page.is_empty(), until) {
+            (false, Until::End | Until::Interrupted) => {}
+            (true, Until::Interrupted) => drop(ticks.tick().await),
+            (true, Until::End) => return Ok(()),
+        }
+    }
+}
+
+impl Source<'_> {
+    async fn next(&mut self) -> Result<Vec<Message>, Failure> {
+        match self {
+            Self::All(tail) => tail.next().await,
+            Self::One { log, subject, after } => {
+                let messages = log.store().read(subject, *after).await?;
+                *after = messages.last().map_or(*after, |message| message.sequence);
+                Ok(messages)
+            }
+        }
+    }
+}
+
+fn print(message: &Message, out: &mut Output) -> Result<(), Failure> {
+    let (envelope, stream) = (&message.envelope, message.subject.stream().to_string());
+    for event in &envelope.events {
+        let (kind, version) = event.kind()?;
+        match out.format() {
+            Format::Json => out.json(&Line {
+                stream: stream.clone(),
+                sequence: message.sequence,
+                subject: &message.subject,
+                at: envelope.at,
+                actor: &envelope.actor,
+                request_id: envelope.request_id.as_deref(),
+                traceparent: envelope.traceparent.as_deref(),
+                event: serde_json::from_str(event.json())?,
+            })?,
+            Format::Text => out.line(format_args!(
+                "{:<24}  {:<24}  {:<24}  {}  by {}",
+                envelope.at.to_string(),
+                format!("{stream}/{}", message.sequence),
+                if version == 1 { kind } else { format!("{kind} v{version}") },
+                message.subject,
+                envelope.actor,
+            ))?,
+        }
+    }
+    Ok(())
+}

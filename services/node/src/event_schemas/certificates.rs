@@ -1,0 +1,51 @@
+//! The entries of the ledger, and revocations.
+
+use domain::certificate::{
+    CertRevoked, CertificateSigned, LedgerEvent, RevocationEvent, RevocationReason, SerialBurned,
+    SerialReserved,
+};
+
+use super::{EventSchema, event, samples};
+use crate::failure::Failure;
+
+pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
+    let reserved = SerialReserved {
+        issuer: samples::issuer(),
+        serial: samples::serial(),
+        order: Some(samples::order()),
+        account: Some(samples::account()),
+        profile: Some(samples::profile()),
+        identifiers: samples::identifiers(),
+        tbs: samples::DER.to_owned(),
+        not_before: samples::at(0),
+        not_after: samples::days(90),
+    };
+    let signed = CertificateSigned {
+        issuer: samples::issuer(),
+        serial: samples::serial(),
+        order: Some(samples::order()),
+        account: Some(samples::account()),
+        profile: Some(samples::profile()),
+        certificate: samples::DER.to_owned(),
+        chain: vec![samples::DER.to_owned()],
+        not_after: samples::days(90),
+    };
+    let burned = SerialBurned {
+        issuer: samples::issuer(),
+        serial: samples::serial(),
+        not_after: samples::days(90),
+    };
+    let revoked = CertRevoked {
+        issuer: samples::issuer(),
+        serial: samples::serial(),
+        reason: RevocationReason::KeyCompromise,
+        at: samples::days(1),
+        not_after: samples::days(90),
+    };
+    vec![
+        event(LedgerEvent::SerialReserved, reserved),
+        event(LedgerEvent::CertificateSigned, signed),
+        event(LedgerEvent::SerialBurned, burned),
+        event(RevocationEvent::CertRevoked, revoked),
+    ]
+}

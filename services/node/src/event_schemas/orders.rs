@@ -1,0 +1,127 @@
+//! The events of an order, in the order in which they happen.
+
+use domain::{
+    ChallengeType, Failure as OrderFailure, FailureKind,
+    order::{
+        AuthorizationDeactivated, AuthorizationIndex, AuthorizationPlaced, CertificateIssued,
+        CertificateReserved, ChallengeFailed, ChallengePlaced, ChallengeReady, ChallengeValidated,
+        Event, IssuanceFailed, OrderFinalized, OrderPlaced, ReservationBurned,
+    },
+};
+
+use super::{EventSchema, event, samples};
+use crate::failure::Failure;
+
+const FIRST: AuthorizationIndex = AuthorizationIndex(0);
+const SECOND: AuthorizationIndex = AuthorizationIndex(1);
+/// Where the ledger of the examples holds reservation and certificate.
+const LEDGER_SEQUENCES: (u64, u64) = (41, 42);
+
+pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
+    let (reserved_at, issued_at) = LEDGER_SEQUENCES;
+    let burned = ReservationBurned { issuer: samples::issuer(), serial: samples::serial() };
+    vec![
+        event(Event::OrderPlaced, placed()),
+        event(Event::ChallengeReady, ready()),
+        event(Event::ChallengeValidated, validated()),
+        event(Event::ChallengeFailed, failed()),
+        event(Event::AuthorizationDeactivated, AuthorizationDeactivated { authorization: SECOND }),
+        event(Event::OrderFinalized, finalized()),
+        event(
+            Event::CertificateReserved,
+            CertificateReserved {
+                issuer: samples::issuer(),
+                serial: samples::serial(),
+                ledger_sequence: reserved_at,
+            },
+        ),
+        event(Event::ReservationBurned, burned),
+        event(
+            Event::CertificateIssued,
+            CertificateIssued {
+                issuer: samples::issuer(),
+                serial: samples::serial(),
+                ledger_sequence: issued_at,
+                at: samples::at(5),
+            },
+        ),
+        event(Event::IssuanceFailed, issuance_failed()),
+    ]
+}
+
+fn placed() -> OrderPlaced {
+    let identifiers = samples::identifiers();
+    let authorizations = identifiers.iter().map(|identifier| AuthorizationPlaced {
+        identifier: identifier.authorized(),
+        wildcard: identifier.is_wildcard(),
+        challenges: ChallengeType::ALL
+            .into_iter()
+            .filter(|kind| kind.proves_wildcards() || !identifier.is_wildcard())
+            .map(|kind| ChallengePlaced { kind, token: samples::TOKEN.to_owned() })
+            .collect(),
+    });
+    OrderPlaced {
+        id: samples::order(),
+        profile: samples::profile(),
+        account: samples::account(),
+        authorizations: authorizations.collect(),
+        identifiers,
+        not_before: Some(samples::at(0)),
+        not_after: Some(samples::days(90)),
+        at: samples::at(1),
+        expires_at: samples::days(1),
+    }
+}
+
+fn ready() -> ChallengeReady {
+    ChallengeReady {
+        authorization: FIRST,
+        challenge: ChallengeType::Http01,
+        identifier: samples::proven(),
+        token: samples::TOKEN.to_owned(),
+        key_authorization: format!("{}.{}", samples::TOKEN, samples::THUMBPRINT),
+        account: samples::account(),
+        profile: samples::profile(),
+    }
+}
+
+fn validated() -> ChallengeValidated {
+    ChallengeValidated {
+        authorization: FIRST,
+        challenge: ChallengeType::Http01,
+        identifier: samples::proven(),
+        at: samples::at(2),
+        evidence: samples::evidence(Some(200)),
+    }
+}
+
+fn failed() -> ChallengeFailed {
+    ChallengeFailed {
+        authorization: FIRST,
+        challenge: ChallengeType::Http01,
+        identifier: samples::proven(),
+        at: samples::at(2),
+        failure: OrderFailure::new(FailureKind::Connection, "the connection was refused"),
+        evidence: samples::evidence(None),
+    }
+}
+
+fn finalized() -> OrderFinalized {
+    OrderFinalized {
+        public_key: samples::public_key(),
+        identifiers: samples::identifiers(),
+        not_before: Some(samples::at(0)),
+        not_after: Some(samples::days(90)),
+        account: samples::account(),
+        profile: samples::profile(),
+        at: samples::at(3),
+    }
+}
+
+fn issuance_failed() -> IssuanceFailed {
+    let detail = "the requested validity ends after the issuer's";
+    IssuanceFailed {
+        failure: OrderFailure::new(FailureKind::ServerInternal, detail),
+        at: samples::at(4),
+    }
+}

@@ -1,0 +1,168 @@
+//! The log as reading commands see it: beside a running server, and never changed.
+
+mod merge;
+
+use domain::{Serial, certificate::LedgerEvent};
+use embedded::{Embedded, ReadOnly};
+use eventstore::{EventStore, Message, Sequence, Stream};
+use jetstream::JetStream;
+use readmodel::{Lookup, ReadModel as _};
+use runtime::{Config, config::EventLogKind};
+
+use crate::{
+    failure::{Explain as _, Failure},
+    ports,
+};
+use merge::Merge;
+
+/// How many messages are read at once.
+pub(crate) const PAGE: usize = 500;
+
+/// The log, open for reading.
+pub(crate) enum Log {
+    /// In a data directory.
+    Embedded(ReadOnly),
+    /// On NATS.
+    JetStream(Box<Cluster>),
+}
+
+/// The log of a cluster.
+pub(crate) struct Cluster {
+    log: JetStream,
+    config: Config,
+}
+
+/// All streams, oldest message first.
+pub(crate) enum Tail<'a> {
+    /// One sequence counts all streams.
+    Embedded {
+        /// The log.
+        log: &'a ReadOnly,
+        /// What was read last.
+        after: Sequence,
+    },
+    /// Each stream has a sequence of its own.
+    JetStream(Merge<'a>),
+}
+
+impl Log {
+    /// Opens the log that the configuration names.
+    ///
+    /// # Errors
+    /// When there is none, or it is out of reach.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+        match config.event_log.kind {
+            EventLogKind::Embedded => {
+                let opened = Embedded::open_read_only(&config.data_dir);
+                Ok(Self::Embedded(opened.advise(
+                    "Set data_dir to the directory of a server that was started at least once.",
+                )?))
+            }
+            EventLogKind::Jetstream => {
+                let log = ports::jetstream(config).await?;
+                Ok(Self::JetStream(Box::new(Cluster { log, config: config.clone() })))
+            }
+        }
+    }
+
+    /// The port to it.
+    pub(crate) fn store(&self) -> &dyn EventStore {
+        match self {
+            Self::Embedded(log) => log,
+            Self::JetStream(cluster) => &cluster.log,
+        }
+    }
+
+    /// All streams from their beginning.
+    pub(crate) fn tail(&self) -> Tail<'_> {
+        match self {
+            Self::Embedded(log) => Tail::Embedded { log, after: Sequence::NONE },
+            Self::JetStream(cluster) => {
+                let streams = Stream::all(cluster.config.event_log.order_shards);
+                Tail::JetStream(Merge::new(&cluster.log, streams))
+            }
+        }
+    }
+
+    /// Shows every message of a stream, oldest first.
+    ///
+    /// # Errors
+    /// When the log is out of reach or damaged, and those of the visitor.
+    pub(crate) async fn each(
+        &self,
+        stream: Stream,
+        mut visit: impl FnMut(Message) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut after = Sequence::NONE;
+        loop {
+            let page = self.store().scan(stream, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.sequence;
+            page.into_iter().try_for_each(&mut visit)?;
+        }
+    }
+
+    /// What the ledger says about a serial. The index leads to the certificate; a serial it does not know may have been
+    /// reserved or given up, so the whole ledger is read then.
+    ///
+    /// # Errors
+    /// When the log is out of reach or damaged.
+    pub(crate) async fn ledger(&self, serial: &Serial) -> Result<Vec<Message>, Failure> {
+        if let Some(sequence) = self.index(serial).await
+            && let Some(message) = self.store().message(Stream::Ledger, sequence).await?
+        {
+            return Ok(vec![message]);
+        }
+        let mut found = Vec::new();
+        self.each(Stream::Ledger, |message| {
+            let events: Vec<LedgerEvent> = message.envelope.decode()?;
+            if events.iter().any(|event| serial_of(event) == serial) {
+                found.push(message);
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    /// Where the index says that the ledger holds a certificate; an index that fails is as good as one that does not know.
+    async fn index(&self, serial: &Serial) -> Option<Sequence> {
+        let lookup = match self {
+            Self::Embedded(log) => log.certificate(serial).await.ok()?,
+            Self::JetStream(cluster) => {
+                let redis = ports::redis(&cluster.config).await.ok()?;
+                redis.certificate(serial).await.ok()?
+            }
+        };
+        match lookup {
+            Lookup::Found(entry) => Some(Sequence(entry.ledger_sequence)),
+            Lookup::Missing => None,
+        }
+    }
+}
+
+impl Tail<'_> {
+    /// The next messages; none at the end, after which more may come.
+    ///
+    /// # Errors
+    /// When the log is out of reach or damaged.
+    pub(crate) async fn next(&mut self) -> Result<Vec<Message>, Failure> {
+        match self {
+            Self::Embedded { log, after } => {
+                let page = log.log(*after, PAGE).await?;
+                *after = page.last().map_or(*after, |message| message.sequence);
+                Ok(page)
+            }
+            Self::JetStream(merge) => merge.next().await,
+        }
+    }
+}
+
+/// The serial a ledger entry is about.
+pub(crate) fn serial_of(event: &LedgerEvent) -> &Serial {
+    match event {
+        LedgerEvent::SerialReserved(reserved) => &reserved.serial,
+        LedgerEvent::CertificateSigned(signed) => &signed.serial,
+        LedgerEvent::SerialBurned(burned) => &burned.serial,
+    }
+}

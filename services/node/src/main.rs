@@ -1,0 +1,49 @@
+//! The certmill binary: chooses adapters and roles, and holds the operator's commands.
+
+mod ca_files;
+mod change;
+mod cli;
+mod clock;
+mod commands;
+mod control;
+mod event_schemas;
+mod failure;
+#[cfg(test)]
+mod fixtures;
+mod log;
+mod operator;
+mod output;
+mod ports;
+mod serve;
+mod story;
+mod tls;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+use tokio::runtime;
+
+use crate::{cli::Cli, failure::Failure};
+
+fn main() -> ExitCode {
+    // Before anything else: every TLS client and server of the process uses the installed provider. That one is there
+    // already is the only error.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_reader_gone() => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Nothing can be done for an operator whose standard error is closed.
+            let _ = writeln!(std::io::stderr(), "certmill: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(commands::run(cli));
+    // A task that did not finish in time is not waited for: the process ends now.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,85 @@
+//! What commands print: text for people, or JSON for programs, on standard output.
+
+use std::{
+    fmt,
+    io::{BufWriter, Stdout, Write as _, stdout},
+};
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+
+/// What stands between the columns of a table.
+const GAP: &str = "  ";
+
+/// Who reads the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// People.
+    Text,
+    /// Programs: one JSON value a line.
+    Json,
+}
+
+/// Standard output.
+pub(crate) struct Output {
+    format: Format,
+    out: BufWriter<Stdout>,
+}
+
+impl Output {
+    /// Writes for that reader.
+    pub(crate) fn new(format: Format) -> Self {
+        Self { format, out: BufWriter::new(stdout()) }
+    }
+
+    /// Who reads.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Writes a line of text.
+    pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
+    /// Writes a value as one line of JSON.
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
+        self.line(serde_json::to_string(value)?)
+    }
+
+    /// Writes a sentence for people or the value it is about for programs.
+    pub(crate) fn either(
+        &mut self,
+        value: &impl Serialize,
+        text: impl fmt::Display,
+    ) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => self.line(text),
+            Format::Json => self.json(value),
+        }
+    }
+
+    /// Writes rows below a header, each column as wide as its widest cell.
+    pub(crate) fn table<const N: usize>(
+        &mut self,
+        header: [&str; N],
+        rows: &[[String; N]],
+    ) -> Result<(), Failure> {
+        let header = header.map(str::to_owned);
+        let all = || std::iter::once(&header).chain(rows);
+        let widths: [usize; N] = std::array::from_fn(|column| {
+            all().map(|row| row[column].chars().count()).max().unwrap_or_default()
+        });
+        for row in all() {
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            self.line(cells.collect::<Vec<_>>().join(GAP).trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// Hands everything written so far to the reader.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+}

@@ -1,0 +1,104 @@
+//! Which adapters the configuration chooses: one data directory, or a cluster of NATS and Redis.
+
+mod cluster;
+mod embedded;
+
+use std::sync::Arc;
+
+use eventstore::{EventFeed, EventStore, Wakes};
+use readmodel::{Admission, Aggregates, ReadModel};
+use runtime::{Config, config::EventLogKind};
+
+use crate::failure::Failure;
+
+pub(crate) use self::{
+    cluster::{jetstream, redis},
+    embedded::advice as embedded_advice,
+};
+
+/// Every port, and what is behind them.
+#[derive(Clone)]
+pub(crate) struct Ports {
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) feed: Arc<dyn EventFeed>,
+    pub(crate) wakes: Arc<dyn Wakes>,
+    pub(crate) views: Arc<dyn ReadModel>,
+    pub(crate) admission: Arc<dyn Admission>,
+    pub(crate) log: Log,
+}
+
+/// What keeps the log, for the few things that are not the same on all.
+#[derive(Clone)]
+pub(crate) enum Log {
+    /// One data directory.
+    Embedded(::embedded::Embedded),
+    /// A NATS cluster.
+    JetStream(::jetstream::JetStream),
+}
+
+impl Ports {
+    /// Connects to what the configuration names.
+    ///
+    /// # Errors
+    /// When something is out of reach or must not be used; the failure names the key to change.
+    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+        match config.event_log.kind {
+            EventLogKind::Embedded => embedded::open(config).await,
+            EventLogKind::Jetstream => cluster::open(config).await,
+        }
+    }
+
+    /// Writes what is still to be written, and lets go of the log.
+    pub(crate) async fn close(&self) {
+        match &self.log {
+            Log::Embedded(embedded) => embedded.close().await,
+            Log::JetStream(jetstream) => {
+                if let Err(error) = jetstream.flush().await {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the last acknowledgements were not sent");
+                }
+            }
+        }
+    }
+
+    /// The log and the views over it.
+    pub(crate) fn aggregates(&self) -> Aggregates {
+        Aggregates { store: Arc::clone(&self.store), views: Arc::clone(&self.views) }
+    }
+
+    /// What the api works with.
+    pub(crate) fn api(&self) -> api::Ports {
+        api::Ports {
+            aggregates: self.aggregates(),
+            admission: Arc::clone(&self.admission),
+            wakes: Arc::clone(&self.wakes),
+        }
+    }
+
+    /// What a validator works with.
+    pub(crate) fn validator(&self) -> validator::Ports {
+        validator::Ports {
+            aggregates: self.aggregates(),
+            feed: Arc::clone(&self.feed),
+            wakes: Arc::clone(&self.wakes),
+        }
+    }
+
+    /// What a signer works with.
+    pub(crate) fn signer(&self) -> signer::Ports {
+        signer::Ports {
+            aggregates: self.aggregates(),
+            feed: Arc::clone(&self.feed),
+            wakes: Arc::clone(&self.wakes),
+        }
+    }
+
+    /// What a projector works with.
+    pub(crate) fn projector(&self) -> projector::Ports {
+        projector::Ports {
+            aggregates: self.aggregates(),
+            feed: Arc::clone(&self.feed),
+            wakes: Arc::clone(&self.wakes),
+        }
+    }
+}

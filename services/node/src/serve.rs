@@ -1,0 +1,107 @@
+//! `certmill serve`: opens the ports, starts the roles, and stops them in order.
+
+mod banner;
+mod listeners;
+mod prune;
+mod roles;
+
+use std::{collections::BTreeSet, convert::Infallible, time::Duration};
+
+use runtime::{Config, Health, Metrics, Process, Role, StopError, Telemetry, ops};
+
+use crate::{
+    control,
+    failure::Failure,
+    output::{Format, Output},
+    ports::{Log, Ports},
+};
+use banner::Banner;
+use listeners::Listeners;
+use roles::Roles;
+
+/// How long the log may take to be let go of. Whatever was acknowledged is durable without it.
+const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Serves until a signal or a failure.
+///
+/// # Errors
+/// When the server cannot start, or a part of it failed; the failure names the key to change.
+pub(crate) async fn run(
+    config: &Config,
+    roles: &BTreeSet<Role>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    config.check_for(roles)?;
+    let telemetry = Telemetry::start(&config.telemetry, roles)?;
+    let process = Process::new()?;
+    let ports = Ports::open(config).await?;
+    let outcome = serve(config, roles, &ports, (process, out.format())).await;
+    if let Err(Stopped::AtOnce(failure)) = outcome {
+        return Err(failure);
+    }
+    if tokio::time::timeout(CLOSE_PATIENCE, ports.close()).await.is_err() {
+        tracing::warn!("the event log was not closed in time");
+    }
+    telemetry.stop().await;
+    match outcome {
+        Ok(()) => Ok(()),
+        Err(Stopped::AtOnce(failure) | Stopped::InOrder(failure)) => Err(failure),
+    }
+}
+
+/// How serving ended early.
+enum Stopped {
+    /// Tasks may still run and are not waited for.
+    AtOnce(Failure),
+    /// Nothing runs any more.
+    InOrder(Failure),
+}
+
+impl From<Failure> for Stopped {
+    fn from(failure: Failure) -> Self {
+        Self::InOrder(failure)
+    }
+}
+
+async fn serve(
+    config: &Config,
+    roles: &BTreeSet<Role>,
+    ports: &Ports,
+    (process, format): (Process, Format),
+) -> Result<(), Stopped> {
+    let listeners = Listeners::bind(config, roles).await?;
+    let health = Health::new();
+    let metrics = Metrics::install().map_err(Failure::from)?;
+    ops::serve(listeners.ops, health.clone(), metrics, process.background());
+    if let Log::Embedded(embedded) = &ports.log {
+        control::listen(config, ports, process.listeners())?;
+        prune::start(embedded.clone(), config.order_max_age(), process.background());
+    }
+    Roles { config, ports, process: &process, health: &health }.start(roles, listeners.api).await?;
+    announce(Banner::of(config, roles), format, &health, &process);
+    match process.run(&health).await {
+        Ok(()) => Ok(()),
+        Err(error @ (StopError::Forced | StopError::Unfinished { .. })) => {
+            Err(Stopped::AtOnce(error.into()))
+        }
+        Err(error) => Err(Stopped::InOrder(error.into())),
+    }
+}
+
+/// Prints the banner once everything is ready.
+fn announce(banner: Banner, format: Format, health: &Health, process: &Process) {
+    let (health, stop) = (health.clone(), process.background().clone());
+    process.background().spawn("banner", async move {
+        tokio::select! {
+            () = health.until_ready() => {}
+            () = stop.requested() => return Ok::<_, Infallible>(()),
+        }
+        banner.warn();
+        let mut out = Output::new(format);
+        // A server whose standard output nobody reads is a server all the same.
+        if let Err(failure) = out.either(&banner, &banner).and_then(|()| out.flush()) {
+            tracing::warn!(%failure, "banner not printed");
+        }
+        Ok(())
+    });
+}

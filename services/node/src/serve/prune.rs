@@ -1,0 +1,43 @@
+//! Drops orders of the embedded log whose time is long over, as a cluster's streams do by themselves.
+
+use std::{convert::Infallible, time::Duration};
+
+use embedded::Embedded;
+use runtime::Stop;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use crate::clock;
+
+/// How often it is looked for such orders.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Drops orders older than `max_age` until the stage stops.
+pub(super) fn start(log: Embedded, max_age: Duration, stop: &Stop) {
+    let stage = stop.clone();
+    stop.spawn("prune", async move {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = stage.requested() => return Ok::<_, Infallible>(()),
+            }
+            tokio::select! {
+                () = prune(&log, max_age) => {}
+                () = stage.requested() => return Ok(()),
+            }
+        }
+    });
+}
+
+async fn prune(log: &Embedded, max_age: Duration) {
+    match log.prune(clock::now().minus(max_age)).await {
+        Ok(0) => {}
+        Ok(orders) => info!(orders, "old orders dropped"),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "old orders not dropped");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Starts the roles of a process: each gets its settings, its ports and the stage it stops with.
+
+use std::{collections::BTreeSet, convert::Infallible};
+
+use runtime::{Config, Health, Process, Role};
+use signer::Signer;
+use tokio::net::TcpListener;
+
+use crate::{
+    ca_files, clock,
+    failure::{Explain as _, Failure},
+    ports::Ports,
+    tls::{self, Certificates},
+};
+
+/// What roles are started with.
+pub(super) struct Roles<'a> {
+    pub(super) config: &'a Config,
+    pub(super) ports: &'a Ports,
+    pub(super) process: &'a Process,
+    pub(super) health: &'a Health,
+}
+
+impl Roles<'_> {
+    /// Starts the roles; the api last, when whatever it waits for works.
+    ///
+    /// # Errors
+    /// When one cannot start.
+    pub(super) async fn start(
+        &self,
+        roles: &BTreeSet<Role>,
+        api: Option<TcpListener>,
+    ) -> Result<(), Failure> {
+        let signer = match roles.contains(&Role::Signer) {
+            true => Some(self.open_signer().await?),
+            false => None,
+        };
+        let certificates = match &api {
+            Some(_) => Some(self.certificates(signer.as_ref()).await?),
+            None => None,
+        };
+        if roles.contains(&Role::Projector) {
+            self.start_projector();
+        }
+        if roles.contains(&Role::Validator) {
+            self.start_validator()?;
+        }
+        if let Some(signer) = signer {
+            self.start_signer(signer);
+        }
+        if let (Some(listener), Some(certificates)) = (api, certificates) {
+            self.start_api(listener, certificates);
+        }
+        Ok(())
+    }
+
+    async fn open_signer(&self) -> Result<Signer, Failure> {
+        let settings = signer::Settings::from_config(self.config)?;
+        let config = self.config.clone();
+        // Deriving a key from a passphrase takes a while, and so do files.
+        let opening = move || ca_files::open_or_create(&config, clock::now());
+        let authority = tokio::task::spawn_blocking(opening).await??;
+        Ok(Signer::open(settings, authority, self.ports.signer()).await?)
+    }
+
+    /// The certificate from files, where configured, else the signer's.
+    async fn certificates(&self, signer: Option<&Signer>) -> Result<Certificates, Failure> {
+        let stop = self.process.background();
+        if let Some(files) = tls::Files::configured(self.config) {
+            return files.watch(stop);
+        }
+        let signer = signer
+            .ok_or_else(|| Failure::new("nothing in this process issues the server's certificate"))
+            .advise(
+                "Set api.tls_certificate and api.tls_key, or run the signer in this process.",
+            )?;
+        let issued = signer.server_certificate().await?;
+        tls::from_signer(issued, stop)
+    }
+
+    fn start_projector(&self) {
+        let (ports, health) = (self.ports.projector(), self.health.register("projector"));
+        let (workers, shards) = (self.process.workers(), self.config.event_log.order_shards);
+        let stop = workers.token();
+        workers.spawn("projector", async move {
+            projector::run(ports, shards, health, stop).await;
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    fn start_validator(&self) -> Result<(), Failure> {
+        let settings = validator::Settings::from_config(self.config)?;
+        let (ports, health) = (self.ports.validator(), self.health.register("validator"));
+        let workers = self.process.workers();
+        workers.spawn("validator", validator::run(settings, ports, health, workers.token()));
+        Ok(())
+    }
+
+    fn start_signer(&self, signer: Signer) {
+        let (health, workers) = (self.health.register("signer"), self.process.workers());
+        workers.spawn("signer", signer.run(health, workers.token()));
+    }
+
+    fn start_api(&self, listener: TcpListener, certificates: Certificates) {
+        let settings = api::Settings::from_config(self.config);
+        let certificate = api::ServerCertificate::new(certificates);
+        let (ports, listeners) = (self.ports.api(), self.process.listeners());
+        // Connections are taken from now on: they wait in the listener's queue until the task runs.
+        self.health.register("api").ready();
+        listeners.spawn("api", api::run(settings, ports, certificate, listener, listeners.token()));
+    }
+}

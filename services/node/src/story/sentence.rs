@@ -1,0 +1,187 @@
+//! Events in plain words.
+
+use domain::{
+    Evidence, Hop, Identifier, account,
+    certificate::{CertRevoked, LedgerEvent},
+    order,
+};
+use eventstore::Actor;
+
+/// The place of an event type in a story whose events have the same time.
+pub(super) fn rank(kind: &str) -> usize {
+    const ORDER: [&str; 14] = [
+        "AccountCreated",
+        "AccountUpdated",
+        "OrderPlaced",
+        "ChallengeReady",
+        "ChallengeFailed",
+        "ChallengeValidated",
+        "OrderFinalized",
+        "SerialReserved",
+        "CertificateReserved",
+        "SerialBurned",
+        "ReservationBurned",
+        "CertificateSigned",
+        "CertificateIssued",
+        "CertRevoked",
+    ];
+    ORDER.iter().position(|known| *known == kind).unwrap_or(ORDER.len())
+}
+
+/// What happened to the account.
+pub(super) fn account(event: &account::Event) -> String {
+    match event {
+        account::Event::AccountCreated(created) => {
+            let terms = if created.terms_of_service_agreed { "agreed" } else { "did not agree" };
+            format!(
+                "Account {} was created under profile {} with key {}, {}; it {terms} to the terms.",
+                created.id,
+                created.profile,
+                created.key.thumbprint.as_str(),
+                contact(&created.contact),
+            )
+        }
+        account::Event::AccountUpdated(updated) => {
+            format!("The account changed its contact: {}.", contact(&updated.contact))
+        }
+        account::Event::AccountDeactivated(_) => "The account was deactivated.".to_owned(),
+    }
+}
+
+/// What happened to the order.
+pub(super) fn order(event: &order::Event) -> String {
+    match event {
+        order::Event::OrderPlaced(placed) => format!(
+            "Account {} placed order {} under profile {} for {}.",
+            placed.account,
+            placed.id,
+            placed.profile,
+            list(&placed.identifiers),
+        ),
+        order::Event::ChallengeReady(ready) => {
+            format!(
+                "The client asked for {} to be validated by {}.",
+                ready.identifier, ready.challenge
+            )
+        }
+        order::Event::ChallengeValidated(validated) => format!(
+            "Control of {} was proven by {}: {}.",
+            validated.identifier,
+            validated.challenge,
+            seen(&validated.evidence),
+        ),
+        order::Event::ChallengeFailed(failed) => format!(
+            "Control of {} was not proven by {} ({}): {}.",
+            failed.identifier,
+            failed.challenge,
+            failed.failure.detail.trim_end_matches('.'),
+            seen(&failed.evidence),
+        ),
+        order::Event::AuthorizationDeactivated(_) => {
+            "The client gave up one of the order's authorizations.".to_owned()
+        }
+        order::Event::OrderFinalized(finalized) => {
+            format!("The client finalized the order for {}.", list(&finalized.identifiers))
+        }
+        order::Event::CertificateReserved(reserved) => format!(
+            "Serial {} was claimed for the order; no other can be issued for it.",
+            reserved.serial
+        ),
+        order::Event::ReservationBurned(burned) => {
+            format!("The order gave serial {} up after a crash.", burned.serial)
+        }
+        order::Event::CertificateIssued(issued) => format!(
+            "The order became valid with certificate {} of issuer {}.",
+            issued.serial, issued.issuer
+        ),
+        order::Event::IssuanceFailed(failed) => {
+            format!("No certificate was issued: {}.", failed.failure.detail.trim_end_matches('.'))
+        }
+    }
+}
+
+/// What the ledger recorded.
+pub(super) fn ledger(event: &LedgerEvent) -> String {
+    match event {
+        LedgerEvent::SerialReserved(reserved) => format!(
+            "The signer chose serial {} of issuer {}, valid {} to {}.",
+            reserved.serial, reserved.issuer, reserved.not_before, reserved.not_after
+        ),
+        LedgerEvent::CertificateSigned(signed) => {
+            format!("The CA key {} signed the certificate.", signed.issuer)
+        }
+        LedgerEvent::SerialBurned(burned) => {
+            format!(
+                "The signer gave serial {} up after a crash; it counts as revoked.",
+                burned.serial
+            )
+        }
+    }
+}
+
+/// Who took the certificate back.
+pub(super) fn revocation(revoked: &CertRevoked, by: &Actor) -> String {
+    format!("The certificate was revoked by {by}: {}.", revoked.reason.name())
+}
+
+/// What a validator saw.
+fn seen(evidence: &Evidence) -> String {
+    let mut parts: Vec<String> = evidence.hops.iter().map(hop).collect();
+    if !evidence.records.is_empty() {
+        let records = evidence.records.join("; ");
+        parts.push(format!("resolver {} answered {records}", evidence.resolver));
+    } else {
+        parts.push(format!("resolver {}", evidence.resolver));
+    }
+    parts.extend(evidence.dnssec.as_ref().map(|dnssec| format!("DNSSEC {dnssec}")));
+    parts.push(format!("seen from {} in {} ms", evidence.perspective, evidence.duration_millis));
+    parts.join(", ")
+}
+
+fn hop(hop: &Hop) -> String {
+    match hop.status {
+        Some(status) => format!("{} at {} answered {status}", hop.url, hop.address),
+        None => format!("{} at {} did not answer", hop.url, hop.address),
+    }
+}
+
+fn contact(contact: &[String]) -> String {
+    if contact.is_empty() { "without contact".to_owned() } else { contact.join(", ") }
+}
+
+fn list(identifiers: &[Identifier]) -> String {
+    let names: Vec<&str> = identifiers.iter().map(Identifier::value).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{ChallengeType, Timestamp, order::AuthorizationIndex};
+
+    use super::*;
+
+    #[test]
+    fn a_validation_tells_what_was_seen_where() {
+        let event = order::Event::ChallengeValidated(order::ChallengeValidated {
+            authorization: AuthorizationIndex(0),
+            challenge: ChallengeType::Http01,
+            identifier: Identifier::Dns("a.example".parse().unwrap()),
+            at: Timestamp::from_unix_seconds(1),
+            evidence: Evidence {
+                perspective: "local".to_owned(),
+                resolver: "192.0.2.53:53".to_owned(),
+                records: vec!["a.example. A 192.0.2.1".to_owned()],
+                hops: vec![Hop {
+                    url: "http://a.example/x".to_owned(),
+                    address: "192.0.2.1:80".to_owned(),
+                    status: Some(200),
+                }],
+                dnssec: None,
+                duration_millis: 7,
+            },
+        });
+        let expected = "Control of a.example was proven by http-01: http://a.example/x at 192.0.2.1:80 answered 200, \
+            resolver 192.0.2.53:53 answered a.example. A 192.0.2.1, seen from local in 7 ms.";
+        assert_eq!(order(&event), expected);
+    }
+}

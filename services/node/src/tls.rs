@@ -1,0 +1,212 @@
+//! The certificate the server shows: from files that others renew, or from the signer in this process.
+
+use std::{
+    convert::Infallible,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use runtime::{Config, Stop};
+use rustls::{crypto::CryptoProvider, sign::CertifiedKey};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use signer::ServerCertificate;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
+use tracing::{info, warn};
+
+use crate::failure::{Explain as _, Failure};
+
+/// How often the files are looked at.
+const FILE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Certificates that follow each other.
+pub(crate) type Certificates = watch::Receiver<Arc<CertifiedKey>>;
+
+/// The texts are no certificate and key.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    /// A text is not the PEM it should be.
+    #[error("the certificate or key is not PEM")]
+    Pem(#[source] rustls_pki_types::pem::Error),
+    /// There is no certificate.
+    #[error("there is no certificate in the PEM")]
+    NoCertificate,
+    /// They cannot be used with each other.
+    #[error("certificate and key cannot be used together")]
+    Unusable(#[source] rustls::Error),
+    /// The program did not choose its cryptography, which is a fault of the program.
+    #[error("no TLS provider is installed")]
+    NoProvider,
+}
+
+/// The files of a certificate that comes from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Files {
+    /// The files the configuration names, if it names any.
+    pub(crate) fn configured(config: &Config) -> Option<Self> {
+        let (certificate, key) = (&config.api.tls_certificate, &config.api.tls_key);
+        Some(Self { certificate: certificate.clone()?, key: key.clone()? })
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// When they cannot be read or do not belong together.
+    pub(crate) fn read(&self) -> Result<Arc<CertifiedKey>, Failure> {
+        const ADVICE: &str = "Set api.tls_certificate and api.tls_key to PEM files this user can read: the server's \
+            certificate with its chain, and its private key.";
+        let text = |path: &Path| {
+            fs::read_to_string(path)
+                .while_doing(format_args!("cannot read {}", path.display()))
+                .advise(ADVICE)
+        };
+        certified_key(&text(&self.certificate)?, &text(&self.key)?)
+            .while_doing(format_args!("cannot use {}", self.certificate.display()))
+            .advise(ADVICE)
+    }
+
+    /// Reads them, and again whenever they change, until the stage stops.
+    ///
+    /// # Errors
+    /// When they cannot be used now; later, the last good ones stay.
+    pub(crate) fn watch(self, stop: &Stop) -> Result<Certificates, Failure> {
+        let mut seen = self.changed_at().ok();
+        let (sender, certificates) = watch::channel(self.read()?);
+        let stage = stop.clone();
+        stop.spawn("TLS certificate files", async move {
+            let mut ticks = interval(FILE_INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => self.refresh(&mut seen, &sender),
+                    () = stage.requested() => return Ok::<_, Infallible>(()),
+                }
+            }
+        });
+        Ok(certificates)
+    }
+
+    fn refresh(&self, seen: &mut Option<Changed>, sender: &watch::Sender<Arc<CertifiedKey>>) {
+        let now = self.changed_at().ok();
+        if now == *seen {
+            return;
+        }
+        match self.read() {
+            Ok(certificate) => {
+                info!(file = %self.certificate.display(), "TLS certificate changed");
+                sender.send_replace(certificate);
+                *seen = now;
+            }
+            // Perhaps only one of the two is written yet: the next look will tell.
+            Err(failure) => warn!(%failure, "TLS certificate not changed"),
+        }
+    }
+
+    fn changed_at(&self) -> io::Result<Changed> {
+        let time = |path: &Path| fs::metadata(path)?.modified();
+        Ok((time(&self.certificate)?, time(&self.key)?))
+    }
+}
+
+/// When certificate and key were last written.
+type Changed = (SystemTime, SystemTime);
+
+/// Takes the signer's certificate and those that follow it, until the stage stops.
+///
+/// # Errors
+/// When the first cannot be used.
+pub(crate) fn from_signer(
+    mut issued: watch::Receiver<Arc<ServerCertificate>>,
+    stop: &Stop,
+) -> Result<Certificates, Failure> {
+    let read = |issued: &ServerCertificate| certified_key(&issued.chain_pem, &issued.key_pem);
+    let first = read(&issued.borrow_and_update())?;
+    let (sender, certificates) = watch::channel(first);
+    let stage = stop.clone();
+    stop.spawn("TLS certificate", async move {
+        loop {
+            tokio::select! {
+                changed = issued.changed() => if changed.is_err() { break },
+                () = stage.requested() => break,
+            }
+            match read(&issued.borrow_and_update()) {
+                Ok(certificate) => drop(sender.send_replace(certificate)),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "renewed TLS certificate not used");
+                }
+            }
+        }
+        Ok::<_, Infallible>(())
+    });
+    Ok(certificates)
+}
+
+fn certified_key(chain_pem: &str, key_pem: &str) -> Result<Arc<CertifiedKey>, TlsError> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain_pem.as_bytes())
+        .collect::<Result<_, _>>()
+        .map_err(TlsError::Pem)?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate);
+    }
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(TlsError::Pem)?;
+    let provider = CryptoProvider::get_default().ok_or(TlsError::NoProvider)?;
+    CertifiedKey::from_der(chain, key, provider).map(Arc::new).map_err(TlsError::Unusable)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::ring;
+
+    use super::*;
+
+    /// Certificate and key of a server.
+    fn pair() -> (String, String) {
+        let _ = ring::default_provider().install_default();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    fn write(files: &Files, (certificate, key): &(String, String)) {
+        fs::write(&files.certificate, certificate).unwrap();
+        fs::write(&files.key, key).unwrap();
+    }
+
+    #[test]
+    fn a_key_of_another_certificate_is_refused() {
+        let ((certificate, key), (_, other)) = (pair(), pair());
+        assert!(certified_key(&certificate, &key).is_ok());
+        assert!(matches!(certified_key(&certificate, &other), Err(TlsError::Unusable(_))));
+        assert!(matches!(certified_key("", &key), Err(TlsError::NoCertificate)));
+        assert!(matches!(certified_key(&certificate, ""), Err(TlsError::Pem(_))));
+    }
+
+    #[test]
+    fn changed_files_are_read_again_and_unusable_ones_change_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let files =
+            Files { certificate: dir.path().join("tls.crt"), key: dir.path().join("tls.key") };
+        let (first, second) = (pair(), pair());
+        write(&files, &first);
+        let (sender, shown) = watch::channel(files.read().unwrap());
+        let before = shown.borrow().cert.clone();
+
+        let mut seen = None;
+        fs::write(&files.key, &second.1).unwrap();
+        files.refresh(&mut seen, &sender);
+        assert_eq!(shown.borrow().cert, before);
+        write(&files, &second);
+        files.refresh(&mut seen, &sender);
+        assert_ne!(shown.borrow().cert, before);
+        assert!(seen.is_some());
+    }
+}
