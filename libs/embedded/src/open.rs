@@ -1,0 +1,198 @@
+//! Opening a data directory: nothing is accepted that was not checked, and nothing is changed before it is accepted.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+    sync::Arc,
+};
+
+use eventstore::Stream;
+use rusqlite::Connection;
+
+use crate::{
+    Damage, Embedded, OpenError,
+    chain::Tip,
+    counters::Counts,
+    error::{ReadError, is_damage},
+    feed::Feeds,
+    head::{Head, Remembered},
+    lock::Lock,
+    marks::Mark,
+    positions::Positions,
+    queries,
+    readers::Readers,
+    recent::Recent,
+    schema::{self, Kind},
+    shared::Shared,
+    verify,
+    views::Views,
+    writer::{Desk, Writer},
+};
+
+/// How much the store keeps in memory, and how much on the disk.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many orders' views are kept.
+    pub cached_orders: usize,
+    /// How many accounts' views are kept.
+    pub cached_accounts: usize,
+    /// How many subjects' ends are kept.
+    pub cached_subjects: usize,
+    /// How many of the newest messages are kept.
+    pub recent_messages: usize,
+    /// The size the database may grow to; without it, what the disk holds.
+    pub max_bytes: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cached_orders: 4096,
+            cached_accounts: 4096,
+            cached_subjects: 32_768,
+            recent_messages: 2048,
+            max_bytes: None,
+        }
+    }
+}
+
+impl Embedded {
+    /// Opens a data directory, and makes it when it is not there. Must be the only one that does.
+    ///
+    /// Checks the newest 10,000 messages and the database's own structure; the log must reach as far as its head file
+    /// remembers.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. A directory that is refused as damaged is left as it was found.
+    pub fn open(dir: &Path, options: &Options) -> Result<Self, OpenError> {
+        let io_error = |source| OpenError::Io { path: dir.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(io_error)?;
+        let lock = Lock::acquire(dir)?;
+        let database_error = |source| OpenError::Database { dir: dir.to_owned(), source };
+        let remembered = Head::read(dir).map_err(io_error)?;
+        let path = schema::database(dir);
+        let is_new = check_files(&path, remembered).map_err(|refused| refused.in_dir(dir))?;
+        if is_new {
+            create(dir, &path).map_err(|refused| refused.in_dir(dir))?;
+        }
+        let connection = schema::open_writer(&path).map_err(database_error)?;
+        let tip = accept(&connection, remembered).map_err(|refused| refused.in_dir(dir))?;
+
+        let shared = load(dir, &connection, options, &tip);
+        let shared = Arc::new(shared.map_err(|error| Refused::from(error).in_dir(dir))?);
+
+        schema::configure_writer(&connection, options.max_bytes).map_err(database_error)?;
+        schema::keep_wal_at_close(&connection, false).map_err(database_error)?;
+        let head = Head::write_new(dir, &tip).map_err(io_error)?;
+        let desk = Desk { connection, head, tip, shared: Arc::clone(&shared) };
+        let writer = Writer::start(desk).map_err(io_error)?;
+        Ok(Self::new(dir.to_owned(), shared, writer, lock))
+    }
+}
+
+/// Why a directory is not opened, before it is said which.
+enum Refused {
+    Io(io::Error),
+    Database(rusqlite::Error),
+    Newer(i64),
+    Damaged(Damage),
+}
+
+impl Refused {
+    fn in_dir(self, dir: &Path) -> OpenError {
+        let dir = dir.to_owned();
+        match self {
+            Self::Io(source) => OpenError::Io { path: dir, source },
+            Self::Database(source) => OpenError::Database { dir, source },
+            Self::Newer(version) => OpenError::NewerRelease { dir, version },
+            Self::Damaged(source) => OpenError::Damaged { dir, source },
+        }
+    }
+}
+
+impl<E: Into<Damage>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        match error.into() {
+            // The disk or another process is in the way.
+            Damage::Unreadable(source) if !is_damage(&source) => Self::Database(source),
+            damage => Self::Damaged(damage),
+        }
+    }
+}
+
+/// Compares the database file with the head before SQLite sees it: SQLite would take a cut file for a new one and
+/// delete the write-ahead log beside it. Tells whether the directory is new.
+fn check_files(database: &Path, remembered: Remembered) -> Result<bool, Refused> {
+    let bytes = match fs::metadata(database) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(Refused::Io(error)),
+    };
+    match remembered {
+        Remembered::Tip(tip) if bytes == 0 && tip != Tip::default() => {
+            let last = Tip::default().sequence;
+            Err(Refused::Damaged(Damage::EndsBeforeHead { last, head: tip.sequence }))
+        }
+        Remembered::Nothing if bytes > 0 => Err(Refused::Damaged(Damage::HeadMissing)),
+        Remembered::Unreadable => Err(Refused::Damaged(Damage::HeadUnreadable)),
+        Remembered::Tip(_) | Remembered::Nothing => Ok(bytes == 0),
+    }
+}
+
+/// Makes the head before the database: a database without a head is damage, whenever the machine stops.
+fn create(dir: &Path, database: &Path) -> Result<(), Refused> {
+    Head::write_new(dir, &Tip::default()).map_err(Refused::Io)?;
+    // SQLite gives the files beside it the same permissions.
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options.open(database).map_err(Refused::Io)?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(Refused::Io)?;
+    // Its parent learns of it too.
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    File::open(parent).and_then(|parent| parent.sync_all()).map_err(Refused::Io)
+}
+
+/// Checks the database, or makes its tables.
+fn accept(connection: &Connection, remembered: Remembered) -> Result<Tip, Refused> {
+    let remembered = match remembered {
+        Remembered::Tip(tip) => tip,
+        Remembered::Nothing | Remembered::Unreadable => Tip::default(),
+    };
+    match schema::kind(connection)? {
+        Kind::Ours => Ok(verify::newest(connection, remembered)?),
+        Kind::Newer(version) => Err(Refused::Newer(version)),
+        Kind::Empty if remembered == Tip::default() => {
+            schema::create(connection).map_err(Refused::Database)?;
+            Ok(Tip::default())
+        }
+        Kind::Empty => {
+            let last = Tip::default().sequence;
+            Err(Refused::Damaged(Damage::EndsBeforeHead { last, head: remembered.sequence }))
+        }
+    }
+}
+
+fn load(
+    dir: &Path,
+    connection: &Connection,
+    options: &Options,
+    tip: &Tip,
+) -> Result<Shared, ReadError> {
+    let shared = Shared {
+        readers: Arc::new(Readers::new(schema::database(dir))),
+        recent: Recent::new(tip.sequence, options.recent_messages),
+        positions: Positions::new(options.cached_subjects),
+        ends: Default::default(),
+        feeds: Feeds::new(Mark::all(connection)?)?,
+        views: Views::load(connection, options)?,
+        counts: Counts::default(),
+        closed: false.into(),
+    };
+    for stream in [Stream::Accounts, Stream::Administration, Stream::Ledger, Stream::Revocations] {
+        shared.ends.raise(stream, queries::last_of(connection, stream)?);
+    }
+    Ok(shared)
+}

@@ -1,0 +1,155 @@
+//! Reading a data directory beside the server that writes it, or after one that died.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use domain::{AccountId, OrderId, Serial};
+use eventstore::{
+    AppendError, Envelope, EventStore, Expected, Message, Sequence, StoreError, Stream, Subject,
+};
+use readmodel::{CertificateEntry, Lookup};
+use rusqlite::Connection;
+
+use crate::{
+    Damage, Embedded, OpenError, Verified,
+    error::{ReadError, is_damage},
+    index, queries,
+    readers::Readers,
+    schema::{self, Kind},
+    verify,
+};
+
+/// A data directory opened for reading: it holds no lock and sees what is committed at each call.
+#[derive(Clone, Debug)]
+pub struct ReadOnly {
+    dir: PathBuf,
+    readers: Arc<Readers>,
+}
+
+impl Embedded {
+    /// Opens a data directory for reading commands. Nothing is verified: a damaged log can be looked at.
+    ///
+    /// # Errors
+    /// When there is no log in the directory, or none this release can read.
+    pub fn open_read_only(dir: &Path) -> Result<ReadOnly, OpenError> {
+        let path = schema::database(dir);
+        let kind = match std::fs::metadata(&path) {
+            Ok(_) => schema::open_reader(&path).map_err(ReadError::from),
+            Err(source) => return Err(OpenError::Io { path, source }),
+        };
+        let dir = dir.to_owned();
+        match kind.and_then(|connection| schema::kind(&connection)) {
+            Ok(Kind::Ours) => Ok(ReadOnly { dir, readers: Arc::new(Readers::new(path)) }),
+            Ok(Kind::Newer(version)) => Err(OpenError::NewerRelease { dir, version }),
+            Ok(Kind::Empty) => {
+                Err(OpenError::Io { path, source: io::ErrorKind::UnexpectedEof.into() })
+            }
+            Err(ReadError::Sqlite(source)) if !is_damage(&source) => {
+                Err(OpenError::Database { dir, source })
+            }
+            Err(error) => Err(OpenError::Damaged { dir, source: error.into() }),
+        }
+    }
+
+    /// Verifies the log in a directory as [`Embedded::verify_all`] does, also one that cannot be opened.
+    ///
+    /// # Errors
+    /// The first damage found.
+    pub fn verify_directory(dir: &Path) -> Result<Verified, Damage> {
+        verify::verify_directory(dir)
+    }
+}
+
+impl ReadOnly {
+    /// Verifies the whole log; see [`Embedded::verify_all`].
+    ///
+    /// # Errors
+    /// The first damage found.
+    pub fn verify_all(&self) -> Result<Verified, Damage> {
+        verify::verify_directory(&self.dir)
+    }
+
+    /// Reads the messages of all streams after a place, in order, at most so many; empty at the end.
+    ///
+    /// # Errors
+    /// When the database cannot answer or is damaged.
+    pub async fn log(&self, after: Sequence, limit: usize) -> Result<Vec<Message>, StoreError> {
+        self.query(move |c| queries::log(c, after, limit)).await
+    }
+
+    /// Finds a certificate by its serial.
+    ///
+    /// # Errors
+    /// When the database cannot answer or is damaged.
+    pub async fn certificate(
+        &self,
+        serial: &Serial,
+    ) -> Result<Lookup<CertificateEntry>, StoreError> {
+        let serial = serial.clone();
+        let found = self.query(move |c| index::certificate(c, &serial)).await?;
+        Ok(found.map_or(Lookup::Missing, Lookup::Found))
+    }
+
+    /// The orders of an account that were not pruned, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot answer or is damaged.
+    pub async fn orders(&self, account: &AccountId) -> Result<Vec<OrderId>, StoreError> {
+        let account = account.clone();
+        self.query(move |c| index::orders_of(c, &account)).await
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    async fn query<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.query(query).await
+    }
+}
+
+#[async_trait]
+impl EventStore for ReadOnly {
+    /// Refuses: the directory is open for reading.
+    async fn append(
+        &self,
+        _: &Subject,
+        _: Expected,
+        _: &Envelope,
+    ) -> Result<Sequence, AppendError> {
+        Err(AppendError::unavailable("the data directory is open for reading only"))
+    }
+
+    async fn read(&self, subject: &Subject, after: Sequence) -> Result<Vec<Message>, StoreError> {
+        let subject = subject.clone();
+        self.query(move |c| queries::subject_after(c, &subject, after)).await
+    }
+
+    async fn message(
+        &self,
+        stream: Stream,
+        sequence: Sequence,
+    ) -> Result<Option<Message>, StoreError> {
+        self.query(move |c| queries::at(c, stream, sequence)).await
+    }
+
+    async fn scan(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.query(move |c| queries::stream_after(c, stream, after, limit)).await
+    }
+
+    async fn last_sequence(&self, stream: Stream) -> Result<Sequence, StoreError> {
+        self.query(move |c| Ok(queries::last_of(c, stream)?)).await
+    }
+}

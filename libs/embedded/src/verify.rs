@@ -1,0 +1,253 @@
+//! Looking for lost and changed messages: the newest at each start, all of them on request.
+
+use std::path::Path;
+
+use domain::IssuerId;
+use eventstore::{Message, Sequence, Stream, Subject};
+use rusqlite::{Connection, Row};
+
+use crate::{
+    Damage, Embedded,
+    chain::{Hash, Link, Tip},
+    head::{Head, Remembered},
+    index::{self, Entry, PlacedOrder},
+    marks::Mark,
+    queries, schema,
+    schema::{column, stream_code},
+    views,
+};
+
+/// How many messages are verified at each start.
+const NEWEST: u64 = 10_000;
+
+/// A log in which nothing is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// How many messages were verified.
+    pub messages: u64,
+    /// How many of them were pruned: their hashes hold the chain together, their bodies are gone.
+    pub pruned: u64,
+    /// How many index entries were compared with the messages they are made from.
+    pub indexed: u64,
+}
+
+impl Embedded {
+    /// Verifies the whole log: its chain, its end, the database's structure, and every index. Blocks, for as long as it
+    /// takes to read everything; writers go on meanwhile.
+    ///
+    /// # Errors
+    /// The first damage found.
+    pub fn verify_all(&self) -> Result<Verified, Damage> {
+        verify_directory(self.dir())
+    }
+}
+
+/// Verifies the log in a directory, whether or not a server uses it.
+pub(crate) fn verify_directory(dir: &Path) -> Result<Verified, Damage> {
+    // Before the database: a server that writes meanwhile makes the log longer than this head, never shorter.
+    let head = match Head::read(dir).map_err(Damage::Io)? {
+        Remembered::Tip(tip) => tip,
+        Remembered::Nothing => return Err(Damage::HeadMissing),
+        Remembered::Unreadable => return Err(Damage::HeadUnreadable),
+    };
+    let connection = schema::open_reader(&schema::database(dir))?;
+    // One snapshot for all that follows.
+    let snapshot = connection.unchecked_transaction()?;
+    all(&snapshot, head)
+}
+
+/// Checks at a start what can be checked in short time, and tells where the log ends.
+pub(crate) fn newest(connection: &Connection, head: Tip) -> Result<Tip, Damage> {
+    check_structure(connection, "quick_check")?;
+    let end = queries::tip(connection)?.sequence;
+    let first = Sequence(end.0.saturating_sub(NEWEST));
+    let before = match first {
+        Sequence::NONE => Tip::default(),
+        sequence => Tip {
+            sequence,
+            hash: queries::hash_at(connection, sequence)?
+                .ok_or(Damage::Gap { expected: sequence, found: Sequence(sequence.0 + 1) })?,
+        },
+    };
+    let tip = walk(connection, before, |_| Ok(()))?;
+    check_head(connection, tip, head)?;
+    Ok(tip)
+}
+
+fn all(connection: &Connection, head: Tip) -> Result<Verified, Damage> {
+    if schema::kind(connection)? != schema::Kind::Ours {
+        return Err(Damage::Foreign);
+    }
+    check_structure(connection, "integrity_check")?;
+    let indexes_are_whole = !views::is_rebuilding(connection)?;
+    let mut verified = Verified { messages: 0, pruned: 0, indexed: 0 };
+    let mut orders = 0;
+    let tip = walk(connection, Tip::default(), |row| {
+        verified.messages += 1;
+        let Some(message) = row.message()? else {
+            verified.pruned += 1;
+            return Ok(());
+        };
+        if indexes_are_whole {
+            for entry in entries(&message)? {
+                check_entry(connection, message.sequence, &entry)?;
+                verified.indexed += 1;
+                orders += u64::from(matches!(entry, Entry::Order(_)));
+            }
+        }
+        Ok(())
+    })?;
+    check_head(connection, tip, head)?;
+    check_bodies(connection, verified.messages - verified.pruned)?;
+    if indexes_are_whole {
+        check_nothing_more(connection, orders)?;
+    }
+    let _: Vec<(IssuerId, _)> = views::crls(connection)?;
+    let marks = Mark::all(connection)?;
+    match marks.iter().find(|mark| mark.sequence > tip.sequence) {
+        Some(mark) => Err(Damage::Checksum(format!("the mark of {}", mark.name))),
+        None => Ok(verified),
+    }
+}
+
+fn check_structure(connection: &Connection, check: &str) -> Result<(), Damage> {
+    let verdict: String =
+        connection.query_row(&format!("PRAGMA {check}(1)"), (), |row| row.get(0))?;
+    if verdict == "ok" { Ok(()) } else { Err(Damage::Inconsistent(verdict)) }
+}
+
+fn check_head(connection: &Connection, tip: Tip, head: Tip) -> Result<(), Damage> {
+    if tip.sequence < head.sequence {
+        return Err(Damage::EndsBeforeHead { last: tip.sequence, head: head.sequence });
+    }
+    let found = match head.sequence {
+        Sequence::NONE => Hash::default(),
+        sequence => queries::hash_at(connection, sequence)?
+            .ok_or(Damage::EndsBeforeHead { last: tip.sequence, head: sequence })?,
+    };
+    if found == head.hash { Ok(()) } else { Err(Damage::NotTheHead(head.sequence)) }
+}
+
+/// Checks that there is no body without a message.
+fn check_bodies(connection: &Connection, expected: u64) -> Result<(), Damage> {
+    let query = "SELECT (SELECT count(*) FROM kept_bodies) + (SELECT count(*) FROM order_bodies)";
+    let bodies: u64 = connection.query_row(query, (), |row| row.get(0))?;
+    if bodies == expected {
+        Ok(())
+    } else {
+        Err(Damage::Inconsistent(format!("{bodies} bodies for {expected} messages")))
+    }
+}
+
+/// A stored message whose hash was found right.
+struct Stored<'a> {
+    sequence: Sequence,
+    subject: Subject,
+    body: Option<&'a [u8]>,
+}
+
+impl Stored<'_> {
+    fn message(self) -> Result<Option<Message>, Damage> {
+        let Some(body) = self.body else { return Ok(None) };
+        Ok(Some(queries::parse(self.sequence, self.subject, body)?))
+    }
+}
+
+/// Follows the chain from a message to the end.
+fn walk(
+    connection: &Connection,
+    mut tip: Tip,
+    mut each: impl FnMut(Stored<'_>) -> Result<(), Damage>,
+) -> Result<Tip, Damage> {
+    let mut statement = connection.prepare(
+        "SELECT sequence, subject, stream, version, digest, hash, pruned,
+             kept_bodies.envelope, order_bodies.envelope
+         FROM messages LEFT JOIN kept_bodies USING (sequence) LEFT JOIN order_bodies USING (sequence)
+         WHERE sequence > ? ORDER BY sequence",
+    )?;
+    let mut rows = statement.query([column(tip.sequence)])?;
+    while let Some(row) = rows.next()? {
+        let expected = Sequence(tip.sequence.0 + 1);
+        let sequence = Sequence(row.get(0)?);
+        if sequence != expected {
+            return Err(Damage::Gap { expected, found: sequence });
+        }
+        let broken = || Damage::ChainBroken(sequence);
+        let subject = row.get_ref(1)?.as_str().map_err(|_| broken())?;
+        let subject: Subject = subject.parse().map_err(|_| broken())?;
+        let body = body(row, &subject)?.ok_or_else(broken)?;
+        tip = link(row, tip, &subject)?.ok_or_else(broken)?;
+        each(Stored { sequence, subject, body })?;
+    }
+    Ok(tip)
+}
+
+/// The body of a row, unless it was pruned; nothing at all when what is stored is not what was written.
+fn body<'a>(row: &'a Row<'_>, subject: &Subject) -> rusqlite::Result<Option<Option<&'a [u8]>>> {
+    let kept = row.get_ref(7)?.as_blob_or_null()?;
+    let order = row.get_ref(8)?.as_blob_or_null()?;
+    let body = match (schema::is_kept(subject.stream()), kept, order) {
+        (true, Some(body), None) | (false, None, Some(body)) => Some(body),
+        (false, None, None) => None,
+        (_, Some(_), Some(_)) | (true, None, _) | (false, Some(_), None) => return Ok(None),
+    };
+    let is_right = match (row.get(6)?, body) {
+        (0, Some(body)) => Hash::of(body) == row.get(4)?,
+        (1, None) => true,
+        (i64::MIN..=i64::MAX, _) => false,
+    };
+    Ok(is_right.then_some(body))
+}
+
+/// The tip after a row; nothing when the row does not carry its hash.
+fn link(row: &Row<'_>, before: Tip, subject: &Subject) -> rusqlite::Result<Option<Tip>> {
+    let tip = before.extended(&Link { subject, version: row.get(3)?, body: row.get(4)? });
+    let is_right =
+        tip.hash == row.get(5)? && stream_code(subject.stream()) == row.get::<_, i64>(2)?;
+    Ok(is_right.then_some(tip))
+}
+
+/// What the indexes must hold because of a message.
+pub(crate) fn entries(message: &Message) -> Result<Vec<Entry>, Damage> {
+    let sequence = message.sequence;
+    index::entries(&message.subject, &message.envelope)
+        .map_err(|error| Damage::Malformed { sequence, source: error.into() })
+}
+
+fn check_entry(connection: &Connection, sequence: Sequence, entry: &Entry) -> Result<(), Damage> {
+    let (index, is_there) = match entry {
+        Entry::Certificate(certificate) => {
+            let found = index::certificate(connection, &certificate.serial)?;
+            // A later message may have said it again.
+            let is_there = found.is_some_and(|found| found.ledger_sequence >= sequence.0);
+            ("certificates", is_there)
+        }
+        Entry::Order(order) => {
+            let found = PlacedOrder::placed_by(connection, sequence)?;
+            ("orders", found.as_ref() == Some(order))
+        }
+    };
+    if is_there { Ok(()) } else { Err(Damage::Index { index, sequence }) }
+}
+
+/// Checks that the indexes hold nothing that no message says: each certificate is what the message it names says, and
+/// there are no more orders than were compared.
+fn check_nothing_more(connection: &Connection, orders: u64) -> Result<(), Damage> {
+    index::each_certificate(connection, |mut found| {
+        let sequence = Sequence(found.ledger_sequence);
+        let message = queries::at(connection, Stream::Ledger, sequence)?;
+        let said = message.as_ref().map(entries).transpose()?.unwrap_or_default();
+        found.ledger_sequence = 0;
+        if said.contains(&Entry::Certificate(found)) {
+            Ok(())
+        } else {
+            Err(Damage::Index { index: "certificates", sequence })
+        }
+    })?;
+    let rows: u64 = connection.query_row("SELECT count(*) FROM orders", (), |row| row.get(0))?;
+    if rows == orders {
+        Ok(())
+    } else {
+        Err(Damage::Index { index: "orders", sequence: Sequence::NONE })
+    }
+}

@@ -1,0 +1,327 @@
+//! The read model: states in memory, certificates and CRLs in the database.
+//!
+//! Views are a bounded cache: an evicted one is a miss, and whoever asked folds it from the log beside it. Certificates
+//! are indexed in the transaction that appends them to the ledger, so that index is always complete, but for the time of
+//! a rebuild.
+
+use std::{
+    collections::HashMap,
+    hash::Hash as Key,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use domain::{AccountId, IssuerId, OrderId, Serial, Timestamp, account, order};
+use eventstore::{Sequence, Stream, Subject};
+use readmodel::{CertificateEntry, Crl, Lookup, ReadModel, Unavailable, Versioned};
+use rusqlite::{Connection, Row, params};
+
+use crate::{
+    Embedded, Options,
+    batch::{Change, Changed},
+    chain::Hash,
+    error::{Damage, ReadError},
+    generations::Generations,
+    index::{self, Entry},
+    marks::Mark,
+    schema::column,
+    shared::Shared,
+};
+
+/// The mark of a rebuild: its place is how far the certificates are complete, its detail where that suffices.
+const REBUILD: &str = "rebuild";
+
+/// What of the read model is in memory.
+#[derive(Debug)]
+pub(crate) struct Views {
+    accounts: States<AccountId, account::State>,
+    orders: States<OrderId, order::State>,
+    crls: Mutex<HashMap<IssuerId, Arc<Crl>>>,
+    /// What others said to be complete, beside what every append completes.
+    marked: Mutex<HashMap<Stream, Sequence>>,
+    /// The certificates were cleared and are not complete again.
+    rebuilding: AtomicBool,
+}
+
+type State<S> = Versioned<Arc<S>>;
+
+#[derive(Debug)]
+struct States<K, S>(Mutex<Generations<K, State<S>>>);
+
+impl<K: Key + Eq + Clone, S> States<K, S> {
+    fn new(capacity: usize) -> Self {
+        Self(Mutex::new(Generations::new(capacity)))
+    }
+
+    fn get(&self, id: &K) -> Option<State<S>> {
+        self.lock().get(id)
+    }
+
+    fn put(&self, id: &K, state: &State<S>) {
+        let mut states = self.lock();
+        if states.get(id).is_none_or(|known| known.sequence < state.sequence) {
+            states.insert(id.clone(), state.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Generations<K, State<S>>> {
+        lock(&self.0)
+    }
+}
+
+impl Views {
+    /// Reads what belongs into memory.
+    pub(crate) fn load(connection: &Connection, options: &Options) -> Result<Self, ReadError> {
+        let crls = crls(connection)?.into_iter().map(|(issuer, crl)| (issuer, Arc::new(crl)));
+        Ok(Self {
+            accounts: States::new(options.cached_accounts),
+            orders: States::new(options.cached_orders),
+            crls: Mutex::new(crls.collect()),
+            marked: Mutex::default(),
+            rebuilding: AtomicBool::new(Mark::find(connection, REBUILD)?.is_some()),
+        })
+    }
+
+    /// Forgets the view of a subject.
+    pub(crate) fn forget(&self, subject: &Subject) {
+        if let Some(id) = subject.order_id() {
+            self.orders.lock().remove(&id);
+        }
+        if let Some(id) = subject.account_id() {
+            self.accounts.lock().remove(&id);
+        }
+    }
+
+    fn clear(&self) {
+        self.accounts.lock().clear();
+        self.orders.lock().clear();
+        lock(&self.marked).clear();
+    }
+
+    fn raise_mark(&self, stream: Stream, sequence: Sequence) {
+        let mut marked = lock(&self.marked);
+        let mark = marked.entry(stream).or_default();
+        *mark = sequence.max(*mark);
+    }
+
+    fn mark(&self, stream: Stream) -> Sequence {
+        lock(&self.marked).get(&stream).copied().unwrap_or_default()
+    }
+
+    fn is_rebuilding(&self) -> bool {
+        self.rebuilding.load(Ordering::Acquire)
+    }
+}
+
+impl Shared {
+    /// Whether the log holds something newer than a view. Memory may not know, and then the view is taken.
+    fn is_outdated(&self, subject: &Subject, sequence: Sequence) -> bool {
+        self.positions.get(subject).is_some_and(|position| position.last > sequence)
+    }
+
+    fn count_view<T>(&self, found: &Option<T>) {
+        let count = if found.is_some() { &self.counts.view_hits } else { &self.counts.view_misses };
+        count.add(1);
+    }
+}
+
+#[async_trait]
+impl ReadModel for Embedded {
+    async fn account(
+        &self,
+        id: &AccountId,
+    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+        let found = self.shared().views.accounts.get(id);
+        self.shared().count_view(&found);
+        Ok(found)
+    }
+
+    async fn put_account(
+        &self,
+        account: &Versioned<Arc<account::State>>,
+    ) -> Result<(), Unavailable> {
+        let (shared, id) = (self.shared(), &account.state.id);
+        // Whoever appended what is newer writes the view of it.
+        if !shared.is_outdated(&Subject::account(id), account.sequence) {
+            shared.views.accounts.put(id, account);
+        }
+        Ok(())
+    }
+
+    async fn order(
+        &self,
+        id: &OrderId,
+    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+        let found = self.shared().views.orders.get(id);
+        self.shared().count_view(&found);
+        Ok(found)
+    }
+
+    async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
+        let (shared, id) = (self.shared(), &order.state.id);
+        if !shared.is_outdated(&Subject::order(id), order.sequence) {
+            shared.views.orders.put(id, order);
+        }
+        Ok(())
+    }
+
+    async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {
+        let serial = serial.clone();
+        let query =
+            self.shared().readers.query(move |connection| index::certificate(connection, &serial));
+        let found = query.await.map_err(|error| Unavailable(error.into()))?;
+        Ok(found.map_or(Lookup::Missing, Lookup::Found))
+    }
+
+    /// What the ledger holds is in the index already, so a projector that repeats it costs nothing.
+    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
+        let sequence = Sequence(entry.ledger_sequence);
+        let last = self.last_of(Stream::Ledger).await?;
+        if sequence <= last && !self.shared().views.is_rebuilding() {
+            return Ok(());
+        }
+        let entries = vec![(sequence, Entry::Certificate(entry.clone()))];
+        self.change(Change::Index(entries)).await?;
+        Ok(())
+    }
+
+    async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
+        let views = &self.shared().views;
+        // In this order: what is appended in between is indexed, but not counted.
+        let last = self.last_of(stream).await?;
+        if stream == Stream::Ledger && views.is_rebuilding() {
+            let query = self.shared().readers.query(|connection| Mark::find(connection, REBUILD));
+            let mark = query.await.map_err(|error| Unavailable(error.into()))?;
+            return Ok(mark.map_or(last, |mark| mark.sequence));
+        }
+        Ok(last.max(views.mark(stream)))
+    }
+
+    async fn mark_complete(&self, stream: Stream, sequence: Sequence) -> Result<(), Unavailable> {
+        let views = &self.shared().views;
+        views.raise_mark(stream, sequence);
+        if stream == Stream::Ledger
+            && views.is_rebuilding()
+            && self.change(Change::Rebuilt(sequence)).await? == Changed::Rebuilt(true)
+        {
+            views.rebuilding.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
+        Ok(lock(&self.shared().views.crls).get(issuer).cloned())
+    }
+
+    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
+        self.change(Change::Crl(issuer.clone(), crl.clone())).await?;
+        let mut crls = lock(&self.shared().views.crls);
+        if crls.get(issuer).is_none_or(|known| known.number < crl.number) {
+            crls.insert(issuer.clone(), Arc::new(crl.clone()));
+        }
+        Ok(())
+    }
+
+    async fn clear(&self) -> Result<(), Unavailable> {
+        self.begin_rebuild(Change::ClearCertificates).await?;
+        Ok(())
+    }
+}
+
+impl Embedded {
+    /// Forgets views and what the change clears.
+    pub(crate) async fn begin_rebuild(&self, change: Change) -> Result<(), crate::WriteError> {
+        let views = &self.shared().views;
+        views.clear();
+        views.rebuilding.store(true, Ordering::Release);
+        self.change(change).await?;
+        // An empty ledger needs no rebuild.
+        if self.change(Change::Rebuilt(Sequence::NONE)).await? == Changed::Rebuilt(true) {
+            views.rebuilding.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    async fn last_of(&self, stream: Stream) -> Result<Sequence, Unavailable> {
+        self.shared().last_of(stream).await.map_err(|error| Unavailable(error.into()))
+    }
+}
+
+/// Remembers that the certificates were cleared, and that they are whole again with the ledger's last message.
+pub(crate) fn mark_cleared(connection: &Connection, last: Sequence) -> rusqlite::Result<()> {
+    let detail = last.to_string();
+    Mark { name: REBUILD.into(), sequence: Sequence::NONE, detail }.store(connection)
+}
+
+/// Remembers how far the certificates are complete; tells whether they are whole.
+pub(crate) fn mark_rebuilt(connection: &Connection, to: Sequence) -> rusqlite::Result<bool> {
+    // A damaged mark is like none: its rebuild never ends and the index stays incomplete, which `audit verify` explains.
+    let Ok(Some(mark)) = Mark::find(connection, REBUILD) else { return Ok(false) };
+    let Ok(until) = mark.detail.parse().map(Sequence) else { return Ok(false) };
+    let to = to.max(mark.sequence);
+    if to >= until {
+        Mark::remove(connection, REBUILD)?;
+        return Ok(true);
+    }
+    Mark { sequence: to, ..mark }.store(connection)?;
+    Ok(false)
+}
+
+/// Whether the certificates were cleared and are not whole again.
+pub(crate) fn is_rebuilding(connection: &Connection) -> Result<bool, ReadError> {
+    Ok(Mark::find(connection, REBUILD)?.is_some())
+}
+
+/// Publishes a CRL unless one with the same or a higher number is there.
+pub(crate) fn store_crl(
+    connection: &Connection,
+    issuer: &IssuerId,
+    crl: &Crl,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO crls (issuer, number, next_update, der, checksum) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET number = excluded.number, der = excluded.der,
+                 next_update = excluded.next_update, checksum = excluded.checksum
+             WHERE excluded.number > number",
+        )?
+        .execute(params![
+            issuer.as_str(),
+            column(Sequence(crl.number)),
+            crl.next_update.unix_millis(),
+            crl.der,
+            checksum(issuer.as_str(), crl),
+        ])?;
+    Ok(())
+}
+
+/// Every CRL.
+pub(crate) fn crls(connection: &Connection) -> Result<Vec<(IssuerId, Crl)>, ReadError> {
+    connection
+        .prepare("SELECT issuer, number, next_update, der, checksum FROM crls")?
+        .query_and_then((), read_crl)?
+        .collect()
+}
+
+fn read_crl(row: &Row<'_>) -> Result<(IssuerId, Crl), ReadError> {
+    let issuer: String = row.get(0)?;
+    let next_update = Timestamp::from_unix_millis(row.get(2)?);
+    let crl = Crl { der: row.get(3)?, number: row.get(1)?, next_update };
+    match issuer.parse() {
+        Ok(id) if row.get::<_, Hash>(4)? == checksum(&issuer, &crl) => Ok((id, crl)),
+        Ok(_) | Err(_) => Err(Damage::Checksum(format!("the CRL of issuer {issuer:?}")).into()),
+    }
+}
+
+fn checksum(issuer: &str, crl: &Crl) -> Hash {
+    let number = column(Sequence(crl.number)).to_be_bytes();
+    let next_update = crl.next_update.unix_millis().to_be_bytes();
+    Hash::of_fields(&[issuer.as_bytes(), &number, &next_update, &crl.der])
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,266 @@
+//! The one thread that writes: whatever waits goes into one transaction and one fsync.
+
+use std::{
+    io,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use eventstore::{AppendError, Message, Stream};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, warn};
+
+use crate::{
+    WriteError,
+    batch::{Append, Changed, Outcome, Request, Stage, Staged},
+    chain::Tip,
+    head::Head,
+    marks::Mark,
+    shared::Shared,
+};
+
+/// How many requests wait before callers do.
+const QUEUE: usize = 1024;
+/// How many requests share a transaction: enough for one fsync to be cheap, and for nobody to wait long.
+const MAX_BATCH: usize = 256;
+/// The wait for those who come back, as a part of the time a commit takes.
+const GATHER: u32 = 4;
+/// How often a transaction takes the consumers' marks along; what was not taken is delivered again after a crash.
+const MARKS_EVERY: Duration = Duration::from_millis(250);
+
+/// The thread's end that others hold. Dropping it waits until everything asked for is written.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    requests: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread works with.
+pub(crate) struct Desk {
+    pub(crate) connection: Connection,
+    pub(crate) head: Head,
+    pub(crate) tip: Tip,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(crate) fn start(desk: Desk) -> io::Result<Self> {
+        let (requests, waiting) = mpsc::channel(QUEUE);
+        desk.shared.feeds.attach(requests.downgrade());
+        let thread = std::thread::Builder::new().name("event-log".into());
+        let thread = thread.spawn(move || {
+            let _closed = CloseAtEnd(Arc::clone(&desk.shared));
+            Thread { desk, marked_at: Instant::now() }.run(waiting);
+        })?;
+        Ok(Self { requests: Some(requests), thread: Some(thread) })
+    }
+
+    /// Asks for something; waits while too much waits already.
+    pub(crate) async fn send(&self, request: Request) -> Result<(), WriteError> {
+        let requests = self.requests.as_ref().ok_or(WriteError::Closed)?;
+        requests.send(request).await.map_err(|_| WriteError::Closed)
+    }
+
+    /// Writes what waits and closes the database.
+    pub(crate) async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.send(Request::Close(reply)).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.requests = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("the writing thread of the event log panicked");
+        }
+    }
+}
+
+/// Tells those who wait for deliveries, also when the thread panics.
+struct CloseAtEnd(Arc<Shared>);
+
+impl Drop for CloseAtEnd {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+struct Thread {
+    desk: Desk,
+    marked_at: Instant,
+}
+
+impl Thread {
+    fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+        let mut batch = Vec::with_capacity(MAX_BATCH);
+        let mut closing = Vec::new();
+        let mut answered = 0;
+        let mut commit_took = Duration::ZERO;
+        while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
+            if batch.len() * 2 < answered {
+                // Many were just answered and few are back: a moment's wait saves an fsync.
+                std::thread::sleep(commit_took / GATHER);
+                while batch.len() < MAX_BATCH
+                    && let Ok(request) = waiting.try_recv()
+                {
+                    batch.push(request);
+                }
+            }
+            closing.extend(batch.extract_if(.., |request| matches!(request, Request::Close(_))));
+            if !closing.is_empty() {
+                // Nothing new is taken; what was accepted is still written.
+                waiting.close();
+            }
+            answered = batch.len();
+            let begun = Instant::now();
+            self.write(&mut batch);
+            commit_took = begun.elapsed();
+        }
+        self.finish();
+        closing.into_iter().for_each(|request| request.fail(&WriteError::Closed));
+    }
+
+    fn write(&mut self, batch: &mut Vec<Request>) {
+        match self.commit(batch) {
+            Ok(staged) => self.publish(staged, batch),
+            Err(error) => {
+                self.desk.shared.counts.failed_commits.add(1);
+                error!(
+                    error = &error as &dyn std::error::Error,
+                    requests = batch.len(),
+                    "transaction failed"
+                );
+                batch.drain(..).for_each(|request| request.fail(&error));
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: &[Request]) -> Result<Staged, WriteError> {
+        let rolled_back = |error| WriteError::RolledBack(Arc::new(error));
+        let marks = self.due_marks(batch);
+        let shared = &self.desk.shared;
+        let transaction = self
+            .desk
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(rolled_back)?;
+        let stage = Stage::new(&transaction, &shared.positions, self.desk.tip);
+        let staged = stage.apply_all(batch).map_err(rolled_back)?;
+        for mark in &marks {
+            mark.store(&transaction).map_err(rolled_back)?;
+        }
+        transaction.commit().map_err(|error| match error.sqlite_error_code() {
+            // The commit's frames did not all fit: nothing of it counts.
+            Some(ErrorCode::DiskFull) => rolled_back(error),
+            _ => WriteError::CommitFailed(Arc::new(error)),
+        })?;
+        shared.feeds.saved(&marks);
+        Ok(staged)
+    }
+
+    fn due_marks(&mut self, batch: &[Request]) -> Vec<Mark> {
+        let asked = batch.iter().any(|request| match request {
+            Request::Change(..) => true,
+            Request::Append(_) | Request::Close(_) => false,
+        });
+        if !asked && self.marked_at.elapsed() < MARKS_EVERY {
+            return vec![];
+        }
+        self.marked_at = Instant::now();
+        self.desk.shared.feeds.unsaved_marks()
+    }
+
+    /// Makes what was committed known: the head first, then memory, then whoever waits.
+    fn publish(&mut self, staged: Staged, batch: &mut Vec<Request>) {
+        let shared = &self.desk.shared;
+        let appends = staged.tip.sequence.0 - self.desk.tip.sequence.0;
+        if appends > 0 {
+            self.desk.tip = staged.tip;
+            if let Err(error) = self.desk.head.write(&staged.tip) {
+                // The head stays behind the log, which is allowed.
+                warn!(error = &error as &dyn std::error::Error, "head file not written");
+            }
+            shared.counts.appends.add(appends);
+        }
+        if staged.outcomes.iter().any(Outcome::has_written) {
+            shared.counts.commits.add(1);
+        }
+        for (subject, end) in staged.ends {
+            shared.positions.insert(subject, end);
+        }
+        let answered = batch.drain(..).zip(staged.outcomes);
+        let news: Vec<Stream> =
+            answered.filter_map(|(request, outcome)| shared.answer(request, outcome)).collect();
+        shared.feeds.announce(&news);
+    }
+
+    /// Leaves the directory with everything in the database file and a head that says so.
+    fn finish(self) {
+        let marks = self.desk.shared.feeds.unsaved_marks();
+        let saved = marks.iter().try_for_each(|mark| mark.store(&self.desk.connection));
+        let head = self.desk.head.sync();
+        self.desk.shared.readers.close();
+        let checkpoint = self.desk.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        if let Err(error) = saved.and(checkpoint) {
+            warn!(error = &error as &dyn std::error::Error, "event log not tidied up at its end");
+        }
+        if let Err(error) = head {
+            warn!(error = &error as &dyn std::error::Error, "head file not synced");
+        }
+        if let Err((_, error)) = self.desk.connection.close() {
+            warn!(error = &error as &dyn std::error::Error, "event log not closed");
+        }
+    }
+}
+
+impl Shared {
+    /// Tells whoever waits what became of a request. Names the stream that has a new message.
+    fn answer(&self, request: Request, outcome: Outcome) -> Option<Stream> {
+        // Whoever does not wait any more needs no answer.
+        match (request, outcome) {
+            (Request::Append(append), Outcome::Stored(sequence)) => {
+                let stream = append.subject.stream();
+                let Append { subject, envelope, .. } = *append;
+                self.ends.raise(stream, sequence);
+                let message = Message { subject, sequence, envelope };
+                self.recent.push(Arc::new(message), append.body.len());
+                let _ = append.reply.send(Ok(sequence));
+                return Some(stream);
+            }
+            (Request::Append(append), Outcome::Conflict | Outcome::Changed(_)) => {
+                self.counts.conflicts.add(1);
+                let _ = append.reply.send(Err(AppendError::Conflict));
+            }
+            (Request::Change(_, reply), Outcome::Changed(changed)) => {
+                if let Changed::Pruned(subjects) = &changed {
+                    self.forget(subjects);
+                }
+                let _ = reply.send(Ok(changed));
+            }
+            (Request::Change(_, reply), Outcome::Stored(_) | Outcome::Conflict) => {
+                let _ = reply.send(Ok(Changed::Done));
+            }
+            (Request::Close(reply), _) => {
+                let _ = reply.send(());
+            }
+        }
+        None
+    }
+}
+
+impl Outcome {
+    fn has_written(&self) -> bool {
+        match self {
+            Self::Stored(_) | Self::Changed(_) => true,
+            Self::Conflict => false,
+        }
+    }
+}

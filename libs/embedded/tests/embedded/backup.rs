@@ -1,0 +1,50 @@
+//! Backups are made while the server writes, and open as data directories.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use embedded::{BackupError, Embedded};
+use eventstore::{EventStore as _, Sequence, Stream, Subject};
+use readmodel::{Lookup, ReadModel as _};
+
+use crate::samples::{account, account_update, append, open, serial, write_log};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_made_while_messages_are_written_opens_with_all_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let to = dir.path().join("backup");
+    let store = open(&dir.path().join("live"));
+    write_log(&store, 0..50).await;
+    let done = AtomicBool::new(false);
+    let writes = async {
+        while !done.load(Ordering::Relaxed) {
+            let subject = Subject::account(&account(9));
+            append(&store, &subject, &account_update("meanwhile")).await.unwrap();
+        }
+    };
+    let copies = async {
+        let (store, to) = (store.clone(), to.clone());
+        let verified = tokio::task::spawn_blocking(move || store.backup(&to)).await.unwrap();
+        done.store(true, Ordering::Relaxed);
+        verified.unwrap()
+    };
+    let ((), verified) = tokio::join!(writes, copies);
+    assert!(verified.messages >= 200);
+
+    let restored = open(&to);
+    assert_eq!(restored.last_sequence(Stream::Ledger).await.unwrap(), Sequence(199));
+    assert!(matches!(restored.certificate(&serial(49)).await.unwrap(), Lookup::Found(_)));
+    append(&restored, &Subject::account(&account(0)), &account_update("on")).await.unwrap();
+    assert_eq!(restored.verify_all().unwrap().messages, verified.messages + 1);
+}
+
+#[tokio::test]
+async fn a_backup_never_goes_over_something() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("live"));
+    let to = dir.path().join("backup");
+    store.backup(&to).unwrap();
+    assert!(matches!(store.backup(&to), Err(BackupError::Exists(path)) if path == to));
+    let reader = Embedded::open_read_only(&dir.path().join("live")).unwrap();
+    assert!(matches!(reader.backup(&to), Err(BackupError::Exists(_))));
+    reader.backup(&dir.path().join("another")).unwrap();
+}

@@ -1,0 +1,112 @@
+//! Feeds at their edges: far behind, cancelled, closed.
+
+use std::time::Duration;
+
+use embedded::{Embedded, Options};
+use eventstore::{EventFeed as _, Sequence, Stream, Subject, Subscription};
+use futures::FutureExt as _;
+
+use crate::samples::{account, account_update, append, open};
+
+async fn append_many(store: &Embedded, count: u64) {
+    let (subject, envelope) = (Subject::account(&account(0)), account_update("x"));
+    let appends = (0..count).map(|_| append(store, &subject, &envelope));
+    for stored in futures::future::join_all(appends).await {
+        stored.unwrap();
+    }
+}
+
+async fn take(worker: &mut dyn Subscription) -> u64 {
+    let delivery = worker.next().await.unwrap();
+    let sequence = delivery.message.sequence.0;
+    delivery.ack().await.unwrap();
+    sequence
+}
+
+#[tokio::test]
+async fn a_consumer_far_behind_is_fed_from_the_disk_and_catches_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { recent_messages: 8, ..Options::default() };
+    let store = Embedded::open(dir.path(), &options).unwrap();
+    append_many(&store, 1000).await;
+    let mut worker = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    for expected in 1..=1000 {
+        assert_eq!(take(worker.as_mut()).await, expected);
+    }
+    assert!(worker.next().now_or_never().is_none());
+    append_many(&store, 1).await;
+    assert_eq!(take(worker.as_mut()).await, 1001);
+}
+
+#[tokio::test]
+async fn more_unacknowledged_messages_than_a_consumer_holds_wait_their_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    append_many(&store, 1500).await;
+    let mut worker = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let mut held = vec![];
+    while let Some(delivery) = worker.next().now_or_never() {
+        held.push(delivery.unwrap());
+    }
+    assert!((1024..1200).contains(&held.len()), "{}", held.len());
+    let next = held.len() as u64 + 1;
+    for delivery in held {
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(take(worker.as_mut()).await, next);
+}
+
+#[tokio::test]
+async fn a_cancelled_wait_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { recent_messages: 4, ..Options::default() };
+    let store = Embedded::open(dir.path(), &options).unwrap();
+    let mut worker = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    append_many(&store, 100).await;
+    let mut seen = 0;
+    while seen < 100 {
+        // Polled once and dropped, in whatever it was doing.
+        assert!(worker.next().now_or_never().is_none_or(|delivery| delivery.is_ok()));
+        let delivery = worker.next().await.unwrap();
+        seen = seen.max(delivery.message.sequence.0);
+        delivery.ack().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_closed_store_resumes_at_the_first_unacknowledged_message() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    append_many(&store, 10).await;
+    let mut worker = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    for _ in 0..4 {
+        take(worker.as_mut()).await;
+    }
+    let held = worker.next().await.unwrap();
+    assert_eq!(take(worker.as_mut()).await, 6);
+    drop((held, worker));
+    store.close().await;
+    drop(store);
+    let store = open(dir.path());
+    let mut worker = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    assert_eq!(take(worker.as_mut()).await, 5);
+    let mut other = store.subscribe("other", &[Stream::Accounts]).await.unwrap();
+    assert_eq!(take(other.as_mut()).await, 1, "each consumer has a place of its own");
+}
+
+#[tokio::test]
+async fn a_held_message_is_given_to_nobody_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    append_many(&store, 2).await;
+    let mut one = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let mut two = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let held = one.next().await.unwrap();
+    assert_eq!(held.message.sequence, Sequence(1));
+    drop(one);
+    assert_eq!(take(two.as_mut()).await, 2);
+    assert!(two.next().now_or_never().is_none());
+    held.nak(Duration::ZERO).await.unwrap();
+    let again = two.next().await.unwrap();
+    assert_eq!((again.message.sequence, again.attempt), (Sequence(1), 2));
+}
