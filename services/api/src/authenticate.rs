@@ -125,12 +125,13 @@ async fn verify_account(
     let Admitted { account, order, .. } = admitted;
     let id = id?;
     let account = match account {
-        Some(view) => view,
-        None => {
-            let folded = api.ports.aggregates.fold::<Account>(&id).await?;
-            folded.ok_or(Refusal::AccountDoesNotExist)?
-        }
+        Some(view) => Some(view),
+        None => api.ports.aggregates.fold::<Account>(&id).await?,
     };
+    // An id does not tell its profile, and whoever holds an account of one is nobody in another.
+    let account = account
+        .filter(|account| account.state.profile == profile.name)
+        .ok_or(Refusal::AccountDoesNotExist)?;
     let key = PublicJwk::from_account_key(&account.state.key)
         .map_err(|error| Refusal::Internal(error.into()))?;
     verify(&jws, &key)?;

@@ -1,3 +1,5 @@
+//! What a configuration file, the environment and `--set` may say, and what is refused.
+
 use std::io::Write as _;
 
 use super::*;

@@ -1,0 +1,214 @@
+//! The report as text.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs::OpenOptions,
+    io::{Seek as _, SeekFrom, Write as _},
+    path::Path,
+};
+
+use super::{Comparison, MemoryUse, Report, ratio, table::Table};
+use crate::{
+    samples::{Latency, Step},
+    server::Kind,
+};
+
+const TITLE: &str = "\
+# Results of the load test
+
+`make bench` appends to this file, newest last. Figures of one run compare; those of two runs only do on the same
+machine doing nothing else.
+
+Workers are closed loops, each with an ES256 account and one connection: the next order is placed when the last
+certificate has arrived. Every name is ordered once and validated by http-01 on loopback; keys are P-256 on all sides.
+CPU is user and system time of all processes of a server, until it rests again after the last reply, over the
+certificates. What shares the processors with the servers, the client and what answers challenges, is shown as client
+CPU.
+
+- Certmill and Pebble look names up at the client's DNS server; Caddy reaches the responder as a proxy and looks up none.
+- A reply that is not final is asked for again soon, whatever Retry-After says; certmill and Caddy reply when it is.
+- Pebble starts empty in every measurement; the more it holds the longer it takes for an order.
+- Pebble's workers fetch no authorization while another places an order, because it deadlocks then.
+- Every 25th certificate of a worker is checked: name, key and signatures. A failed issuance fails the run.
+";
+
+/// Appends a report to a file, which gets a title if it is new.
+///
+/// # Errors
+/// When the file cannot be written.
+pub(crate) fn append(path: &Path, report: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let is_new = file.seek(SeekFrom::End(0))? == 0;
+    let title = if is_new { TITLE } else { "" };
+    write!(file, "{title}\n{report}")
+}
+
+impl Report {
+    /// The tables a person reads.
+    pub(crate) fn to_markdown(&self) -> String {
+        let machine = &self.machine;
+        let mut text = format!(
+            "## {}, commit {}\n\n{}, {} cores, {} GiB, Linux {}; fdatasync of 4 KiB {} µs. {}\n\n",
+            machine.date,
+            machine.commit,
+            machine.cpu,
+            machine.cores,
+            machine.memory_gib,
+            machine.kernel,
+            machine.fdatasync_us,
+            self.plan,
+        );
+        for (kind, version) in &self.versions {
+            let _ = writeln!(text, "- {}: {version}; durable: {}", kind.label(), kind.durability());
+        }
+        for skipped in &self.skipped {
+            let _ = writeln!(text, "- **not measured** {skipped}");
+        }
+        for (kind, times) in &self.hangs {
+            let name = kind.label();
+            let _ = writeln!(text, "- {name} stopped answering and was measured again: {times} ×");
+        }
+        for workers in self.comparisons.iter().map(|it| it.workers).collect::<BTreeSet<_>>() {
+            let of_these = self.comparisons.iter().filter(|it| it.workers == workers);
+            let of_these: Vec<_> = of_these.collect();
+            let plural = if workers == 1 { "" } else { "s" };
+            let _ = write!(
+                text,
+                "\n### {workers} worker{plural}\n\n{}\np50 / p99 in ms:\n\n{}",
+                overview(&of_these),
+                steps(&of_these),
+            );
+        }
+        if !self.memory.is_empty() {
+            let _ = write!(text, "\n### Memory\n\n{}", memory(&self.memory));
+        }
+        if !self.verdicts.is_empty() {
+            text.push_str("\n### Targets\n\n");
+        }
+        for verdict in &self.verdicts {
+            let word = if verdict.reached { "reached" } else { "**missed**" };
+            let _ = writeln!(text, "- {word}: {}: {}", verdict.target, verdict.measured);
+        }
+        self.write_failures(&mut text);
+        text
+    }
+
+    fn write_failures(&self, text: &mut String) {
+        let rounds = self.rounds.iter().map(|it| (it.server, &it.failures));
+        let memory = self.memory.iter().map(|it| (it.server, &it.failures));
+        // One each: the first says most, and the others are in the JSON.
+        let failures: BTreeMap<_, _> = rounds
+            .chain(memory)
+            .filter_map(|(server, failures)| Some((server, failures.first()?)))
+            .collect();
+        if failures.is_empty() {
+            return;
+        }
+        text.push_str("\n### FAILURES: these figures are not to be trusted\n\n");
+        for (server, failure) in failures {
+            let _ = writeln!(text, "- {}: {failure}", server.label());
+        }
+    }
+}
+
+fn overview(comparisons: &[&Comparison]) -> String {
+    let mut table = Table::new(&[
+        "server",
+        "certificates/s",
+        "lowest–highest",
+        "× Pebble",
+        "CPU ms each",
+        "× Pebble",
+        "p50 ms",
+        "p99 ms",
+        "polls each",
+        "peak MiB",
+        "client CPU ms",
+        "failures",
+    ]);
+    let pebble = comparisons.iter().find(|it| it.server == Kind::Pebble);
+    let times_pebble = |figure: fn(&Comparison) -> f64, of: &Comparison| {
+        pebble.map_or_else(String::new, |it| format!("{:.2}", ratio(figure(of), figure(it))))
+    };
+    for it in comparisons {
+        let [lowest, median, highest] = it.rates;
+        let issuance = it.latencies.get(&Step::Issuance);
+        let percentile = |of: fn(&Latency) -> f64| {
+            issuance.map_or_else(String::new, |latency| format!("{:.1}", of(latency)))
+        };
+        table.push(vec![
+            it.server.label().to_owned(),
+            format!("{median:.0}"),
+            format!("{lowest:.0}–{highest:.0}"),
+            times_pebble(Comparison::rate, it),
+            format!("{:.2}", it.cpu_ms()),
+            times_pebble(Comparison::cpu_ms, it),
+            percentile(|it| it.p50_ms),
+            percentile(|it| it.p99_ms),
+            format!("{:.1}", it.polls),
+            mebibytes(it.peak_bytes),
+            format!("{:.2}", it.client_cpu_ms),
+            it.failures.to_string(),
+        ]);
+    }
+    let mut text = table.render();
+    for it in comparisons.iter().filter(|it| it.cpu_ms_by_process.len() > 1) {
+        let parts = it.cpu_ms_by_process.iter().map(|(name, ms)| format!("{name} {ms:.2}"));
+        let parts: Vec<_> = parts.collect();
+        let _ = write!(text, "\nCPU ms of {}: {}.\n", it.server.label(), parts.join(", "));
+    }
+    for it in comparisons.iter().filter(|it| it.bad_nonces > 0) {
+        let name = it.server.label();
+        let _ = write!(text, "\nNonces refused by {name}: {} in all.\n", it.bad_nonces);
+    }
+    text
+}
+
+fn steps(comparisons: &[&Comparison]) -> String {
+    let head = Step::ALL.map(Step::label);
+    let mut table = Table::new(&[&["server"], head.as_slice()].concat());
+    for it in comparisons {
+        let cells = Step::ALL.map(|step| match it.latencies.get(&step) {
+            Some(latency) => format!("{:.1} / {:.1}", latency.p50_ms, latency.p99_ms),
+            None => "–".to_owned(),
+        });
+        let name = it.server.label().to_owned();
+        table.push(std::iter::once(name).chain(cells).collect());
+    }
+    table.render()
+}
+
+fn memory(uses: &[MemoryUse]) -> String {
+    let mut table = Table::new(&["server", "orders", "resident MiB", "peak MiB"]);
+    for memory in uses {
+        for point in &memory.points {
+            table.push(vec![
+                memory.server.label().to_owned(),
+                point.orders.to_string(),
+                mebibytes(point.resident_bytes),
+                mebibytes(point.peak_bytes),
+            ]);
+        }
+    }
+    table.render()
+}
+
+fn mebibytes(bytes: u64) -> String {
+    bytes.div_ceil(1 << 20).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_title_is_written_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("RESULTS.md");
+        append(&path, "one\n").expect("written");
+        append(&path, "two\n").expect("written");
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert_eq!(text, format!("{TITLE}\none\n\ntwo\n"));
+    }
+}

@@ -1,0 +1,51 @@
+//! What system tests are made of: servers under test, the servers they need, applicants, clients and linters.
+//!
+//! A test starts what it needs on ports of its own and in a directory of its own; dropping a handle ends what it
+//! started. Whatever a process logged is printed at its end, where the test runner shows it only when the test failed.
+
+mod account_key;
+mod certificate;
+mod certmill;
+mod challenge_server;
+mod cluster;
+mod collector;
+mod dns_server;
+mod eventually;
+mod issuance;
+mod library_client;
+mod linters;
+mod nats;
+mod openssl;
+mod ports;
+mod process;
+mod proxy;
+mod raw_client;
+mod redis;
+mod reply;
+mod scene;
+mod site;
+mod tls;
+mod tools;
+
+pub use account_key::AccountKey;
+pub use certificate::{CertificateKey, Chain, csr, csr_from, revoked};
+pub use certmill::{Certmill, Setup};
+pub use challenge_server::ChallengeServer;
+pub use cluster::Cluster;
+pub use collector::Collector;
+pub use dns_server::DnsServer;
+pub use eventually::{eventually, until};
+pub use issuance::{Issued, Order};
+pub use library_client::LibraryClient;
+pub use linters::lint;
+pub use nats::Nats;
+pub use openssl::verify;
+pub use ports::free_port;
+pub use process::{Output, Process, run};
+pub use proxy::RoundRobinProxy;
+pub use raw_client::RawClient;
+pub use redis::RedisServer;
+pub use reply::Reply;
+pub use scene::{Refused, Scene};
+pub use site::Site;
+pub use tools::{is_nightly, tool, workspace};

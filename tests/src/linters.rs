@@ -1,0 +1,77 @@
+//! zlint and pkilint as judges of certificates.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{Chain, run, tool, tools::workspace};
+
+/// A finding that is accepted, and why.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Waiver {
+    lint: String,
+    reason: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Waivers {
+    waiver: Vec<Waiver>,
+}
+
+/// Lints a certificate.
+///
+/// # Errors
+/// When a linter finds something that tests/lint-waivers.toml does not waive.
+pub async fn lint(chain: &Chain) -> anyhow::Result<()> {
+    let files = TempDir::new()?;
+    let leaf = files.path().join("leaf.pem");
+    std::fs::write(&leaf, chain.leaf_pem())?;
+    let mut found = zlint(&leaf, files.path()).await?;
+    found.extend(pkilint(&leaf, files.path()).await?);
+    let waivers = waivers()?;
+    found.retain(|lint| !waivers.iter().any(|waiver| waiver.lint == *lint));
+    ensure!(found.is_empty(), "the linters find {found:?} in\n{}", chain.leaf_pem());
+    Ok(())
+}
+
+fn waivers() -> anyhow::Result<Vec<Waiver>> {
+    let text = std::fs::read_to_string(workspace().join("tests/lint-waivers.toml"))?;
+    let waivers: Waivers = toml::from_str(&text)?;
+    let reasoned = waivers.waiver.iter().all(|waiver| !waiver.reason.trim().is_empty());
+    ensure!(reasoned, "every waiver needs a reason");
+    Ok(waivers.waiver)
+}
+
+/// The lints that do not pass, all severities included.
+async fn zlint(file: &Path, directory: &Path) -> anyhow::Result<Vec<String>> {
+    let mut command = Command::new(tool("zlint")?);
+    command.arg(file);
+    let printed = run(command, directory).await?.success()?;
+    let results: Value = serde_json::from_str(&printed).context("zlint prints JSON")?;
+    let results = results.as_object().context("zlint prints an object")?;
+    let findings = results.iter().filter(|(_, result)| {
+        let result = result["result"].as_str().unwrap_or_default();
+        !["pass", "NA", "NE"].contains(&result)
+    });
+    Ok(findings.map(|(lint, _)| lint.clone()).collect())
+}
+
+/// The findings of at least a warning.
+async fn pkilint(file: &Path, directory: &Path) -> anyhow::Result<Vec<String>> {
+    let mut command = Command::new(tool("lint_cabf_serverauth_cert")?);
+    command.args(["lint", "--detect", "--severity", "WARNING", "--format", "JSON"]).arg(file);
+    // It ends with the number of findings.
+    let output = run(command, directory).await?;
+    let printed: Value = serde_json::from_str(&output.stdout)
+        .with_context(|| format!("pkilint prints no JSON: {} {}", output.stdout, output.stderr))?;
+    let results = printed["results"].as_array().context("pkilint prints results")?;
+    let findings = results.iter().flat_map(|result| result["finding_descriptions"].as_array());
+    let codes = findings.flatten().filter_map(|finding| finding["code"].as_str());
+    Ok(codes.map(str::to_owned).collect())
+}

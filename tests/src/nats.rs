@@ -1,0 +1,138 @@
+//! NATS JetStream, alone or as a cluster of three.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{Process, eventually, free_port, ports::loopback, raw_client, tool};
+
+/// How long a server, or the election of a cluster's leader, may take.
+const START_LIMIT: Duration = Duration::from_secs(30);
+/// The size of a cluster that survives the loss of one server.
+const CLUSTER_SIZE: usize = 3;
+
+/// Running servers; dropping them kills them.
+pub struct Nats {
+    nodes: Vec<Node>,
+    files: TempDir,
+}
+
+struct Node {
+    name: String,
+    client: u16,
+    monitor: u16,
+    route: u16,
+    process: Option<Process>,
+}
+
+impl Nats {
+    /// Starts one server.
+    ///
+    /// # Errors
+    /// When it does not become healthy.
+    pub async fn single() -> anyhow::Result<Self> {
+        Self::start(1).await
+    }
+
+    /// Starts a cluster of three that syncs each message before it is acknowledged.
+    ///
+    /// # Errors
+    /// When it does not become healthy.
+    pub async fn cluster() -> anyhow::Result<Self> {
+        Self::start(CLUSTER_SIZE).await
+    }
+
+    async fn start(size: usize) -> anyhow::Result<Self> {
+        let mut nodes = Vec::new();
+        for number in 0..size {
+            nodes.push(Node {
+                name: format!("nats-{number}"),
+                client: free_port()?,
+                monitor: free_port()?,
+                route: free_port()?,
+                process: None,
+            });
+        }
+        let mut nats = Self { nodes, files: TempDir::new()? };
+        for number in 0..size {
+            nats.spawn(number)?;
+        }
+        for number in 0..size {
+            nats.wait_until_healthy(number).await?;
+        }
+        Ok(nats)
+    }
+
+    /// The URLs that clients connect to.
+    pub fn servers(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| format!("nats://{}", loopback(node.client))).collect()
+    }
+
+    /// The URLs under which each server tells how it is configured.
+    pub fn monitor_urls(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| format!("http://{}", loopback(node.monitor))).collect()
+    }
+
+    /// Kills one server.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn kill(&mut self, number: usize) -> anyhow::Result<()> {
+        let mut process = self.nodes[number].process.take().context("the server does not run")?;
+        process.kill().await
+    }
+
+    /// Starts one server again on what it had stored.
+    ///
+    /// # Errors
+    /// When it does not become healthy.
+    pub async fn restart(&mut self, number: usize) -> anyhow::Result<()> {
+        self.spawn(number)?;
+        self.wait_until_healthy(number).await
+    }
+
+    fn spawn(&mut self, number: usize) -> anyhow::Result<()> {
+        let node = &self.nodes[number];
+        let file = self.files.path().join(format!("{}.conf", node.name));
+        // The server's own notation contains JSON.
+        std::fs::write(&file, serde_json::to_vec_pretty(&self.config(node))?)?;
+        let mut command = Command::new(tool("nats-server")?);
+        command.arg("-c").arg(file);
+        let process = Process::start(&node.name, command, self.files.path())?;
+        self.nodes[number].process = Some(process);
+        Ok(())
+    }
+
+    fn config(&self, node: &Node) -> serde_json::Value {
+        let mut config = json!({
+            "server_name": node.name,
+            "listen": loopback(node.client),
+            "http": loopback(node.monitor),
+            "jetstream": { "store_dir": self.files.path().join(&node.name) },
+        });
+        if self.nodes.len() > 1 {
+            config["jetstream"]["sync_interval"] = json!("always");
+            let route = |node: &Node| format!("nats://{}", loopback(node.route));
+            let routes: Vec<_> = self.nodes.iter().map(route).collect();
+            config["cluster"] =
+                json!({ "name": "test", "listen": loopback(node.route), "routes": routes });
+        }
+        config
+    }
+
+    async fn wait_until_healthy(&mut self, number: usize) -> anyhow::Result<()> {
+        let node = &mut self.nodes[number];
+        let process = node.process.as_mut().context("the server does not run")?;
+        let url = format!("http://{}/healthz", loopback(node.monitor));
+        let client = raw_client::http()?;
+        eventually("nats-server is healthy", START_LIMIT, async || {
+            process.check_running()?;
+            let answer = client.get(&url).send().await;
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        })
+        .await
+    }
+}

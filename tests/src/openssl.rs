@@ -1,0 +1,34 @@
+//! openssl as a judge of certificates.
+
+use std::path::Path;
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::{Chain, run, tool};
+
+/// Verifies a certificate as a TLS server's, strictly, with a root as the only anchor.
+///
+/// # Errors
+/// When openssl refuses it, with what it says.
+pub async fn verify(chain: &Chain, root: &Path) -> anyhow::Result<()> {
+    let files = TempDir::new()?;
+    let (leaf, issuers) = (files.path().join("leaf.pem"), files.path().join("issuers.pem"));
+    std::fs::write(&leaf, chain.leaf_pem())?;
+    std::fs::write(&issuers, chain.issuers_pem())?;
+    let name = chain.names()?.into_iter().next().context("a certificate without names")?;
+    let mut command = Command::new(tool("openssl")?);
+    command
+        .args(["verify", "-x509_strict", "-purpose", "sslserver", "-check_ss_sig"])
+        .args(["-verify_hostname", &name.replacen('*', "any", 1)])
+        .arg("-no-CApath")
+        .arg("-CAfile")
+        .arg(root)
+        .arg("-untrusted")
+        .arg(issuers)
+        .arg(leaf);
+    let printed = run(command, files.path()).await?.success()?;
+    ensure!(printed.trim_end().ends_with(": OK"), "openssl verify says {printed}");
+    Ok(())
+}

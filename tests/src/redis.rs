@@ -1,0 +1,90 @@
+//! Redis without persistence: what it forgets is what a failover forgets.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+};
+
+use crate::{Process, eventually, free_port, ports::loopback, tool};
+
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// A running server; dropping it kills it.
+pub struct RedisServer {
+    port: u16,
+    process: Option<Process>,
+    files: TempDir,
+}
+
+impl RedisServer {
+    /// Starts an empty server.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn start() -> anyhow::Result<Self> {
+        let mut server = Self { port: free_port()?, process: None, files: TempDir::new()? };
+        server.restart().await?;
+        Ok(server)
+    }
+
+    /// The URL that clients connect to.
+    pub fn url(&self) -> String {
+        format!("redis://{}/0", loopback(self.port))
+    }
+
+    /// Kills the server, and with it all that it knew.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.take().context("the server does not run")?.kill().await
+    }
+
+    /// Starts the server after it was killed.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new(tool("redis-server")?);
+        command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"]).args([
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--maxmemory-policy",
+            "noeviction",
+        ]);
+        let mut process = Process::start("redis-server", command, self.files.path())?;
+        let answered = eventually("redis-server answers", START_LIMIT, async || {
+            process.check_running()?;
+            Ok(self.command("PING").await.ok())
+        });
+        answered.await?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Errors
+    /// When the server does not do so.
+    pub async fn flush(&self) -> anyhow::Result<()> {
+        self.command("FLUSHALL").await.map(drop)
+    }
+
+    /// Sends one command whose reply is one line.
+    async fn command(&self, command: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(loopback(self.port)).await?;
+        stream.write_all(format!("{command}\r\n").as_bytes()).await?;
+        let mut reply = [0; 64];
+        let length = stream.read(&mut reply).await?;
+        let reply = String::from_utf8_lossy(reply.get(..length).unwrap_or_default()).into_owned();
+        ensure!(reply.starts_with('+'), "redis answers {reply:?} to {command}");
+        Ok(reply)
+    }
+}

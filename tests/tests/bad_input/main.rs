@@ -1,0 +1,23 @@
+//! What a client can do wrong: each kind is refused with the right type and status, leaves no event and hurts nobody.
+
+#[cfg(test)]
+mod accounts;
+#[cfg(test)]
+mod finalizing;
+#[cfg(test)]
+mod jws;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod nonces;
+#[cfg(test)]
+mod orders;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod revocation;
+#[cfg(test)]
+mod strangers;
+
+#[cfg(test)]
+const MALFORMED: acceptance::Refused = (400, "malformed");

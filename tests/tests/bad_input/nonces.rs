@@ -1,0 +1,143 @@
+//! Nonces that are used twice, made up or malformed (RFC 8555 §6.5).
+
+use acceptance::Scene;
+use serde_json::json;
+
+use crate::MALFORMED;
+
+const BAD_NONCE: acceptance::Refused = (400, "badNonce");
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_is_refused() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let url = scene.client.url("newOrder")?;
+    let protected = scene.client.protected(&url).await?;
+    let payload = json!({ "identifiers": [{ "type": "dns", "value": "a.localhost" }] });
+    let jws = scene.client.key().sign(&protected, payload.to_string().as_bytes())?;
+    scene.client.send_jws(&url, &jws).await?.expect(201)?;
+    scene
+        .unimpressed(async |scene| {
+            let problem = scene.client.send_jws(&url, &jws).await?.refused(BAD_NONCE)?;
+            // Some clients know a bad nonce by these words only.
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            assert!(detail.starts_with("JWS has an invalid anti-replay nonce"), "{detail}");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_refused_request_spends_its_nonce_as_well() -> anyhow::Result<()> {
+    Scene::start()
+        .await?
+        .unimpressed(async |scene| {
+            let client = &scene.client;
+            let url = client.url("newOrder")?;
+            let protected = client.protected(&url).await?;
+            let refused = client.key().sign(&protected, b"[]")?;
+            client.send_jws(&url, &refused).await?.refused(MALFORMED)?;
+            client.send_jws(&url, &refused).await?.refused(BAD_NONCE)?;
+
+            // Also one whose algorithm, signature or URL is wrong.
+            for (member, value) in [("alg", "none"), ("url", "https://other"), ("kid", "x")] {
+                let mut protected = client.protected(&url).await?;
+                let good = protected.clone();
+                protected[member] = json!(value);
+                let spoiled = client.key().sign(&protected, b"{}")?;
+                assert_ne!(client.send_jws(&url, &spoiled).await?.problem_type()?, "badNonce");
+                let repaired = client.key().sign(&good, b"{}")?;
+                client.send_jws(&url, &repaired).await?.refused(BAD_NONCE)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_nonce_that_was_made_up_is_refused() -> anyhow::Result<()> {
+    Scene::start()
+        .await?
+        .unimpressed(async |scene| {
+            let client = &scene.client;
+            let url = client.url("newOrder")?;
+            let good = client.nonce().await?;
+            let flipped = if good.starts_with('A') { "B" } else { "A" };
+            let forged = [
+                "AAAA".to_owned(),
+                "A".repeat(good.len()),
+                format!("{flipped}{}", &good[1..]),
+                format!("{good}AAAA"),
+                good[..good.len() - 4].to_owned(),
+            ];
+            for nonce in forged {
+                let mut protected = client.protected(&url).await?;
+                protected["nonce"] = json!(nonce);
+                let jws = client.key().sign(&protected, b"{}")?;
+                client.send_jws(&url, &jws).await?.refused(BAD_NONCE)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_nonce_that_is_no_base64url_is_malformed() -> anyhow::Result<()> {
+    Scene::start()
+        .await?
+        .unimpressed(async |scene| {
+            let client = &scene.client;
+            let url = client.url("newOrder")?;
+            for nonce in [json!(""), json!("a b"), json!("AAAA="), json!("ä"), json!(7), json!({})]
+            {
+                let mut protected = client.protected(&url).await?;
+                protected["nonce"] = nonce;
+                let jws = client.key().sign(&protected, b"{}")?;
+                client.send_jws(&url, &jws).await?.refused(MALFORMED)?;
+            }
+            let long = json!("A".repeat(20_000));
+            let mut protected = client.protected(&url).await?;
+            protected["nonce"] = long;
+            let jws = client.key().sign(&protected, b"{}")?;
+            client.send_jws(&url, &jws).await?.refused(MALFORMED)?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_request_without_a_nonce_is_told_so_with_a_fresh_one() -> anyhow::Result<()> {
+    Scene::start()
+        .await?
+        .unimpressed(async |scene| {
+            let client = &scene.client;
+            let url = client.url("newOrder")?;
+            let mut protected = client.protected(&url).await?;
+            protected.as_object_mut().map(|members| members.remove("nonce"));
+            let jws = client.key().sign(&protected, b"{}")?;
+            let reply = client.send_jws(&url, &jws).await?;
+            reply.refused(BAD_NONCE)?;
+
+            let fresh = reply.header("replay-nonce").unwrap_or_default();
+            protected["nonce"] = json!(fresh);
+            let jws = client.key().sign(&protected, b"{}")?;
+            client.send_jws(&url, &jws).await?.refused(MALFORMED)?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_nonce_from_before_a_restart_is_refused() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let url = scene.client.url("newOrder")?;
+    let protected = scene.client.protected(&url).await?;
+    scene.server.stop().await?;
+    scene.server.start().await?;
+    scene
+        .unimpressed(async |scene| {
+            let jws = scene.client.key().sign(&protected, b"{}")?;
+            scene.client.send_jws(&url, &jws).await?.refused(BAD_NONCE)?;
+            Ok(())
+        })
+        .await
+}

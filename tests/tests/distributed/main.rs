@@ -1,0 +1,16 @@
+//! Several api nodes on one log: what one of them did, the others know.
+
+#[cfg(test)]
+mod finalizing;
+#[cfg(test)]
+mod nonces;
+#[cfg(test)]
+mod outages;
+#[cfg(test)]
+mod reading;
+#[cfg(test)]
+mod replicated;
+#[cfg(test)]
+mod town;
+#[cfg(test)]
+mod traces;

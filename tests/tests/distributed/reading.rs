@@ -1,0 +1,79 @@
+//! What was written through one node is read through the other at once, without anybody's help.
+
+use acceptance::RawClient;
+use anyhow::ensure;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
+
+use crate::town::Town;
+
+/// How many reads there are in all.
+const READS: usize = 10_000;
+/// Order, authorization, both challenges, account.
+const READS_PER_ROUND: usize = 5;
+const AT_ONCE: usize = 8;
+
+/// Writes through one node and reads all of it through the other.
+async fn round(town: &Town, number: usize) -> anyhow::Result<usize> {
+    let (writer, reader) = (&town.at[number % 2], &town.at[(number + 1) % 2]);
+    let placed = writer.place(&[&format!("read-{number}.localhost")]).await?;
+    let read = reader.read(&placed.url).await?;
+    ensure!(read.body == placed.body, "{} instead of {}", read.body, placed.body);
+    let mut reads = 1;
+    for authorization in placed.authorizations() {
+        let body = reader.post_as_get(&authorization).await?.expect(200)?.json()?;
+        reads += 1;
+        for challenge in body["challenges"].as_array().into_iter().flatten() {
+            let url = challenge["url"].as_str().unwrap_or_default();
+            let read = reader.post_as_get(url).await?.expect(200)?.json()?;
+            ensure!(read == *challenge, "{read} instead of {challenge}");
+            reads += 1;
+        }
+    }
+    Ok(reads)
+}
+
+/// Writes the account through one node and reads it through the other; one after the other, because there is one.
+async fn rename(writer: &RawClient, reader: &RawClient, number: usize) -> anyhow::Result<usize> {
+    let account = writer.account()?;
+    let contact = json!([format!("mailto:a{number}@example.com")]);
+    writer.post(account, &json!({ "contact": contact })).await?.expect(200)?;
+    let read = reader.post_as_get(account).await?.expect(200)?.json()?;
+    ensure!(read["contact"] == contact, "{read} instead of {contact}");
+    Ok(1)
+}
+
+#[tokio::test]
+async fn ten_thousand_reads_through_the_other_node_miss_nothing_without_a_projector()
+-> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    town.cluster.projector.stop().await?;
+    let rounds = READS / READS_PER_ROUND;
+    let orders = stream::iter(0..rounds).map(|number| round(&town, number));
+    let orders = orders.buffer_unordered(AT_ONCE).try_fold(0, async |sum, reads| Ok(sum + reads));
+    let accounts = stream::iter(0..rounds)
+        .map(Ok)
+        .and_then(|number| rename(&town.at[number % 2], &town.at[(number + 1) % 2], number))
+        .try_fold(0, async |sum, reads| Ok(sum + reads));
+    let (orders, accounts) = tokio::try_join!(orders, accounts)?;
+    assert_eq!(orders + accounts, READS);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_status_never_steps_back_whichever_node_is_asked() -> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    town.cluster.projector.stop().await?;
+    for number in 0..20 {
+        let name = format!("step-{number}.localhost");
+        let (one, other) = (&town.at[number % 2], &town.at[(number + 1) % 2]);
+        let order = one.place(&[&name]).await?;
+        one.prove(&order, &town.web).await?;
+        assert_eq!(other.read(&order.url).await?.status(), "ready");
+        let issued = one.finalize(&order, &[&name]).await?;
+        let seen = other.read(&order.url).await?;
+        assert_eq!(seen.body, issued.order.body);
+        assert_eq!(other.download(&seen).await?.pem(), issued.chain.pem());
+    }
+    Ok(())
+}

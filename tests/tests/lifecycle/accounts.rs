@@ -1,0 +1,90 @@
+//! Accounts (RFC 8555 §7.3).
+
+use acceptance::{AccountKey, Scene, verify};
+use serde_json::json;
+
+/// An account with this key issues a certificate.
+async fn issues_with(scene: &Scene, key: AccountKey) -> anyhow::Result<()> {
+    let client = scene.newcomer(key).await?.with_account().await?;
+    let issued = client.issue(&["a.localhost"], &scene.web).await?;
+    verify(&issued.chain, &scene.server.root()).await
+}
+
+#[tokio::test]
+async fn accounts_with_every_kind_of_key_issue() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    issues_with(&scene, AccountKey::p256()?).await?;
+    issues_with(&scene, AccountKey::p384()?).await?;
+    issues_with(&scene, AccountKey::ed25519()?).await?;
+    issues_with(&scene, AccountKey::rsa(2048).await?).await?;
+    issues_with(&scene, AccountKey::rsa_pss(2048).await?).await
+}
+
+#[tokio::test]
+async fn an_account_with_the_largest_rsa_key_issues() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    issues_with(&scene, AccountKey::rsa(4096).await?).await
+}
+
+#[tokio::test]
+async fn a_key_makes_one_account_whatever_it_asks_later() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let client = scene.newcomer(AccountKey::p256()?).await?;
+    let first = json!({ "contact": ["mailto:a@example.com"], "termsOfServiceAgreed": true });
+    let made = client.post("newAccount", &first).await?.expect(201)?;
+    assert_eq!(made.json()?["status"], "valid");
+    assert_eq!(made.json()?["contact"], first["contact"]);
+
+    let second = json!({ "contact": ["mailto:b@example.com"], "onlyReturnExisting": true });
+    let found = client.post("newAccount", &second).await?.expect(200)?;
+    assert_eq!(found.location()?, made.location()?);
+    assert_eq!(found.json()?["contact"], first["contact"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn parallel_requests_of_one_key_make_one_account() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let client = scene.newcomer(AccountKey::p256()?).await?;
+    let replies = (0..8).map(|_| client_makes_account(&client));
+    let replies = futures::future::try_join_all(replies).await?;
+    let made = replies.iter().filter(|(status, _)| *status == 201).count();
+    assert_eq!(made, 1, "{replies:?}");
+    assert!(replies.iter().all(|(_, url)| *url == replies[0].1), "{replies:?}");
+    Ok(())
+}
+
+async fn client_makes_account(client: &acceptance::RawClient) -> anyhow::Result<(u16, String)> {
+    let reply = client.post("newAccount", &json!({})).await?;
+    Ok((reply.status, reply.location()?))
+}
+
+#[tokio::test]
+async fn contacts_are_replaced_kept_and_removed() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let account = scene.client.account()?;
+    let update = async |payload| {
+        let reply = scene.client.post(account, &payload).await?.expect(200)?;
+        Ok::<_, anyhow::Error>(reply.json()?["contact"].clone())
+    };
+    let contact = json!(["mailto:a@example.com", "mailto:b@example.com"]);
+    assert_eq!(update(json!({ "contact": contact })).await?, contact);
+    assert_eq!(update(json!({})).await?, contact);
+    let ignored = json!({ "status": "valid", "orders": "https://x", "unknown": { "a": 1 } });
+    assert_eq!(update(ignored).await?, contact);
+    assert_eq!(update(json!({ "contact": [] })).await?, json!([]));
+    let read = scene.client.post_as_get(account).await?.expect(200)?.json()?;
+    assert_eq!(read["status"], "valid");
+    assert!(read.get("unknown").is_none(), "{read}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn deactivating_an_account_is_answered_and_final() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let account = scene.client.account()?;
+    let reply = scene.client.post(account, &json!({ "status": "deactivated" })).await?;
+    assert_eq!(reply.expect(200)?.json()?["status"], "deactivated");
+    scene.client.post_as_get(account).await?.refused((401, "unauthorized"))?;
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! CAs of every kind: made at the first start, imported, or below a root kept elsewhere.
+
+use acceptance::{Scene, Setup, run, tool, verify};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+#[tokio::test]
+async fn cas_with_every_kind_of_key_that_can_be_made_issue() -> anyhow::Result<()> {
+    for kind in ["p256", "p384", "ed25519"] {
+        let scene = Scene::with(|setup| setup.set("ca.key_type", kind)).await?;
+        let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+        verify(&issued.chain, &scene.server.root()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_ca_keys_are_for_their_owner_only() -> anyhow::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let scene = Scene::start().await?;
+    let mut open = vec![scene.server.data_dir().join("ca")];
+    let mut keys = 0;
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+                continue;
+            }
+            if std::fs::read_to_string(entry.path())?.contains("PRIVATE KEY") {
+                keys += 1;
+                let mode = entry.metadata()?.permissions().mode();
+                assert_eq!(mode & 0o077, 0, "{} is {mode:o}", entry.path().display());
+            }
+        }
+    }
+    assert!(keys >= 2, "the keys of root and intermediate were not found");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_passphrase_protects_the_keys_and_is_needed_again() -> anyhow::Result<()> {
+    let mut scene = Scene::with(|setup| setup.set("ca.passphrase", "correct horse")).await?;
+    scene.client.issue(&["a.localhost"], &scene.web).await?;
+    scene.server.stop().await?;
+    let data_dir = scene.server.data_dir();
+    for wrong in [None, Some("wrong")] {
+        let setup = Setup::embedded().set("data_dir", data_dir.display());
+        let setup = wrong.into_iter().fold(setup, |setup, it| setup.set("ca.passphrase", it));
+        let refused = setup.prepare("wrong")?.start_in_vain().await?;
+        assert!(!refused.status.success(), "it started with the passphrase {wrong:?}");
+        assert!(refused.stderr.contains("passphrase"), "{}", refused.stderr);
+    }
+    scene.server.start().await
+}
+
+#[tokio::test]
+async fn an_intermediate_below_an_offline_root_issues() -> anyhow::Result<()> {
+    let files = TempDir::new()?;
+    let (root_key, root, request, intermediate, bundle) = (
+        files.path().join("root.key"),
+        files.path().join("root.pem"),
+        files.path().join("intermediate.csr"),
+        files.path().join("intermediate.pem"),
+        files.path().join("bundle.pem"),
+    );
+    let openssl = async |arguments: &[&str]| {
+        let mut command = Command::new(tool("openssl")?);
+        command.args(arguments);
+        run(command, files.path()).await?.success()
+    };
+    openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "3650",
+        "-subj",
+        "/CN=Offline Root",
+        "-addext",
+        "keyUsage=critical,keyCertSign,cRLSign",
+        "-keyout",
+        path(&root_key),
+        "-out",
+        path(&root),
+    ])
+    .await?;
+
+    let web = acceptance::ChallengeServer::start().await?;
+    let setup = Setup::embedded().set("validation.http01_port", web.port());
+    let mut server = setup.prepare("certmill")?;
+    let printed = server.operate(&["ca", "request", "--name", "Issuing CA"]).await?.success()?;
+    std::fs::write(&request, pem_in(&printed))?;
+    let extensions = files.path().join("extensions");
+    std::fs::write(
+        &extensions,
+        "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n\
+         subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
+    )?;
+    openssl(&[
+        "x509",
+        "-req",
+        "-days",
+        "365",
+        "-in",
+        path(&request),
+        "-CA",
+        path(&root),
+        "-CAkey",
+        path(&root_key),
+        "-CAcreateserial",
+        "-extfile",
+        path(&extensions),
+        "-out",
+        path(&intermediate),
+    ])
+    .await?;
+    let chain = std::fs::read_to_string(&intermediate)? + &std::fs::read_to_string(&root)?;
+    std::fs::write(&bundle, chain)?;
+    server.operate(&["ca", "install", path(&bundle)]).await?.success()?;
+
+    server.start().await?;
+    let client = acceptance::RawClient::register(&server.directory_url(), &server.root()).await?;
+    let issued = client.issue(&["a.localhost"], &web).await?;
+    verify(&issued.chain, &root).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
+    client.post("revokeCert", &payload).await?.expect(200)?;
+    Ok(())
+}
+
+fn path(path: &std::path::Path) -> &str {
+    path.to_str().unwrap_or_default()
+}
+
+/// The PEM block in what a command printed.
+fn pem_in(printed: &str) -> &str {
+    let start = printed.find("-----BEGIN").unwrap_or_default();
+    &printed[start..]
+}

@@ -1,0 +1,18 @@
+//! Accounts, orders and certificates from their beginning to their end, on one server with the embedded log.
+
+#[cfg(test)]
+mod accounts;
+#[cfg(test)]
+mod authority;
+#[cfg(test)]
+mod holding;
+#[cfg(test)]
+mod issuance;
+#[cfg(test)]
+mod operation;
+#[cfg(test)]
+mod profiles;
+#[cfg(test)]
+mod resources;
+#[cfg(test)]
+mod revocation;

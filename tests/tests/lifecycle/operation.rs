@@ -1,0 +1,144 @@
+//! What an operator does: start, stop, ask.
+
+use std::time::Duration;
+
+use acceptance::{Scene, Setup};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+#[tokio::test]
+async fn an_idle_server_stops_in_time_and_starts_again_with_all_it_knew() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let took = scene.server.stop().await?;
+    assert!(took <= Duration::from_secs(10), "{took:?}");
+    scene.server.start().await?;
+    scene.client.forget_nonces();
+    let order = scene.client.read(&issued.order.url).await?;
+    assert_eq!(order.status(), "valid");
+    let chain = scene.client.download(&order).await?;
+    assert_eq!(chain.pem(), issued.chain.pem());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_directory_is_refused() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let second = Setup::embedded().set("data_dir", scene.server.data_dir().display());
+    let refused = second.prepare("second")?.start_in_vain().await?;
+    assert!(!refused.status.success(), "a second server ran: {}", refused.stdout);
+    assert!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_story_of_a_certificate_is_told_beside_the_running_server() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let story = scene.server.operate(&["why", &issued.chain.serial()?]).await?.success()?;
+    let order = issued.order.url.rsplit('/').next().unwrap_or_default();
+    let account = scene.client.account()?.rsplit('/').next().unwrap_or_default();
+    for told in ["a.localhost", "http-01", "127.0.0.1", order, account] {
+        assert!(story.contains(told), "{told} is not told in\n{story}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_events_of_an_order_are_listed_in_their_order() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let order = issued.order.url.rsplit('/').next().unwrap_or_default();
+    let printed = scene.server.operate(&["events", "--json", "--aggregate", order]).await?;
+    let printed = printed.success()?;
+    let kinds: Vec<Value> = printed
+        .lines()
+        .map(|line| Ok(serde_json::from_str::<Value>(line)?["type"].clone()))
+        .collect::<anyhow::Result<_>>()?;
+    let expected = [
+        "OrderPlaced",
+        "ChallengeReady",
+        "ChallengeValidated",
+        "OrderFinalized",
+        "CertificateReserved",
+        "CertificateIssued",
+    ];
+    assert_eq!(kinds, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_read_model_is_rebuilt_while_traffic_goes_on() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let (rebuilt, meanwhile) = tokio::join!(
+        scene.server.operate(&["rebuild"]),
+        scene.client.issue(&["b.localhost"], &scene.web)
+    );
+    rebuilt?.success()?;
+    for order in [&issued.order, &meanwhile?.order] {
+        assert_eq!(scene.client.read(&order.url).await?.status(), "valid");
+    }
+    // The index by serial as well.
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
+    scene.client.post("revokeCert", &payload).await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operator_lists_shows_and_deactivates_accounts() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let account = scene.client.account()?.to_owned();
+    let id = account.rsplit('/').next().unwrap_or_default();
+    let list = scene.server.operate(&["account", "list"]).await?.success()?;
+    assert!(list.contains(id), "{list}");
+    let shown = scene.server.operate(&["account", "show", id]).await?.success()?;
+    assert!(shown.contains("valid"), "{shown}");
+    scene.server.operate(&["account", "deactivate", id]).await?.success()?;
+    scene.client.post_as_get(&account).await?.refused((401, "unauthorized"))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_backup_of_a_running_server_can_be_served() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let place = TempDir::new()?;
+    let copy = place.path().join("copy");
+    let target = copy.display().to_string();
+    scene.server.operate(&["backup", &target]).await?.success()?;
+
+    let restored = Setup::embedded().set("data_dir", &target).start_as("restored").await?;
+    let serial = issued.chain.serial()?;
+    let story = restored.operate(&["why", &serial]).await?.success()?;
+    assert!(story.contains("a.localhost"), "{story}");
+    restored.operate(&["audit", "verify"]).await?.success()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn everything_that_was_stored_can_be_verified() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    scene.client.issue(&["a.localhost"], &scene.web).await?;
+    scene.server.operate(&["audit", "verify"]).await?.success()?;
+    scene.server.stop().await?;
+    scene.server.operate(&["audit", "verify"]).await?.success()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_work_is_refused_with_the_key_to_change() -> anyhow::Result<()>
+{
+    for (key, value) in [("api.hold", "1y"), ("api.no_such_key", "1"), ("default_profile", "none")]
+    {
+        let server = Setup::embedded().set(key, value).prepare("refused")?;
+        for command in ["check-config", "serve"] {
+            let refused = server.operate(&[command]).await?;
+            assert!(!refused.status.success(), "{command} accepted {key}");
+            let named = key.rsplit('.').next().unwrap_or_default();
+            assert!(refused.stderr.contains(named), "{command}: {}", refused.stderr);
+        }
+    }
+    Setup::embedded().prepare("good")?.operate(&["check-config"]).await?.success()?;
+    Ok(())
+}

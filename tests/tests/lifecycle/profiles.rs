@@ -1,0 +1,101 @@
+//! Several profiles behind one server: each under its own URLs, strangers to each other.
+
+use acceptance::{AccountKey, RawClient, Scene, csr};
+use http::Method;
+use serde_json::json;
+
+const PROFILES: &str = r#"[{name="default"}, {name="short", certificate_validity="1d"}]"#;
+
+async fn scene() -> anyhow::Result<Scene> {
+    Scene::with(|setup| setup.set("profile", PROFILES).set("default_profile", "default")).await
+}
+
+async fn member_of(scene: &Scene, profile: &str) -> anyhow::Result<RawClient> {
+    RawClient::register(&scene.server.profile_url(profile), &scene.server.root()).await
+}
+
+#[tokio::test]
+async fn every_form_of_the_directory_has_the_urls_of_its_profile() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    let origin = scene.server.directory_url().replace("/directory", "");
+    let forms = [
+        ("directory", "default"),
+        ("default/directory", "default"),
+        ("raProfile/default/directory", "default"),
+        ("directory?configurationId=default", "default"),
+        ("short/directory", "short"),
+        ("raProfile/short/directory", "short"),
+        ("directory?configurationId=short", "short"),
+    ];
+    for (form, profile) in forms {
+        let url = format!("{origin}/{form}");
+        let directory = scene.client.request(Method::GET, &url, None).await?.expect(200)?.json()?;
+        assert_eq!(directory["newOrder"], format!("{origin}/{profile}/new-order"), "{form}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_second_profile_issues_by_its_own_rules() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    let member = member_of(&scene, "short").await?;
+    let issued = member.issue(&["a.localhost"], &scene.web).await?;
+    assert!(issued.order.url.contains("/acme/short/order/"), "{}", issued.order.url);
+    let two_days = std::time::Duration::from_secs(2 * 24 * 60 * 60);
+    assert!(issued.chain.validity()? < two_days, "{:?}", issued.chain.validity()?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn one_key_has_an_account_of_its_own_in_each_profile() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    let root = scene.server.root();
+    let key = rcgen::KeyPair::generate()?;
+    let mut accounts = Vec::new();
+    for profile in ["default", "short"] {
+        let key = AccountKey::try_from(&key)?;
+        let client = RawClient::connect(&scene.server.profile_url(profile), &root, key).await?;
+        accounts.push(client.post("newAccount", &json!({})).await?.expect(201)?.location()?);
+    }
+    assert_ne!(accounts[0].rsplit('/').next(), accounts[1].rsplit('/').next());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_accounts_and_orders_of_one_profile_do_not_exist_in_another() -> anyhow::Result<()> {
+    let mut scene = scene().await?;
+    let member = member_of(&scene, "short").await?;
+    let order = member.ready_order(&["a.localhost"], &scene.web).await?;
+    let issued = scene.client.issue(&["b.localhost"], &scene.web).await?;
+    scene
+        .unimpressed(async |scene| {
+            // The account of one profile, in the URLs of the other.
+            let url = scene.client.url("newOrder")?;
+            let mut protected = member.protected(&url).await?;
+            let payload = json!({ "identifiers": [{ "type": "dns", "value": "a.localhost" }] });
+            let payload = payload.to_string();
+            let jws = member.key().sign(&protected, payload.as_bytes())?;
+            member.send_jws(&url, &jws).await?.refused((400, "accountDoesNotExist"))?;
+            protected["kid"] = json!(member.account()?.replace("/short/", "/default/"));
+            protected["nonce"] = json!(member.nonce().await?);
+            let jws = member.key().sign(&protected, payload.as_bytes())?;
+            member.send_jws(&url, &jws).await?.refused((400, "accountDoesNotExist"))?;
+
+            // The order of one profile, under the URLs of the other, for whoever asks.
+            let elsewhere = |url: &str| url.replace("/acme/short/", "/acme/default/");
+            let finalize = json!({ "csr": csr(&["a.localhost"])?.1 });
+            scene.client.post_as_get(&elsewhere(&order.url)).await?.refused((404, "malformed"))?;
+            let url = elsewhere(&order.finalize()?);
+            scene.client.post(&url, &finalize).await?.refused((404, "malformed"))?;
+            let url = elsewhere(&order.authorizations()[0]);
+            scene.client.post_as_get(&url).await?.refused((404, "malformed"))?;
+            let url = issued.order.certificate()?.replace("/acme/default/", "/acme/short/");
+            member.post_as_get(&url).await?.refused((404, "malformed"))?;
+
+            // A certificate of one profile, revoked through the other.
+            let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
+            member.post("revokeCert", &payload).await?.refused((403, "unauthorized"))?;
+            Ok(())
+        })
+        .await
+}

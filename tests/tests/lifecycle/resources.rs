@@ -1,0 +1,105 @@
+//! What the directory, nonces and headers look like to clients (RFC 8555 §6, §7.1, §7.2).
+
+use acceptance::Scene;
+use http::Method;
+use serde_json::json;
+
+#[tokio::test]
+async fn the_directory_advertises_what_is_there_and_nothing_else() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let directory = scene.client.directory();
+    let mut members: Vec<&String> =
+        directory.as_object().into_iter().flat_map(|it| it.keys()).collect();
+    members.sort();
+    assert_eq!(members, ["meta", "newAccount", "newNonce", "newOrder", "revokeCert"]);
+    let by_post = scene.client.post_as_get(&scene.server.directory_url()).await?.expect(200)?;
+    assert_eq!(by_post.json()?, *directory);
+    assert!(by_post.links("index").is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn nonces_are_given_to_head_get_and_post() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let url = scene.client.url("newNonce")?;
+    let head = scene.client.request(Method::HEAD, &url, None).await?.expect(200)?;
+    let get = scene.client.request(Method::GET, &url, None).await?.expect(204)?;
+    let post = scene.client.post_as_get(&url).await?;
+    assert!([200, 204].contains(&post.status), "{}", post.status);
+    let replies = [head, get, post];
+    for reply in &replies {
+        assert!(reply.body.is_empty());
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        assert_eq!(reply.links("index").len(), 1);
+    }
+    let mut nonces: Vec<_> = replies.iter().filter_map(|it| it.header("replay-nonce")).collect();
+    nonces.sort_unstable();
+    nonces.dedup();
+    assert_eq!(nonces.len(), 3, "each nonce is another one");
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_reply_to_a_post_has_a_nonce_and_the_way_back() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let order = &issued.order;
+    let challenge = scene.client.challenge(&order.authorizations()[0], "http-01").await?;
+    let challenge = challenge["url"].as_str().unwrap_or_default();
+    let urls = [
+        scene.client.account()?,
+        &order.url,
+        &order.authorizations()[0],
+        challenge,
+        &order.certificate()?,
+    ];
+    for url in urls {
+        let reply = scene.client.post_as_get(url).await?.expect(200)?;
+        assert!(reply.header("replay-nonce").is_some(), "{url}");
+        assert_eq!(reply.links("index").len(), 1, "{url}");
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{url}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_challenge_leads_up_to_its_authorization() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let order = scene.client.place(&["a.localhost"]).await?;
+    let authorization = &order.authorizations()[0];
+    let challenge = scene.client.challenge(authorization, "http-01").await?;
+    let url = challenge["url"].as_str().unwrap_or_default();
+    for reply in [scene.client.post_as_get(url).await?, scene.client.post(url, &json!({})).await?] {
+        let reply = reply.expect(200)?;
+        assert_eq!(reply.links("up"), std::slice::from_ref(authorization));
+        let body = reply.json()?;
+        assert_eq!(body["url"], url);
+        let token = body["token"].as_str().unwrap_or_default();
+        assert!(token.len() >= 22, "128 bits of base64url: {token}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn scripts_of_any_origin_may_ask() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let url = scene.client.url("newOrder")?;
+    let reply = scene.client.request(Method::OPTIONS, &url, None).await?.expect(204)?;
+    assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(reply.header("access-control-max-age"), Some("86400"));
+    let exposed = reply.header("access-control-expose-headers").unwrap_or_default();
+    for header in ["Link", "Replay-Nonce", "Location", "Retry-After"] {
+        assert!(exposed.contains(header), "{exposed}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_get_with_an_odd_content_type_is_answered() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let body = Some(("application/jose+json", Vec::new()));
+    let url = scene.server.directory_url();
+    scene.client.request(Method::GET, &url, body.clone()).await?.expect(200)?;
+    scene.client.request(Method::HEAD, &scene.client.url("newNonce")?, body).await?.expect(200)?;
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Revocation and the CRL (RFC 8555 §7.6, RFC 5280 §5).
+
+use std::time::Duration;
+
+use acceptance::{Chain, Scene, eventually, revoked};
+use http::Method;
+use serde_json::json;
+
+/// How soon a revocation is to be on the CRL.
+const CRL_LIMIT: Duration = Duration::from_secs(20);
+
+/// Waits until the certificate is on the CRL that it names, and returns the code of the reason.
+async fn reason_on_crl(scene: &Scene, chain: &Chain) -> anyhow::Result<u8> {
+    let (url, serial) = (chain.crl_url()?, chain.serial()?);
+    eventually("the certificate is on the CRL", CRL_LIMIT, async || {
+        let reply = scene.client.request(Method::GET, &url, None).await?.expect(200)?;
+        assert_eq!(reply.header("content-type"), Some("application/pkix-crl"));
+        Ok(revoked(&reply.body)?.get(&serial).copied())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_account_revokes_its_certificate_with_a_reason() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()?, "reason": 4 });
+    scene.client.post("revokeCert", &payload).await?.expect(200)?;
+    assert_eq!(reason_on_crl(&scene, &issued.chain).await?, 4);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_key_of_a_certificate_revokes_it() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let holder = scene.newcomer((&issued.key).try_into()?).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()?, "reason": 1 });
+    holder.post("revokeCert", &payload).await?.expect(200)?;
+    assert_eq!(reason_on_crl(&scene, &issued.chain).await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operator_revokes_beside_the_running_server() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let serial = issued.chain.serial()?;
+    let command = ["revoke", &serial, "--reason", "privilegeWithdrawn"];
+    scene.server.operate(&command).await?.success()?;
+    assert_eq!(reason_on_crl(&scene, &issued.chain).await?, 9);
+    let again = scene.server.operate(&command).await?;
+    assert!(!again.status.success(), "{}", again.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_not_revoked_is_not_on_the_crl() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let kept = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let given_up = scene.client.issue(&["b.localhost"], &scene.web).await?;
+    let payload = json!({ "certificate": given_up.chain.leaf_base64url()? });
+    scene.client.post("revokeCert", &payload).await?.expect(200)?;
+    reason_on_crl(&scene, &given_up.chain).await?;
+    let url = kept.chain.crl_url()?;
+    let crl = scene.client.request(Method::GET, &url, None).await?.expect(200)?;
+    assert!(!revoked(&crl.body)?.contains_key(&kept.chain.serial()?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_revocation_survives_a_restart() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
+    scene.client.post("revokeCert", &payload).await?.expect(200)?;
+    scene.server.kill().await?;
+    scene.server.start().await?;
+    reason_on_crl(&scene, &issued.chain).await?;
+    Ok(())
+}
