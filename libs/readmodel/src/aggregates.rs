@@ -28,8 +28,8 @@ pub struct Aggregates {
 /// An aggregate cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The log is out of reach or damaged: 503.
-    #[error("the event log failed")]
+    /// The log is out of reach or damaged, or the read model does not take the view: 503.
+    #[error("the event log or the read model failed")]
     Store(#[source] StoreError),
     /// An event of the aggregate cannot be read by this release.
     #[error("an event cannot be read")]
@@ -105,10 +105,10 @@ impl Viewed for Order {
 }
 
 impl Aggregates {
-    /// Loads an aggregate: from its view, or folded from the log after a miss or while the read model is down.
+    /// Loads an aggregate: from its view, or folded from the log after a miss or while the view cannot be read.
     ///
     /// # Errors
-    /// When the log had to be asked and failed.
+    /// When the log had to be asked and failed, or the view could not be written.
     pub async fn load<A: Viewed>(
         &self,
         id: &A::Id,
@@ -119,7 +119,7 @@ impl Aggregates {
             Err(error) => {
                 warn!(
                     error = &error as &dyn std::error::Error,
-                    "read model down, folding from the log"
+                    "view not read, folding from the log"
                 );
                 self.fold::<A>(id).await
             }
@@ -129,7 +129,7 @@ impl Aggregates {
     /// Loads an aggregate as it was after a message or later: a worker may hear of a message before its view is written.
     ///
     /// # Errors
-    /// When the log had to be asked and failed.
+    /// When the log had to be asked and failed, or the view could not be written.
     pub async fn load_at_least<A: Viewed>(
         &self,
         id: &A::Id,
@@ -137,20 +137,31 @@ impl Aggregates {
     ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
         match self.load::<A>(id).await? {
             Some(view) if view.sequence >= sequence => Ok(Some(view)),
-            Some(_) | None => self.fold::<A>(id).await,
+            Some(view) => self.fold_from::<A>(id, loaded(view)).await,
+            None => self.fold::<A>(id).await,
         }
     }
 
     /// Folds an aggregate from the log and writes its view, so that the next read finds it. `None`: it does not exist.
     ///
     /// # Errors
-    /// When the log failed.
+    /// When the log failed, or the view could not be written: whoever answered with a state that is newer than what
+    /// other nodes show would let a status step back.
     pub async fn fold<A: Viewed>(
         &self,
         id: &A::Id,
     ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
+        self.fold_from::<A>(id, Loaded::default()).await
+    }
+
+    /// Folds on from what is known.
+    async fn fold_from<A: Viewed>(
+        &self,
+        id: &A::Id,
+        known: Loaded<A::State>,
+    ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
         let subject = A::subject(id);
-        let loaded = load::<A>(self.store.as_ref(), &subject, Loaded::default()).await;
+        let loaded = load::<A>(self.store.as_ref(), &subject, known).await;
         let loaded = loaded.map_err(|error| match error {
             ExecuteError::Store(source) => LoadError::Store(source),
             ExecuteError::Decode(source) => LoadError::Decode(source),
@@ -161,9 +172,9 @@ impl Aggregates {
         })?;
         let Some(state) = loaded.state else { return Ok(None) };
         let view = Versioned { state: Arc::new(state), sequence: loaded.sequence };
-        if let Err(error) = A::write(self.views.as_ref(), &view).await {
-            warn!(error = &error as &dyn std::error::Error, %subject, "view not written after a fold");
-        }
+        A::write(self.views.as_ref(), &view)
+            .await
+            .map_err(|error| LoadError::Store(StoreError::unavailable(error)))?;
         Ok(Some(view))
     }
 
@@ -179,12 +190,7 @@ impl Aggregates {
         command: &A::Command,
         context: &Context,
     ) -> Result<Versioned<Arc<A::State>>, ExecuteError<A::Rejection>> {
-        let loaded = match known {
-            Some(view) => {
-                Loaded { sequence: view.sequence, state: Some(Arc::unwrap_or_clone(view.state)) }
-            }
-            None => Loaded { state: None, sequence: Sequence::NONE },
-        };
+        let loaded = known.map(loaded).unwrap_or_default();
         let subject = A::subject(id);
         let decided = execute::<A>(self.store.as_ref(), &subject, loaded, command, context).await?;
         let view = Versioned { state: Arc::new(decided.state), sequence: decided.sequence };
@@ -193,4 +199,8 @@ impl Aggregates {
             .map_err(|error| ExecuteError::Store(StoreError::unavailable(error)))?;
         Ok(view)
     }
+}
+
+fn loaded<S: Clone>(view: Versioned<Arc<S>>) -> Loaded<S> {
+    Loaded { sequence: view.sequence, state: Some(Arc::unwrap_or_clone(view.state)) }
 }

@@ -146,7 +146,10 @@ impl Desk {
             at,
         };
         let aggregates = &self.ports.aggregates;
-        let known = aggregates.load::<Order>(order).await.map_err(Unfinished::Load)?;
+        let known = aggregates
+            .load_at_least::<Order>(order, message.sequence)
+            .await
+            .map_err(Unfinished::Load)?;
         let command = command(ready, outcome, at);
         match aggregates.execute::<Order>(order, known, &command, &context).await {
             Ok(view) => {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, convert::Infallible};
 
-use runtime::{Config, Health, Process, Role};
+use runtime::{Config, Health, Process, Role, config::EventLogKind};
 use signer::Signer;
 use tokio::net::TcpListener;
 
@@ -78,8 +78,13 @@ impl Roles<'_> {
         tls::from_signer(issued, stop)
     }
 
+    /// The embedded read model needs no projector: its index is part of each append, its views are folded on demand.
     fn start_projector(&self) {
-        let (ports, health) = (self.ports.projector(), self.health.register("projector"));
+        let health = self.health.register("projector");
+        if self.config.event_log.kind == EventLogKind::Embedded {
+            return health.ready();
+        }
+        let ports = self.ports.projector();
         let (workers, shards) = (self.process.workers(), self.config.event_log.order_shards);
         let stop = workers.token();
         workers.spawn("projector", async move {
