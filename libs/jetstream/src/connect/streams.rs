@@ -1,0 +1,264 @@
+//! Creates the log's streams, or verifies that those which exist are as they must be.
+
+use std::time::Duration;
+
+use async_nats::jetstream::ErrorCode;
+use eventstore::{Envelope, Stream};
+use futures::{TryStreamExt as _, stream};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::ConnectError;
+use crate::{
+    Options,
+    append::MAX_HEADER_BYTES,
+    connection::{ApiError, Connection},
+    names::Names,
+};
+
+/// Within this time the servers drop a publisher's repeated message. Correctness rests on compare-and-set instead.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// How long messages of the self-test are kept.
+const SELF_TEST_MAX_AGE: Duration = Duration::from_secs(60 * 60);
+/// How many streams are set up at once.
+const AT_ONCE: usize = 4;
+
+type Config = Map<String, Value>;
+
+#[derive(Deserialize)]
+struct Info {
+    config: Config,
+}
+
+/// What differs between the streams.
+struct Wanted {
+    name: String,
+    subjects: String,
+    /// `None`: kept for ever.
+    max_age: Option<Duration>,
+}
+
+/// Sees to it that every stream is there and configured as wanted. Old servers leave out what they do not know without
+/// a word, so what they say to have created is compared as well.
+pub(super) async fn ensure(
+    connection: &Connection,
+    names: &Names,
+    options: &Options,
+) -> Result<(), ConnectError> {
+    let wanted = wanted(names, options);
+    stream::iter(wanted.iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, |wanted| {
+            ensure_one(connection, wanted.name.as_str(), config(wanted, options.replicas))
+        })
+        .await
+}
+
+fn wanted(names: &Names, options: &Options) -> Vec<Wanted> {
+    let streams = Stream::all(options.order_shards).into_iter().map(|stream| Wanted {
+        name: names.stream(stream),
+        subjects: names.all_of(stream),
+        max_age: match stream {
+            Stream::Orders(_) => Some(options.order_max_age),
+            Stream::Accounts | Stream::Administration | Stream::Ledger | Stream::Revocations => {
+                None
+            }
+        },
+    });
+    let self_test = Wanted {
+        name: names.self_test_stream(),
+        subjects: names.self_test_subject(">"),
+        max_age: Some(SELF_TEST_MAX_AGE),
+    };
+    streams.chain([self_test]).collect()
+}
+
+/// The configuration of a stream. `null` stands for what must not be set.
+fn config(wanted: &Wanted, replicas: u8) -> Config {
+    let max_age = wanted.max_age.unwrap_or(Duration::ZERO);
+    let fields = [
+        ("name", json!(wanted.name)),
+        ("subjects", json!([wanted.subjects])),
+        ("storage", json!("file")),
+        ("num_replicas", json!(replicas)),
+        ("retention", json!("limits")),
+        ("max_age", json!(nanos(max_age))),
+        // A limit per subject would drop the first messages of an order of many names.
+        ("max_msgs_per_subject", json!(-1)),
+        ("max_msgs", json!(-1)),
+        ("max_bytes", json!(-1)),
+        ("max_consumers", json!(-1)),
+        ("max_msg_size", json!(Envelope::MAX_BYTES + MAX_HEADER_BYTES)),
+        ("discard", json!("new")),
+        ("duplicate_window", json!(nanos(DUPLICATE_WINDOW))),
+        ("deny_delete", true.into()),
+        ("deny_purge", json!(wanted.max_age.is_none())),
+        // Replicas that lag would answer direct gets.
+        ("allow_direct", false.into()),
+        ("mirror_direct", false.into()),
+        ("allow_rollup_hdrs", false.into()),
+        ("allow_msg_ttl", Value::Null),
+        ("allow_msg_counter", Value::Null),
+        ("sealed", Value::Null),
+        ("no_ack", Value::Null),
+        ("mirror", Value::Null),
+        ("sources", Value::Null),
+        ("republish", Value::Null),
+        ("subject_transform", Value::Null),
+        ("persist_mode", Value::Null),
+        // Compressed and encrypted stores had bugs that corrupted them as late as June 2026.
+        ("compression", json!("none")),
+    ];
+    fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect()
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+async fn ensure_one(
+    connection: &Connection,
+    name: &str,
+    wanted: Config,
+) -> Result<(), ConnectError> {
+    let found = match request(connection, "INFO", name, &Config::new()).await {
+        Ok(found) => found,
+        Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            create(connection, name, &wanted).await?
+        }
+        Err(error) => return Err(failed(name, error)),
+    };
+    let found = keep_longer(connection, name, &wanted, found).await?;
+    match difference(&wanted, &found) {
+        Some((field, wanted, found)) => {
+            let (wanted, found) = (wanted.to_string(), found.to_string());
+            Err(ConnectError::StreamDiffers { stream: name.to_owned(), field, wanted, found })
+        }
+        None => Ok(()),
+    }
+}
+
+async fn create(
+    connection: &Connection,
+    name: &str,
+    wanted: &Config,
+) -> Result<Config, ConnectError> {
+    let set: Config = wanted
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(field, value)| (field.clone(), value.clone()))
+        .collect();
+    match request(connection, "CREATE", name, &set).await {
+        Ok(created) => {
+            tracing::info!(stream = name, "stream created");
+            Ok(created)
+        }
+        // Another process was faster.
+        Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {
+            request(connection, "INFO", name, &Config::new())
+                .await
+                .map_err(|error| failed(name, error))
+        }
+        Err(error) => Err(failed(name, error)),
+    }
+}
+
+/// Raises the time messages are kept to what is wanted, and lets a longer one be: lowering it would delete orders.
+async fn keep_longer(
+    connection: &Connection,
+    name: &str,
+    wanted: &Config,
+    mut found: Config,
+) -> Result<Config, ConnectError> {
+    let age = |config: &Config| config.get("max_age").and_then(Value::as_u64).unwrap_or(0);
+    // Only a stream that is limited here and there is adapted; all else is a difference.
+    let (wanted_age, found_age) = (age(wanted), age(&found));
+    if wanted_age == 0 || found_age == 0 || wanted_age == found_age {
+        return Ok(found);
+    }
+    if found_age > wanted_age {
+        tracing::warn!(stream = name, "messages are kept longer than configured");
+        found.insert("max_age".to_owned(), wanted_age.into());
+        return Ok(found);
+    }
+    found.insert("max_age".to_owned(), wanted_age.into());
+    tracing::info!(stream = name, "messages are kept longer from now on");
+    request(connection, "UPDATE", name, &found).await.map_err(|error| failed(name, error))
+}
+
+/// The first field that is not as wanted, with what is wanted and what was found.
+fn difference(wanted: &Config, found: &Config) -> Option<(String, Value, Value)> {
+    let differs = |field: &&String| {
+        let (wanted, found) = (&wanted[*field], found.get(*field).unwrap_or(&Value::Null));
+        wanted != found && !(is_unset(wanted) && is_unset(found))
+    };
+    let field = wanted.keys().find(differs)?;
+    let found = found.get(field).cloned().unwrap_or(Value::Null);
+    Some((field.clone(), wanted[field].clone(), found))
+}
+
+/// Servers leave out what is not set.
+fn is_unset(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::String(text) => text.is_empty() || text == "default",
+        Value::Array(items) => items.is_empty(),
+        Value::Number(_) | Value::Bool(true) | Value::Object(_) => false,
+    }
+}
+
+async fn request(
+    connection: &Connection,
+    verb: &str,
+    name: &str,
+    config: &Config,
+) -> Result<Config, ApiError> {
+    let info: Info = connection.api(&format!("STREAM.{verb}.{name}"), config).await?;
+    Ok(info.config)
+}
+
+fn failed(name: &str, error: ApiError) -> ConnectError {
+    match error {
+        ApiError::Refused(source) if source.error_code() != ErrorCode::CLUSTER_NOT_AVAILABLE => {
+            ConnectError::StreamRefused { stream: name.to_owned(), source }
+        }
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accounts() -> Config {
+        let wanted = Wanted {
+            name: "certmill-accounts".to_owned(),
+            subjects: "certmill.account.>".to_owned(),
+            max_age: None,
+        };
+        config(&wanted, 3)
+    }
+
+    #[test]
+    fn a_field_that_a_server_leaves_out_is_a_difference_if_it_matters() {
+        let mut found = accounts();
+        found.remove("allow_direct");
+        found.remove("mirror");
+        assert_eq!(difference(&accounts(), &found), None);
+        found.remove("deny_delete");
+        let (field, wanted, found) = difference(&accounts(), &found).unwrap();
+        assert_eq!((field.as_str(), wanted, found), ("deny_delete", true.into(), Value::Null));
+    }
+
+    #[test]
+    fn a_field_that_must_not_be_set_is_a_difference_when_it_is() {
+        for (field, value) in [
+            ("persist_mode", json!("async")),
+            ("mirror", json!({"name": "x"})),
+            ("allow_msg_ttl", json!(true)),
+        ] {
+            let mut found = accounts();
+            found.insert(field.to_owned(), value);
+            assert_eq!(difference(&accounts(), &found).unwrap().0, field);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The connection that everything goes through, and requests to the JetStream API.
+
+use std::{io, sync::Arc, time::Duration};
+
+use async_nats::{
+    Client, ConnectOptions, Event, ServerAddr,
+    connection::State,
+    jetstream::{
+        self, Context, ErrorCode,
+        context::{ContextBuilder, RequestError},
+        response::Response,
+    },
+};
+use bytes::Bytes;
+use eventstore::StoreError;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use crate::{ConnectError, Options};
+
+/// How long an operation waits for a lost connection or leader to be replaced before it fails: a client finds the next
+/// server of a cluster in much less; servers notice the sudden death of a leader in a few seconds.
+const REPLACEMENT_PATIENCE: Duration = Duration::from_secs(2);
+/// How often servers that have no leader are asked again.
+const ELECTION_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest pause between two attempts to reconnect.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
+
+/// How often an idle connection is tried; two unanswered pings end it.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A shared connection that comes back by itself.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) client: Client,
+    context: Context,
+    link: watch::Receiver<Link>,
+    request_timeout: Duration,
+}
+
+/// What is known of the connection to a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    pub(crate) up: bool,
+    /// How often the connection was lost.
+    losses: u64,
+}
+
+/// A request was not answered with what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    #[error("not connected to a server")]
+    Disconnected,
+    #[error("the connection was lost before the answer came")]
+    Interrupted,
+    #[error("no server answered in time")]
+    TimedOut,
+    #[error("a server refused")]
+    Refused(#[source] jetstream::Error),
+    #[error("the request failed")]
+    Failed(#[source] RequestError),
+}
+
+impl ApiError {
+    /// The same request may succeed in a moment. Servers without a leader answer faster than the leader that others know.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Interrupted => true,
+            Self::Refused(error) => error.error_code() == ErrorCode::CLUSTER_NOT_AVAILABLE,
+            Self::Disconnected | Self::TimedOut | Self::Failed(_) => false,
+        }
+    }
+}
+
+impl From<ApiError> for StoreError {
+    fn from(error: ApiError) -> Self {
+        Self::unavailable(error)
+    }
+}
+
+impl Connection {
+    /// Connects to one of the servers.
+    pub(crate) async fn open(options: &Options) -> Result<Self, ConnectError> {
+        let servers = server_addresses(&options.servers)?;
+        let (sender, link) = watch::channel(Link { up: true, losses: 0 });
+        let sender = Arc::new(sender);
+        let mut connect = ConnectOptions::new()
+            .name("certmill")
+            .connection_timeout(options.connect_timeout)
+            .request_timeout(Some(options.request_timeout))
+            .ping_interval(PING_INTERVAL)
+            .reconnect_delay_callback(reconnect_delay)
+            .event_callback(move |event| {
+                note(&sender, &event);
+                async {}
+            });
+        if let Some(path) = &options.credentials {
+            connect = connect.credentials_file(path).await.map_err(ConnectError::Credentials)?;
+        }
+        if let Some(path) = &options.root_certificates {
+            connect = connect.add_root_certificates(path.clone());
+        }
+        if let Some(certificate) = &options.client_certificate {
+            connect =
+                connect.add_client_certificate(certificate.chain.clone(), certificate.key.clone());
+        }
+        let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
+        let context = ContextBuilder::new().timeout(options.request_timeout).build(client.clone());
+        Ok(Self { client, context, link, request_timeout: options.request_timeout })
+    }
+
+    /// Follows the connection's ups and downs.
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    /// Whether there is a connection right now.
+    pub(crate) fn is_up(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Waits a moment for a connection that was lost.
+    pub(crate) async fn up(&self) -> Result<(), ApiError> {
+        if self.is_up() {
+            return Ok(());
+        }
+        let mut link = self.link.clone();
+        match timeout(REPLACEMENT_PATIENCE, link.wait_for(|link| link.up)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(ApiError::Disconnected),
+        }
+    }
+
+    /// Asks the JetStream API, and again while a lost connection or leader is being replaced. Only for requests that
+    /// may run twice.
+    pub(crate) async fn api<T: DeserializeOwned>(
+        &self,
+        subject: &str,
+        payload: &(impl Serialize + Sync),
+    ) -> Result<T, ApiError> {
+        let deadline = Instant::now() + REPLACEMENT_PATIENCE;
+        loop {
+            let answer = self.ask(subject, payload).await;
+            match &answer {
+                Err(error) if error.is_passing() && Instant::now() < deadline => {
+                    sleep(ELECTION_PAUSE).await;
+                }
+                Ok(_) | Err(_) => return answer,
+            }
+        }
+    }
+
+    /// Sends a message that nobody acknowledges, if there is a connection.
+    pub(crate) async fn publish(
+        &self,
+        subject: async_nats::Subject,
+        payload: Bytes,
+    ) -> Result<(), StoreError> {
+        if !self.is_up() {
+            // It would wait in memory, for an unknown time, behind all that was published before it.
+            return Err(ApiError::Disconnected.into());
+        }
+        let published = self.attended(self.client.publish(subject, payload)).await?;
+        published.map_err(StoreError::unavailable)
+    }
+
+    /// Waits until everything sent so far has left this process.
+    pub(crate) async fn flush(&self) -> Result<(), StoreError> {
+        self.attended(self.client.flush()).await?.map_err(StoreError::unavailable)
+    }
+
+    /// Waits for an answer, but not beyond the loss of the connection or the time for an answer.
+    pub(crate) async fn attended<T>(&self, answer: impl Future<Output = T>) -> Result<T, ApiError> {
+        let mut link = self.link.clone();
+        let losses = link.borrow().losses;
+        tokio::select! {
+            answer = timeout(self.request_timeout, answer) => {
+                answer.map_err(|_| ApiError::TimedOut)
+            }
+            // An error means that the client, which holds the sender, is gone.
+            _ = link.wait_for(|link| link.losses > losses) => Err(ApiError::Interrupted),
+        }
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        subject: &str,
+        payload: &(impl Serialize + Sync),
+    ) -> Result<T, ApiError> {
+        self.up().await?;
+        let answer = self.attended(self.context.request(subject.to_owned(), payload)).await?;
+        match answer.map_err(ApiError::Failed)? {
+            Response::Ok(value) => Ok(value),
+            Response::Err { error } => Err(ApiError::Refused(error)),
+        }
+    }
+
+    /// The JetStream API by the client's own types.
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+}
+
+fn server_addresses(servers: &[String]) -> Result<Vec<ServerAddr>, ConnectError> {
+    if servers.is_empty() {
+        return Err(ConnectError::NoServer);
+    }
+    let parse = |(index, server): (usize, &String)| {
+        let invalid = |source: io::Error| ConnectError::InvalidServer { entry: index + 1, source };
+        server.parse().map_err(invalid)
+    };
+    servers.iter().enumerate().map(parse).collect()
+}
+
+fn reconnect_delay(attempts: usize) -> Duration {
+    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(10);
+    (Duration::from_millis(5) * 2_u32.pow(doublings)).min(MAX_RECONNECT_DELAY)
+}
+
+fn note(link: &watch::Sender<Link>, event: &Event) {
+    match event {
+        Event::Connected => link.send_modify(|link| link.up = true),
+        Event::Disconnected | Event::Closed => link.send_modify(|link| {
+            link.up = false;
+            link.losses += 1;
+        }),
+        Event::ServerError(error) => tracing::warn!(%error, "a NATS server reports an error"),
+        Event::ClientError(error) => tracing::warn!(%error, "the NATS client reports an error"),
+        Event::SlowConsumer(_) => tracing::warn!("messages of a NATS subscription were lost"),
+        Event::LameDuckMode | Event::Draining => {}
+    }
+}

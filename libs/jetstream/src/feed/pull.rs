@@ -1,0 +1,160 @@
+//! The task that pulls one stream's messages to one worker.
+
+use std::time::Duration;
+
+use async_nats::jetstream::consumer::PullConsumer;
+use eventstore::StoreError;
+use futures::StreamExt as _;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{
+    Consumer, Received,
+    session::{PREFETCH, Session},
+};
+use crate::connection::ApiError;
+
+/// After this time without a word from a consumer its worker is told.
+const SHORT_OUTAGE: Duration = Duration::from_secs(1);
+/// The pauses before a consumer that failed is joined again.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+type Worker = mpsc::Sender<Result<Received, StoreError>>;
+
+/// Pulls from a consumer until the worker leaves.
+pub(super) struct Pull {
+    consumer: Consumer,
+    joined: PullConsumer,
+    worker: Worker,
+}
+
+/// Why pulling came to an end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error("the worker has left")]
+    Left,
+    #[error("the log is out of reach")]
+    OutOfReach(#[from] ApiError),
+    #[error("the consumer is gone")]
+    ConsumerGone,
+    #[error("the server refuses to deliver")]
+    Refused,
+}
+
+impl Pull {
+    pub(super) fn new(consumer: Consumer, joined: PullConsumer, worker: Worker) -> Self {
+        Self { consumer, joined, worker }
+    }
+
+    /// Runs until the worker has left.
+    pub(super) async fn run(mut self) {
+        let mut outage = Outage::default();
+        loop {
+            match self.pull(&mut outage).await {
+                Ended::Left => return,
+                ended @ (Ended::OutOfReach(_) | Ended::ConsumerGone | Ended::Refused) => {
+                    self.note(&outage, ended);
+                }
+            }
+            tokio::select! {
+                () = sleep(outage.pause()) => {}
+                () = self.worker.closed() => return,
+            }
+            match self.consumer.join().await {
+                Ok(joined) => self.joined = joined,
+                Err(error) => {
+                    let stream = &self.consumer.stream;
+                    tracing::debug!(stream, %error, "a feed stays interrupted");
+                }
+            }
+        }
+    }
+
+    /// Tells the worker, if this goes on for a while: a consumer that was just created, or has a new leader, is not
+    /// known to every server at once.
+    fn note(&self, outage: &Outage, ended: Ended) {
+        let stream = &self.consumer.stream;
+        if outage.is_short() {
+            tracing::debug!(stream, error = %ended, "a feed is interrupted");
+            return;
+        }
+        tracing::warn!(stream, error = %ended, "a feed is interrupted");
+        // A worker that already has an error to look at needs no second one.
+        let _ = self.worker.try_send(Err(StoreError::unavailable(ended)));
+    }
+
+    /// Pulls until something is wrong.
+    async fn pull(&self, outage: &mut Outage) -> Ended {
+        let mut session = match Session::open(&self.consumer).await {
+            Ok(session) => session,
+            Err(ended) => return ended,
+        };
+        let ended = loop {
+            if let Err(ended) = self.step(&mut session).await {
+                break ended;
+            }
+            if session.served {
+                outage.end();
+            }
+        };
+        session.close().await;
+        ended
+    }
+
+    async fn step(&self, session: &mut Session<'_>) -> Result<(), Ended> {
+        if session.wanted == 0 && session.queue.len() <= PREFETCH / 2 {
+            session.request(&self.joined).await?;
+        }
+        tokio::select! {
+            permit = self.worker.reserve(), if !session.queue.is_empty() => {
+                let permit = permit.map_err(|_| Ended::Left)?;
+                if let Some(received) = session.queue.pop_front() {
+                    permit.send(Ok(received));
+                }
+                Ok(())
+            }
+            () = self.worker.closed() => Err(Ended::Left),
+            message = session.subscriber.next() => {
+                session.take(message.ok_or(ApiError::Disconnected)?)
+            }
+            () = sleep_until(session.silent_at), if session.wanted > 0 => session.silent(),
+            // The connection was lost, or is back: the server no longer knows of the request.
+            _ = session.link.changed() => {
+                session.wanted = 0;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// How long nothing was heard from a consumer.
+struct Outage {
+    since: Instant,
+    attempts: u32,
+}
+
+impl Default for Outage {
+    fn default() -> Self {
+        Self { since: Instant::now(), attempts: 0 }
+    }
+}
+
+impl Outage {
+    fn end(&mut self) {
+        *self = Self::default();
+    }
+
+    fn is_short(&self) -> bool {
+        self.since.elapsed() < SHORT_OUTAGE
+    }
+
+    /// How long to wait before the next attempt.
+    fn pause(&mut self) -> Duration {
+        let pause = MIN_PAUSE.saturating_mul(2_u32.saturating_pow(self.attempts)).min(MAX_PAUSE);
+        self.attempts += 1;
+        pause
+    }
+}

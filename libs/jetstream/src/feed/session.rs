@@ -1,0 +1,128 @@
+//! One subscription to a consumer's messages, and the requests that fill it.
+
+use std::{collections::VecDeque, mem, time::Duration};
+
+use async_nats::{
+    Message, StatusCode, Subscriber,
+    jetstream::consumer::{PullConsumer, pull::BatchConfig},
+};
+use futures::StreamExt as _;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{Consumer, Received, pull::Ended};
+use crate::connection::{ApiError, Link};
+
+/// How many messages are held for a worker that is busy: few, since another worker might be idle.
+pub(super) const PREFETCH: usize = 16;
+/// How long a request waits at the server.
+const EXPIRES: Duration = Duration::from_secs(30);
+/// How often the server says that it still knows of the request.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// After this silence the request is made anew: the consumer's leader was lost, or has changed.
+const SILENCE: Duration = Duration::from_millis(2500);
+/// How long messages that were under way when a worker left are waited for, to give them back.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What a server says when the consumer must be looked for anew.
+const MOVED: [&str; 3] = ["Consumer Deleted", "Leadership Change", "Server Shutdown"];
+
+/// One subscription to the consumer's messages.
+pub(super) struct Session<'a> {
+    consumer: &'a Consumer,
+    inbox: async_nats::Subject,
+    pub(super) subscriber: Subscriber,
+    pub(super) queue: VecDeque<Received>,
+    /// How many messages the server still owes to the last request.
+    pub(super) wanted: usize,
+    pub(super) silent_at: Instant,
+    /// The consumer has answered.
+    pub(super) served: bool,
+    pub(super) link: watch::Receiver<Link>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) async fn open(consumer: &'a Consumer) -> Result<Self, Ended> {
+        let connection = &consumer.connection;
+        connection.up().await?;
+        let link = connection.link();
+        let inbox = async_nats::Subject::from(connection.client.new_inbox());
+        let subscriber = connection.attended(connection.client.subscribe(inbox.clone())).await?;
+        let subscriber = subscriber.map_err(|_| ApiError::Disconnected)?;
+        let (queue, silent_at) = (VecDeque::new(), Instant::now());
+        Ok(Self { consumer, inbox, subscriber, queue, wanted: 0, silent_at, served: false, link })
+    }
+
+    /// Asks for as many messages as there is room for.
+    pub(super) async fn request(&mut self, joined: &PullConsumer) -> Result<(), Ended> {
+        self.wanted = PREFETCH - self.queue.len();
+        let batch = BatchConfig {
+            batch: self.wanted,
+            expires: Some(EXPIRES),
+            idle_heartbeat: HEARTBEAT,
+            ..BatchConfig::default()
+        };
+        let connection = &self.consumer.connection;
+        if !connection.is_up() {
+            return Err(ApiError::Disconnected.into());
+        }
+        let asked = connection.attended(joined.request_batch(batch, self.inbox.clone())).await?;
+        asked.map_err(|_| ApiError::Disconnected)?;
+        self.silent_at = Instant::now() + SILENCE;
+        Ok(())
+    }
+
+    /// Nothing came for too long: asks anew, and gives up when even that was not answered.
+    pub(super) fn silent(&mut self) -> Result<(), Ended> {
+        self.wanted = 0;
+        let answered = mem::take(&mut self.served);
+        if answered { Ok(()) } else { Err(ApiError::TimedOut.into()) }
+    }
+
+    /// Takes what the server sent to the subscription: a message, or news of the request.
+    pub(super) fn take(&mut self, message: Message) -> Result<(), Ended> {
+        self.silent_at = Instant::now() + SILENCE;
+        match message.status {
+            None | Some(StatusCode::OK) => {
+                self.served = true;
+                self.wanted = self.wanted.saturating_sub(1);
+                let Consumer { connection, ack_wait, .. } = self.consumer;
+                self.queue.extend(Received::new(connection, message, *ack_wait));
+                Ok(())
+            }
+            Some(StatusCode::IDLE_HEARTBEAT) => {
+                self.served = true;
+                Ok(())
+            }
+            Some(StatusCode::NO_RESPONDERS) => Err(Ended::ConsumerGone),
+            // The request has expired.
+            Some(StatusCode::TIMEOUT) => {
+                self.wanted = 0;
+                Ok(())
+            }
+            Some(status) => {
+                let text = message.description.as_deref().unwrap_or_default();
+                if MOVED.contains(&text) {
+                    return Err(Ended::ConsumerGone);
+                }
+                tracing::warn!(%status, text, "the server refuses a request for messages");
+                Err(Ended::Refused)
+            }
+        }
+    }
+
+    /// Gives everything back, also what is still under way.
+    pub(super) async fn close(mut self) {
+        self.queue.clear();
+        if self.subscriber.drain().await.is_err() {
+            return;
+        }
+        while let Ok(Some(message)) = timeout(DRAIN, self.subscriber.next()).await {
+            if message.status.is_none() {
+                drop(Received::new(&self.consumer.connection, message, self.consumer.ack_wait));
+            }
+        }
+    }
+}

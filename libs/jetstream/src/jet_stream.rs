@@ -1,0 +1,144 @@
+//! The adapter: one connection behind all three ports.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use eventstore::{
+    AppendError, Envelope, EventFeed, EventStore, Expected, Message, Sequence, StoreError, Stream,
+    Subject, Subscription, Wake, Wakes,
+};
+use tokio::sync::broadcast;
+
+use crate::{
+    ConnectError, Options,
+    append::Publication,
+    connect,
+    connection::Connection,
+    feed::{self, Consumer},
+    names::Names,
+    read::Reader,
+    wakes::{self, Listener},
+};
+
+/// The event log on NATS JetStream. Clones share one connection, which comes back by itself when it is lost.
+#[derive(Clone)]
+pub struct JetStream {
+    log: Arc<Log>,
+}
+
+struct Log {
+    connection: Connection,
+    names: Names,
+    options: Options,
+    listener: Listener,
+}
+
+impl JetStream {
+    /// Connects, checks the servers, creates or verifies the streams, and tries compare-and-set out.
+    ///
+    /// Takes a bounded time; whether to try again is the caller's decision.
+    ///
+    /// # Errors
+    /// When the log cannot be reached or is not safe to use; the message says what to change.
+    pub async fn connect(options: Options) -> Result<Self, ConnectError> {
+        let invalid = || ConnectError::InvalidPrefix { prefix: options.prefix.clone() };
+        let names = Names::new(&options.prefix).ok_or_else(invalid)?;
+        connect::check_options(&options)?;
+        let connection = Connection::open(&options).await?;
+        // Before all requests, so that their answers show that the server knows of the subscription.
+        let listener = Listener::start(&connection.client, names.wakes())
+            .await
+            .map_err(|error| ConnectError::Unavailable(error.into()))?;
+        connect::prepare(&connection, &names, &options).await?;
+        Ok(Self { log: Arc::new(Log { connection, names, options, listener }) })
+    }
+
+    /// Asks whether the log's leader answers; cheap enough for a readiness probe.
+    ///
+    /// # Errors
+    /// When the log is out of reach.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.reader().ping(Stream::Accounts).await
+    }
+
+    /// Waits until all acknowledgements and wakes have left this process; to be called before it ends.
+    ///
+    /// # Errors
+    /// When the log is out of reach.
+    pub async fn flush(&self) -> Result<(), StoreError> {
+        self.log.connection.flush().await
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        let Log { connection, names, options, .. } = self.log.as_ref();
+        Reader { connection, names, order_shards: options.order_shards }
+    }
+}
+
+#[async_trait]
+impl EventStore for JetStream {
+    async fn append(
+        &self,
+        subject: &Subject,
+        expected: Expected,
+        envelope: &Envelope,
+    ) -> Result<Sequence, AppendError> {
+        let names = &self.log.names;
+        let (stream, subject) = (names.stream(subject.stream()), names.subject(subject));
+        Publication::of(envelope, stream, subject, expected)?.store(&self.log.connection).await
+    }
+
+    async fn read(&self, subject: &Subject, after: Sequence) -> Result<Vec<Message>, StoreError> {
+        self.reader().subject(subject, after).await
+    }
+
+    async fn message(
+        &self,
+        stream: Stream,
+        sequence: Sequence,
+    ) -> Result<Option<Message>, StoreError> {
+        self.reader().message(stream, sequence).await
+    }
+
+    async fn scan(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.reader().scan(stream, after, limit).await
+    }
+
+    async fn last_sequence(&self, stream: Stream) -> Result<Sequence, StoreError> {
+        self.reader().last_sequence(stream).await
+    }
+}
+
+#[async_trait]
+impl EventFeed for JetStream {
+    async fn subscribe(
+        &self,
+        consumer: &str,
+        streams: &[Stream],
+    ) -> Result<Box<dyn Subscription>, StoreError> {
+        let consumers = streams.iter().map(|stream| Consumer {
+            connection: self.log.connection.clone(),
+            stream: self.log.names.stream(*stream),
+            name: consumer.to_owned(),
+            ack_wait: self.log.options.ack_wait,
+        });
+        let feed = feed::open(self.log.names.clone(), consumers.collect()).await?;
+        Ok(Box::new(feed))
+    }
+}
+
+#[async_trait]
+impl Wakes for JetStream {
+    async fn publish(&self, wake: Wake) {
+        wakes::publish(&self.log.connection, self.log.names.wakes(), &wake).await;
+    }
+
+    fn subscribe(&self) -> broadcast::Receiver<Wake> {
+        self.log.listener.subscribe()
+    }
+}

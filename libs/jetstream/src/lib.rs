@@ -1,0 +1,19 @@
+//! The event log on NATS JetStream: [`JetStream`] is the adapter behind `EventStore`, `EventFeed` and `Wakes`.
+//!
+//! Every read asks the leader of a stream: no direct gets and no consumers, which replicas that lag may serve. Every
+//! append compares and sets. What is not as it must be — an old server, lazy sync, a stream configured otherwise — is
+//! refused at start by [`JetStream::connect`], with a message that says what to change.
+
+mod append;
+mod connect;
+mod connection;
+mod feed;
+mod jet_stream;
+mod names;
+mod options;
+mod read;
+mod wakes;
+
+pub use connect::ConnectError;
+pub use jet_stream::JetStream;
+pub use options::{ClientCertificate, Options};

@@ -1,0 +1,227 @@
+//! Reading by gets that the leader of a stream answers.
+
+use async_nats::jetstream::{ErrorCode, message::StreamMessage, stream::RawMessage};
+use eventstore::{Envelope, Message, Sequence, StoreError, Stream, Subject};
+use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    connection::{ApiError, Connection},
+    names::Names,
+};
+
+/// How many messages of a subject are fetched one after the other before several places are read at once.
+const SEQUENTIAL_GETS: usize = 4;
+/// At how many places of a stream the messages of one subject are looked for at once.
+const PARALLEL_CHAINS: u64 = 8;
+/// How many gets of a scan are under way at once.
+const PARALLEL_GETS: usize = 64;
+
+/// Reads one log's messages.
+pub(crate) struct Reader<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) names: &'a Names,
+    pub(crate) order_shards: u8,
+}
+
+/// Which message of a stream is wanted.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Get<'a> {
+    At { seq: u64 },
+    Next { seq: u64, next_by_subj: &'a str },
+    Last { last_by_subj: &'a str },
+}
+
+#[derive(Deserialize)]
+struct Got {
+    message: RawMessage,
+}
+
+#[derive(Deserialize)]
+struct StreamInfo {
+    state: StreamState,
+}
+
+#[derive(Deserialize)]
+struct StreamState {
+    last_seq: u64,
+}
+
+impl Reader<'_> {
+    /// The messages of one subject after a sequence.
+    pub(crate) async fn subject(
+        &self,
+        subject: &Subject,
+        after: Sequence,
+    ) -> Result<Vec<Message>, StoreError> {
+        let (stream, name) = (subject.stream(), self.names.subject(subject));
+        let next = Get::Next { seq: after.0 + 1, next_by_subj: &name };
+        let last = Get::Last { last_by_subj: &name };
+        let (next, last) = if after == Sequence::NONE {
+            futures::try_join!(self.get(stream, &next), self.get(stream, &last))?
+        } else {
+            // Whoever knows the subject up to here mostly finds nothing new.
+            match self.get(stream, &next).await? {
+                Some(next) => (Some(next), self.get(stream, &last).await?),
+                None => return Ok(Vec::new()),
+            }
+        };
+        let Some(next) = next else { return Ok(Vec::new()) };
+        let last = match last {
+            Some(last) if last.sequence > next.sequence => last,
+            Some(_) | None => return Ok(vec![next]),
+        };
+        let mut messages = vec![next];
+        self.extend(stream, &name, last.sequence, &mut messages).await?;
+        messages.push(last);
+        Ok(messages)
+    }
+
+    /// Adds the messages of a subject between the last one known and `until`.
+    async fn extend(
+        &self,
+        stream: Stream,
+        name: &str,
+        until: Sequence,
+        messages: &mut Vec<Message>,
+    ) -> Result<(), StoreError> {
+        let mut from = messages.last().map_or(1, |message| message.sequence.0 + 1);
+        let steps = Chain { stream, name, from, until: until.0, limit: SEQUENTIAL_GETS };
+        let first = self.chain(steps).await?;
+        let complete = first.len() < SEQUENTIAL_GETS;
+        messages.extend(first);
+        if complete {
+            return Ok(());
+        }
+        // A long history: each get finds the next message only, so many gets start at places spread over the rest.
+        from = messages.last().map_or(from, |message| message.sequence.0 + 1);
+        let width = (until.0 - from).div_ceil(PARALLEL_CHAINS).max(1);
+        let chains = (0..PARALLEL_CHAINS).map(|i| {
+            let start = (from + i * width).min(until.0);
+            let end = (start + width).min(until.0);
+            self.chain(Chain { stream, name, from: start, until: end, limit: usize::MAX })
+        });
+        messages.extend(try_join_all(chains).await?.into_iter().flatten());
+        Ok(())
+    }
+
+    async fn chain(&self, chain: Chain<'_>) -> Result<Vec<Message>, StoreError> {
+        let mut messages = Vec::new();
+        let mut from = chain.from;
+        while from < chain.until && messages.len() < chain.limit {
+            let next = Get::Next { seq: from, next_by_subj: chain.name };
+            match self.get(chain.stream, &next).await? {
+                Some(message) if message.sequence.0 < chain.until => {
+                    from = message.sequence.0 + 1;
+                    messages.push(message);
+                }
+                Some(_) | None => break,
+            }
+        }
+        Ok(messages)
+    }
+
+    /// The message at one place of a stream.
+    pub(crate) async fn message(
+        &self,
+        stream: Stream,
+        sequence: Sequence,
+    ) -> Result<Option<Message>, StoreError> {
+        if sequence == Sequence::NONE {
+            return Ok(None);
+        }
+        self.get(stream, &Get::At { seq: sequence.0 }).await
+    }
+
+    /// At most `limit` messages of a stream after a sequence.
+    pub(crate) async fn scan(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        let last = self.last_sequence(stream).await?;
+        let all = self.names.all_of(stream);
+        let (mut page, mut after) = (Vec::new(), after);
+        while page.len() < limit && after < last {
+            // Finds the next message beyond whatever has expired.
+            let next = Get::Next { seq: after.0 + 1, next_by_subj: &all };
+            let Some(next) = self.get(stream, &next).await? else { break };
+            let from = next.sequence.0 + 1;
+            page.push(next);
+            let room = u64::try_from(limit - page.len()).unwrap_or(u64::MAX);
+            let until = from.saturating_add(room).min(last.0 + 1).max(from);
+            let gets = stream::iter(from..until).map(|seq| self.message(stream, Sequence(seq)));
+            let found: Vec<Option<Message>> = gets.buffered(PARALLEL_GETS).try_collect().await?;
+            page.extend(found.into_iter().flatten());
+            after = Sequence(until - 1);
+        }
+        Ok(page)
+    }
+
+    /// The last sequence of a stream.
+    pub(crate) async fn last_sequence(&self, stream: Stream) -> Result<Sequence, StoreError> {
+        if !self.exists(stream) {
+            return Ok(Sequence::NONE);
+        }
+        let subject = format!("STREAM.INFO.{}", self.names.stream(stream));
+        let info: StreamInfo = self.connection.api(&subject, &()).await?;
+        Ok(Sequence(info.state.last_seq))
+    }
+
+    /// Asks the leader of a stream for something that is not there.
+    pub(crate) async fn ping(&self, stream: Stream) -> Result<(), StoreError> {
+        let nobody = self.names.all_of(stream).replace('>', "-");
+        self.get(stream, &Get::Last { last_by_subj: &nobody }).await.map(drop)
+    }
+
+    /// Anyone can make up the id of an order in a shard that never was: it is empty, not out of reach.
+    fn exists(&self, stream: Stream) -> bool {
+        match stream {
+            Stream::Orders(shard) => shard < self.order_shards,
+            Stream::Accounts | Stream::Administration | Stream::Ledger | Stream::Revocations => {
+                true
+            }
+        }
+    }
+
+    async fn get(&self, stream: Stream, get: &Get<'_>) -> Result<Option<Message>, StoreError> {
+        if !self.exists(stream) {
+            return Ok(None);
+        }
+        let subject = format!("STREAM.MSG.GET.{}", self.names.stream(stream));
+        match self.connection.api(&subject, get).await {
+            Ok(Got { message }) => {
+                let message = StreamMessage::try_from(message).map_err(StoreError::damaged)?;
+                decode(self.names, &message.subject, message.sequence, &message.payload).map(Some)
+            }
+            Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A part of a stream in which the messages of one subject are fetched one after the other.
+struct Chain<'a> {
+    stream: Stream,
+    name: &'a str,
+    from: u64,
+    /// The first sequence beyond the part.
+    until: u64,
+    limit: usize,
+}
+
+/// Puts a message together from what is stored.
+pub(crate) fn decode(
+    names: &Names,
+    subject: &str,
+    sequence: u64,
+    payload: &[u8],
+) -> Result<Message, StoreError> {
+    let envelope: Envelope = serde_json::from_slice(payload).map_err(StoreError::damaged)?;
+    let subject = names.parse(subject).map_err(StoreError::damaged)?;
+    Ok(Message { subject, sequence: Sequence(sequence), envelope })
+}

@@ -1,0 +1,128 @@
+//! Three servers that sync each message, one of which is killed and comes back.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use eventstore::{
+    AppendError, EventStore as _, Expected, Sequence, Subject,
+    contract::{self, fresh_account},
+};
+use jetstream::JetStream;
+use tokio::task::JoinHandle;
+
+use super::{
+    Logs, append, eventually,
+    nats::{Cluster, Nats},
+    ports, single,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::start().await;
+    let logs = Logs(cluster.options());
+    let log = settled(&logs).await;
+    let ports = ports(&log);
+    contract::order_is_kept_and_read_at_once(&ports).await;
+    contract::one_of_many_writers_wins_each_round(&ports).await;
+    contract::commands_meet_at_one_append(&ports).await;
+    contract::lost_acks_never_write_twice(&ports).await;
+    contract::appends_survive_a_restart(&logs).await;
+    contract::feeds_resume_after_a_restart(&logs).await;
+    contract::unacknowledged_deliveries_come_again(&ports).await;
+    contract::workers_share_a_consumer(&ports).await;
+    contract::wakes_reach_every_listener(&logs, &ports).await;
+
+    let writer = Writer::start(&log);
+    let leader = accounts_leader(&cluster).await;
+    let lost = cluster.servers.iter_mut().find(|server| server.name == leader);
+    let lost = lost.expect("the leader is one of the cluster");
+    lost.kill();
+    settled(&logs).await;
+    contract::order_is_kept_and_read_at_once(&ports).await;
+    contract::one_of_many_writers_wins_each_round(&ports).await;
+    contract::lost_acks_never_write_twice(&ports).await;
+    single::commands_take_effect_one_after_the_other(&log).await;
+    contract::appends_survive_a_restart(&logs).await;
+
+    lost.restart().await;
+    settled(&logs).await;
+    contract::commands_meet_at_one_append(&ports).await;
+    contract::one_of_many_writers_wins_each_round(&ports).await;
+    writer.check(&log).await;
+    contract::feeds_resume_after_a_restart(&logs).await;
+    contract::unacknowledged_deliveries_come_again(&ports).await;
+    contract::scans_see_every_message(&ports).await;
+}
+
+/// The name of the server that leads the accounts' stream.
+async fn accounts_leader(cluster: &Cluster) -> String {
+    let servers: Vec<String> = cluster.servers.iter().map(Nats::url).collect();
+    let raw = async_nats::jetstream::new(async_nats::connect(servers).await.unwrap());
+    let mut stream = raw.get_stream("certmill-accounts").await.unwrap();
+    let info = stream.info().await.unwrap();
+    info.cluster.as_ref().unwrap().leader.clone().unwrap()
+}
+
+/// Waits until the cluster has a leader for everything.
+async fn settled(logs: &Logs) -> JetStream {
+    eventually("the election of leaders", async || JetStream::connect(logs.0.clone()).await).await
+}
+
+/// Writes to one aggregate all the time, and remembers what was acknowledged.
+struct Writer {
+    subject: Subject,
+    stop: Arc<AtomicBool>,
+    task: JoinHandle<Vec<Sequence>>,
+}
+
+impl Writer {
+    fn start(log: &JetStream) -> Self {
+        let (_, subject) = fresh_account();
+        let stop = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(write(log.clone(), subject.clone(), stop.clone()));
+        Self { subject, stop, task }
+    }
+
+    /// Every acknowledged append is there, and nothing is there twice.
+    async fn check(self, log: &JetStream) {
+        self.stop.store(true, Ordering::Relaxed);
+        let acknowledged = self.task.await.unwrap();
+        assert!(acknowledged.len() > 10, "{} appends were acknowledged", acknowledged.len());
+        let stored = log.read(&self.subject, Sequence::NONE).await.unwrap();
+        let found: Vec<Sequence> = stored.iter().map(|message| message.sequence).collect();
+        assert!(found.is_sorted_by(|a, b| a < b));
+        let missing: Vec<_> = acknowledged.iter().filter(|s| !found.contains(s)).collect();
+        assert!(missing.is_empty(), "{missing:?} are lost");
+        let mut ids: Vec<_> = stored.iter().map(|message| message.envelope.id.as_str()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), stored.len(), "a message is stored twice");
+    }
+}
+
+async fn write(log: JetStream, subject: Subject, stop: Arc<AtomicBool>) -> Vec<Sequence> {
+    let (mut last, mut acknowledged) = (Sequence::NONE, Vec::new());
+    let mut pace = tokio::time::interval(Duration::from_millis(5));
+    while !stop.load(Ordering::Relaxed) {
+        pace.tick().await;
+        match append(&log, &subject, Expected::Last(last), "a").await {
+            Ok(sequence) => {
+                last = sequence;
+                acknowledged.push(sequence);
+            }
+            Err(AppendError::Conflict | AppendError::Unknown(_)) => {
+                let news = log.read(&subject, last).await.unwrap_or_default();
+                last = news.last().map_or(last, |message| message.sequence);
+            }
+            Err(AppendError::Unavailable(_)) => {}
+            Err(AppendError::TooLarge) => unreachable!("the message is small"),
+        }
+    }
+    acknowledged
+}

@@ -1,0 +1,104 @@
+//! Deliveries beyond the contract.
+
+use std::time::Duration;
+
+use eventstore::{
+    EventFeed as _, Expected, Sequence, Stream, Subscription, contract::fresh_account,
+};
+use jetstream::Options;
+use tokio::time::timeout;
+
+use super::{
+    Logs, append, development,
+    nats::{Nats, Sync},
+};
+
+/// Much less than the time until redelivery.
+const SOON: Duration = Duration::from_secs(10);
+
+/// With this time until redelivery, only what is given back comes again in a test.
+fn patient(server: &Nats) -> Logs {
+    let ack_wait = Duration::from_secs(300);
+    Logs(Options { ack_wait, ..development(vec![server.url()]) })
+}
+
+#[tokio::test]
+async fn a_worker_that_leaves_gives_back_at_once_what_it_held() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    for _ in 0..40 {
+        append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    }
+    let held = worker.next().await.unwrap();
+    drop((held, worker));
+    let mut other = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let mut seen = receive(other.as_mut(), 40).await;
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=40).map(Sequence).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_dropped_delivery_comes_again() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    for attempt in 1..=2 {
+        let delivery = timeout(SOON, worker.next()).await.unwrap().unwrap();
+        assert_eq!(delivery.attempt, attempt);
+        drop(delivery);
+    }
+}
+
+#[tokio::test]
+async fn work_in_progress_is_not_delivered_to_another_worker() {
+    let server = Nats::start(Sync::Lazy).await;
+    let ack_wait = Duration::from_secs(1);
+    let log = Logs(Options { ack_wait, ..development(vec![server.url()]) }).connect().await;
+    let (_, subject) = fresh_account();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let delivery = worker.next().await.unwrap();
+    for _ in 0..10 {
+        delivery.in_progress().await.unwrap();
+        let early = timeout(ack_wait / 4, worker.next()).await;
+        assert!(early.is_err(), "it is delivered while the work goes on");
+    }
+    drop(delivery);
+    timeout(SOON, worker.next()).await.unwrap().unwrap().ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_streams_order_is_kept_and_every_stream_is_served() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, account) = fresh_account();
+    let order = eventstore::Subject::order(&domain::OrderId::new(1, &[7; 16]));
+    for _ in 0..50 {
+        append(&log, &account, Expected::Anything, "a").await.unwrap();
+        append(&log, &order, Expected::Anything, "a").await.unwrap();
+    }
+    let mut worker = log.subscribe("worker", &Stream::all(2)).await.unwrap();
+    let mut seen = [Vec::new(), Vec::new()];
+    for _ in 0..100 {
+        let delivery = timeout(SOON, worker.next()).await.unwrap().unwrap();
+        let stream = usize::from(delivery.message.subject == order);
+        seen[stream].push(delivery.message.sequence.0);
+        delivery.ack().await.unwrap();
+    }
+    let expected: Vec<u64> = (1..=50).collect();
+    assert_eq!(seen, [expected.clone(), expected]);
+}
+
+async fn receive(subscription: &mut dyn Subscription, count: usize) -> Vec<Sequence> {
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        let delivery = timeout(SOON, subscription.next()).await.unwrap().unwrap();
+        seen.push(delivery.message.sequence);
+        delivery.ack().await.unwrap();
+    }
+    seen
+}

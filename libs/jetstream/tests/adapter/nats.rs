@@ -1,0 +1,174 @@
+//! NATS servers as child processes.
+
+use std::{
+    env, fs,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use jetstream::Options;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    net::TcpStream,
+};
+
+use super::eventually;
+
+/// When a server writes to disk.
+#[derive(Clone, Copy)]
+pub(crate) enum Sync {
+    Lazy,
+    Always,
+}
+
+/// A server; killed when dropped.
+pub(crate) struct Nats {
+    child: Child,
+    pub(crate) name: String,
+    client: SocketAddr,
+    monitor: SocketAddr,
+    directory: TempDir,
+}
+
+impl Nats {
+    /// Starts one server with JetStream.
+    pub(crate) async fn start(sync: Sync) -> Self {
+        let jetstream = |directory: &Path| jetstream_block(directory, sync);
+        Self::start_with("single", &jetstream).await
+    }
+
+    /// Starts one server without JetStream.
+    pub(crate) async fn start_without_jetstream() -> Self {
+        Self::start_with("plain", &|_| String::new()).await
+    }
+
+    async fn start_with(name: &str, blocks: &dyn Fn(&Path) -> String) -> Self {
+        let server = Self::spawn(name, blocks);
+        server.ready().await;
+        server
+    }
+
+    fn spawn(name: &str, blocks: &dyn Fn(&Path) -> String) -> Self {
+        let directory = tempfile::tempdir().expect("a directory is made");
+        let (client, monitor) = (free_address(), free_address());
+        let blocks = blocks(directory.path());
+        let config = format!("server_name: {name}\nlisten: {client}\nhttp: {monitor}\n{blocks}\n");
+        fs::write(directory.path().join("nats.conf"), config).expect("the file is written");
+        let child = spawn(directory.path());
+        Self { child, name: name.to_owned(), client, monitor, directory }
+    }
+
+    /// Waits until the server greets.
+    async fn ready(&self) {
+        eventually("the greeting of a server", async || {
+            let stream = TcpStream::connect(self.client).await?;
+            BufReader::new(stream).read_line(&mut String::new()).await
+        })
+        .await;
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("nats://{}", self.client)
+    }
+
+    pub(crate) fn monitor_url(&self) -> String {
+        format!("http://{}", self.monitor)
+    }
+
+    /// Kills the server without warning.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("the server ends");
+    }
+
+    /// Starts a killed server again on what it had stored.
+    pub(crate) async fn restart(&mut self) {
+        self.child = spawn(self.directory.path());
+        self.ready().await;
+    }
+}
+
+impl Drop for Nats {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Three servers that sync each message.
+pub(crate) struct Cluster {
+    pub(crate) servers: Vec<Nats>,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> Self {
+        let routes: Vec<SocketAddr> = (0..3).map(|_| free_address()).collect();
+        let list: Vec<String> = routes.iter().map(|route| format!("nats://{route}")).collect();
+        let list = list.join(", ");
+        let server = |(i, route): (usize, &SocketAddr)| {
+            Nats::spawn(&format!("node-{i}"), &|directory: &Path| {
+                let jetstream = jetstream_block(directory, Sync::Always);
+                format!("{jetstream}\ncluster {{ name: test, listen: {route}, routes: [{list}] }}")
+            })
+        };
+        let servers: Vec<Nats> = routes.iter().enumerate().map(server).collect();
+        for server in &servers {
+            server.ready().await;
+        }
+        Self { servers }
+    }
+
+    /// What production would configure, but for fewer streams and a short time until redelivery.
+    pub(crate) fn options(&self) -> Options {
+        let urls = self.servers.iter().map(|server| server.monitor_url().parse().expect("a URL"));
+        Options {
+            servers: self.servers.iter().map(Nats::url).collect(),
+            monitor_urls: urls.collect(),
+            order_shards: 2,
+            ack_wait: Duration::from_secs(2),
+            ..Options::default()
+        }
+    }
+}
+
+fn jetstream_block(directory: &Path, sync: Sync) -> String {
+    let sync = match sync {
+        Sync::Lazy => "2m",
+        Sync::Always => "always",
+    };
+    format!("jetstream {{ store_dir: {directory:?}, sync_interval: {sync} }}")
+}
+
+fn spawn(directory: &Path) -> Child {
+    let program = program();
+    Command::new(&program)
+        .arg("--config")
+        .arg(directory.join("nats.conf"))
+        .arg("--log")
+        .arg(directory.join("nats.log"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()))
+}
+
+/// The newer server that `scripts/test-tools` unpacks, else the one on PATH.
+fn program() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/root/usr");
+    let unpacked = ["sbin", "bin"].map(|directory| root.join(directory));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut programs =
+        unpacked.into_iter().chain(env::split_paths(&path)).map(|dir| dir.join("nats-server"));
+    programs
+        .find(|program| program.is_file())
+        .expect("nats-server 2.15.1 or newer is needed: run scripts/test-tools")
+}
+
+/// An address of this machine that nobody listens on.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("it has an address")
+}

@@ -1,0 +1,54 @@
+//! A server that goes and comes back.
+
+use std::time::{Duration, Instant};
+
+use eventstore::{
+    AppendError, EventFeed as _, EventStore as _, Expected, Sequence, StoreError, Stream,
+    contract::fresh_account,
+};
+use tokio::time::timeout;
+
+use super::{
+    Logs, PATIENCE, append, development, eventually,
+    nats::{Nats, Sync},
+};
+
+/// How long a caller may have to wait for bad news.
+const BOUND: Duration = Duration::from_secs(6);
+
+#[tokio::test]
+async fn a_dead_server_is_unavailable_soon_and_is_found_again() {
+    let mut server = Nats::start(Sync::Always).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let (_, subject) = fresh_account();
+    let first = append(&log, &subject, Expected::Last(Sequence::NONE), "a").await.unwrap();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    worker.next().await.unwrap().ack().await.unwrap();
+    log.ping().await.unwrap();
+
+    server.kill();
+    let started = Instant::now();
+    let read = log.read(&subject, Sequence::NONE).await;
+    assert!(matches!(read, Err(StoreError::Unavailable(_))), "{read:?}");
+    let appended = append(&log, &subject, Expected::Last(first), "b").await;
+    assert!(matches!(appended, Err(AppendError::Unavailable(_))), "{appended:?}");
+    assert!(log.ping().await.is_err());
+    assert!(started.elapsed() < 3 * BOUND, "three answers took {:?}", started.elapsed());
+    let news = timeout(BOUND, worker.next()).await.expect("a worker hears of it");
+    assert!(matches!(news, Err(StoreError::Unavailable(_))), "a worker hears of it");
+
+    server.restart().await;
+    eventually("the return of the log", async || log.ping().await).await;
+    let second = append(&log, &subject, Expected::Last(first), "b").await.unwrap();
+    let delivered = async {
+        loop {
+            match worker.next().await {
+                Ok(delivery) if delivery.message.sequence == second => return delivery,
+                Ok(delivery) => delivery.ack().await.unwrap_or_default(),
+                Err(_) => {}
+            }
+        }
+    };
+    let delivery = timeout(PATIENCE, delivered).await.expect("the feed goes on");
+    delivery.ack().await.unwrap();
+}

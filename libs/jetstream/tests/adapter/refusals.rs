@@ -1,0 +1,135 @@
+//! What is refused at start, and how the message helps.
+
+use async_nats::jetstream::stream;
+use jetstream::{ConnectError, JetStream, Options};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
+};
+
+use super::{
+    development,
+    nats::{Nats, Sync, free_address},
+};
+
+/// Connects, and returns why that is refused.
+async fn refusal(options: Options) -> ConnectError {
+    JetStream::connect(options).await.err().expect("it is refused")
+}
+
+/// Options of a production site that has only one server.
+fn production(server: &Nats) -> Options {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    Options {
+        servers: vec![server.url()],
+        monitor_urls: vec![server.monitor_url().parse().unwrap()],
+        ..Options::default()
+    }
+}
+
+/// A server that greets with a version and answers pings.
+async fn server_of_version(version: &str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let greeting = format!(
+        "INFO {{\"server_id\":\"x\",\"server_name\":\"old\",\"version\":\"{version}\",\"go\":\"go1\",\
+         \"host\":\"127.0.0.1\",\"port\":{},\"headers\":true,\"max_payload\":1048576,\"proto\":1}}\r\n",
+        address.port()
+    );
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (reader, mut writer) = stream.into_split();
+            writer.write_all(greeting.as_bytes()).await.unwrap();
+            let mut lines = BufReader::new(reader).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line == "PING" {
+                    writer.write_all(b"PONG\r\n").await.unwrap();
+                }
+            }
+        }
+    });
+    format!("nats://{address}")
+}
+
+#[tokio::test]
+async fn an_old_server_is_refused_even_in_development() {
+    let url = server_of_version("2.9.10").await;
+    let refusal = refusal(development(vec![url])).await;
+    assert!(matches!(refusal, ConnectError::ServerTooOld { .. }), "{refusal:?}");
+    let message = refusal.to_string();
+    assert!(message.contains("2.9.10") && message.contains("2.15.1"), "{message}");
+}
+
+#[tokio::test]
+async fn fewer_than_three_replicas_are_refused() {
+    let server = Nats::start(Sync::Always).await;
+    let refusal = refusal(Options { replicas: 1, ..production(&server) }).await;
+    assert!(matches!(refusal, ConnectError::TooFewReplicas { replicas: 1 }), "{refusal:?}");
+    assert!(refusal.to_string().contains("event_log.replicas"));
+}
+
+#[tokio::test]
+async fn servers_whose_sync_cannot_be_seen_are_refused() {
+    let server = Nats::start(Sync::Always).await;
+    let unseen = refusal(Options { monitor_urls: Vec::new(), ..production(&server) }).await;
+    assert!(matches!(unseen, ConnectError::NoMonitor), "{unseen:?}");
+    assert!(unseen.to_string().contains("event_log.monitor_urls"));
+    let elsewhere = format!("http://{}", free_address()).parse().unwrap();
+    let silent = refusal(Options { monitor_urls: vec![elsewhere], ..production(&server) }).await;
+    let expected = matches!(silent, ConnectError::MonitorUnreachable { answered: 0, asked: 1, .. });
+    assert!(expected, "{silent:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_syncs_lazily_is_refused() {
+    let server = Nats::start(Sync::Lazy).await;
+    let refusal = refusal(production(&server)).await;
+    assert!(matches!(refusal, ConnectError::LazySync { .. }), "{refusal:?}");
+    assert!(refusal.to_string().contains("sync_interval: always"));
+}
+
+#[tokio::test]
+async fn one_server_cannot_keep_three_replicas() {
+    let server = Nats::start(Sync::Always).await;
+    let refusal = refusal(production(&server)).await;
+    assert!(matches!(refusal, ConnectError::StreamRefused { .. }), "{refusal:?}");
+    assert!(refusal.to_string().contains("replicas"));
+}
+
+#[tokio::test]
+async fn a_stream_that_was_made_otherwise_is_refused_by_field() {
+    let server = Nats::start(Sync::Lazy).await;
+    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let config = stream::Config {
+        name: "certmill-ledger".to_owned(),
+        subjects: vec!["certmill.ledger.>".to_owned()],
+        max_messages_per_subject: 64,
+        ..stream::Config::default()
+    };
+    raw.create_stream(config).await.unwrap();
+    let refusal = refusal(development(vec![server.url()])).await;
+    let ConnectError::StreamDiffers { stream, .. } = &refusal else { panic!("{refusal:?}") };
+    assert_eq!(stream, "certmill-ledger");
+    let message = refusal.to_string();
+    assert!(message.contains("nats stream edit certmill-ledger"), "{message}");
+}
+
+#[tokio::test]
+async fn a_server_without_jetstream_is_refused() {
+    let server = Nats::start_without_jetstream().await;
+    let refusal = refusal(development(vec![server.url()])).await;
+    assert!(matches!(refusal, ConnectError::Disabled), "{refusal:?}");
+}
+
+#[tokio::test]
+async fn servers_that_are_not_there_are_an_error() {
+    let absent = refusal(development(vec![format!("nats://{}", free_address())])).await;
+    assert!(matches!(absent, ConnectError::Unreachable(_)), "{absent:?}");
+    assert!(absent.to_string().contains("event_log.servers"));
+    assert!(matches!(refusal(development(Vec::new())).await, ConnectError::NoServer));
+    let nonsense = refusal(development(vec!["ftp://127.0.0.1".to_owned()])).await;
+    assert!(matches!(nonsense, ConnectError::InvalidServer { entry: 1, .. }), "{nonsense:?}");
+    let prefix = "a.b".to_owned();
+    let named = refusal(Options { prefix, ..development(Vec::new()) }).await;
+    assert!(matches!(named, ConnectError::InvalidPrefix { .. }), "{named:?}");
+}

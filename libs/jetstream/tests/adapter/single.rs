@@ -1,0 +1,184 @@
+//! One server, as in development.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use domain::{
+    OrderId,
+    account::{Account, Command},
+};
+use eventstore::{
+    AppendError, Envelope, EventStore as _, Expected, Loaded, MessageId, Sequence, Stream, Subject,
+    contract::{self, Harness as _, context, creation, fresh_account},
+    execute,
+};
+use futures::future::join_all;
+use jetstream::{JetStream, Options};
+
+use super::{
+    Logs, account_update, append, development,
+    nats::{Nats, Sync},
+    ports,
+};
+
+#[tokio::test]
+async fn the_contract_holds_on_one_server() {
+    let server = Nats::start(Sync::Lazy).await;
+    let logs = Logs(development(vec![server.url()]));
+    let ports = logs.open().await;
+    contract::order_is_kept_and_read_at_once(&ports).await;
+    contract::one_of_many_writers_wins_each_round(&ports).await;
+    contract::commands_meet_at_one_append(&ports).await;
+    contract::lost_acks_never_write_twice(&ports).await;
+    contract::appends_survive_a_restart(&logs).await;
+    contract::scans_see_every_message(&ports).await;
+    contract::feeds_resume_after_a_restart(&logs).await;
+    contract::unacknowledged_deliveries_come_again(&ports).await;
+    contract::workers_share_a_consumer(&ports).await;
+    contract::wakes_reach_every_listener(&logs, &ports).await;
+}
+
+#[tokio::test]
+async fn a_long_history_is_read_whole_and_in_order_from_any_place() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let ((_, subject), (_, other)) = (fresh_account(), fresh_account());
+    let mut stored = Vec::new();
+    for i in 0..240 {
+        stored.push(append(&log, &subject, Expected::Anything, "a").await.unwrap());
+        for _ in 0..i % 4 {
+            append(&log, &other, Expected::Anything, "b").await.unwrap();
+        }
+    }
+    for skipped in [0, 1, 2, 100, 220, 234, 235, 236, 237, 238, 239, 240] {
+        let after = if skipped == 0 { Sequence::NONE } else { stored[skipped - 1] };
+        let read = log.read(&subject, after).await.unwrap();
+        let read: Vec<Sequence> = read.iter().map(|message| message.sequence).collect();
+        assert_eq!(read, stored[skipped..], "after {skipped}");
+    }
+}
+
+#[tokio::test]
+async fn commands_that_meet_take_effect_one_after_the_other() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    commands_take_effect_one_after_the_other(&log).await;
+}
+
+/// All of 100 commands given to one aggregate at once take effect, each by one message.
+pub(crate) async fn commands_take_effect_one_after_the_other(log: &JetStream) {
+    let store = ports(log).store;
+    let (id, subject) = fresh_account();
+    let create = Command::Create(creation(&id));
+    let context = context();
+    execute::<Account>(store.as_ref(), &subject, Loaded::default(), &create, &context)
+        .await
+        .expect("the account is created");
+    let updates = (0..100).map(|i| {
+        let (store, subject, context) = (&store, &subject, &context);
+        let command = Command::UpdateContact(vec![format!("mailto:{i}@example.com")]);
+        async move {
+            execute::<Account>(store.as_ref(), subject, Loaded::default(), &command, context).await
+        }
+    });
+    let decided: Vec<Sequence> = join_all(updates)
+        .await
+        .into_iter()
+        .map(|decided| decided.expect("the command takes effect").sequence)
+        .collect();
+    let read = store.read(&subject, Sequence::NONE).await.expect("the log answers");
+    assert_eq!(read.len(), 101);
+    assert_eq!(decided.into_iter().collect::<BTreeSet<_>>().len(), 100, "each has its message");
+}
+
+#[tokio::test]
+async fn a_scan_goes_on_behind_messages_that_are_gone() {
+    let server = Nats::start(Sync::Lazy).await;
+    let options = development(vec![server.url()]);
+    let log = Logs(options).connect().await;
+    let subject = Subject::order(&OrderId::new(1, &[7; 16]));
+    for _ in 0..30 {
+        append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    }
+    let stream = raw(&server).await.get_stream("certmill-orders-01").await.unwrap();
+    stream.purge().sequence(21).await.unwrap();
+    let scanned = log.scan(Stream::Orders(1), Sequence(3), 7).await.unwrap();
+    let scanned: Vec<u64> = scanned.iter().map(|message| message.sequence.0).collect();
+    assert_eq!(scanned, [21, 22, 23, 24, 25, 26, 27]);
+    assert_eq!(log.last_sequence(Stream::Orders(1)).await.unwrap(), Sequence(30));
+    assert!(log.scan(Stream::Orders(1), Sequence(30), 7).await.unwrap().is_empty());
+    assert!(log.scan(Stream::Orders(0), Sequence::NONE, 7).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_order_in_a_shard_that_never_was_does_not_exist() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let subject = Subject::order(&OrderId::new(99, &[7; 16]));
+    assert!(log.read(&subject, Sequence::NONE).await.unwrap().is_empty());
+    assert!(log.message(Stream::Orders(99), Sequence(1)).await.unwrap().is_none());
+    assert!(log.scan(Stream::Orders(99), Sequence::NONE, 7).await.unwrap().is_empty());
+    assert_eq!(log.last_sequence(Stream::Orders(99)).await.unwrap(), Sequence::NONE);
+}
+
+#[tokio::test]
+async fn the_header_names_the_types_of_the_events() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let (id, subject) = fresh_account();
+    let events = [
+        domain::account::Event::AccountCreated(creation(&id)),
+        account_update("a"),
+        account_update("b"),
+    ];
+    let envelope = Envelope::new(MessageId::random(), &context(), &events).unwrap();
+    let sequence = log.append(&subject, Expected::Anything, &envelope).await.unwrap();
+    let stream = raw(&server).await.get_stream("certmill-accounts").await.unwrap();
+    let message = stream.get_raw_message(sequence.0).await.unwrap();
+    let header = message.headers.get("Certmill-Events").unwrap();
+    assert_eq!(header.as_str(), "AccountCreated,AccountUpdated");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_and_the_largest_one_fits() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let (_, subject) = fresh_account();
+    let bare = [account_update("")];
+    let bare = Envelope::new(MessageId::random(), &context(), &bare).unwrap();
+    let room = Envelope::MAX_BYTES - serde_json::to_vec(&bare).unwrap().len();
+    append(&log, &subject, Expected::Anything, &"a".repeat(room)).await.unwrap();
+    let refused = append(&log, &subject, Expected::Anything, &"a".repeat(room + 1)).await;
+    assert!(matches!(refused, Err(AppendError::TooLarge)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn orders_are_kept_longer_when_asked_and_never_shorter() {
+    let server = Nats::start(Sync::Lazy).await;
+    let hours = |hours: u64| Options {
+        order_max_age: Duration::from_secs(hours * 3600),
+        ..development(vec![server.url()])
+    };
+    for (asked, kept) in [(100, 100), (200, 200), (100, 200)] {
+        Logs(hours(asked)).connect().await;
+        let mut stream = raw(&server).await.get_stream("certmill-orders-00").await.unwrap();
+        let max_age = stream.info().await.unwrap().config.max_age;
+        assert_eq!(max_age, Duration::from_secs(kept * 3600), "asked for {asked} hours");
+    }
+}
+
+#[tokio::test]
+async fn two_logs_on_one_server_do_not_see_each_other() {
+    let server = Nats::start(Sync::Lazy).await;
+    let one = Logs(development(vec![server.url()])).connect().await;
+    let prefix = "other".to_owned();
+    let other = Logs(Options { prefix, ..development(vec![server.url()]) }).connect().await;
+    let (_, subject) = fresh_account();
+    append(&one, &subject, Expected::Last(Sequence::NONE), "a").await.unwrap();
+    assert!(other.read(&subject, Sequence::NONE).await.unwrap().is_empty());
+    append(&other, &subject, Expected::Last(Sequence::NONE), "a").await.unwrap();
+}
+
+/// The server's JetStream without the adapter.
+async fn raw(server: &Nats) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap())
+}
