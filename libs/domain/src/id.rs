@@ -111,6 +111,17 @@ impl OrderId {
         Self(format!("{:02}{}", shard % Self::MAX_SHARDS, base64url(random)).into())
     }
 
+    /// The 128 random bits.
+    pub fn random_bits(&self) -> [u8; 16] {
+        let mut bits = 0u128;
+        for digit in self.0.bytes().skip(2).take(21) {
+            bits = bits << 6 | u128::from(base64url_value(digit));
+        }
+        // The last digit holds the two bits that 21 digits leave over.
+        let last = self.0.bytes().last().map_or(0, base64url_value) >> 4;
+        (bits << 2 | u128::from(last)).to_be_bytes()
+    }
+
     /// The shard of the order streams that holds this order.
     pub fn shard(&self) -> u8 {
         self.0[..2].parse().unwrap_or(0)
@@ -157,6 +168,16 @@ fn is_base64url(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
+fn base64url_value(digit: u8) -> u8 {
+    match digit {
+        b'A'..=b'Z' => digit - b'A',
+        b'a'..=b'z' => digit - b'a' + 26,
+        b'0'..=b'9' => digit - b'0' + 52,
+        b'-' => 62,
+        _ => 63,
+    }
+}
+
 fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
@@ -195,6 +216,13 @@ mod tests {
         assert_eq!(id.as_str(), "07_____________________w");
         assert_eq!(id.shard(), 7);
         assert_eq!(id.as_str().parse(), Ok(id));
+    }
+
+    #[test]
+    fn an_order_id_keeps_its_random_bits() {
+        let bits = std::array::from_fn(|i| 0xf1u8.wrapping_mul(u8::try_from(i).unwrap() + 3));
+        assert_eq!(OrderId::new(42, &bits).random_bits(), bits);
+        assert_eq!(OrderId::new(42, &[0xff; 16]).random_bits(), [0xff; 16]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-pub use self::context::{current_traceparent, set_parent};
+pub use self::context::{current_traceparent, set_order_trace, set_parent};
 use crate::config::{self, LogFormat, Role};
 
 /// How long the collector may take to accept the last traces when the process stops.
@@ -72,6 +72,7 @@ fn subscriber(
     config: &config::Telemetry,
     roles: &BTreeSet<Role>,
 ) -> Result<(impl Subscriber + Send + Sync + use<>, Telemetry), TelemetryError> {
+    context::SAMPLING_RATIO.get_or_init(|| config.sampling_ratio);
     let traces = match &config.otlp_endpoint {
         Some(endpoint) => Some(export::provider(endpoint, config.sampling_ratio, roles)?),
         None => None,

@@ -37,7 +37,7 @@ pub(crate) async fn new_order(
     let new: NewOrder = signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
     let identifiers = accepted(profile, &new.identifiers)?;
     check_validity(profile, &new, request.now)?;
-    let id = random::order_id(api.settings.order_shards)?;
+    let id = request.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
     let authorizations = identifiers
         .iter()
         .map(|identifier| authorization(profile, identifier))

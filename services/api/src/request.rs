@@ -1,13 +1,15 @@
 //! A request as it came in.
 
 use bytes::Bytes;
-use domain::Timestamp;
+use domain::{OrderId, Timestamp};
 use eventstore::{Actor, Context};
 use http::{HeaderMap, Method};
 
 /// A request whose body has arrived.
 pub(crate) struct Request {
     pub(crate) id: String,
+    /// The order the request is about; for newOrder, the one it may place.
+    pub(crate) order: Option<OrderId>,
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: String,

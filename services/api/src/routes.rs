@@ -52,6 +52,23 @@ impl Resource {
             Self::Certificate { .. } => "certificate",
         }
     }
+
+    /// The order that the resource is or belongs to.
+    pub(crate) fn order(&self) -> Option<&OrderId> {
+        match self {
+            Self::Order(id)
+            | Self::Finalize(id)
+            | Self::Authorization(id, _)
+            | Self::Challenge(id, ..) => Some(id),
+            Self::Directory
+            | Self::NewNonce
+            | Self::NewAccount
+            | Self::NewOrder
+            | Self::RevokeCert
+            | Self::Account(_)
+            | Self::Certificate { .. } => None,
+        }
+    }
 }
 
 impl Route {

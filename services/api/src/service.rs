@@ -3,14 +3,20 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use domain::Timestamp;
+use domain::{OrderId, Timestamp};
 use futures::{FutureExt as _, Stream, StreamExt as _, pin_mut};
 use http::{HeaderMap, Method, Response, StatusCode};
 use runtime::metrics::names;
 use tracing::{Instrument as _, info_span};
 use warp::{Filter, filters::path::FullPath};
 
-use crate::{Api, dispatch, problem::Refusal, random, request::Request, routes::Route};
+use crate::{
+    Api, dispatch,
+    problem::Refusal,
+    random,
+    request::Request,
+    routes::{Resource, Route},
+};
 
 /// The filter that takes every request. Routing is a table of ours: chains of `or` filters compile in minutes and
 /// cannot say which methods a path allows.
@@ -38,8 +44,11 @@ async fn answer<B: Buf>(
     let name = route.as_ref().map_or("unknown", Route::name);
     let id = random::request_id().unwrap_or_default();
     let span = info_span!("request", otel.name = name, method = %method, request = %id);
-    if let Some(parent) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
-        runtime::telemetry::set_parent(&span, parent);
+    let order = order_of(&api, route.as_ref());
+    match (headers.get("traceparent").and_then(|value| value.to_str().ok()), &order) {
+        (Some(parent), _) => runtime::telemetry::set_parent(&span, parent),
+        (None, Some(order)) => runtime::telemetry::set_order_trace(&span, order.random_bits()),
+        (None, None) => {}
     }
     let answering = async {
         let body = match tokio::time::timeout(
@@ -54,6 +63,7 @@ async fn answer<B: Buf>(
         };
         let request = Request {
             id,
+            order,
             method: method.clone(),
             path,
             query,
@@ -79,6 +89,17 @@ async fn answer<B: Buf>(
     let response = answering.instrument(span).await;
     count(name, response.status(), started);
     response
+}
+
+/// The order that a request is about: known before it is handled, so that the whole request is part of its trace.
+fn order_of(api: &Api, route: Option<&Route>) -> Option<OrderId> {
+    match route {
+        Some(Route::Acme(_, Resource::NewOrder)) => {
+            random::order_id(api.settings.order_shards).ok()
+        }
+        Some(Route::Acme(_, resource)) => resource.order().cloned(),
+        Some(Route::Crl(_)) | None => None,
+    }
 }
 
 fn count(resource: &'static str, status: StatusCode, started: Instant) {

@@ -2,7 +2,6 @@
 
 use ca::journal::{AppendError as JournalError, Burning, Entry};
 use domain::{
-    Serial, Timestamp,
     certificate::{
         CertRevoked, Command as RevocationCommand, LedgerEvent, Revocation, RevocationReason,
         SerialBurned,
@@ -18,42 +17,49 @@ use crate::{
     issuance::OrderView,
 };
 
-/// Records the serial as burned, revokes it, and frees the order it was reserved for. May run twice.
-pub(crate) async fn burn(
+/// Takes a serial back from its order and burns it. May run twice.
+///
+/// The order comes first: it decides whether a certificate of that serial is handed over, by a signer that was taken for
+/// dead, and one that was is not revoked. The journal has to know the serial, so that a crash in between is made good.
+pub(crate) async fn free(
     desk: &Desk,
-    order: Option<OrderView>,
-    (serial, not_after): (&Serial, Timestamp),
+    order: OrderView,
+    burned: SerialBurned,
     reason: &str,
 ) -> Result<(), IssuanceError> {
-    warn!(%serial, reason, "serial burned");
-    let issuer = desk.authority.id().clone();
-    let burned = SerialBurned { issuer: issuer.clone(), serial: serial.clone(), not_after };
-    desk.record(LedgerEvent::SerialBurned(burned)).await?;
-    revoke(desk, serial, not_after).await?;
-    let entry = Burning { serial: serial.clone(), reason: reason.to_owned(), at: now() };
-    match desk.journal(Entry::Burned(entry)).await {
-        // Another signer's serial is not in this journal, and a burned one is burned.
-        Ok(()) | Err(IssuanceError::Journal(JournalError::NotReserved(_))) => {}
+    let (issuer, serial) = (burned.issuer.clone(), burned.serial.clone());
+    let command = Command::Burn(ReservationBurned { issuer, serial });
+    match desk.command(order, &command).await {
+        Ok(_) | Err(IssuanceError::Overtaken(Rejection::NotReserved)) => {}
         Err(error) => return Err(error),
     }
-    let Some(order) = order else { return Ok(()) };
-    let command = Command::Burn(ReservationBurned { issuer, serial: serial.clone() });
-    match desk.command(order, &command).await {
-        Ok(_) | Err(IssuanceError::Overtaken(Rejection::NotReserved)) => Ok(()),
+    burn(desk, burned, reason).await
+}
+
+/// Revokes a serial that no order has. May run twice.
+pub(crate) async fn burn(
+    desk: &Desk,
+    burned: SerialBurned,
+    reason: &str,
+) -> Result<(), IssuanceError> {
+    let serial = burned.serial.clone();
+    warn!(%serial, reason, "serial burned");
+    desk.record(LedgerEvent::SerialBurned(burned.clone())).await?;
+    revoke(desk, burned).await?;
+    let entry = Burning { serial, reason: reason.to_owned(), at: now() };
+    match desk.journal(Entry::Burned(entry)).await {
+        // What was signed by another key, or burned already, is not pending.
+        Ok(()) | Err(IssuanceError::Journal(JournalError::NotReserved(_))) => Ok(()),
         Err(error) => Err(error),
     }
 }
 
-async fn revoke(desk: &Desk, serial: &Serial, not_after: Timestamp) -> Result<(), IssuanceError> {
-    let issuer = desk.authority.id();
-    let command = RevocationCommand::Revoke(CertRevoked {
-        issuer: issuer.clone(),
-        serial: serial.clone(),
-        reason: RevocationReason::Superseded,
-        at: now(),
-        not_after,
-    });
-    let subject = Subject::revocation(issuer, serial);
+async fn revoke(desk: &Desk, burned: SerialBurned) -> Result<(), IssuanceError> {
+    let SerialBurned { issuer, serial, not_after } = burned;
+    let subject = Subject::revocation(&issuer, &serial);
+    let reason = RevocationReason::Superseded;
+    let revoked = CertRevoked { issuer, serial, reason, at: now(), not_after };
+    let command = RevocationCommand::Revoke(revoked);
     let store = desk.ports.aggregates.store.as_ref();
     match execute::<Revocation>(store, &subject, Loaded::default(), &command, &context()).await {
         Ok(decided) => {

@@ -63,13 +63,20 @@ impl Publisher {
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut subscription: Option<Box<dyn Subscription>> = None;
         while !stop.is_cancelled() {
-            if let Err(error) = self.publish_if_needed().await {
+            let published = tokio::select! {
+                published = self.publish_if_needed() => published,
+                () = stop.cancelled() => return,
+            };
+            if let Err(error) = published {
                 error!(error = &error as &dyn std::error::Error, "crl not published");
             }
             let earliest = Instant::now() + LEAST_INTERVAL;
             if subscription.is_none() {
                 let feed = &self.desk.ports.feed;
-                subscription = feed.subscribe(CONSUMER, &[Stream::Revocations]).await.ok();
+                subscription = tokio::select! {
+                    subscribed = feed.subscribe(CONSUMER, &[Stream::Revocations]) => subscribed.ok(),
+                    () = stop.cancelled() => return,
+                };
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -85,13 +92,15 @@ impl Publisher {
 
     /// Publishes a CRL if something was revoked since the last, it is due, or the read model lost it.
     async fn publish_if_needed(&mut self) -> Result<(), PublishError> {
-        self.catch_up().await?;
         let issuer = self.desk.authority.id().clone();
         let views = Arc::clone(&self.desk.ports.aggregates.views);
         let path = self.path();
-        let last = files::read(&path).map_err(PublishError::File)?;
-        let last = last.map(Last::parse).transpose()?;
+        let kept = files::read(&path).map_err(PublishError::File)?;
+        let kept = kept.map(Last::parse).transpose()?;
         let published = views.crl(&issuer).await.map_err(PublishError::View)?;
+        // After the last CRLs were read: whatever they list is in what is read now.
+        self.catch_up().await?;
+        let last = newer(kept, published.as_deref());
         let now = now();
         let number = last.as_ref().map_or(0, |last| last.number);
         let number = number.max(published.as_ref().map_or(0, |crl| crl.number));
@@ -103,7 +112,9 @@ impl Publisher {
             self.revocations.values(),
         );
         let current = last.as_ref().is_some_and(|last| {
-            last.made.plus(self.desk.settings.crl_refresh) > now && last.lists(&plan)
+            last.made.plus(self.desk.settings.crl_refresh) > now
+                && last.lists(&plan)
+                && published.as_ref().is_none_or(|published| last.may_replace(published))
         });
         if let (true, Some(last)) = (current, &last) {
             if published.is_none_or(|published| published.number < last.number) {
@@ -158,6 +169,13 @@ fn next_number(last: u64, now: Timestamp) -> u64 {
     u64::try_from(now.unix_seconds()).unwrap_or(0).max(last + 1)
 }
 
+/// The CRL to follow: that of another signer may be newer than ours, and is all there is when our disk was lost.
+fn newer(kept: Option<Last>, published: Option<&Crl>) -> Option<Last> {
+    let newer = published.filter(|crl| kept.as_ref().is_none_or(|kept| kept.number < crl.number));
+    // The read model is a cache: what it holds damaged is not asked.
+    newer.and_then(|crl| Last::parse(crl.der.clone()).ok()).or(kept)
+}
+
 /// Waits for a revocation; without a subscription, for ever.
 async fn heard(subscription: &mut Option<Box<dyn Subscription>>) {
     let Some(open) = subscription else { return std::future::pending().await };
@@ -207,6 +225,11 @@ impl Last {
     fn lists(&self, plan: &CrlPlan) -> bool {
         let listed: std::collections::BTreeSet<&Serial> = self.serials.iter().collect();
         plan.entries.keys().all(|serial| listed.contains(serial))
+    }
+
+    /// Whether what is published is this one or older: two signers may have given two CRLs one number.
+    fn may_replace(&self, published: &Crl) -> bool {
+        published.number != self.number || published.der == self.der
     }
 
     fn crl(&self) -> Crl {

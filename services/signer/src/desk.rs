@@ -57,9 +57,8 @@ impl Desk {
         ports: Ports,
     ) -> Result<Self, OpenError> {
         std::fs::create_dir_all(&settings.dir).map_err(OpenError::Directory)?;
-        let journal = Journal::open(settings.dir.join("journal")).map_err(OpenError::Journal)?;
-        let positions = Positions::open(&settings.dir.join("log-position.json"))
-            .map_err(OpenError::Position)?;
+        let journal = Journal::open(settings.journal_dir()).map_err(OpenError::Journal)?;
+        let positions = Positions::open(&settings.position_file()).map_err(OpenError::Position)?;
         positions.check(ports.aggregates.store.as_ref()).await.map_err(OpenError::Position)?;
         Ok(Self {
             settings,

@@ -9,7 +9,7 @@ use ca::{
 };
 use domain::{
     AccountId, Failure, FailureKind, Identifier, OrderId, ProfileName, Serial, Timestamp,
-    certificate::{CertificateSigned, LedgerEvent, SerialReserved},
+    certificate::{CertificateSigned, LedgerEvent, SerialBurned, SerialReserved},
     order::{
         CertificateIssued, CertificateReserved, Command, Finalized, IssuanceFailed, Order,
         Progress, Rejection, State,
@@ -83,11 +83,25 @@ pub(crate) async fn issue(
         warn!(%order, "a finalized order is gone from the log");
         return Ok(());
     };
-    match &view.state.progress {
-        Progress::Processing(Finalized { reservation: None, .. }) => start(desk, view).await,
+    let overtaken = match lead_on(desk, view).await {
+        Err(IssuanceError::Overtaken(rejection)) => rejection,
+        led => return led,
+    };
+    // The view was stale, or another signer works on the order, which may be dead by the time the order comes again.
+    match desk.ports.aggregates.fold::<Order>(order).await? {
+        Some(order) if matches!(order.state.progress, Progress::Processing(_)) => {
+            Err(IssuanceError::Overtaken(overtaken))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn lead_on(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
+    match &order.state.progress {
+        Progress::Processing(Finalized { reservation: None, .. }) => start(desk, order).await,
         Progress::Processing(Finalized { reservation: Some(reservation), .. }) => {
             let reservation = reservation.clone();
-            resume::resume(desk, view, &reservation).await
+            resume::resume(desk, order, &reservation).await
         }
         Progress::Open | Progress::Valid { .. } | Progress::Invalid { .. } => Ok(()),
     }
@@ -105,14 +119,8 @@ pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceE
         serial: planned.serial.clone(),
         ledger_sequence: sequence.0,
     });
-    let order = match desk.command(order, &claim).await {
-        Ok(order) => order,
-        // Another signer claimed the order first; our serial was never signed and never will be.
-        Err(IssuanceError::Overtaken(Rejection::AlreadyReserved | Rejection::WrongStatus(_))) => {
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
+    // If another signer claimed the order first, our serial was never signed and never will be.
+    let order = desk.command(order, &claim).await?;
     write_reservation(desk, Some(&order.state.id), &planned.serial, &planned.tbs).await?;
     finish(desk, order, (&planned.serial, planned.not_after), planned.tbs).await
 }
@@ -219,22 +227,23 @@ pub(crate) async fn finish(
     (serial, not_after): (&Serial, Timestamp),
     tbs: Vec<u8>,
 ) -> Result<(), IssuanceError> {
-    match sign(desk, serial, tbs).await {
-        Ok(der) => deliver(desk, order, (serial, not_after), &der).await,
+    match sign(desk, tbs).await {
+        Ok(der) => {
+            write_issuance(desk, serial, &der).await?;
+            deliver(desk, order, (serial, not_after), &der).await
+        }
         Err(IssuanceError::Sign(error)) => {
-            burn::burn(desk, Some(order), (serial, not_after), "the key did not sign").await?;
+            let issuer = desk.authority.id().clone();
+            let burned = SerialBurned { issuer, serial: serial.clone(), not_after };
+            burn::free(desk, order, burned, "the key did not sign").await?;
             Err(IssuanceError::Sign(error))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Signs the bytes and puts the certificate into the journal.
-pub(crate) async fn sign(
-    desk: &Desk,
-    serial: &Serial,
-    tbs: Vec<u8>,
-) -> Result<Vec<u8>, IssuanceError> {
+/// Signs the bytes of a journaled reservation.
+pub(crate) async fn sign(desk: &Desk, tbs: Vec<u8>) -> Result<Vec<u8>, IssuanceError> {
     let authority = Arc::clone(&desk.authority);
     let started = std::time::Instant::now();
     // RSA takes milliseconds and a hardware key more: not on a thread that serves others.
@@ -243,9 +252,17 @@ pub(crate) async fn sign(
         .map_err(|_| IssuanceError::Sign(ca::IssueError::Unverified))?
         .map_err(IssuanceError::Sign)?;
     metrics::histogram!(names::SIGNING_SECONDS).record(started.elapsed().as_secs_f64());
-    let issued = Issuance { serial: serial.clone(), der: der.clone(), at: now() };
-    desk.journal(Entry::Issued(issued)).await?;
     Ok(der)
+}
+
+/// Puts a certificate into the journal, which settles its reservation.
+pub(crate) async fn write_issuance(
+    desk: &Desk,
+    serial: &Serial,
+    der: &[u8],
+) -> Result<(), IssuanceError> {
+    let issued = Issuance { serial: serial.clone(), der: der.to_vec(), at: now() };
+    desk.journal(Entry::Issued(issued)).await
 }
 
 /// Puts the certificate into the ledger and the index, then says so on the order and to whoever waits.
@@ -262,21 +279,12 @@ pub(crate) async fn deliver(
         ledger_sequence: sequence.0,
         at: now(),
     });
-    match desk.command(order, &command).await {
-        Ok(order) => {
-            info!(%serial, "certificate issued");
-            let profile = order.state.profile.to_string();
-            metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
-            wake(desk, &order).await;
-            Ok(())
-        }
-        // The serial was burned meanwhile by a signer that took us for dead; it is revoked.
-        Err(IssuanceError::Overtaken(rejection)) => {
-            warn!(%serial, %rejection, "certificate not handed over");
-            Ok(())
-        }
-        Err(error) => Err(error),
-    }
+    let order = desk.command(order, &command).await?;
+    info!(%serial, "certificate issued");
+    let profile = order.state.profile.to_string();
+    metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
+    wake(desk, &order).await;
+    Ok(())
 }
 
 /// Puts a certificate into the ledger and the index by serial.

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use desk::Desk;
 pub use desk::OpenError;
 pub use issuance::IssuanceError;
-pub use position::PositionError;
+pub use position::{PositionError, WATCHED_STREAMS};
 pub use server_certificate::{ServerCertificate, ServerCertificateError};
 pub use settings::{Settings, SettingsError};
 

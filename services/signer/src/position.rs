@@ -17,12 +17,12 @@ use tracing::{error, warn};
 use crate::desk::Desk;
 
 /// The streams a signer must never see go backwards: a certificate or a revocation would be lost.
-const WATCHED: [Stream; 2] = [Stream::Ledger, Stream::Revocations];
+pub const WATCHED_STREAMS: [Stream; 2] = [Stream::Ledger, Stream::Revocations];
 
 /// The highest acknowledged sequences, in memory and on disk.
 pub(crate) struct Positions {
     kept: Mutex<LogPositions>,
-    acknowledged: [AtomicU64; WATCHED.len()],
+    acknowledged: [AtomicU64; WATCHED_STREAMS.len()],
 }
 
 /// The signer must not sign on this log.
@@ -47,14 +47,14 @@ impl Positions {
 
     /// Remembers an acknowledgement; written down a moment later.
     pub(crate) fn acknowledged(&self, stream: Stream, sequence: Sequence) {
-        if let Some(place) = WATCHED.iter().position(|watched| *watched == stream) {
+        if let Some(place) = WATCHED_STREAMS.iter().position(|watched| *watched == stream) {
             self.acknowledged[place].fetch_max(sequence.0, Ordering::Relaxed);
         }
     }
 
     /// Compares what is remembered with where the log ends.
     pub(crate) async fn check(&self, store: &dyn EventStore) -> Result<(), PositionError> {
-        for stream in WATCHED {
+        for stream in WATCHED_STREAMS {
             let last = store.last_sequence(stream).await.map_err(PositionError::Store)?;
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.check(&stream.to_string(), last.0).map_err(PositionError::WentBack)?;
@@ -64,7 +64,7 @@ impl Positions {
 
     fn write(&self) -> Result<(), PositionError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        for (stream, acknowledged) in WATCHED.iter().zip(&self.acknowledged) {
+        for (stream, acknowledged) in WATCHED_STREAMS.iter().zip(&self.acknowledged) {
             let sequence = acknowledged.load(Ordering::Relaxed);
             if sequence > 0 {
                 kept.set(&stream.to_string(), sequence).map_err(PositionError::File)?;
@@ -92,7 +92,11 @@ pub(crate) async fn keep(
             Ok(written) => written?,
             Err(error) => warn!(%error, "position not written"),
         }
-        match desk.positions.check(desk.ports.aggregates.store.as_ref()).await {
+        let checked = tokio::select! {
+            checked = desk.positions.check(desk.ports.aggregates.store.as_ref()) => checked,
+            () = stop.cancelled() => return desk.positions.write(),
+        };
+        match checked {
             Ok(()) => {}
             // A log out of reach stops issuance by itself.
             Err(PositionError::Store(error)) => {

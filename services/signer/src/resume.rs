@@ -1,13 +1,13 @@
 //! Goes on where a crash left off. What the journal says decides: a certificate that may exist is never signed again with
 //! a key whose signatures differ each time.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use ca::journal::Entry;
+use ca::journal::{Entry, Reservation as Pending};
 use domain::{
-    OrderId,
-    certificate::{LedgerEvent, SerialReserved},
+    OrderId, Serial,
+    certificate::{LedgerEvent, SerialBurned, SerialReserved},
     order::{Finalized, Order, Progress, Reservation},
 };
 use eventstore::{Sequence, Stream};
@@ -15,31 +15,60 @@ use tracing::info;
 
 use crate::{
     IssuanceError, OpenError, burn,
-    desk::Desk,
-    issuance::{self, OrderView, deliver, finish, write_reservation},
+    desk::{Desk, now},
+    issuance::{self, OrderView, deliver, finish, write_issuance},
 };
 
-/// Finishes every reservation of the journal that is neither issued nor burned.
-pub(crate) async fn resume_pending(desk: &Arc<Desk>) -> Result<(), OpenError> {
+/// Settles every reservation of the journal that is neither issued nor burned.
+pub(crate) async fn resume_pending(desk: &Desk) -> Result<(), OpenError> {
     for pending in desk.journal.pending() {
-        info!(serial = %pending.serial, "finishing an interrupted issuance");
-        let taken = pending.order.as_ref().and_then(|order| desk.take(order));
-        let finished = match (&pending.order, &taken) {
-            (Some(order), Some(taken)) => {
-                issuance::issue(taken, order, Sequence::NONE).await.map_err(OpenError::Resume)?;
-                desk.journal.pending().iter().all(|still| still.serial != pending.serial)
+        info!(serial = %pending.serial, "settling an interrupted issuance");
+        while is_pending(desk, &pending.serial) {
+            match settle(desk, &pending).await {
+                // Another signer went on with the order: look again.
+                Ok(()) | Err(IssuanceError::Overtaken(_)) => {}
+                Err(error) => return Err(OpenError::Resume(error)),
             }
-            (Some(_), None) | (None, _) => false,
-        };
-        if !finished {
-            // The order is gone or went on, or there never was one: nobody waits for this serial.
-            let end = desk.authority.certificate().not_after();
-            burn::burn(desk, None, (&pending.serial, end), "interrupted")
-                .await
-                .map_err(OpenError::Resume)?;
         }
     }
     Ok(())
+}
+
+fn is_pending(desk: &Desk, serial: &Serial) -> bool {
+    desk.journal.pending().iter().any(|pending| pending.serial == *serial)
+}
+
+/// Does with a pending serial what its order says now, in the log: views may be older than the journal.
+async fn settle(desk: &Desk, pending: &Pending) -> Result<(), IssuanceError> {
+    let order = match &pending.order {
+        Some(order) => desk.ports.aggregates.fold::<Order>(order).await?,
+        None => None,
+    };
+    if let Some(order) = order {
+        match &order.state.progress {
+            Progress::Processing(Finalized { reservation: Some(reservation), .. })
+                if reservation.serial == pending.serial =>
+            {
+                let reservation = reservation.clone();
+                return resume(desk, order, &reservation).await;
+            }
+            Progress::Valid { serial, ledger_sequence, .. } if *serial == pending.serial => {
+                let der = recorded(desk, serial, Sequence(*ledger_sequence)).await?;
+                return write_issuance(desk, serial, &der).await;
+            }
+            Progress::Processing(_)
+            | Progress::Open
+            | Progress::Valid { .. }
+            | Progress::Invalid { .. } => {}
+        }
+    }
+    // The order is gone or has another serial, or there never was one: nobody waits for this serial.
+    let burned = SerialBurned {
+        issuer: pending.issuer.clone(),
+        serial: pending.serial.clone(),
+        not_after: desk.authority.certificate().not_after(),
+    };
+    burn::burn(desk, burned, "interrupted").await
 }
 
 /// Goes on with the serial that is reserved for an order.
@@ -50,28 +79,46 @@ pub(crate) async fn resume(
 ) -> Result<(), IssuanceError> {
     let reserved = reserved(desk, reservation).await?;
     let place = (&reserved.serial, reserved.not_after);
-    if reservation.issuer == *desk.authority.id() {
-        let serials = BTreeSet::from([reservation.serial.clone()]);
-        let journaled = desk.journal.find(&serials).map_err(IssuanceError::JournalRead)?;
-        let deterministic = desk.authority.key().is_deterministic();
-        match journaled.get(&reservation.serial) {
-            Some(Entry::Issued(issued)) => return deliver(desk, order, place, &issued.der).await,
-            Some(Entry::Reserved(reserved)) if deterministic => {
-                return finish(desk, order, place, reserved.tbs.clone()).await;
-            }
-            None if deterministic => {
-                let tbs = BASE64_URL_SAFE_NO_PAD
-                    .decode(&reserved.tbs)
-                    .map_err(|_| IssuanceError::LostReservation)?;
-                write_reservation(desk, Some(&order.state.id), &reserved.serial, &tbs).await?;
+    let serials = BTreeSet::from([reservation.serial.clone()]);
+    let journaled = desk.journal.find(&serials).map_err(IssuanceError::JournalRead)?;
+    let ours = reservation.issuer == *desk.authority.id();
+    let repeatable = ours && desk.authority.key().is_deterministic();
+    match journaled.get(&reservation.serial) {
+        Some(Entry::Issued(issued)) if ours => {
+            return deliver(desk, order, place, &issued.der).await;
+        }
+        Some(Entry::Reserved(reserved)) if repeatable => {
+            return finish(desk, order, place, reserved.tbs.clone()).await;
+        }
+        None => {
+            let tbs = answer_for(desk, &reserved).await?;
+            if repeatable {
                 return finish(desk, order, place, tbs).await;
             }
-            Some(Entry::Reserved(_) | Entry::Burned(_)) | None => {}
         }
+        Some(Entry::Issued(_) | Entry::Reserved(_) | Entry::Burned(_)) => {}
     }
     let id = order.state.id.clone();
-    burn::burn(desk, Some(order), place, "a signer ended between reserving and recording").await?;
+    let SerialReserved { issuer, serial, not_after, .. } = reserved;
+    let burned = SerialBurned { issuer, serial, not_after };
+    burn::free(desk, order, burned, "a signer ended between reserving and recording").await?;
     start_again(desk, &id).await
+}
+
+/// Takes a reservation that is not ours, or that a crash kept out of the journal, into it: from now on this signer
+/// settles it.
+async fn answer_for(desk: &Desk, reserved: &SerialReserved) -> Result<Vec<u8>, IssuanceError> {
+    let tbs = BASE64_URL_SAFE_NO_PAD.decode(&reserved.tbs);
+    let tbs = tbs.map_err(|_| IssuanceError::LostReservation)?;
+    let pending = Pending {
+        serial: reserved.serial.clone(),
+        order: reserved.order.clone(),
+        issuer: reserved.issuer.clone(),
+        tbs: tbs.clone(),
+        at: now(),
+    };
+    desk.journal(Entry::Reserved(pending)).await?;
+    Ok(tbs)
 }
 
 /// The order is free again; another serial is reserved at once.
@@ -92,13 +139,7 @@ async fn start_again(desk: &Desk, id: &OrderId) -> Result<(), IssuanceError> {
 
 /// What the ledger says about a reservation.
 async fn reserved(desk: &Desk, reservation: &Reservation) -> Result<SerialReserved, IssuanceError> {
-    let store = &desk.ports.aggregates.store;
-    let message = store
-        .message(Stream::Ledger, Sequence(reservation.ledger_sequence))
-        .await
-        .map_err(IssuanceError::Store)?
-        .ok_or(IssuanceError::LostReservation)?;
-    let events: Vec<LedgerEvent> = message.envelope.decode().map_err(IssuanceError::Decode)?;
+    let events = ledger(desk, Sequence(reservation.ledger_sequence)).await?;
     let found = events.into_iter().find_map(|event| match event {
         LedgerEvent::SerialReserved(reserved) if reserved.serial == reservation.serial => {
             Some(reserved)
@@ -108,4 +149,28 @@ async fn reserved(desk: &Desk, reservation: &Reservation) -> Result<SerialReserv
         | LedgerEvent::SerialBurned(_) => None,
     });
     found.ok_or(IssuanceError::LostReservation)
+}
+
+/// The certificate that another signer put into the ledger.
+async fn recorded(
+    desk: &Desk,
+    serial: &Serial,
+    sequence: Sequence,
+) -> Result<Vec<u8>, IssuanceError> {
+    let found = ledger(desk, sequence).await?.into_iter().find_map(|event| match event {
+        LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => {
+            BASE64_URL_SAFE_NO_PAD.decode(&signed.certificate).ok()
+        }
+        LedgerEvent::SerialReserved(_)
+        | LedgerEvent::CertificateSigned(_)
+        | LedgerEvent::SerialBurned(_) => None,
+    });
+    found.ok_or(IssuanceError::LostReservation)
+}
+
+async fn ledger(desk: &Desk, sequence: Sequence) -> Result<Vec<LedgerEvent>, IssuanceError> {
+    let store = &desk.ports.aggregates.store;
+    let message = store.message(Stream::Ledger, sequence).await.map_err(IssuanceError::Store)?;
+    let message = message.ok_or(IssuanceError::LostReservation)?;
+    message.envelope.decode().map_err(IssuanceError::Decode)
 }

@@ -140,8 +140,10 @@ async fn issue_planned(
     let purpose = Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
     issuance::reserve(desk, &purpose, planned).await?;
     issuance::write_reservation(desk, None, &planned.serial, &planned.tbs).await?;
-    let der = issuance::sign(desk, &planned.serial, planned.tbs.clone()).await?;
+    let der = issuance::sign(desk, planned.tbs.clone()).await?;
+    // Nobody asks for this certificate again: until the ledger has it, it is pending, and burned after a crash.
     issuance::record(desk, &purpose, (&planned.serial, planned.not_after), &der).await?;
+    issuance::write_issuance(desk, &planned.serial, &der).await?;
     Ok(der)
 }
 

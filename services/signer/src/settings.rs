@@ -1,6 +1,10 @@
 //! What a signer is told by the configuration.
 
-use std::{collections::HashMap, path::PathBuf, time::Duration};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName};
 use domain::ProfileName;
@@ -75,5 +79,20 @@ impl Settings {
             crl_refresh: config.ca.crl_refresh.get(),
             order_shards: config.event_log.order_shards,
         })
+    }
+
+    /// Everything the signer keeps, but for the server's own certificate.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the journal is.
+    pub fn journal_dir(&self) -> PathBuf {
+        self.dir.join("journal")
+    }
+
+    /// Where it is kept how far the log had come.
+    pub fn position_file(&self) -> PathBuf {
+        self.dir.join("log-position.json")
     }
 }

@@ -17,6 +17,8 @@ const CONSUMER: &str = "signer";
 const CONCURRENCY: usize = 64;
 /// How long a failed issuance waits before it is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// How long issuances that are begun may go on after the stop.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Worker {
     desk: Arc<Desk>,
@@ -53,7 +55,11 @@ impl Worker {
                 }
             }
         }
-        while issuing.join_next().await.is_some() {}
+        let finished = async { while issuing.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH_TIMEOUT, finished).await.is_err() {
+            warn!(orders = issuing.len(), "issuances given up that the next start goes on with");
+            issuing.shutdown().await;
+        }
     }
 
     async fn consume(

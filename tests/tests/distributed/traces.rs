@@ -1,4 +1,4 @@
-//! The work for a request belongs to the trace of the request, in whichever process it is done.
+//! One order is one trace, whichever processes its requests and its work are done in.
 
 use acceptance::{Cluster, Collector};
 use anyhow::Context as _;
@@ -16,7 +16,7 @@ fn trace_of(events: &[Value], kind: &str) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn a_validation_and_an_issuance_are_in_the_traces_of_their_requests() -> anyhow::Result<()> {
+async fn one_order_is_one_trace_across_api_validator_and_signer() -> anyhow::Result<()> {
     let collector = Collector::start().await?;
     let url = collector.url();
     let mut town =
@@ -29,14 +29,18 @@ async fn a_validation_and_an_issuance_are_in_the_traces_of_their_requests() -> a
     for node in &mut town.cluster.api {
         node.stop().await?;
     }
-    for (request, work, role) in [
-        ("ChallengeReady", "ChallengeValidated", "validator"),
-        ("OrderFinalized", "CertificateIssued", "signer"),
+    let trace = trace_of(&events, "OrderPlaced")?;
+    for kind in [
+        "ChallengeReady",
+        "ChallengeValidated",
+        "OrderFinalized",
+        "CertificateReserved",
+        "CertificateIssued",
     ] {
-        let trace = trace_of(&events, request)?;
-        assert_eq!(trace_of(&events, work)?, trace, "{work}");
-        assert!(collector.has("api", &trace), "no span of the api for {request}");
-        assert!(collector.has(role, &trace), "no span of the {role} for {request}");
+        assert_eq!(trace_of(&events, kind)?, trace, "{kind}");
+    }
+    for role in ["api", "validator", "signer"] {
+        assert!(collector.has(role, &trace), "no span of the {role}");
     }
     Ok(())
 }

@@ -1,8 +1,12 @@
 //! The W3C trace context, as it is carried in the envelope of an event from one role to the next.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::OnceLock};
 
-use opentelemetry::{propagation::TextMapPropagator as _, trace::TraceContextExt as _};
+use opentelemetry::{
+    Context,
+    propagation::TextMapPropagator as _,
+    trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState},
+};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -17,6 +21,30 @@ pub fn current_traceparent() -> Option<String> {
     let span = span.span_context();
     let flags = span.trace_flags().to_u8();
     span.is_valid().then(|| format!("00-{}-{}-{flags:02x}", span.trace_id(), span.span_id()))
+}
+
+/// The part of traces that this process samples; set when telemetry starts.
+pub(super) static SAMPLING_RATIO: OnceLock<f64> = OnceLock::new();
+
+/// Makes the span part of the trace of an order, whose id are the order's own random bits: whatever request or worker
+/// touches the order joins the same trace without being told. To be called before the span is entered.
+pub fn set_order_trace(span: &Span, random_bits: [u8; 16]) {
+    let [a, b, c, d, e, f, g, h, ..] = random_bits;
+    // The root of the trace is the order itself, which no process sends as a span.
+    let root = SpanId::from_bytes([a, b, c, d, e, f, g, h]);
+    let flags = if is_sampled(random_bits) { TraceFlags::SAMPLED } else { TraceFlags::default() };
+    let trace = TraceId::from_bytes(random_bits);
+    let parent = SpanContext::new(trace, root, flags, true, TraceState::default());
+    if parent.is_valid() {
+        let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    }
+}
+
+/// Decides by the trace's id alone, so that every process decides alike.
+fn is_sampled(trace: [u8; 16]) -> bool {
+    let ratio = SAMPLING_RATIO.get().copied().unwrap_or(0.0);
+    let [.., a, b, c, d] = trace;
+    f64::from(u32::from_be_bytes([a, b, c, d])) < ratio * f64::from(u32::MAX) || ratio >= 1.0
 }
 
 /// Makes the span continue the trace of a `traceparent`; to be called before the span is entered.

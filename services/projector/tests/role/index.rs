@@ -1,0 +1,73 @@
+//! The index of certificates is complete to its marker.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use eventstore::{EventStore as _, Stream};
+use readmodel::ReadModel as _;
+
+use crate::{
+    observed::Observed,
+    scene::{Running, Scene, until},
+};
+
+/// More than are read at once.
+const MANY: u32 = 1100;
+
+async fn complete(scene: &Scene) {
+    let last = scene.log.last_sequence(Stream::Ledger).await.unwrap();
+    until("the index is complete", async || {
+        let marker = scene.views.complete_to(Stream::Ledger).await.unwrap();
+        (marker >= last).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_certificate_is_found_and_the_marker_reaches_the_end() {
+    let scene = Scene::new();
+    scene.sign(1).await;
+    let projector = scene.start();
+    complete(&scene).await;
+    scene.sign(2).await;
+    complete(&scene).await;
+    for n in 1..=2 {
+        assert!(scene.has_certificate(n).await, "{n}");
+    }
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn the_marker_never_passes_a_certificate_that_is_not_in_the_index() {
+    let scene = Scene::new();
+    for n in 1..=MANY {
+        scene.sign(n).await;
+    }
+    let views = Arc::new(Observed::new(&scene.views, &scene.log));
+    // A page is 500 certificates, so that pages fail more often than not.
+    views.refused.store(700, Ordering::Relaxed);
+    let projectors = [(); 2].map(|()| Running::start(scene.ports(views.clone())));
+    for n in MANY + 1..=MANY + 50 {
+        scene.sign(n).await;
+        tokio::task::yield_now().await;
+    }
+    complete(&scene).await;
+    for n in 1..=MANY + 50 {
+        assert!(scene.has_certificate(n).await, "{n}");
+    }
+    for projector in projectors {
+        projector.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_index_is_completed_when_the_read_model_is_back() {
+    let scene = Scene::new();
+    let views = Arc::new(Observed::new(&scene.views, &scene.log));
+    views.is_down.store(true, Ordering::Relaxed);
+    let projector = Running::start(scene.ports(views.clone()));
+    scene.sign(1).await;
+    views.is_down.store(false, Ordering::Relaxed);
+    complete(&scene).await;
+    assert!(scene.has_certificate(1).await);
+    projector.stop().await;
+}

@@ -1,0 +1,119 @@
+//! A read model that fails when told to, and that holds every marker against the index.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use async_trait::async_trait;
+use domain::{AccountId, IssuerId, OrderId, Serial, account, certificate::LedgerEvent, order};
+use embedded::Embedded;
+use eventstore::{EventStore as _, Sequence, Stream};
+use readmodel::{CertificateEntry, Crl, Lookup, ReadModel, Unavailable, Versioned};
+
+/// The read model.
+pub(crate) struct Observed {
+    inner: Embedded,
+    log: Embedded,
+    /// Whether nothing works.
+    pub(crate) is_down: AtomicBool,
+    /// Of so many certificates one is not taken; none for zero.
+    pub(crate) refused: AtomicU64,
+    puts: AtomicU64,
+}
+
+impl Observed {
+    pub(crate) fn new(inner: &Embedded, log: &Embedded) -> Self {
+        Self {
+            inner: inner.clone(),
+            log: log.clone(),
+            is_down: AtomicBool::default(),
+            refused: AtomicU64::default(),
+            puts: AtomicU64::default(),
+        }
+    }
+
+    fn check_up(&self) -> Result<(), Unavailable> {
+        if self.is_down.load(Ordering::Relaxed) {
+            return Err(Unavailable("down on purpose".into()));
+        }
+        Ok(())
+    }
+
+    /// Everything up to a marker can be found.
+    async fn check_index(&self, marker: Sequence) {
+        let messages = self.log.scan(Stream::Ledger, Sequence::NONE, usize::MAX >> 1).await;
+        for message in messages.unwrap().iter().filter(|message| message.sequence <= marker) {
+            for event in message.envelope.decode().unwrap() {
+                let LedgerEvent::CertificateSigned(signed) = event else { continue };
+                let found = self.inner.certificate(&signed.serial).await.unwrap();
+                assert!(
+                    matches!(found, Lookup::Found(_)),
+                    "marker {marker} passed {}, which is not in the index",
+                    message.sequence
+                );
+            }
+        }
+    }
+}
+
+type View<T> = Versioned<Arc<T>>;
+
+#[async_trait]
+impl ReadModel for Observed {
+    async fn account(&self, id: &AccountId) -> Result<Option<View<account::State>>, Unavailable> {
+        self.check_up()?;
+        self.inner.account(id).await
+    }
+
+    async fn put_account(&self, account: &View<account::State>) -> Result<(), Unavailable> {
+        self.check_up()?;
+        self.inner.put_account(account).await
+    }
+
+    async fn order(&self, id: &OrderId) -> Result<Option<View<order::State>>, Unavailable> {
+        self.check_up()?;
+        self.inner.order(id).await
+    }
+
+    async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
+        self.check_up()?;
+        self.inner.put_order(order).await
+    }
+
+    async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {
+        self.inner.certificate(serial).await
+    }
+
+    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
+        self.check_up()?;
+        let refused = self.refused.load(Ordering::Relaxed);
+        let put = self.puts.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused > 0 && put.is_multiple_of(refused) {
+            return Err(Unavailable("refused on purpose".into()));
+        }
+        self.inner.put_certificate(entry).await
+    }
+
+    async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
+        self.check_up()?;
+        self.inner.complete_to(stream).await
+    }
+
+    async fn mark_complete(&self, stream: Stream, sequence: Sequence) -> Result<(), Unavailable> {
+        self.check_index(sequence).await;
+        self.inner.mark_complete(stream, sequence).await
+    }
+
+    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
+        self.inner.crl(issuer).await
+    }
+
+    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
+        self.inner.put_crl(issuer, crl).await
+    }
+
+    async fn clear(&self) -> Result<(), Unavailable> {
+        self.inner.clear().await
+    }
+}

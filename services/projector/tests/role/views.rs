@@ -1,0 +1,85 @@
+//! Views follow the log, whoever wrote it.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use readmodel::ReadModel as _;
+
+use crate::{
+    observed::Observed,
+    scene::{Running, Scene, account_id, order_id, until},
+};
+
+#[tokio::test]
+async fn every_order_and_account_gets_its_view() {
+    let scene = Scene::new();
+    let before = scene.place(1).await;
+    let projector = scene.start();
+    let account = scene.create_account(1).await;
+    let after = scene.place(2).await;
+    scene.shows(1, before).await;
+    scene.shows(2, after).await;
+    let id = account_id(1);
+    let view = until("the account", async || scene.views.account(&id).await.unwrap()).await;
+    assert_eq!(view.sequence, account);
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_that_its_writer_left_behind_is_brought_up_to_date() {
+    let scene = Scene::new();
+    let projector = scene.start();
+    let placed = scene.place(1).await;
+    scene.shows(1, placed).await;
+    let responded = scene.respond(1).await;
+    scene.shows(1, responded).await;
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_that_could_not_be_written_is_written_when_the_read_model_is_back() {
+    let scene = Scene::new();
+    let views = Arc::new(Observed::new(&scene.views, &scene.log));
+    let projector = Running::start(scene.ports(views.clone()));
+    let placed = scene.place(1).await;
+    scene.shows(1, placed).await;
+    views.is_down.store(true, Ordering::Relaxed);
+    let responded = scene.respond(1).await;
+    // One that is folded without the read model is no reason to forget the message.
+    let delivered = scene.log.counters().deliveries;
+    until("it is delivered", async || (scene.log.counters().deliveries > delivered).then_some(()))
+        .await;
+    let stale = scene.views.order(&order_id(1)).await.unwrap().unwrap();
+    assert_eq!(stale.sequence, placed);
+    views.is_down.store(false, Ordering::Relaxed);
+    scene.shows(1, responded).await;
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn two_projectors_share_the_work() {
+    let scene = Scene::new();
+    let (one, two) = (scene.start(), scene.start());
+    let mut last = Vec::new();
+    for n in 1..=40 {
+        scene.place(n).await;
+        last.push((n, scene.respond(n).await));
+    }
+    for (n, sequence) in last {
+        scene.shows(n, sequence).await;
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn a_projector_goes_on_where_the_one_before_ended() {
+    let scene = Scene::new();
+    let placed = scene.place(1).await;
+    let first = scene.start();
+    scene.shows(1, placed).await;
+    first.stop().await;
+    let responded = scene.respond(1).await;
+    let second = scene.start();
+    scene.shows(1, responded).await;
+    second.stop().await;
+}

@@ -1,0 +1,121 @@
+//! Orders led up to the signer.
+
+use std::time::Duration;
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use domain::{
+    AccountId, ChallengeType, Evidence, Identifier, OrderId, ProfileName, SubjectPublicKey,
+    Thumbprint,
+    order::{
+        AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, ChallengeValidated, Command,
+        Order, OrderPlaced,
+    },
+};
+use eventstore::{Actor, Context, MessageId};
+use rcgen::{KeyPair, PublicKeyData as _};
+use readmodel::Aggregates;
+
+use crate::workshop::{Workshop, now};
+
+/// What most orders are for.
+pub(crate) const NAMES: [&str; 2] = ["www.example.org", "*.example.org"];
+const KIND: ChallengeType = ChallengeType::Dns01;
+const ORDER_VALIDITY: Duration = Duration::from_secs(3600);
+
+/// A new key to certify, as SubjectPublicKeyInfo.
+pub(crate) fn public_key() -> Vec<u8> {
+    KeyPair::generate().unwrap().subject_public_key_info()
+}
+
+pub(crate) fn account() -> AccountId {
+    AccountId::from_hash(&[7; 32])
+}
+
+pub(crate) fn context() -> Context {
+    let actor = Actor::Account { id: account() };
+    Context { actor, request_id: None, traceparent: None, at: now() }
+}
+
+pub(crate) fn new_order_id() -> OrderId {
+    format!("03{}", MessageId::random().as_str()).parse().unwrap()
+}
+
+/// Places an order for names, each to be proven by one challenge.
+pub(crate) fn place(id: &OrderId, names: &[&str]) -> Command {
+    let identifiers: Vec<Identifier> =
+        names.iter().map(|name| Identifier::Dns(name.parse().unwrap())).collect();
+    let authorizations = identifiers.iter().map(|identifier| AuthorizationPlaced {
+        identifier: identifier.authorized(),
+        wildcard: identifier.is_wildcard(),
+        challenges: vec![ChallengePlaced { kind: KIND, token: "token".to_owned() }],
+    });
+    Command::Place(OrderPlaced {
+        id: id.clone(),
+        profile: ProfileName::default(),
+        account: account(),
+        authorizations: authorizations.collect(),
+        identifiers,
+        not_before: None,
+        not_after: None,
+        at: now(),
+        expires_at: now().plus(ORDER_VALIDITY),
+    })
+}
+
+pub(crate) fn respond(index: usize) -> Command {
+    Command::RespondToChallenge {
+        authorization: AuthorizationIndex(u16::try_from(index).unwrap()),
+        challenge: KIND,
+        thumbprint: Thumbprint("thumbprint".to_owned()),
+        now: now(),
+    }
+}
+
+pub(crate) fn validated(index: AuthorizationIndex, identifier: Identifier) -> Command {
+    Command::RecordValidation(ChallengeValidated {
+        authorization: index,
+        challenge: KIND,
+        identifier,
+        at: now(),
+        evidence: Evidence::default(),
+    })
+}
+
+pub(crate) fn finalize(names: &[&str], public_key: &[u8]) -> Command {
+    Command::Finalize {
+        public_key: SubjectPublicKey(BASE64_URL_SAFE_NO_PAD.encode(public_key)),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        now: now(),
+    }
+}
+
+impl Workshop {
+    /// An order that waits for the signer.
+    pub(crate) async fn finalized(&self) -> OrderId {
+        self.finalized_with(&public_key()).await
+    }
+
+    /// An order for a key that waits for the signer.
+    pub(crate) async fn finalized_with(&self, public_key: &[u8]) -> OrderId {
+        let id = new_order_id();
+        self.finalize(&id, public_key).await;
+        id
+    }
+
+    async fn finalize(&self, id: &OrderId, public_key: &[u8]) {
+        let mut commands = vec![place(id, &NAMES)];
+        for (index, name) in NAMES.iter().enumerate() {
+            let identifier = Identifier::Dns(name.parse().unwrap()).authorized();
+            let place = AuthorizationIndex(u16::try_from(index).unwrap());
+            commands.extend([respond(index), validated(place, identifier)]);
+        }
+        commands.push(finalize(&NAMES, public_key));
+        let store = std::sync::Arc::new(self.log.clone());
+        let aggregates = Aggregates { store, views: std::sync::Arc::clone(&self.views) };
+        let mut known = None;
+        for command in commands {
+            let view = aggregates.execute::<Order>(id, known, &command, &context()).await;
+            known = Some(view.unwrap());
+        }
+    }
+}

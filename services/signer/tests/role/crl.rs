@@ -1,0 +1,209 @@
+//! CRLs are published, republished, and never step back.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ca::KeyAlgorithm;
+use domain::{
+    Serial,
+    certificate::{CertRevoked, Command, Revocation, RevocationReason},
+};
+use eventstore::{Loaded, Subject, execute};
+use readmodel::Crl;
+use runtime::config::HumanDuration;
+use x509_parser::{
+    prelude::FromDer as _, revocation_list::CertificateRevocationList, x509::SubjectPublicKeyInfo,
+};
+
+use crate::{
+    applicant::context,
+    faults::{Fate, Faults, Port},
+    workshop::{Workshop, now, until},
+};
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+impl Workshop {
+    async fn revoke(&self, serial: &Serial) {
+        let issuer = self.authority().id().clone();
+        let subject = Subject::revocation(&issuer, serial);
+        let command = Command::Revoke(CertRevoked {
+            issuer,
+            serial: serial.clone(),
+            reason: RevocationReason::KeyCompromise,
+            at: now(),
+            not_after: now().plus(YEAR),
+        });
+        let loaded = Loaded::default();
+        execute::<Revocation>(&self.log, &subject, loaded, &command, &context()).await.unwrap();
+    }
+
+    /// Waits for a CRL with a number above another's.
+    async fn crl_after(&self, number: u64) -> Arc<Crl> {
+        let issuer = self.authority().id().clone();
+        until("a new crl", async || {
+            self.views.crl(&issuer).await.unwrap().filter(|crl| crl.number > number)
+        })
+        .await
+    }
+
+    /// The serials of a CRL that verifies.
+    fn listed(&self, crl: &Crl) -> BTreeSet<Serial> {
+        let (_, parsed) = CertificateRevocationList::from_der(&crl.der).unwrap();
+        let authority = self.authority();
+        let (_, key) = SubjectPublicKeyInfo::from_der(authority.certificate().spki()).unwrap();
+        parsed.verify_signature(&key).unwrap();
+        assert_eq!(parsed.crl_number().unwrap(), &crl.number.into());
+        assert!(crl.next_update > now());
+        let serial = |raw: &[u8]| Serial::from_octets(raw).unwrap();
+        parsed.iter_revoked_certificates().map(|revoked| serial(revoked.raw_serial())).collect()
+    }
+}
+
+fn serial(n: u8) -> Serial {
+    Serial::from_random(&[n; 16])
+}
+
+#[tokio::test]
+async fn a_crl_is_published_at_the_start_and_again_after_each_revocation() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    workshop.revoke(&serial(1)).await;
+    let signer = workshop.start("signer").await;
+    let first = workshop.crl_after(0).await;
+    assert_eq!(workshop.listed(&first), BTreeSet::from([serial(1)]));
+    workshop.revoke(&serial(2)).await;
+    let second = workshop.crl_after(first.number).await;
+    assert_eq!(workshop.listed(&second), BTreeSet::from([serial(1), serial(2)]));
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn a_burned_serial_is_on_the_crl() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let order = workshop.finalized().await;
+    let id = order.to_string();
+    let faults = Arc::new(Faults::new(move |port, key| match port {
+        Port::Append if key == id => Fate::CrashAfter,
+        _ => Fate::Done,
+    }));
+    let signer = workshop.start_with("signer", &faults).await;
+    faults.crashed().await;
+    signer.kill().await;
+    let signer = workshop.start("signer").await;
+    workshop.ended(&order).await;
+    let burned = workshop.audit().await.burned;
+    assert_eq!(burned.len(), 1);
+    let issuer = workshop.authority().id().clone();
+    until("the burned serial is listed", async || {
+        let crl = workshop.views.crl(&issuer).await.unwrap()?;
+        (workshop.listed(&crl) == burned).then_some(())
+    })
+    .await;
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn numbers_grow_over_a_restart_with_an_empty_read_model() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let signer = workshop.start("signer").await;
+    let first = workshop.crl_after(0).await;
+    signer.stop().await;
+    workshop.views = workshop.empty_views("views-2");
+    let signer = workshop.start("signer").await;
+    let again = workshop.crl_after(0).await;
+    assert_eq!(again, first, "the last crl is published as it was while it is not due");
+    workshop.revoke(&serial(1)).await;
+    let next = workshop.crl_after(first.number).await;
+    assert_eq!(workshop.listed(&next), BTreeSet::from([serial(1)]));
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn what_another_signer_published_is_never_taken_back() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    workshop.revoke(&serial(1)).await;
+    let signer = workshop.start("first").await;
+    let first = workshop.crl_after(0).await;
+    signer.stop().await;
+    // One whose disk is new takes over, and reads the log from its beginning.
+    let signer = workshop.start("second").await;
+    workshop.revoke(&serial(2)).await;
+    let second = workshop.crl_after(first.number).await;
+    assert_eq!(workshop.listed(&second), BTreeSet::from([serial(1), serial(2)]));
+    signer.stop().await;
+    // The first one comes back with an older crl on its disk.
+    let signer = workshop.start("first").await;
+    workshop.revoke(&serial(3)).await;
+    let third = workshop.crl_after(second.number).await;
+    assert_eq!(workshop.listed(&third), BTreeSet::from([serial(1), serial(2), serial(3)]));
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn a_crl_that_lacks_what_is_published_is_not_published() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    workshop.revoke(&serial(1)).await;
+    let signer = workshop.start("first").await;
+    let first = workshop.crl_after(0).await;
+    signer.stop().await;
+    // Disk and log are lost, and only the read model still knows what was revoked.
+    workshop.lose_log();
+    let looks = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&looks);
+    let faults = Faults::new(move |port, _| {
+        assert_ne!(port, Port::PutCrl, "nothing is published");
+        if port == Port::Crl {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        Fate::Done
+    });
+    let signer = workshop.start_with("second", &Arc::new(faults)).await;
+    until("the first look", async || (looks.load(Ordering::Relaxed) > 0).then_some(())).await;
+    tokio::time::pause();
+    until("the next look", async || (looks.load(Ordering::Relaxed) > 1).then_some(())).await;
+    tokio::time::resume();
+    signer.stop().await;
+    assert_eq!(workshop.crl_after(0).await, first);
+}
+
+#[tokio::test]
+async fn a_crl_that_is_due_is_made_anew() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    workshop.config.ca.crl_refresh = HumanDuration::ZERO;
+    let signer = workshop.start("signer").await;
+    let first = workshop.crl_after(0).await;
+    signer.stop().await;
+    let signer = workshop.start("signer").await;
+    workshop.crl_after(first.number).await;
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn a_crl_that_the_read_model_lost_is_published_again() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let published = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&published);
+    let faults = Faults::new(move |port, _| match port {
+        // From the second look on, nothing is there.
+        Port::Crl if count.load(Ordering::Relaxed) > 0 => Fate::Forgotten,
+        Port::PutCrl => {
+            count.fetch_add(1, Ordering::Relaxed);
+            Fate::Done
+        }
+        _ => Fate::Done,
+    });
+    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
+    workshop.crl_after(0).await;
+    // Only time leads to the next look.
+    tokio::time::pause();
+    until("it is published again", async || (published.load(Ordering::Relaxed) > 1).then_some(()))
+        .await;
+    tokio::time::resume();
+    signer.stop().await;
+}

@@ -1,0 +1,156 @@
+//! What becomes of finalized orders when nothing breaks.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ca::KeyAlgorithm;
+use domain::{
+    FailureKind,
+    order::{Event, Progress},
+};
+use eventstore::{Subject, Wakes as _};
+use readmodel::Lookup;
+use tokio::time::timeout;
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
+
+use crate::{
+    applicant::public_key,
+    faults::{Fate, Faults, Port},
+    workshop::{PATIENCE, Workshop},
+};
+
+#[tokio::test]
+async fn a_finalized_order_becomes_valid_with_a_certificate_for_its_names_and_key() {
+    for algorithm in KeyAlgorithm::ALL {
+        let workshop = Workshop::new(algorithm);
+        let public_key = public_key();
+        let order = workshop.finalized_with(&public_key).await;
+        let signer = workshop.start("signer").await;
+        workshop.ended(&order).await;
+        signer.stop().await;
+        let (audit, outcome) = workshop.check_valid(&order, "signer").await;
+        let (serial, der) = outcome.certificate.unwrap();
+        let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+        assert_eq!(parsed.public_key().raw, public_key);
+        assert_eq!(parsed.raw_serial(), serial.octets());
+        assert_eq!(audit.reserved_for(&order).len(), 1);
+        assert_eq!(audit.revoked, BTreeSet::new());
+    }
+}
+
+#[tokio::test]
+async fn who_waits_is_woken_when_view_and_index_have_the_certificate() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let mut wakes = workshop.log.subscribe();
+    let order = workshop.finalized().await;
+    let signer = workshop.start("signer").await;
+    let wake = timeout(PATIENCE, wakes.recv()).await.unwrap().unwrap();
+    let view = workshop.views.order(&order).await.unwrap().unwrap();
+    assert_eq!((wake.subject, wake.sequence), (Subject::order(&order), view.sequence));
+    let Progress::Valid { serial, ledger_sequence, .. } = &view.state.progress else {
+        panic!("{:?}", view.state.progress)
+    };
+    match workshop.views.certificate(serial).await.unwrap() {
+        Lookup::Found(entry) => assert_eq!(entry.ledger_sequence, *ledger_sequence),
+        Lookup::Missing => panic!("the certificate can be found by its serial"),
+    }
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_delivered_again_after_its_end_gets_no_second_certificate() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&acknowledged);
+    // Of each message the first two acknowledgements are lost.
+    let faults = Faults::new(move |port, _| match port {
+        Port::Acknowledge if count.fetch_add(1, Ordering::Relaxed) < 40 => Fate::Lost,
+        _ => Fate::Done,
+    });
+    let order = workshop.finalized().await;
+    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
+    workshop.ended(&order).await;
+    crate::workshop::until("many deliveries", async || {
+        (acknowledged.load(Ordering::Relaxed) > 40).then_some(())
+    })
+    .await;
+    signer.stop().await;
+    let (audit, _) = workshop.check_valid(&order, "signer").await;
+    assert_eq!(audit.reserved_for(&order).len(), 1);
+}
+
+#[tokio::test]
+async fn an_order_delivered_twice_at_once_is_issued_once() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let faults = Faults::new(|port, _| match port {
+        Port::Next => Fate::ReplyLost,
+        _ => Fate::Done,
+    });
+    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
+    for _ in 0..8 {
+        let order = workshop.finalized().await;
+        workshop.ended(&order).await;
+        let audit = workshop.audit().await;
+        assert_eq!(audit.reserved_for(&order).len(), 1);
+        assert!(workshop.outcome(&audit, &order).await.certificate.is_some());
+    }
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn many_orders_at_once_get_a_certificate_each() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let mut orders = Vec::new();
+    for _ in 0..64 {
+        orders.push(workshop.finalized().await);
+    }
+    let signer = workshop.start("signer").await;
+    for order in &orders {
+        workshop.ended(order).await;
+    }
+    signer.stop().await;
+    let audit = workshop.audit().await;
+    let mut serials = BTreeSet::new();
+    for order in &orders {
+        serials.insert(workshop.outcome(&audit, order).await.certificate.unwrap().0);
+    }
+    assert_eq!(serials.len(), orders.len());
+    workshop.check_journal(&audit, "signer");
+}
+
+#[tokio::test]
+async fn an_order_of_a_profile_that_is_gone_fails() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    for profile in &mut workshop.config.profiles {
+        profile.name = "other".parse().unwrap();
+    }
+    let order = workshop.finalized().await;
+    failed(&workshop, &order, FailureKind::ServerInternal).await;
+}
+
+#[tokio::test]
+async fn an_order_for_a_key_that_is_no_point_on_its_curve_fails() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let mut public_key = public_key();
+    *public_key.last_mut().unwrap() ^= 1;
+    let order = workshop.finalized_with(&public_key).await;
+    failed(&workshop, &order, FailureKind::Unauthorized).await;
+}
+
+async fn failed(workshop: &Workshop, order: &domain::OrderId, kind: FailureKind) {
+    let signer = workshop.start("signer").await;
+    match workshop.ended(order).await {
+        Progress::Invalid { failure } => assert_eq!(failure.kind, kind),
+        other => panic!("{other:?}"),
+    }
+    signer.stop().await;
+    let audit = workshop.audit().await;
+    let outcome = workshop.outcome(&audit, order).await;
+    assert!(matches!(outcome.events.last(), Some(Event::IssuanceFailed(_))));
+    assert_eq!(audit.reserved_for(order).len(), 0, "nothing is reserved for what cannot be made");
+}

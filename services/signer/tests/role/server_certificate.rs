@@ -1,0 +1,145 @@
+//! The server's own certificate: obtained, kept, and made anew.
+
+use std::{
+    fs,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use ca::{CertificateProfile, KeyAlgorithm, LeafRequest};
+use domain::Serial;
+use rcgen::{KeyPair, PublicKeyData as _};
+use signer::ServerCertificate;
+use x509_parser::{certificate::X509Certificate, pem::Pem, prelude::FromDer as _};
+
+use crate::{
+    audit::names,
+    faults::{Fate, Faults},
+    workshop::{Workshop, now},
+};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Making one takes fewer steps than this.
+const MOST_STEPS: u64 = 20;
+
+async fn obtain(workshop: &Workshop) -> Arc<ServerCertificate> {
+    let ports = workshop.ports(&Arc::new(Faults::none()));
+    let signer = workshop.open("signer", &ports).await.unwrap();
+    let certificate = signer.server_certificate().await.unwrap();
+    let certificate = certificate.borrow().clone();
+    drop(signer);
+    check(workshop, &certificate);
+    certificate
+}
+
+/// It is for the configured name and its own key, from our CA, and complete up to the root.
+fn check(workshop: &Workshop, certificate: &ServerCertificate) {
+    let pem = certificate.chain_pem.as_bytes();
+    let chain: Vec<Vec<u8>> = Pem::iter_from_buffer(pem).map(|pem| pem.unwrap().contents).collect();
+    let authority = workshop.authority();
+    assert_eq!(chain[1..], [authority.certificate().der()]);
+    assert!(authority.is_issuer_of(&chain[0]));
+    let (_, leaf) = X509Certificate::from_der(&chain[0]).unwrap();
+    assert_eq!(names(&leaf.tbs_certificate), [workshop.config.api.base_url.host()]);
+    let key = KeyPair::from_pem(&certificate.key_pem).unwrap();
+    assert_eq!(leaf.public_key().raw, key.subject_public_key_info());
+}
+
+#[tokio::test]
+async fn the_servers_certificate_is_kept_over_a_restart() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let first = obtain(&workshop).await;
+    assert_eq!(obtain(&workshop).await, first);
+    let audit = workshop.audit().await;
+    let recorded: Vec<_> = audit.for_no_order();
+    assert_eq!(recorded.len(), 1, "it is in the ledger like any other");
+    workshop.check_journal(&audit, "signer");
+}
+
+#[tokio::test]
+async fn a_server_that_is_called_otherwise_gets_another_certificate() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let first = obtain(&workshop).await;
+    workshop.config.api.base_url = "https://acme.example.org".parse().unwrap();
+    assert_ne!(obtain(&workshop).await, first);
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_ca_is_replaced() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let first = obtain(&workshop).await;
+    workshop.replace_ca(KeyAlgorithm::Ed25519);
+    assert_ne!(obtain(&workshop).await, first);
+}
+
+#[tokio::test]
+async fn a_certificate_without_its_key_is_replaced() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let first = obtain(&workshop).await;
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    fs::write(workshop.data_dir("signer").join("tls").join("server.key"), other).unwrap();
+    assert_ne!(obtain(&workshop).await, first);
+}
+
+#[tokio::test]
+async fn a_certificate_is_replaced_when_a_third_of_its_life_is_left() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    for (days, is_kept) in [(19, true), (21, false)] {
+        let aged = aged(&workshop, days);
+        let dir = workshop.data_dir("signer").join("tls");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("server.key"), &aged.key_pem).unwrap();
+        fs::write(dir.join("server.pem"), &aged.chain_pem).unwrap();
+        assert_eq!(*obtain(&workshop).await == aged, is_kept, "{days} days");
+    }
+}
+
+/// A certificate for thirty days that was made so many days ago.
+fn aged(workshop: &Workshop, days: u32) -> ServerCertificate {
+    let key = KeyPair::generate().unwrap();
+    let authority = workshop.authority();
+    let request = LeafRequest {
+        names: &[workshop.config.api.base_url.host().parse().unwrap()],
+        public_key: &key.subject_public_key_info(),
+        not_before: None,
+        not_after: None,
+        now: now().minus(DAY * days),
+        serial: &Serial::from_random(&[5; 16]),
+    };
+    let profile = CertificateProfile { validity: DAY * 30, ..CertificateProfile::default() };
+    let planned = ca::plan(&authority, &profile, &request).unwrap();
+    let leaf = authority.issue(&planned.tbs).unwrap();
+    let chain = [leaf.as_slice(), authority.certificate().der()];
+    let encode = |der: &&[u8]| {
+        let text = BASE64_STANDARD.encode(der);
+        format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+    };
+    let chain_pem = chain.iter().map(encode).collect();
+    ServerCertificate { chain_pem, key_pem: key.serialize_pem() }
+}
+
+#[tokio::test]
+async fn a_crash_at_any_step_leaves_no_serial_unsettled() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    for fate in [Fate::Crash, Fate::CrashAfter, Fate::Lost, Fate::ReplyLost] {
+        for step in 1.. {
+            assert!(step < MOST_STEPS, "the steps come to an end");
+            let _ = fs::remove_dir_all(workshop.data_dir("signer").join("tls"));
+            let (faults, steps) = Faults::at(step, fate);
+            let faults = Arc::new(faults);
+            let signer = workshop.open("signer", &workshop.ports(&faults)).await.unwrap();
+            tokio::select! {
+                obtained = signer.server_certificate() => drop(obtained),
+                () = faults.crashed() => {}
+            }
+            drop(signer);
+            obtain(&workshop).await;
+            let audit = workshop.audit().await;
+            workshop.check_journal(&audit, "signer");
+            if steps.load(Ordering::Relaxed) < step {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! A CA on disk, an embedded log, and signers that are started, stopped and killed over them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+use ca::{Authority, CaDirectory, CaRequest, CaSubject, KeyAlgorithm};
+use domain::{OrderId, Timestamp, order};
+use embedded::{Embedded, Options};
+use eventstore::{Loaded, Subject, load};
+use readmodel::{Aggregates, ReadModel};
+use runtime::{Config, Health};
+use signer::{OpenError, Settings, Signer, SignerError};
+use tempfile::TempDir;
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{faults::Faults, faulty::Faulty};
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Where Linux keeps files in memory.
+const IN_MEMORY: &str = "/dev/shm";
+/// Old enough to have made a certificate that is due.
+const CA_AGE: Duration = Duration::from_secs(100 * 24 * 60 * 60);
+
+/// What signers share.
+pub(crate) struct Workshop {
+    pub(crate) dir: TempDir,
+    pub(crate) log: Embedded,
+    /// Apart from the log, as in a cluster.
+    pub(crate) views: Arc<dyn ReadModel>,
+    pub(crate) config: Config,
+    ca: CaDirectory,
+}
+
+/// A signer at work.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), SignerError>>,
+}
+
+pub(crate) fn now() -> Timestamp {
+    time::OffsetDateTime::now_utc().into()
+}
+
+impl Workshop {
+    pub(crate) fn new(algorithm: KeyAlgorithm) -> Self {
+        // No power fails here: what is lost without an fsync would not be noticed, and waiting for disks takes long.
+        let dir = tempfile::tempdir_in(IN_MEMORY).or_else(|_| tempfile::tempdir()).unwrap();
+        let open =
+            |name: &str| Embedded::open(&dir.path().join(name), &Options::default()).unwrap();
+        let (log, views) = (open("log"), Arc::new(open("views")));
+        let ca = make_ca(&dir.path().join("ca"), algorithm);
+        let config = Config::load(None, [], &[]).unwrap();
+        Self { dir, log, views, config, ca }
+    }
+
+    /// Has another CA issue from now on.
+    pub(crate) fn replace_ca(&mut self, algorithm: KeyAlgorithm) {
+        self.ca = make_ca(&self.dir.path().join("next-ca"), algorithm);
+    }
+
+    /// Goes on with a log that knows nothing.
+    pub(crate) fn lose_log(&mut self) {
+        let path = self.dir.path().join("next-log");
+        self.log = Embedded::open(&path, &Options::default()).unwrap();
+    }
+
+    /// A read model that knows nothing.
+    pub(crate) fn empty_views(&self, name: &str) -> Arc<dyn ReadModel> {
+        Arc::new(Embedded::open(&self.dir.path().join(name), &Options::default()).unwrap())
+    }
+
+    pub(crate) fn authority(&self) -> Authority {
+        self.ca.open().unwrap()
+    }
+
+    /// What a signer of that name keeps.
+    pub(crate) fn data_dir(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn settings(&self, name: &str) -> Settings {
+        let config = Config { data_dir: self.data_dir(name), ..self.config.clone() };
+        Settings::from_config(&config).unwrap()
+    }
+
+    pub(crate) fn ports(&self, faults: &Arc<Faults>) -> Faulty {
+        let (log, views) = (self.log.clone(), Arc::clone(&self.views));
+        Faulty { log, views, faults: Arc::clone(faults) }
+    }
+
+    /// Opens the signer of that name, once the one before has let go of its journal.
+    pub(crate) async fn open(&self, name: &str, ports: &Faulty) -> Result<Signer, OpenError> {
+        let opening = async {
+            loop {
+                let settings = self.settings(name);
+                match Signer::open(settings, self.authority(), ports.signer_ports()).await {
+                    Err(OpenError::Journal(ca::journal::OpenError::Locked(_))) => {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    opened => return opened,
+                }
+            }
+        };
+        timeout(PATIENCE, opening).await.expect("the journal is free in time")
+    }
+
+    /// Starts the signer of that name over ports that do not fail.
+    pub(crate) async fn start(&self, name: &str) -> Running {
+        self.start_with(name, &Arc::new(Faults::none())).await
+    }
+
+    /// Starts the signer of that name.
+    pub(crate) async fn start_with(&self, name: &str, faults: &Arc<Faults>) -> Running {
+        Running::start(self.open(name, &self.ports(faults)).await.unwrap())
+    }
+
+    /// The order as the log has it.
+    pub(crate) async fn order(&self, id: &OrderId) -> order::State {
+        let subject = Subject::order(id);
+        let loaded = load::<order::Order>(&self.log, &subject, Loaded::default()).await;
+        loaded.unwrap().state.expect("the order exists")
+    }
+
+    /// Has the view of an order show what the log says.
+    pub(crate) async fn refresh(&self, id: &OrderId) {
+        let (store, views) = (Arc::new(self.log.clone()), Arc::clone(&self.views));
+        Aggregates { store, views }.fold::<order::Order>(id).await.unwrap();
+    }
+
+    /// Waits until an order is valid or invalid.
+    pub(crate) async fn ended(&self, id: &OrderId) -> order::Progress {
+        let ended = async {
+            loop {
+                match self.order(id).await.progress {
+                    order::Progress::Open | order::Progress::Processing(_) => {
+                        tokio::time::sleep(Duration::from_millis(2)).await;
+                    }
+                    ended @ (order::Progress::Valid { .. } | order::Progress::Invalid { .. }) => {
+                        return ended;
+                    }
+                }
+            }
+        };
+        timeout(PATIENCE, ended).await.expect("the order ends in time")
+    }
+}
+
+impl Running {
+    pub(crate) fn start(signer: Signer) -> Self {
+        let stop = CancellationToken::new();
+        let health = Health::new().register("signer");
+        let task = tokio::spawn(signer.run(health, stop.clone()));
+        Self { stop, task }
+    }
+
+    /// Ends it as an operator does.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.ended().await.unwrap();
+    }
+
+    /// Ends it as an operator does, unless it comes to a crash.
+    pub(crate) async fn stop_or_crash(mut self, faults: &Faults) {
+        self.stop.cancel();
+        tokio::select! {
+            ended = &mut self.task => ended.unwrap().unwrap(),
+            () = faults.crashed() => self.kill().await,
+        }
+    }
+
+    /// Ends it as a power failure does.
+    pub(crate) async fn kill(self) {
+        self.task.abort();
+        let _ = self.task.await;
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn ended(self) -> Result<(), SignerError> {
+        timeout(PATIENCE, self.task).await.expect("the signer ends in time").unwrap()
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<T>) -> T {
+    let waiting = async {
+        loop {
+            if let Some(found) = found().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("not in time: {what}"))
+}
+
+fn make_ca(dir: &Path, algorithm: KeyAlgorithm) -> CaDirectory {
+    let ca = CaDirectory::new(dir, None);
+    let request = |name: &str| CaRequest {
+        subject: CaSubject { common_name: name.into(), organization: None, country: None },
+        validity: CaRequest::INTERMEDIATE_VALIDITY,
+        now: now().minus(CA_AGE),
+    };
+    ca.create_root(KeyAlgorithm::Ed25519, &request("Root")).unwrap();
+    if algorithm == KeyAlgorithm::Rsa {
+        ca.import_intermediate_key(&rsa_key()).unwrap();
+    }
+    ca.create_intermediate(algorithm, &request("Issuing")).unwrap();
+    ca
+}
+
+/// ring makes no RSA keys.
+fn rsa_key() -> String {
+    let args = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
+    let made = Command::new("openssl").args(args).output().expect("openssl runs");
+    String::from_utf8(made.stdout).expect("a key is text")
+}
