@@ -17,8 +17,8 @@ run: release ## build the CA and run it on https://localhost:14000 with its data
 test: ## install what the tests need, then run all of them
 	scripts/test-tools
 	scripts/tools-env cargo build --workspace
-	scripts/tools-env cargo nextest run --workspace
 	scripts/tools-env cargo test --workspace --doc --quiet
+	scripts/tools-env cargo nextest run --workspace
 
 check: ## format, lints, licences and banned crates, documentation
 	scripts/build-tools lint
