@@ -23,7 +23,7 @@ use crate::workshop::Workshop;
 const SEEDS: u64 = 100;
 const NIGHTLY_SEEDS: u64 = 3000;
 /// Longer than any seed takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn check(
     algorithm: KeyAlgorithm,
@@ -33,12 +33,9 @@ async fn check(
     let workshop = Workshop::new(algorithm);
     for number in seeds {
         let seed = Seed::new(number);
-        if number.is_multiple_of(50) { eprintln!("seed {number} {:?}", std::time::SystemTime::now()); }
         let _shown = ShownWhenPanicking(number);
         let world = World::new(&workshop, seed, signers);
-        if timeout(PATIENCE, world.run()).await.is_err() {
-            panic!("not at its end: {}", world.story().await);
-        }
+        timeout(PATIENCE, world.run()).await.expect("every order comes to its end");
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use domain::OrderId;
-use eventstore::{EventStore as _, Sequence, Stream, Subject};
+use eventstore::{EventStore as _, Stream};
 use tokio::task::JoinSet;
 
 use super::{
@@ -81,19 +81,6 @@ impl<'a> World<'a> {
         for name in self.signers {
             self.workshop.check_journal(&audit, name);
         }
-    }
-
-    /// What the log says about the orders.
-    pub(crate) async fn story(&self) -> String {
-        let mut story = String::new();
-        for id in &self.orders {
-            let messages = self.workshop.log.read(&Subject::order(id), Sequence::NONE).await;
-            for message in messages.unwrap() {
-                let kinds = message.envelope.event_types();
-                story += &format!("\n{} {id} {kinds:?}", message.sequence);
-            }
-        }
-        story
     }
 
     fn ports(&self, process: &str, end: Option<End>, consumer_suffix: &'static str) -> Faulty {
