@@ -16,6 +16,7 @@ use eventstore::{
     Stream, Subject,
 };
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     IssuanceError, Ports, PositionError, Settings, position::Positions,
@@ -30,6 +31,8 @@ pub(crate) struct Desk {
     pub(crate) ports: Ports,
     pub(crate) positions: Positions,
     pub(crate) server_certificate: watch::Sender<Option<Arc<ServerCertificate>>>,
+    /// The journal takes nothing more until it is opened again.
+    pub(crate) journal_failed: CancellationToken,
     under_way: Mutex<HashSet<OrderId>>,
 }
 
@@ -67,6 +70,7 @@ impl Desk {
             ports,
             positions,
             server_certificate: watch::Sender::new(None),
+            journal_failed: CancellationToken::new(),
             under_way: Mutex::default(),
         })
     }
@@ -102,10 +106,11 @@ impl Desk {
     pub(crate) async fn journal(&self, entry: Entry) -> Result<(), IssuanceError> {
         let (done, written) = oneshot::channel();
         self.journal.append_then(vec![entry], move |result| drop(done.send(result)));
-        match written.await {
-            Ok(result) => result.map(drop).map_err(IssuanceError::Journal),
-            Err(_) => Err(IssuanceError::Journal(JournalError::Closed)),
+        let written = written.await.unwrap_or(Err(JournalError::Closed));
+        if let Err(JournalError::Failed(_) | JournalError::Closed) = &written {
+            self.journal_failed.cancel();
         }
+        written.map(drop).map_err(IssuanceError::Journal)
     }
 
     /// Takes an order for this process; `None` while another task has it, after a redelivery that came too early.

@@ -51,6 +51,9 @@ pub enum SignerError {
     /// The log went backwards or its position cannot be kept.
     #[error("the signer stopped signing")]
     Position(#[source] PositionError),
+    /// The journal failed, and takes nothing more until it is opened again.
+    #[error("the journal cannot be written: look after its disk, then start again")]
+    Journal,
 }
 
 /// How often the log's position is kept and checked.
@@ -84,7 +87,7 @@ impl Signer {
     /// Issues, publishes and renews until told to stop, then finishes and acknowledges what is under way.
     ///
     /// # Errors
-    /// When the log went backwards: nothing more is signed until an operator decides.
+    /// When the log went backwards or the journal cannot be written: nothing more is signed until an operator acts.
     pub async fn run(self, health: Check, stop: CancellationToken) -> Result<(), SignerError> {
         let desk = self.desk;
         let positions = position::keep(Arc::clone(&desk), POSITION_INTERVAL, stop.clone());
@@ -99,6 +102,7 @@ impl Signer {
                 work.await;
             }
             _ = &mut work => positions.await.map_err(SignerError::Position)?,
+            () = desk.journal_failed.cancelled() => return Err(SignerError::Journal),
         }
         Ok(())
     }

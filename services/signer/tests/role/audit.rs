@@ -44,14 +44,9 @@ pub(crate) struct Outcome {
 impl Workshop {
     /// Reads the log and checks what concerns no single order.
     pub(crate) async fn audit(&self) -> Audit {
-        self.audit_after(Sequence::NONE).await
-    }
-
-    /// Reads the log after a place and checks what concerns no single order.
-    pub(crate) async fn audit_after(&self, start: Sequence) -> Audit {
         let issuer = self.authority().id().clone();
         let mut audit = Audit::default();
-        let mut after = start;
+        let mut after = Sequence::NONE;
         loop {
             let page = self.log.scan(Stream::Ledger, after, PAGE).await.unwrap();
             let Some(last) = page.last() else { break };
@@ -62,7 +57,7 @@ impl Workshop {
                 }
             }
         }
-        for message in self.log.scan(Stream::Revocations, start, 10_000).await.unwrap() {
+        for message in self.log.scan(Stream::Revocations, Sequence::NONE, 10_000).await.unwrap() {
             for RevocationEvent::CertRevoked(revoked) in message.envelope.decode().unwrap() {
                 let fresh = revoked.issuer != issuer || audit.revoked.insert(revoked.serial);
                 assert!(fresh, "a serial is revoked once");

@@ -21,7 +21,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 use crate::{
     applicant::public_key,
     faults::{Fate, Faults, Port},
-    workshop::{PATIENCE, Workshop},
+    workshop::{PATIENCE, Workshop, until},
 };
 
 #[tokio::test]
@@ -64,21 +64,20 @@ async fn who_waits_is_woken_when_view_and_index_have_the_certificate() {
 
 #[tokio::test]
 async fn an_order_delivered_again_after_its_end_gets_no_second_certificate() {
+    const LOST: u64 = 40;
     let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     let acknowledged = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&acknowledged);
-    // Of each message the first two acknowledgements are lost.
+    // More than there are messages, so that each comes several times.
     let faults = Faults::new(move |port, _| match port {
-        Port::Acknowledge if count.fetch_add(1, Ordering::Relaxed) < 40 => Fate::Lost,
+        Port::Acknowledge if count.fetch_add(1, Ordering::Relaxed) < LOST => Fate::Lost,
         _ => Fate::Done,
     });
     let order = workshop.finalized().await;
     let signer = workshop.start_with("signer", &Arc::new(faults)).await;
     workshop.ended(&order).await;
-    crate::workshop::until("many deliveries", async || {
-        (acknowledged.load(Ordering::Relaxed) > 40).then_some(())
-    })
-    .await;
+    until("many deliveries", async || (acknowledged.load(Ordering::Relaxed) > LOST).then_some(()))
+        .await;
     signer.stop().await;
     let (audit, _) = workshop.check_valid(&order, "signer").await;
     assert_eq!(audit.reserved_for(&order).len(), 1);

@@ -61,6 +61,6 @@ async fn a_log_that_goes_backwards_stops_a_running_signer() {
     let path = workshop.data_dir("signer").join("signer").join(FILE);
     until("the position is kept", async || fs::read(&path).ok()).await;
     lost.store(true, Ordering::Relaxed);
-    let SignerError::Position(error) = signer.ended().await.unwrap_err();
-    assert!(matches!(error, PositionError::WentBack(_)), "{error:?}");
+    let error = signer.ended().await.unwrap_err();
+    assert!(matches!(error, SignerError::Position(PositionError::WentBack(_))), "{error:?}");
 }

@@ -21,7 +21,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(1);
 const FAILING: u64 = 12;
 
 /// Validates until it is aborted.
-pub(crate) async fn run((seed, ports): (Seed, Faulty)) {
+pub(crate) async fn run(seed: Seed, ports: Faulty) {
     let streams = Stream::orders(SHARDS);
     let mut subscription = ports.subscribe("validator", &streams).await.unwrap();
     loop {

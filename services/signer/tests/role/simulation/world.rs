@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use domain::OrderId;
-use eventstore::{EventStore as _, Stream};
+use eventstore::{EventStore as _, Sequence, Subject};
 use tokio::task::JoinSet;
 
 use super::{
@@ -48,15 +48,15 @@ impl<'a> World<'a> {
 
     /// Lets everything happen, then checks what must hold.
     pub(crate) async fn run(&self) {
-        let start = self.workshop.log.last_sequence(Stream::Ledger).await.unwrap();
         let mut applicants = JoinSet::new();
         for (n, id) in self.orders.iter().enumerate() {
             let ports = self.ports(&format!("applicant-{n}"), None, "");
             let applicant = Applicant::new(self.seed, n, id.clone(), ports.aggregates());
             applicants.spawn(applicant.run());
         }
-        let mut validator = tokio::spawn(validating::run(self.validators()));
-        let signers = futures_of(self.signers.iter().map(|name| self.signer(name)));
+        let mut validator =
+            tokio::spawn(validating::run(self.seed, self.ports("validator", None, "")));
+        let signers = all(self.signers.iter().map(|name| self.signer(name)));
         let ended = async {
             let mut ended = Vec::new();
             while let Some(applicant) = applicants.join_next().await {
@@ -74,7 +74,7 @@ impl<'a> World<'a> {
         for applicant in ended {
             applicant.check(self.workshop).await;
         }
-        let audit = self.workshop.audit_after(start).await;
+        let audit = self.workshop.audit().await;
         for id in &self.orders {
             self.workshop.outcome(&audit, id).await;
         }
@@ -83,13 +83,22 @@ impl<'a> World<'a> {
         }
     }
 
+    /// What the log says about the orders.
+    pub(crate) async fn story(&self) -> String {
+        let mut story = String::new();
+        for id in &self.orders {
+            let messages = self.workshop.log.read(&Subject::order(id), Sequence::NONE).await;
+            for message in messages.unwrap() {
+                let kinds = message.envelope.event_types();
+                story += &format!("\n{} {id} {kinds:?}", message.sequence);
+            }
+        }
+        story
+    }
+
     fn ports(&self, process: &str, end: Option<End>, consumer_suffix: &'static str) -> Faulty {
         let faults = self.seed.faults(process, end, &self.calm, consumer_suffix);
         self.workshop.ports(&faults)
-    }
-
-    fn validators(&self) -> (Seed, Faulty) {
-        (self.seed, self.ports("validator", None, ""))
     }
 
     /// One signer's lives, the last of which begins when all is calm, and settles what those before left.
@@ -120,7 +129,7 @@ impl<'a> World<'a> {
         tokio::select! {
             () = ports.faults.crashed() => signer.kill().await,
             () = turns(end) => signer.kill().await,
-            () = self.until_calm() => signer.stop().await,
+            () = self.until_calm() => signer.stop_or_crash(&ports.faults).await,
         }
     }
 
@@ -144,7 +153,7 @@ async fn turns(end: Option<End>) {
 }
 
 /// Waits for one or two signers.
-async fn futures_of(mut signers: impl Iterator<Item = impl Future<Output = ()>>) {
+async fn all(mut signers: impl Iterator<Item = impl Future<Output = ()>>) {
     match (signers.next(), signers.next()) {
         (Some(first), Some(second)) => {
             tokio::join!(first, second);
