@@ -28,7 +28,7 @@ pub(crate) async fn new_account(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let ByKey { jws, key } = authenticate::by_key(api, request).await?;
-    let new: NewAccount = jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+    let new: NewAccount = authenticate::payload(&jws)?;
     let id = account_id(&profile.name, key.thumbprint());
     if let Some(existing) = api.ports.aggregates.load::<Account>(&id).await? {
         return found(api, profile, &existing);
@@ -90,8 +90,7 @@ pub(crate) async fn account(
     if signed.jws.is_post_as_get() {
         return show(profile, StatusCode::OK, &signed.account.state);
     }
-    let update: AccountUpdate =
-        signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+    let update: AccountUpdate = authenticate::payload(&signed.jws)?;
     let command = match &update.contact {
         _ if update.deactivates() => Command::Deactivate,
         Some(contact) => {

@@ -11,6 +11,7 @@ use domain::{
 };
 use readmodel::{Admitted, Versioned};
 use runtime::metrics::names;
+use serde::de::DeserializeOwned;
 
 use crate::{Api, problem::Refusal, request::Request, settings::Profile};
 
@@ -192,7 +193,20 @@ pub(crate) fn expect_post_as_get(signed: &ByAccount) -> Result<(), Refusal> {
     Err(Refusal::Payload("the payload must be empty: the resource can only be read"))
 }
 
-/// The payload is not what the resource takes.
-pub(crate) fn not_an_object() -> Refusal {
-    Refusal::Payload("the payload is not the JSON object that this resource takes")
+/// Takes a POST-as-GET by an account (RFC 8555 §6.3).
+pub(crate) async fn reader(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<ByAccount, Refusal> {
+    let signed = by_account(api, profile, request).await?;
+    expect_post_as_get(&signed)?;
+    Ok(signed)
+}
+
+/// Reads the payload that a resource takes.
+pub(crate) fn payload<T: DeserializeOwned>(jws: &Jws) -> Result<T, Refusal> {
+    jws.payload_object().map_err(|_| {
+        Refusal::Payload("the payload is not the JSON object that this resource takes")
+    })
 }

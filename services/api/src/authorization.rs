@@ -9,8 +9,8 @@ use eventstore::{Actor, ExecuteError};
 use http::StatusCode;
 
 use crate::{
-    Api, authenticate, authenticate::OrderView, problem::Refusal, reply::Reply, request::Request,
-    settings::Profile,
+    Api, authenticate, authenticate::OrderView, hold, problem::Refusal, reply::Reply,
+    request::Request, settings::Profile,
 };
 
 /// Reads an authorization, or deactivates it; while a challenge is being validated, the reply waits for the outcome.
@@ -23,20 +23,16 @@ pub(crate) async fn authorization(
     let place = api.holds.take_place(id);
     let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
     if !signed.jws.is_post_as_get() {
-        let update: AuthorizationUpdate =
-            signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+        let update: AuthorizationUpdate = authenticate::payload(&signed.jws)?;
         if !update.deactivates() {
             return Err(Refusal::Payload("an authorization can only be deactivated"));
         }
         let order = deactivate(api, order, index, request).await?;
         return show(api, &order.state, index, request.now);
     }
-    let order = match place {
-        Some(place) => {
-            place.hold(&api.ports.aggregates, order, |order| is_in_validation(order, index)).await?
-        }
-        None => order,
-    };
+    let order =
+        hold::hold(place, &api.ports.aggregates, order, |order| is_in_validation(order, index))
+            .await?;
     show(api, &order.state, index, request.now)
 }
 

@@ -22,8 +22,7 @@ pub(crate) async fn download(
     (ledger_sequence, serial): (u64, &Serial),
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let signed = authenticate::by_account(api, profile, request).await?;
-    authenticate::expect_post_as_get(&signed)?;
+    let signed = authenticate::reader(api, profile, request).await?;
     let certificate = read(api, ledger_sequence, serial).await?.ok_or(Refusal::NotFound)?;
     let owned = certificate.account.as_ref() == Some(signed.id())
         && certificate.profile.as_ref() == Some(&profile.name);

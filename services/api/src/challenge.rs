@@ -11,6 +11,7 @@ use http::StatusCode;
 use crate::{
     Api, authenticate,
     authorization::{is_in_validation, show_challenge},
+    hold,
     problem::Refusal,
     reply::Reply,
     request::Request,
@@ -27,8 +28,7 @@ pub(crate) async fn challenge(
     let place = api.holds.take_place(id);
     let (signed, mut order) = authenticate::by_owner(api, profile, request, id).await?;
     if !signed.jws.is_post_as_get() {
-        let _: ChallengeResponse =
-            signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+        let _: ChallengeResponse = authenticate::payload(&signed.jws)?;
         let command = Command::RespondToChallenge {
             authorization: index,
             challenge: kind,
@@ -38,12 +38,9 @@ pub(crate) async fn challenge(
         let context = request.context(Actor::Account { id: signed.id().clone() });
         order = api.ports.aggregates.execute::<Order>(id, Some(order), &command, &context).await?;
     }
-    let order = match place {
-        Some(place) => {
-            place.hold(&api.ports.aggregates, order, |order| is_in_validation(order, index)).await?
-        }
-        None => order,
-    };
+    let order =
+        hold::hold(place, &api.ports.aggregates, order, |order| is_in_validation(order, index))
+            .await?;
     show(api, &order.state, index, kind)
 }
 

@@ -16,8 +16,7 @@ pub(crate) async fn read(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     if request.method == Method::POST {
-        let signed = authenticate::by_account(api, profile, request).await?;
-        authenticate::expect_post_as_get(&signed)?;
+        authenticate::reader(api, profile, request).await?;
     }
     let url = |resource| api.settings.urls.of(&profile.name, resource);
     let directory = Directory {

@@ -11,6 +11,7 @@ use http::StatusCode;
 use crate::{
     Api,
     authenticate::{self, OrderView},
+    hold,
     order::{is_processing, show},
     problem::Refusal,
     reply::Reply,
@@ -27,8 +28,7 @@ pub(crate) async fn finalize(
 ) -> Result<Reply, Refusal> {
     let place = api.holds.take_place(id);
     let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
-    let payload: Finalize =
-        signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+    let payload: Finalize = authenticate::payload(&signed.jws)?;
     let csr = CertificateRequest::from_base64url(&payload.csr).map_err(Refusal::Csr)?;
     if csr.public_key == *signed.key.public_key() {
         return Err(Refusal::CsrKey);
@@ -52,10 +52,7 @@ pub(crate) async fn finalize(
     };
     // A second finalize waits as well, because cert-manager takes an early refusal for the end of the order
     // (cert-manager#8960) but reads the order again after a late one.
-    let order = match place {
-        Some(place) => place.hold(&api.ports.aggregates, order, is_processing).await?,
-        None => order,
-    };
+    let order = hold::hold(place, &api.ports.aggregates, order, is_processing).await?;
     match refused {
         Some(refusal) if !asked_before(&order, &key) => Err(refusal),
         Some(_) | None => Ok(show(api, StatusCode::OK, &order.state, request.now)?

@@ -103,7 +103,7 @@ impl Place<'_> {
     /// Waits while work on the order is under way, at most for the configured moment, and returns its newest view.
     ///
     /// A wake may be lost, so the order is read once more at the end.
-    pub(crate) async fn hold(
+    async fn hold(
         mut self,
         aggregates: &Aggregates,
         mut view: OrderView,
@@ -123,6 +123,19 @@ impl Place<'_> {
             }
         }
         Ok(view)
+    }
+}
+
+/// Waits at the place while work on the order is under way; without a place, the order is as it was read.
+pub(crate) async fn hold(
+    place: Option<Place<'_>>,
+    aggregates: &Aggregates,
+    order: OrderView,
+    under_way: impl Fn(&OrderView) -> bool,
+) -> Result<OrderView, Refusal> {
+    match place {
+        Some(place) => place.hold(aggregates, order, under_way).await,
+        None => Ok(order),
     }
 }
 

@@ -12,8 +12,7 @@ pub(crate) async fn new_nonce(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     if request.method == Method::POST {
-        let signed = authenticate::by_account(api, profile, request).await?;
-        authenticate::expect_post_as_get(&signed)?;
+        authenticate::reader(api, profile, request).await?;
     }
     match request.method {
         Method::HEAD => Ok(Reply::empty(StatusCode::OK)),

@@ -20,6 +20,7 @@ use runtime::metrics::names;
 use crate::{
     Api,
     authenticate::{self, ByAccount, OrderView},
+    hold,
     problem::{Refusal, RefusedIdentifier},
     random,
     reply::Reply,
@@ -34,7 +35,7 @@ pub(crate) async fn new_order(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let signed = authenticate::by_account(api, profile, request).await?;
-    let new: NewOrder = signed.jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+    let new: NewOrder = authenticate::payload(&signed.jws)?;
     let identifiers = accepted(profile, &new.identifiers)?;
     check_validity(profile, &new, request.now)?;
     let id = request.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
@@ -153,10 +154,7 @@ pub(crate) async fn read(
     let (signed, order): (ByAccount, OrderView) =
         authenticate::by_owner(api, profile, request, id).await?;
     authenticate::expect_post_as_get(&signed)?;
-    let order = match place {
-        Some(place) => place.hold(&api.ports.aggregates, order, is_processing).await?,
-        None => order,
-    };
+    let order = hold::hold(place, &api.ports.aggregates, order, is_processing).await?;
     show(api, StatusCode::OK, &order.state, request.now)
 }
 

@@ -29,7 +29,7 @@ pub(crate) async fn revoke_cert(
         Signer::Account(signed) => &signed.jws,
         Signer::Key(signed) => &signed.jws,
     };
-    let payload: Revoke = jws.payload_object().map_err(|_| authenticate::not_an_object())?;
+    let payload: Revoke = authenticate::payload(jws)?;
     let presented =
         PresentedCertificate::from_base64url(&payload.certificate).map_err(Refusal::Certificate)?;
     let issued = issued(api, &presented).await?;
