@@ -46,6 +46,16 @@ pub struct Journal {
     writer: Option<JoinHandle<()>>,
 }
 
+/// When entries have to be on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Synced {
+    /// Before the reply.
+    Now,
+    /// With the next entries that have to be there before their reply, or when the journal is closed: a crash of the
+    /// process loses nothing, a loss of power may.
+    Later,
+}
+
 /// Why a journal cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -162,18 +172,20 @@ impl Journal {
         let (answer, answered) = mpsc::sync_channel(1);
         let reply = Box::new(move |result| drop(answer.send(result)));
         let requests = self.requests.as_ref().ok_or(AppendError::Closed)?;
-        requests.send(Request { entries, reply }).map_err(|_| AppendError::Closed)?;
+        let request = Request { entries, synced: Synced::Now, reply };
+        requests.send(request).map_err(|_| AppendError::Closed)?;
         answered.recv().map_err(|_| AppendError::Closed)?
     }
 
-    /// Appends entries, all or none, without waiting: `reply` is called by the writer thread once they are on disk, or
-    /// at once if too many wait; it must be quick, like sending into a oneshot channel.
+    /// Appends entries, all or none, without waiting: `reply` is called by the writer thread once they are written and,
+    /// if that was asked for, on disk, or at once if too many wait; it must be quick, like sending into a oneshot channel.
     pub fn append_then(
         &self,
         entries: Vec<Entry>,
+        synced: Synced,
         reply: impl FnOnce(Result<u64, AppendError>) + Send + 'static,
     ) {
-        let request = Request { entries, reply: Box::new(reply) };
+        let request = Request { entries, synced, reply: Box::new(reply) };
         let Some(requests) = &self.requests else {
             return (request.reply)(Err(AppendError::Closed));
         };

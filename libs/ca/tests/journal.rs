@@ -7,7 +7,9 @@ use std::{
     sync::mpsc,
 };
 
-use ca::journal::{AppendError, Burning, Entry, Issuance, Journal, OpenError, Reservation, verify};
+use ca::journal::{
+    AppendError, Burning, Entry, Issuance, Journal, OpenError, Reservation, Synced, verify,
+};
 use domain::{IssuerId, OrderId, Serial, Timestamp};
 
 fn serial(number: u64) -> Serial {
@@ -215,7 +217,9 @@ fn what_waits_goes_into_one_commit() {
     let (answer, answers) = mpsc::channel();
     for number in 0..APPENDS {
         let answer = answer.clone();
-        journal.append_then(vec![reserved(number)], move |result| drop(answer.send(result)));
+        journal.append_then(vec![reserved(number)], Synced::Now, move |result| {
+            drop(answer.send(result))
+        });
     }
     drop(answer);
     let numbers: Vec<u64> = answers.iter().map(Result::unwrap).collect();
@@ -223,6 +227,31 @@ fn what_waits_goes_into_one_commit() {
     assert!(journal.commits() * 5 < APPENDS, "{} commits", journal.commits());
     drop(journal);
     assert_eq!(verify(dir.path()).unwrap().pending, 2000);
+}
+
+#[test]
+fn what_may_reach_the_disk_later_costs_no_fsync_and_is_never_ahead_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, head) = (segment(dir.path(), 1), dir.path().join("head"));
+    let journal = Journal::open(dir.path()).unwrap();
+    journal.append(vec![reserved(1)]).unwrap();
+    let (before, acknowledged) = (journal.commits(), std::fs::read(&head).unwrap());
+
+    let (answer, answered) = mpsc::channel();
+    journal.append_then(vec![issued(1)], Synced::Later, move |result| drop(answer.send(result)));
+    assert_eq!(answered.recv().unwrap().unwrap(), 3);
+    assert!(std::fs::read_to_string(&path).unwrap().contains("issued"), "a crash keeps it");
+    assert_eq!(journal.commits(), before);
+    assert_eq!(std::fs::read(&head).unwrap(), acknowledged, "a loss of power may take it back");
+
+    journal.append(vec![reserved(2)]).unwrap();
+    assert_eq!(journal.commits(), before + 1, "it went along");
+    let synced = std::fs::read(&head).unwrap();
+    assert_ne!(synced, acknowledged);
+    journal.append_then(vec![issued(2)], Synced::Later, |_| {});
+    drop(journal);
+    assert_ne!(std::fs::read(&head).unwrap(), synced, "closing brings the rest to the disk");
+    assert_eq!(verify(dir.path()).unwrap().pending, 0);
 }
 
 #[test]
@@ -244,7 +273,7 @@ fn a_closed_journal_has_written_what_it_took() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     for number in 0..100 {
-        journal.append_then(vec![reserved(number)], |_| {});
+        journal.append_then(vec![reserved(number)], Synced::Now, |_| {});
     }
     drop(journal);
     assert_eq!(verify(dir.path()).unwrap().pending, 100);

@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 
 use domain::{IssuerId, Timestamp};
-use eventstore::{AppendError, Envelope, Expected, Sequence, Stream, Subject};
+use eventstore::{AppendError, Expected, Pair, Sequence, Stream, Subject};
 use readmodel::Crl;
 use rusqlite::{Connection, ErrorCode, params};
 use tokio::sync::oneshot;
 
 use crate::{
     WriteError,
-    chain::{Hash, Link, Tip},
+    chain::{Link, Tip},
     index::{self, Entry},
     positions::{Position, Positions},
+    prepared::{Prepared, Second},
     prune, queries,
     schema::{bodies, column, stream_code},
     views,
@@ -22,22 +23,25 @@ use crate::{
 pub(crate) enum Request {
     /// Stores a message.
     Append(Box<Append>),
+    /// Stores a message and one that depends on its place.
+    Pair(Box<AppendPair>),
     /// Changes something beside the log.
     Change(Change, oneshot::Sender<Result<Changed, WriteError>>),
     /// Writes what waits, closes the database and answers.
     Close(oneshot::Sender<()>),
 }
 
-/// A message to store; the caller has prepared everything that needs no transaction.
+/// A message to store, and who waits for it.
 pub(crate) struct Append {
-    pub(crate) subject: Subject,
-    pub(crate) expected: Expected,
-    pub(crate) envelope: Envelope,
-    /// The envelope as stored.
-    pub(crate) body: Vec<u8>,
-    pub(crate) digest: Hash,
-    pub(crate) entries: Vec<Entry>,
+    pub(crate) message: Prepared,
     pub(crate) reply: oneshot::Sender<Result<Sequence, AppendError>>,
+}
+
+/// Two messages to store, and who waits for them.
+pub(crate) struct AppendPair {
+    pub(crate) first: Prepared,
+    pub(crate) second: Second,
+    pub(crate) reply: oneshot::Sender<Result<Pair, AppendError>>,
 }
 
 /// A write that is not an append.
@@ -80,6 +84,8 @@ pub(crate) enum Changed {
 pub(crate) enum Outcome {
     /// The message has a place.
     Stored(Sequence),
+    /// Two messages have places, or the second one's subject had changed, or there is no second one.
+    StoredPair(Sequence, Option<Sequence>),
     /// The subject had changed.
     Conflict,
     /// The change is made.
@@ -91,7 +97,7 @@ pub(crate) struct Stage<'a> {
     connection: &'a Connection,
     positions: &'a Positions,
     tip: Tip,
-    ends: HashMap<&'a Subject, Position>,
+    ends: HashMap<Subject, Position>,
     pruned: bool,
 }
 
@@ -99,7 +105,7 @@ pub(crate) struct Stage<'a> {
 #[derive(Debug)]
 pub(crate) struct Staged {
     pub(crate) tip: Tip,
-    pub(crate) ends: Vec<(Subject, Position)>,
+    pub(crate) ends: HashMap<Subject, Position>,
     pub(crate) outcomes: Vec<Outcome>,
 }
 
@@ -111,63 +117,87 @@ impl<'a> Stage<'a> {
     /// Applies every request.
     ///
     /// An error means that the database cannot take it and the whole transaction is rolled back; a conflict is not one.
-    pub(crate) fn apply_all(mut self, requests: &'a [Request]) -> rusqlite::Result<Staged> {
+    pub(crate) fn apply_all(mut self, requests: &mut [Request]) -> rusqlite::Result<Staged> {
         let outcomes =
-            requests.iter().map(|request| self.apply(request)).collect::<Result<_, _>>()?;
-        let ends = self.ends.into_iter().map(|(subject, end)| (subject.clone(), end)).collect();
-        Ok(Staged { tip: self.tip, ends, outcomes })
+            requests.iter_mut().map(|request| self.apply(request)).collect::<Result<_, _>>()?;
+        Ok(Staged { tip: self.tip, ends: self.ends, outcomes })
     }
 
-    fn apply(&mut self, request: &'a Request) -> rusqlite::Result<Outcome> {
+    fn apply(&mut self, request: &mut Request) -> rusqlite::Result<Outcome> {
         match request {
-            Request::Append(append) => self.append(append),
+            Request::Append(append) => {
+                Ok(self.append(&append.message)?.map_or(Outcome::Conflict, Outcome::Stored))
+            }
+            Request::Pair(pair) => self.append_pair(pair),
             Request::Change(change, _) => self.change(change).map(Outcome::Changed),
             // The writing thread takes these out before.
             Request::Close(_) => Ok(Outcome::Changed(Changed::Done)),
         }
     }
 
-    fn append(&mut self, append: &'a Append) -> rusqlite::Result<Outcome> {
-        let subject = &append.subject;
-        let assumed = match (self.known(subject), append.expected) {
+    fn append_pair(&mut self, pair: &mut AppendPair) -> rusqlite::Result<Outcome> {
+        let Some(first) = self.append(&pair.first)? else { return Ok(Outcome::Conflict) };
+        let second = match pair.second.make(first) {
+            Some(second) => self.append(second)?,
+            None => None,
+        };
+        Ok(Outcome::StoredPair(first, second))
+    }
+
+    /// Stores a message; nothing when its subject had changed.
+    fn append(&mut self, message: &Prepared) -> rusqlite::Result<Option<Sequence>> {
+        let subject = &message.subject;
+        let assumed = match (self.known(subject), message.expected) {
             (Some(position), _) => position,
             // Most likely a new aggregate: if not, the unique index says so, and a query is saved.
             (None, Expected::Last(Sequence::NONE)) => Position::default(),
             (None, Expected::Last(_) | Expected::Anything) => self.look_up(subject)?,
         };
-        match self.append_after(append, assumed) {
+        match self.append_after(message, assumed) {
             Err(rusqlite::Error::SqliteFailure(error, _))
                 if error.code == ErrorCode::ConstraintViolation =>
             {
                 let position = self.look_up(subject)?;
-                self.append_after(append, position)
+                self.append_after(message, position)
             }
             outcome => outcome,
         }
     }
 
-    fn append_after(&mut self, append: &'a Append, end: Position) -> rusqlite::Result<Outcome> {
-        match append.expected {
-            Expected::Last(last) if last != end.last => Ok(Outcome::Conflict),
-            Expected::Last(_) | Expected::Anything => self.insert(append, end),
+    fn append_after(
+        &mut self,
+        message: &Prepared,
+        end: Position,
+    ) -> rusqlite::Result<Option<Sequence>> {
+        match message.expected {
+            Expected::Last(last) if last != end.last => Ok(None),
+            Expected::Last(_) | Expected::Anything => self.insert(message, end).map(Some),
         }
     }
 
-    fn insert(&mut self, append: &'a Append, after: Position) -> rusqlite::Result<Outcome> {
+    fn insert(&mut self, message: &Prepared, after: Position) -> rusqlite::Result<Sequence> {
         let version = after.version + 1;
-        let subject = &append.subject;
-        let tip = self.tip.extended(&Link { subject, version, body: append.digest });
+        let subject = &message.subject;
+        let tip = self.tip.extended(&Link { subject, version, body: message.digest });
+        let aggregate = after.aggregate.unwrap_or(tip.sequence);
+        if after.aggregate.is_none() {
+            self.connection
+                .prepare_cached("INSERT INTO subjects (subject, aggregate) VALUES (?, ?)")?
+                .execute(params![subject.as_str(), column(aggregate)])?;
+        }
         self.connection
             .prepare_cached(
-                "INSERT INTO messages (sequence, stream, subject, version, digest, hash, pruned)
-                 VALUES (?, ?, ?, ?, ?, ?, 0)",
+                "INSERT INTO messages
+                     (sequence, aggregate, stream, subject, version, digest, hash, pruned)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
             )?
             .execute(params![
                 column(tip.sequence),
+                column(aggregate),
                 stream_code(subject.stream()),
                 subject.as_str(),
                 version,
-                append.digest,
+                message.digest,
                 tip.hash,
             ])?;
         self.connection
@@ -175,13 +205,14 @@ impl<'a> Stage<'a> {
                 "INSERT INTO {} (sequence, envelope) VALUES (?, ?)",
                 bodies(subject.stream())
             ))?
-            .execute(params![column(tip.sequence), append.body])?;
-        for entry in &append.entries {
+            .execute(params![column(tip.sequence), message.body])?;
+        for entry in &message.entries {
             entry.store(self.connection, tip.sequence)?;
         }
         self.tip = tip;
-        self.ends.insert(subject, Position { last: tip.sequence, version });
-        Ok(Outcome::Stored(tip.sequence))
+        let end = Position { aggregate: Some(aggregate), last: tip.sequence, version };
+        self.ends.insert(subject.clone(), end);
+        Ok(tip.sequence)
     }
 
     fn known(&self, subject: &Subject) -> Option<Position> {
@@ -190,9 +221,9 @@ impl<'a> Stage<'a> {
         if self.pruned { staged } else { staged.or_else(|| self.positions.get(subject)) }
     }
 
-    fn look_up(&mut self, subject: &'a Subject) -> rusqlite::Result<Position> {
+    fn look_up(&mut self, subject: &Subject) -> rusqlite::Result<Position> {
         let position = queries::position(self.connection, subject)?;
-        self.ends.insert(subject, position);
+        self.ends.insert(subject.clone(), position);
         Ok(position)
     }
 
@@ -239,6 +270,9 @@ impl Request {
         match self {
             Self::Append(append) => {
                 let _ = append.reply.send(Err(error.clone().into()));
+            }
+            Self::Pair(pair) => {
+                let _ = pair.reply.send(Err(error.clone().into()));
             }
             Self::Change(_, reply) => {
                 let _ = reply.send(Err(error.clone()));

@@ -207,7 +207,6 @@ impl Subscription for LogSubscription {
                         attempt,
                         settled: AtomicBool::new(false),
                     };
-                    let message = Arc::unwrap_or_clone(message);
                     return Ok(Delivery::new(message, attempt, Box::new(receipt)));
                 }
                 Step::Load(after) => {

@@ -19,6 +19,7 @@ mod marks;
 mod nonces;
 mod open;
 mod positions;
+mod prepared;
 mod prune;
 mod queries;
 mod read_only;

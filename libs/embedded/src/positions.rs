@@ -9,6 +9,8 @@ use crate::generations::Generations;
 /// The end of a subject.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Position {
+    /// Its first message, by which the tables name it; nothing before there is one.
+    pub(crate) aggregate: Option<Sequence>,
     /// Its last message; nothing when it has none or they were pruned.
     pub(crate) last: Sequence,
     /// How many messages it ever had.

@@ -8,7 +8,9 @@ use rusqlite::Connection;
 use crate::{
     Embedded, WriteError,
     batch::{Change, Changed},
-    index, queries, verify,
+    index, queries,
+    queries::OF_SUBJECT,
+    verify,
 };
 
 /// How many orders one transaction drops, so that appends do not wait for long.
@@ -83,13 +85,13 @@ pub(crate) fn prune(
 
 fn drop_bodies(connection: &Connection, subject: &Subject) -> rusqlite::Result<()> {
     connection
-        .prepare_cached(
+        .prepare_cached(&format!(
             "DELETE FROM order_bodies
-             WHERE sequence IN (SELECT sequence FROM messages WHERE subject = ?)",
-        )?
+             WHERE sequence IN (SELECT sequence FROM messages WHERE {OF_SUBJECT})"
+        ))?
         .execute([subject.as_str()])?;
     connection
-        .prepare_cached("UPDATE messages SET pruned = 1 WHERE subject = ?")?
+        .prepare_cached(&format!("UPDATE messages SET pruned = 1 WHERE {OF_SUBJECT}"))?
         .execute([subject.as_str()])?;
     Ok(())
 }

@@ -10,6 +10,10 @@ use crate::{
     schema::{bodies, column, is_kept, stream_code},
 };
 
+/// The condition that a message belongs to a subject.
+pub(crate) const OF_SUBJECT: &str =
+    "aggregate = (SELECT aggregate FROM subjects WHERE subject = ?)";
+
 /// A part of the log, in order.
 #[derive(Debug)]
 pub(crate) struct Page {
@@ -49,7 +53,7 @@ pub(crate) fn subject_after(
     connection
         .prepare_cached(&format!(
             "SELECT sequence, subject, envelope FROM messages JOIN {} USING (sequence)
-             WHERE subject = ? AND sequence > ? ORDER BY version",
+             WHERE {OF_SUBJECT} AND sequence > ? ORDER BY version",
             bodies(subject.stream())
         ))?
         .query_and_then(params![subject.as_str(), column(after)], message)?
@@ -143,12 +147,16 @@ pub(crate) fn last_of(connection: &Connection, stream: Stream) -> rusqlite::Resu
 /// Where a subject ends.
 pub(crate) fn position(connection: &Connection, subject: &Subject) -> rusqlite::Result<Position> {
     let found = connection
-        .prepare_cached(
-            "SELECT iif(pruned, 0, sequence), version FROM messages
-             WHERE subject = ? ORDER BY version DESC LIMIT 1",
-        )?
+        .prepare_cached(&format!(
+            "SELECT iif(pruned, 0, sequence), version, aggregate FROM messages
+                 WHERE {OF_SUBJECT} ORDER BY version DESC LIMIT 1"
+        ))?
         .query_row([subject.as_str()], |row| {
-            Ok(Position { last: Sequence(row.get(0)?), version: row.get(1)? })
+            Ok(Position {
+                last: Sequence(row.get(0)?),
+                version: row.get(1)?,
+                aggregate: Some(Sequence(row.get(2)?)),
+            })
         })
         .optional()?;
     Ok(found.unwrap_or_default())

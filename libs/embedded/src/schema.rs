@@ -22,18 +22,23 @@ const WAL_LIMIT_BYTES: u32 = 64 << 20;
 /// Bodies stand apart from what the chain needs of a message, and those of orders apart from the others: then pruning
 /// old orders empties whole pages, which are used again.
 ///
+/// A subject is named by the place of its first message, so that the index by aggregate grows where its newest entries are:
+/// under the text of random ids each append would write a page of its own.
+///
 /// The partial index names the streams that are scanned from far behind: the orders, most of the log, are not in it.
 const TABLES: &str = "
 CREATE TABLE messages (
     sequence INTEGER PRIMARY KEY,
+    aggregate INTEGER NOT NULL,
     stream INTEGER NOT NULL,
     subject TEXT NOT NULL,
     version INTEGER NOT NULL,
     digest BLOB NOT NULL,
     hash BLOB NOT NULL,
     pruned INTEGER NOT NULL,
-    UNIQUE (subject, version)
+    UNIQUE (aggregate, version)
 ) STRICT;
+CREATE TABLE subjects (subject TEXT PRIMARY KEY, aggregate INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE kept_bodies (sequence INTEGER PRIMARY KEY, envelope BLOB NOT NULL) STRICT;
 CREATE TABLE order_bodies (sequence INTEGER PRIMARY KEY, envelope BLOB NOT NULL) STRICT;
 CREATE INDEX kept_streams ON messages (stream) WHERE stream < 100;

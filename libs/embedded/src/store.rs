@@ -5,16 +5,17 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use domain::{AccountId, OrderId};
 use eventstore::{
-    AppendError, Envelope, EventStore, Expected, Message, Sequence, StoreError, Stream, Subject,
+    AppendError, Dependent, Envelope, EventStore, Expected, Message, NewMessage, Pair, Sequence,
+    StoreError, Stream, Subject,
 };
 use tokio::sync::oneshot;
 
 use crate::{
     Counters, WriteError,
-    batch::{Append, Change, Changed, Request},
-    chain::Hash,
+    batch::{Append, AppendPair, Change, Changed, Request},
     index,
     lock::Lock,
+    prepared::{Prepared, Second},
     queries,
     shared::Shared,
     writer::Writer,
@@ -94,22 +95,19 @@ impl EventStore for Embedded {
         expected: Expected,
         envelope: &Envelope,
     ) -> Result<Sequence, AppendError> {
-        let body = serde_json::to_vec(envelope).map_err(AppendError::unavailable)?;
-        if body.len() > Envelope::MAX_BYTES {
-            return Err(AppendError::TooLarge);
-        }
-        let entries = index::entries(subject, envelope).map_err(AppendError::unavailable)?;
+        let (subject, envelope) = (subject.clone(), envelope.clone());
+        let message = Prepared::new(NewMessage { subject, expected, envelope })?;
         let (reply, stored) = oneshot::channel();
-        let append = Append {
-            subject: subject.clone(),
-            expected,
-            envelope: envelope.clone(),
-            digest: Hash::of(&body),
-            body,
-            entries,
-            reply,
-        };
-        self.inner.writer.send(Request::Append(Box::new(append))).await?;
+        self.inner.writer.send(Request::Append(Box::new(Append { message, reply }))).await?;
+        stored.await.unwrap_or_else(|_| Err(WriteError::WriterGone.into()))
+    }
+
+    /// Both in one transaction.
+    async fn append_pair(&self, first: NewMessage, second: Dependent) -> Result<Pair, AppendError> {
+        let (reply, stored) = oneshot::channel();
+        let (first, second) = (Prepared::new(first)?, Second::Waiting(second));
+        let pair = AppendPair { first, second, reply };
+        self.inner.writer.send(Request::Pair(Box::new(pair))).await?;
         stored.await.unwrap_or_else(|_| Err(WriteError::WriterGone.into()))
     }
 

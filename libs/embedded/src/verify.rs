@@ -4,7 +4,7 @@ use std::path::Path;
 
 use domain::IssuerId;
 use eventstore::{Message, Sequence, Stream, Subject};
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::{
     Damage, Embedded,
@@ -98,6 +98,7 @@ fn all(connection: &Connection, head: Tip) -> Result<Verified, Damage> {
         Ok(())
     })?;
     check_head(connection, tip, head)?;
+    check_subjects(connection)?;
     check_bodies(connection, verified.messages - verified.pruned)?;
     if indexes_are_whole {
         check_nothing_more(connection, orders)?;
@@ -126,6 +127,27 @@ fn check_head(connection: &Connection, tip: Tip, head: Tip) -> Result<(), Damage
             .ok_or(Damage::EndsBeforeHead { last: tip.sequence, head: sequence })?,
     };
     if found == head.hash { Ok(()) } else { Err(Damage::NotTheHead(head.sequence)) }
+}
+
+/// Checks that every subject is named by its first message, everywhere alike, and that no name is left over.
+fn check_subjects(connection: &Connection) -> Result<(), Damage> {
+    let strays = "SELECT sequence FROM messages LEFT JOIN subjects USING (subject)
+         WHERE subjects.aggregate IS NOT messages.aggregate
+             OR (version = 1) <> (sequence = messages.aggregate)
+         LIMIT 1";
+    let stray = connection.query_row(strays, (), |row| row.get(0)).optional()?;
+    if let Some(sequence) = stray {
+        return Err(Damage::Index { index: "subjects", sequence: Sequence(sequence) });
+    }
+    let counts = "SELECT (SELECT count(*) FROM subjects),
+             (SELECT count(*) FROM messages WHERE version = 1)";
+    let (named, begun): (u64, u64) =
+        connection.query_row(counts, (), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if named == begun {
+        Ok(())
+    } else {
+        Err(Damage::Index { index: "subjects", sequence: Sequence::NONE })
+    }
 }
 
 /// Checks that there is no body without a message.

@@ -7,17 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use eventstore::{AppendError, Message, Stream};
+use eventstore::{AppendError, Message, Pair, Sequence, Stream};
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 
 use crate::{
     WriteError,
-    batch::{Append, Changed, Outcome, Request, Stage, Staged},
+    batch::{Changed, Outcome, Request, Stage, Staged},
     chain::Tip,
     head::Head,
     marks::Mark,
+    prepared::{Prepared, Second},
     shared::Shared,
 };
 
@@ -143,7 +144,7 @@ impl Thread {
         }
     }
 
-    fn commit(&mut self, batch: &[Request]) -> Result<Staged, WriteError> {
+    fn commit(&mut self, batch: &mut [Request]) -> Result<Staged, WriteError> {
         let rolled_back = |error| WriteError::RolledBack(Arc::new(error));
         let marks = self.due_marks(batch);
         let shared = &self.desk.shared;
@@ -169,7 +170,7 @@ impl Thread {
     fn due_marks(&mut self, batch: &[Request]) -> Vec<Mark> {
         let asked = batch.iter().any(|request| match request {
             Request::Change(..) => true,
-            Request::Append(_) | Request::Close(_) => false,
+            Request::Append(_) | Request::Pair(_) | Request::Close(_) => false,
         });
         if !asked && self.marked_at.elapsed() < MARKS_EVERY {
             return vec![];
@@ -197,8 +198,10 @@ impl Thread {
             shared.positions.insert(subject, end);
         }
         let answered = batch.drain(..).zip(staged.outcomes);
-        let news: Vec<Stream> =
-            answered.filter_map(|(request, outcome)| shared.answer(request, outcome)).collect();
+        let mut news = Vec::new();
+        for (request, outcome) in answered {
+            shared.answer(request, outcome, &mut news);
+        }
         shared.feeds.announce(&news);
     }
 
@@ -222,22 +225,36 @@ impl Thread {
 }
 
 impl Shared {
-    /// Tells whoever waits what became of a request. Names the stream that has a new message.
-    fn answer(&self, request: Request, outcome: Outcome) -> Option<Stream> {
+    /// Tells whoever waits what became of a request, and notes the streams that have a new message.
+    fn answer(&self, request: Request, outcome: Outcome, news: &mut Vec<Stream>) {
         // Whoever does not wait any more needs no answer.
         match (request, outcome) {
             (Request::Append(append), Outcome::Stored(sequence)) => {
-                let stream = append.subject.stream();
-                let Append { subject, envelope, .. } = *append;
-                self.ends.raise(stream, sequence);
-                let message = Message { subject, sequence, envelope };
-                self.recent.push(Arc::new(message), append.body.len());
+                news.push(self.remember(append.message, sequence));
                 let _ = append.reply.send(Ok(sequence));
-                return Some(stream);
             }
-            (Request::Append(append), Outcome::Conflict | Outcome::Changed(_)) => {
+            (Request::Pair(pair), Outcome::StoredPair(first, second)) => {
+                news.push(self.remember(pair.first, first));
+                let second = match (pair.second, second) {
+                    (Second::Made(Ok(message)), Some(sequence)) => {
+                        news.push(self.remember(*message, sequence));
+                        Ok(sequence)
+                    }
+                    (Second::Made(Err(error)), _) => Err(error),
+                    (Second::Made(Ok(_)) | Second::Waiting(_), _) => {
+                        self.counts.conflicts.add(1);
+                        Err(AppendError::Conflict)
+                    }
+                };
+                let _ = pair.reply.send(Ok(Pair { first, second }));
+            }
+            (Request::Append(append), _) => {
                 self.counts.conflicts.add(1);
                 let _ = append.reply.send(Err(AppendError::Conflict));
+            }
+            (Request::Pair(pair), _) => {
+                self.counts.conflicts.add(1);
+                let _ = pair.reply.send(Err(AppendError::Conflict));
             }
             (Request::Change(_, reply), Outcome::Changed(changed)) => {
                 if let Changed::Pruned(subjects) = &changed {
@@ -245,21 +262,29 @@ impl Shared {
                 }
                 let _ = reply.send(Ok(changed));
             }
-            (Request::Change(_, reply), Outcome::Stored(_) | Outcome::Conflict) => {
+            (Request::Change(_, reply), _) => {
                 let _ = reply.send(Ok(Changed::Done));
             }
             (Request::Close(reply), _) => {
                 let _ = reply.send(());
             }
         }
-        None
+    }
+
+    /// Keeps a stored message in memory. Returns its stream.
+    fn remember(&self, message: Prepared, sequence: Sequence) -> Stream {
+        let Prepared { subject, envelope, body, .. } = message;
+        let stream = subject.stream();
+        self.ends.raise(stream, sequence);
+        self.recent.push(Arc::new(Message { subject, sequence, envelope }), body.len());
+        stream
     }
 }
 
 impl Outcome {
     fn has_written(&self) -> bool {
         match self {
-            Self::Stored(_) | Self::Changed(_) => true,
+            Self::Stored(_) | Self::StoredPair(..) | Self::Changed(_) => true,
             Self::Conflict => false,
         }
     }

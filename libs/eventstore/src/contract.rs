@@ -5,6 +5,7 @@
 mod append;
 mod feed;
 mod lossy;
+mod pair;
 
 use std::sync::Arc;
 
@@ -21,6 +22,10 @@ pub use feed::{
     workers_share_a_consumer,
 };
 pub use lossy::LossyStore;
+pub use pair::{
+    commands_after_records_take_effect_once, the_first_of_a_pair_stays,
+    the_second_of_a_pair_knows_the_first,
+};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::{Actor, Context, EventFeed, EventStore, Subject, Wakes};

@@ -136,6 +136,11 @@ impl StoredEvent {
         Ok((peek.kind.into_owned(), peek.version))
     }
 
+    /// Whether the event is of a type, in whatever version.
+    pub fn is(&self, kind: &str) -> bool {
+        serde_json::from_str::<Peek<'_>>(self.0.get()).is_ok_and(|peek| peek.kind == kind)
+    }
+
     /// Reads the event, brought up to today's version.
     ///
     /// # Errors

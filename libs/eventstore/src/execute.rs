@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     AppendError, Context, DecodeError, Envelope, EventStore, Expected, Message, MessageId,
-    Sequence, StoreError, Subject,
+    NewMessage, Pair, Sequence, StoreError, Subject,
 };
 
 /// How long a command is decided again after conflicts. Bounded by time, not by count: the validations of one order of
@@ -90,12 +90,63 @@ fn fold<A: Aggregate>(
 pub async fn execute<A: Aggregate>(
     store: &dyn EventStore,
     subject: &Subject,
-    mut loaded: Loaded<A::State>,
+    loaded: Loaded<A::State>,
     command: &A::Command,
     context: &Context,
 ) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
-    let deadline = Instant::now() + RETRY_FOR;
+    execute_as::<A>(store, subject, loaded, command, context, &MessageId::random()).await
+}
+
+/// Records a message and executes a command that names its place; both in one write where the log is on one disk.
+///
+/// The record stays whatever becomes of the command, which is decided again after a conflict as [`execute`] does.
+///
+/// # Errors
+/// What became of the record, and then nothing is known of the command; else, as the second result, what became of that.
+pub async fn execute_after<A: Aggregate>(
+    store: &dyn EventStore,
+    record: NewMessage,
+    subject: &Subject,
+    loaded: Loaded<A::State>,
+    command: impl Fn(Sequence) -> A::Command + Clone + Send + 'static,
+    context: &Context,
+) -> Result<(Sequence, Result<Decided<A>, ExecuteError<A::Rejection>>), AppendError> {
     let id = MessageId::random();
+    let dependent = {
+        let (state, command) = (loaded.state.clone(), command.clone());
+        let (subject, expected) = (subject.clone(), Expected::Last(loaded.sequence));
+        let (id, context) = (id.clone(), context.clone());
+        move |sequence| {
+            // What is refused here is refused again below, and told there.
+            let events = A::decide(state.as_ref(), &command(sequence));
+            let events = events.map_err(AppendError::unavailable)?;
+            if events.is_empty() {
+                return Err(AppendError::unavailable("the command changes nothing"));
+            }
+            let envelope = Envelope::new(id, &context, &events);
+            let envelope = envelope.map_err(AppendError::unavailable)?;
+            Ok(NewMessage { subject, expected, envelope })
+        }
+    };
+    let Pair { first, second } = store.append_pair(record, Box::new(dependent)).await?;
+    let command = command(first);
+    let executed = match (second, A::decide(loaded.state.as_ref(), &command)) {
+        (Ok(sequence), Ok(events)) => decided(A::fold(loaded.state, &events), sequence, events),
+        _ => execute_as::<A>(store, subject, loaded, &command, context, &id).await,
+    };
+    Ok((first, executed))
+}
+
+/// Executes a command whose message has an id that may be in the log already.
+async fn execute_as<A: Aggregate>(
+    store: &dyn EventStore,
+    subject: &Subject,
+    mut loaded: Loaded<A::State>,
+    command: &A::Command,
+    context: &Context,
+    id: &MessageId,
+) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
+    let deadline = Instant::now() + RETRY_FOR;
     loop {
         let decision = A::decide(loaded.state.as_ref(), command);
         let events = match decision {
@@ -122,7 +173,7 @@ pub async fn execute<A: Aggregate>(
             Err(failed @ (AppendError::Conflict | AppendError::Unknown(_))) => failed,
         };
         let news = store.read(subject, loaded.sequence).await.map_err(ExecuteError::Store)?;
-        let own = news.iter().find(|message| message.envelope.id == id);
+        let own = news.iter().find(|message| message.envelope.id == *id);
         let own = own.map(|message| message.envelope.decode().map_err(ExecuteError::Decode));
         loaded = fold::<A>(loaded, &news)?;
         if let Some(events) = own.transpose()? {

@@ -1,6 +1,6 @@
 //! The port by which workers consume the log.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -35,7 +35,7 @@ pub trait Subscription: Send {
 /// A message that waits for its acknowledgement. Dropping it unacknowledged has it delivered again.
 pub struct Delivery {
     /// The message.
-    pub message: Message,
+    pub message: Arc<Message>,
     /// How often it was delivered, 1 the first time.
     pub attempt: u64,
     acknowledge: Box<dyn Acknowledge>,
@@ -56,8 +56,12 @@ pub trait Acknowledge: Send + Sync {
 
 impl Delivery {
     /// Puts a delivery together; for adapters.
-    pub fn new(message: Message, attempt: u64, acknowledge: Box<dyn Acknowledge>) -> Self {
-        Self { message, attempt, acknowledge }
+    pub fn new(
+        message: impl Into<Arc<Message>>,
+        attempt: u64,
+        acknowledge: Box<dyn Acknowledge>,
+    ) -> Self {
+        Self { message: message.into(), attempt, acknowledge }
     }
 
     /// Says that the message is done with.

@@ -17,9 +17,9 @@ mod wake;
 
 pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, StoredEvent};
 pub use error::{AppendError, StoreError};
-pub use execute::{Decided, ExecuteError, Loaded, execute, load};
+pub use execute::{Decided, ExecuteError, Loaded, execute, execute_after, load};
 pub use feed::{Acknowledge, Delivery, EventFeed, Subscription};
-pub use store::{EventStore, Expected};
+pub use store::{Dependent, EventStore, Expected, NewMessage, Pair};
 pub use subject::{InvalidSubject, Sequence, Stream, Subject};
 pub use upcast::{UPCASTERS, Upcaster, upcast};
 pub use wake::{Wake, Wakes};

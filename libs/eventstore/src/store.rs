@@ -13,6 +13,29 @@ pub enum Expected {
     Anything,
 }
 
+/// A message to store.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// Where it belongs.
+    pub subject: Subject,
+    /// What the subject must hold.
+    pub expected: Expected,
+    /// What it says.
+    pub envelope: Envelope,
+}
+
+/// Makes a message from the sequence that another one was given.
+pub type Dependent = Box<dyn FnOnce(Sequence) -> Result<NewMessage, AppendError> + Send>;
+
+/// What became of two messages of which the second depends on the first.
+#[derive(Debug)]
+pub struct Pair {
+    /// The first one's sequence.
+    pub first: Sequence,
+    /// The second one's, unless it was not stored.
+    pub second: Result<Sequence, AppendError>,
+}
+
 /// The event log: appends that compare and set, and reads that see every acknowledged append.
 #[async_trait]
 pub trait EventStore: Send + Sync {
@@ -26,6 +49,22 @@ pub trait EventStore: Send + Sync {
         expected: Expected,
         envelope: &Envelope,
     ) -> Result<Sequence, AppendError>;
+
+    /// Stores a message and then, once its sequence is known, a second one that may name it.
+    ///
+    /// As two calls of [`append`](Self::append), and the first stays stored whatever becomes of the second; an adapter
+    /// whose streams share a disk may write both at once.
+    ///
+    /// # Errors
+    /// What became of the first one, and then the second one was not made.
+    async fn append_pair(&self, first: NewMessage, second: Dependent) -> Result<Pair, AppendError> {
+        let first = self.append(&first.subject, first.expected, &first.envelope).await?;
+        let second = match second(first) {
+            Ok(second) => self.append(&second.subject, second.expected, &second.envelope).await,
+            Err(error) => Err(error),
+        };
+        Ok(Pair { first, second })
+    }
 
     /// Reads the messages of one subject after a sequence, oldest first, from the leader.
     ///

@@ -9,8 +9,8 @@ use domain::{
     order::{self, Order},
 };
 use eventstore::{
-    Context, DecodeError, EventStore, ExecuteError, Loaded, Sequence, StoreError, Subject, execute,
-    load,
+    AppendError, Context, Decided, DecodeError, EventStore, ExecuteError, Loaded, NewMessage,
+    Sequence, StoreError, Subject, execute, execute_after, load,
 };
 use tracing::warn;
 
@@ -193,6 +193,34 @@ impl Aggregates {
         let loaded = known.map(loaded).unwrap_or_default();
         let subject = A::subject(id);
         let decided = execute::<A>(self.store.as_ref(), &subject, loaded, command, context).await?;
+        self.write(decided).await
+    }
+
+    /// Records a message and executes a command that names its place, starting from a view. The new view is still to be
+    /// [written](Self::write).
+    ///
+    /// # Errors
+    /// See [`eventstore::execute_after`].
+    pub async fn execute_after<A: Viewed>(
+        &self,
+        record: NewMessage,
+        id: &A::Id,
+        known: Versioned<Arc<A::State>>,
+        command: impl Fn(Sequence) -> A::Command + Clone + Send + 'static,
+        context: &Context,
+    ) -> Result<(Sequence, Result<Decided<A>, ExecuteError<A::Rejection>>), AppendError> {
+        let (store, subject) = (self.store.as_ref(), A::subject(id));
+        execute_after::<A>(store, record, &subject, loaded(known), command, context).await
+    }
+
+    /// Writes the view of a state just decided through, and returns it.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Store`] when the read model does not take it; see [`execute`](Self::execute).
+    pub async fn write<A: Viewed>(
+        &self,
+        decided: Decided<A>,
+    ) -> Result<Versioned<Arc<A::State>>, ExecuteError<A::Rejection>> {
         let view = Versioned { state: Arc::new(decided.state), sequence: decided.sequence };
         A::write(self.views.as_ref(), &view)
             .await

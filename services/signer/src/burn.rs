@@ -1,6 +1,6 @@
 //! Giving a serial up: nobody can tell whether it was signed, so it counts as issued and revoked.
 
-use ca::journal::{AppendError as JournalError, Burning, Entry};
+use ca::journal::{AppendError as JournalError, Burning, Entry, Synced};
 use domain::{
     certificate::{
         CertRevoked, Command as RevocationCommand, LedgerEvent, Revocation, RevocationReason,
@@ -47,7 +47,7 @@ pub(crate) async fn burn(
     desk.record(LedgerEvent::SerialBurned(burned.clone())).await?;
     revoke(desk, burned).await?;
     let entry = Burning { serial, reason: reason.to_owned(), at: now() };
-    match desk.journal(Entry::Burned(entry)).await {
+    match desk.journal(Entry::Burned(entry), Synced::Now).await {
         // What was signed by another key, or burned already, is not pending.
         Ok(()) | Err(IssuanceError::Journal(JournalError::NotReserved(_))) => Ok(()),
         Err(error) => Err(error),

@@ -8,18 +8,22 @@ use std::{
 
 use ca::{
     Authority,
-    journal::{AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError},
+    journal::{AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError, Synced},
 };
-use domain::{OrderId, Timestamp, certificate::LedgerEvent};
+use domain::{
+    OrderId, Timestamp,
+    certificate::LedgerEvent,
+    order::{Command, Order},
+};
 use eventstore::{
-    Actor, AppendError, Context, DecodeError, Envelope, Expected, MessageId, Sequence, StoreError,
-    Stream, Subject,
+    Actor, AppendError, Context, Decided, DecodeError, Envelope, Expected, MessageId, NewMessage,
+    Sequence, StoreError, Stream, Subject,
 };
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    IssuanceError, Ports, PositionError, Settings, position::Positions,
+    IssuanceError, Ports, PositionError, Settings, issuance::OrderView, position::Positions,
     server_certificate::ServerCertificate,
 };
 
@@ -77,35 +81,47 @@ impl Desk {
 
     /// Records something in the ledger and returns its place.
     pub(crate) async fn record(&self, event: LedgerEvent) -> Result<Sequence, IssuanceError> {
-        let subject = match &event {
-            LedgerEvent::SerialReserved(reserved) => {
-                Subject::ledger(&reserved.issuer, &reserved.serial)
-            }
-            LedgerEvent::CertificateSigned(signed) => {
-                Subject::ledger(&signed.issuer, &signed.serial)
-            }
-            LedgerEvent::SerialBurned(burned) => Subject::ledger(&burned.issuer, &burned.serial),
-        };
-        let envelope = Envelope::new(MessageId::random(), &context(), &[event])
-            .map_err(|error| IssuanceError::Decode(DecodeError::Malformed(error)))?;
+        let NewMessage { subject, expected, envelope } = ledger_message(event)?;
         let store = &self.ports.aggregates.store;
-        // An unknown result is a failure here: the ledger is an idempotent record, and a second entry says the same.
-        let sequence =
-            store.append(&subject, Expected::Anything, &envelope).await.map_err(|error| {
-                let source: Box<dyn std::error::Error + Send + Sync> = match error {
-                    AppendError::Unknown(source) | AppendError::Unavailable(source) => source,
-                    AppendError::Conflict | AppendError::TooLarge => error.into(),
-                };
-                IssuanceError::Store(StoreError::Unavailable(source))
-            })?;
+        let sequence = store.append(&subject, expected, &envelope).await.map_err(not_recorded)?;
         self.positions.acknowledged(Stream::Ledger, sequence);
         Ok(sequence)
     }
 
-    /// Writes to the journal and waits until it is on disk.
-    pub(crate) async fn journal(&self, entry: Entry) -> Result<(), IssuanceError> {
+    /// Records something in the ledger and gives the order a command that names its place; both at once where the log is
+    /// on one disk. The order's view is still to be written.
+    pub(crate) async fn record_then(
+        &self,
+        event: LedgerEvent,
+        order: OrderView,
+        command: impl Fn(Sequence) -> Command + Clone + Send + 'static,
+    ) -> Result<(Sequence, Decided<Order>), IssuanceError> {
+        let id = order.state.id.clone();
+        let (record, context) = (ledger_message(event)?, context());
+        let aggregates = &self.ports.aggregates;
+        let executed =
+            aggregates.execute_after::<Order>(record, &id, order, command, &context).await;
+        let (sequence, decided) = executed.map_err(not_recorded)?;
+        self.positions.acknowledged(Stream::Ledger, sequence);
+        Ok((sequence, decided?))
+    }
+
+    /// Gives a command to an order and writes its view through.
+    pub(crate) async fn command(
+        &self,
+        order: OrderView,
+        command: &Command,
+    ) -> Result<OrderView, IssuanceError> {
+        let id = order.state.id.clone();
+        let aggregates = &self.ports.aggregates;
+        Ok(aggregates.execute::<Order>(&id, Some(order), command, &context()).await?)
+    }
+
+    /// Writes to the journal and waits until it is there.
+    pub(crate) async fn journal(&self, entry: Entry, synced: Synced) -> Result<(), IssuanceError> {
         let (done, written) = oneshot::channel();
-        self.journal.append_then(vec![entry], move |result| drop(done.send(result)));
+        let reply = move |result| drop(done.send(result));
+        self.journal.append_then(vec![entry], synced, reply);
         let written = written.await.unwrap_or(Err(JournalError::Closed));
         if let Err(JournalError::Failed(_) | JournalError::Closed) = &written {
             self.journal_failed.cancel();
@@ -120,6 +136,28 @@ impl Desk {
             .insert(order.clone())
             .then(|| Taken { desk: Arc::clone(self), order: order.clone() })
     }
+}
+
+fn ledger_message(event: LedgerEvent) -> Result<NewMessage, IssuanceError> {
+    let subject = match &event {
+        LedgerEvent::SerialReserved(reserved) => {
+            Subject::ledger(&reserved.issuer, &reserved.serial)
+        }
+        LedgerEvent::CertificateSigned(signed) => Subject::ledger(&signed.issuer, &signed.serial),
+        LedgerEvent::SerialBurned(burned) => Subject::ledger(&burned.issuer, &burned.serial),
+    };
+    let envelope = Envelope::new(MessageId::random(), &context(), &[event])
+        .map_err(|error| IssuanceError::Decode(DecodeError::Malformed(error)))?;
+    Ok(NewMessage { subject, expected: Expected::Anything, envelope })
+}
+
+/// An unknown result is a failure here: the ledger is an idempotent record, and a second entry says the same.
+fn not_recorded(error: AppendError) -> IssuanceError {
+    let source: Box<dyn std::error::Error + Send + Sync> = match error {
+        AppendError::Unknown(source) | AppendError::Unavailable(source) => source,
+        AppendError::Conflict | AppendError::TooLarge => error.into(),
+    };
+    IssuanceError::Store(StoreError::Unavailable(source))
 }
 
 /// An order that one task of this process works on.

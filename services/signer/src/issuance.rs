@@ -1,63 +1,31 @@
 //! One certificate: reserve, journal, sign, record, each step durable before the next.
+//!
+//! What comes after the signature goes to the journal and to the log at once: neither has to be there before the other.
 
 use std::sync::Arc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ca::{
     KeyAlgorithm, LeafRequest, PlanError, PlannedCertificate, SubjectName,
-    journal::{AppendError as JournalError, Entry, Issuance, Reservation},
+    journal::{Entry, Issuance, Reservation, Synced},
 };
 use domain::{
     AccountId, Failure, FailureKind, Identifier, OrderId, ProfileName, Serial, Timestamp,
-    certificate::{CertificateSigned, LedgerEvent, SerialBurned, SerialReserved},
-    order::{
-        CertificateIssued, CertificateReserved, Command, Finalized, IssuanceFailed, Order,
-        Progress, Rejection, State,
-    },
+    certificate::{LedgerEvent, SerialBurned, SerialReserved},
+    order::{CertificateReserved, Command, Finalized, IssuanceFailed, Order, Progress, State},
 };
-use eventstore::{DecodeError, ExecuteError, Sequence, StoreError, Stream, Subject, Wake};
-use readmodel::{CertificateEntry, LoadError, Unavailable, Versioned};
+use eventstore::Sequence;
+use readmodel::Versioned;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use runtime::metrics::names;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
-    burn,
-    desk::{Desk, Taken, context, now},
+    IssuanceError, burn,
+    delivery::{deliver, wake},
+    desk::{Desk, Taken, now},
     resume,
 };
-
-/// An issuance did not come to its end; the order is delivered again later.
-#[derive(Debug, thiserror::Error)]
-pub enum IssuanceError {
-    /// The log is out of reach.
-    #[error("the event log failed")]
-    Store(#[source] StoreError),
-    /// An event cannot be read.
-    #[error("an event cannot be read")]
-    Decode(#[source] DecodeError),
-    /// The journal cannot be written.
-    #[error("the journal failed")]
-    Journal(#[source] JournalError),
-    /// The journal cannot be read.
-    #[error("the journal cannot be read")]
-    JournalRead(#[source] ca::journal::OpenError),
-    /// The read model could not be written; the certificate is safe in the log.
-    #[error("the read model failed")]
-    View(#[source] Unavailable),
-    /// The key did not sign; the serial was given up.
-    #[error("the certificate was not signed")]
-    Sign(#[source] ca::IssueError),
-    /// The operating system gave no random numbers.
-    #[error("no random numbers")]
-    Random,
-    /// The order went on without us.
-    #[error("the order changed meanwhile")]
-    Overtaken(#[source] Rejection),
-    /// What the log says does not fit together.
-    #[error("the order's reservation is not in the ledger")]
-    LostReservation,
-}
 
 /// An order and the last message folded into it.
 pub(crate) type OrderView = Versioned<Arc<State>>;
@@ -113,16 +81,27 @@ pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceE
         Ok(planned) => planned,
         Err(failure) => return give_up(desk, order, failure).await,
     };
-    let sequence = reserve(desk, &purpose(&order.state), &planned).await?;
-    let claim = Command::Reserve(CertificateReserved {
-        issuer: desk.authority.id().clone(),
-        serial: planned.serial.clone(),
-        ledger_sequence: sequence.0,
-    });
     // If another signer claimed the order first, our serial was never signed and never will be.
-    let order = desk.command(order, &claim).await?;
+    let order = claim(desk, order, &planned).await?;
     write_reservation(desk, Some(&order.state.id), &planned.serial, &planned.tbs).await?;
     finish(desk, order, (&planned.serial, planned.not_after), planned.tbs).await
+}
+
+/// Puts the serial and the exact bytes to sign into the ledger, and has the order take the serial unless another signer
+/// gave it one.
+async fn claim(
+    desk: &Desk,
+    order: OrderView,
+    planned: &PlannedCertificate,
+) -> Result<OrderView, IssuanceError> {
+    let reserved = reserved(desk, &purpose(&order.state), planned);
+    let (issuer, serial) = (desk.authority.id().clone(), planned.serial.clone());
+    let command = move |sequence: Sequence| {
+        let (issuer, serial) = (issuer.clone(), serial.clone());
+        Command::Reserve(CertificateReserved { issuer, serial, ledger_sequence: sequence.0 })
+    };
+    let (_, claimed) = desk.record_then(reserved, order, command).await?;
+    Ok(desk.ports.aggregates.write(claimed).await?)
 }
 
 /// The rules of the order's profile at this moment are pinned in the bytes to sign: a later change of the configuration
@@ -178,18 +157,13 @@ async fn give_up(desk: &Desk, order: OrderView, failure: Failure) -> Result<(), 
     Ok(())
 }
 
-async fn wake(desk: &Desk, order: &OrderView) {
-    let subject = Subject::order(&order.state.id);
-    desk.ports.wakes.publish(Wake { subject, sequence: order.sequence }).await;
-}
-
-/// Puts the serial and the exact bytes to sign into the ledger.
-pub(crate) async fn reserve(
+/// What the ledger keeps of a serial and the exact bytes to sign.
+pub(crate) fn reserved(
     desk: &Desk,
     purpose: &Purpose,
     planned: &PlannedCertificate,
-) -> Result<Sequence, IssuanceError> {
-    desk.record(LedgerEvent::SerialReserved(SerialReserved {
+) -> LedgerEvent {
+    LedgerEvent::SerialReserved(SerialReserved {
         issuer: desk.authority.id().clone(),
         serial: planned.serial.clone(),
         order: purpose.order.clone(),
@@ -199,8 +173,7 @@ pub(crate) async fn reserve(
         tbs: BASE64_URL_SAFE_NO_PAD.encode(&planned.tbs),
         not_before: planned.not_before,
         not_after: planned.not_after,
-    }))
-    .await
+    })
 }
 
 /// Puts what is about to be signed into the journal.
@@ -210,14 +183,14 @@ pub(crate) async fn write_reservation(
     serial: &Serial,
     tbs: &[u8],
 ) -> Result<(), IssuanceError> {
-    desk.journal(Entry::Reserved(Reservation {
+    let reservation = Reservation {
         serial: serial.clone(),
         order: order.cloned(),
         issuer: desk.authority.id().clone(),
         tbs: tbs.to_vec(),
         at: now(),
-    }))
-    .await
+    };
+    desk.journal(Entry::Reserved(reservation), Synced::Now).await
 }
 
 /// Signs a journaled reservation and records the certificate.
@@ -229,8 +202,12 @@ pub(crate) async fn finish(
 ) -> Result<(), IssuanceError> {
     match sign(desk, tbs).await {
         Ok(der) => {
-            write_issuance(desk, serial, &der).await?;
-            deliver(desk, order, (serial, not_after), &der).await
+            // A certificate that is in the ledger is not lost with the journal's last lines.
+            let (journaled, delivered) = tokio::join!(
+                write_issuance(desk, serial, &der, Synced::Later),
+                deliver(desk, order, (serial, not_after), &der),
+            );
+            journaled.and(delivered)
         }
         Err(IssuanceError::Sign(error)) => {
             let issuer = desk.authority.id().clone();
@@ -266,68 +243,10 @@ pub(crate) async fn write_issuance(
     desk: &Desk,
     serial: &Serial,
     der: &[u8],
+    synced: Synced,
 ) -> Result<(), IssuanceError> {
     let issued = Issuance { serial: serial.clone(), der: der.to_vec(), at: now() };
-    desk.journal(Entry::Issued(issued)).await
-}
-
-/// Puts the certificate into the ledger and the index, then says so on the order and to whoever waits.
-pub(crate) async fn deliver(
-    desk: &Desk,
-    order: OrderView,
-    (serial, not_after): (&Serial, Timestamp),
-    der: &[u8],
-) -> Result<(), IssuanceError> {
-    let sequence = record(desk, &purpose(&order.state), (serial, not_after), der).await?;
-    let command = Command::RecordCertificate(CertificateIssued {
-        issuer: desk.authority.id().clone(),
-        serial: serial.clone(),
-        ledger_sequence: sequence.0,
-        at: now(),
-    });
-    let order = desk.command(order, &command).await?;
-    info!(%serial, "certificate issued");
-    let profile = order.state.profile.to_string();
-    metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
-    wake(desk, &order).await;
-    Ok(())
-}
-
-/// Puts a certificate into the ledger and the index by serial.
-pub(crate) async fn record(
-    desk: &Desk,
-    purpose: &Purpose,
-    (serial, not_after): (&Serial, Timestamp),
-    der: &[u8],
-) -> Result<Sequence, IssuanceError> {
-    let issuer = desk.authority.id().clone();
-    let sequence = desk
-        .record(LedgerEvent::CertificateSigned(CertificateSigned {
-            issuer: issuer.clone(),
-            serial: serial.clone(),
-            order: purpose.order.clone(),
-            account: purpose.account.clone(),
-            profile: purpose.profile.clone(),
-            certificate: BASE64_URL_SAFE_NO_PAD.encode(der),
-            chain: desk.authority.chain().map(|der| BASE64_URL_SAFE_NO_PAD.encode(der)).collect(),
-            not_after,
-        }))
-        .await?;
-    let views = &desk.ports.aggregates.views;
-    // The embedded index is part of the append; a cluster's is written before the client can ask for a revocation.
-    if views.complete_to(Stream::Ledger).await.map_err(IssuanceError::View)? < sequence {
-        let entry = CertificateEntry {
-            issuer,
-            serial: serial.clone(),
-            order: purpose.order.clone(),
-            account: purpose.account.clone(),
-            profile: purpose.profile.clone(),
-            ledger_sequence: sequence.0,
-            not_after,
-        };
-        views.put_certificate(&entry).await.map_err(IssuanceError::View)?;
-    }
-    Ok(sequence)
+    desk.journal(Entry::Issued(issued), synced).await
 }
 
 pub(crate) fn purpose(order: &State) -> Purpose {
@@ -343,34 +262,4 @@ pub(crate) fn random_serial() -> Result<Serial, IssuanceError> {
     let mut random = [0; 16];
     SystemRandom::new().fill(&mut random).map_err(|_| IssuanceError::Random)?;
     Ok(Serial::from_random(&random))
-}
-
-impl Desk {
-    /// Gives a command to an order and writes its view through.
-    pub(crate) async fn command(
-        &self,
-        order: OrderView,
-        command: &Command,
-    ) -> Result<OrderView, IssuanceError> {
-        let id = order.state.id.clone();
-        let aggregates = &self.ports.aggregates;
-        let executed = aggregates.execute::<Order>(&id, Some(order), command, &context()).await;
-        executed.map_err(|error| match error {
-            ExecuteError::Rejected(rejection) => IssuanceError::Overtaken(rejection),
-            ExecuteError::Store(source) => IssuanceError::Store(source),
-            ExecuteError::Decode(source) => IssuanceError::Decode(source),
-            ExecuteError::TooLarge => {
-                IssuanceError::Store(StoreError::unavailable("the event is too large"))
-            }
-        })
-    }
-}
-
-impl From<LoadError> for IssuanceError {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Store(source) => Self::Store(source),
-            LoadError::Decode(source) => Self::Decode(source),
-        }
-    }
 }

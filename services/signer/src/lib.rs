@@ -5,7 +5,9 @@
 
 mod burn;
 mod crl;
+mod delivery;
 mod desk;
+mod error;
 mod files;
 mod issuance;
 mod position;
@@ -24,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use desk::Desk;
 pub use desk::OpenError;
-pub use issuance::IssuanceError;
+pub use error::IssuanceError;
 pub use position::{PositionError, WATCHED_STREAMS};
 pub use server_certificate::{ServerCertificate, ServerCertificateError};
 pub use settings::{Settings, SettingsError};

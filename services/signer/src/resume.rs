@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use ca::journal::{Entry, Reservation as Pending};
+use ca::journal::{Entry, Reservation as Pending, Synced};
 use domain::{
     OrderId, Serial,
     certificate::{LedgerEvent, SerialBurned, SerialReserved},
@@ -15,8 +15,9 @@ use tracing::info;
 
 use crate::{
     IssuanceError, OpenError, burn,
+    delivery::deliver,
     desk::{Desk, now},
-    issuance::{self, OrderView, deliver, finish, write_issuance},
+    issuance::{self, OrderView, finish, write_issuance},
 };
 
 /// Settles every reservation of the journal that is neither issued nor burned.
@@ -54,7 +55,7 @@ async fn settle(desk: &Desk, pending: &Pending) -> Result<(), IssuanceError> {
             }
             Progress::Valid { serial, ledger_sequence, .. } if *serial == pending.serial => {
                 let der = recorded(desk, serial, Sequence(*ledger_sequence)).await?;
-                return write_issuance(desk, serial, &der).await;
+                return write_issuance(desk, serial, &der, Synced::Now).await;
             }
             Progress::Processing(_)
             | Progress::Open
@@ -117,7 +118,7 @@ async fn answer_for(desk: &Desk, reserved: &SerialReserved) -> Result<Vec<u8>, I
         tbs: tbs.clone(),
         at: now(),
     };
-    desk.journal(Entry::Reserved(pending)).await?;
+    desk.journal(Entry::Reserved(pending), Synced::Now).await?;
     Ok(tbs)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
-use ca::{LeafRequest, PlannedCertificate};
+use ca::{LeafRequest, PlannedCertificate, journal::Synced};
 use domain::Timestamp;
 use rcgen::{KeyPair, PublicKeyData as _};
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, pem::Pem};
 
 use crate::{
-    IssuanceError,
+    IssuanceError, delivery,
     desk::{Desk, now},
     files,
     issuance::{self, Purpose},
@@ -138,12 +138,12 @@ async fn issue_planned(
     planned: &PlannedCertificate,
 ) -> Result<Vec<u8>, IssuanceError> {
     let purpose = Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
-    issuance::reserve(desk, &purpose, planned).await?;
+    desk.record(issuance::reserved(desk, &purpose, planned)).await?;
     issuance::write_reservation(desk, None, &planned.serial, &planned.tbs).await?;
     let der = issuance::sign(desk, planned.tbs.clone()).await?;
     // Nobody asks for this certificate again: until the ledger has it, it is pending, and burned after a crash.
-    issuance::record(desk, &purpose, (&planned.serial, planned.not_after), &der).await?;
-    issuance::write_issuance(desk, &planned.serial, &der).await?;
+    delivery::record(desk, purpose, (&planned.serial, planned.not_after), &der).await?;
+    issuance::write_issuance(desk, &planned.serial, &der, Synced::Now).await?;
     Ok(der)
 }
 

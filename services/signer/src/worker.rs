@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::OrderId;
-use eventstore::{Delivery, Stream, Subscription};
+use eventstore::{Delivery, Message, Stream, Subscription};
 use runtime::{Check, metrics::names};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -81,7 +81,12 @@ impl Worker {
                         metrics::counter!(names::FEED_REDELIVERIES, "role" => "signer")
                             .increment(1);
                     }
-                    issuing.spawn(handle(Arc::clone(&self.desk), delivery));
+                    match finalized(&delivery.message) {
+                        Some(order) => {
+                            issuing.spawn(handle(Arc::clone(&self.desk), order, delivery));
+                        }
+                        None => note(delivery.ack().await),
+                    }
                 }
                 Err(error) => return Some(error),
             }
@@ -89,39 +94,33 @@ impl Worker {
     }
 }
 
+/// The order that a message finalizes.
+fn finalized(message: &Message) -> Option<OrderId> {
+    let is_finalized = message.envelope.events.iter().any(|event| event.is("OrderFinalized"));
+    is_finalized.then(|| message.subject.order_id()).flatten()
+}
+
 /// Leads one order on and acknowledges; what failed comes again.
-async fn handle(desk: Arc<Desk>, delivery: Delivery) {
+async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
     let message = &delivery.message;
-    let order: Option<OrderId> = message
-        .envelope
-        .event_types()
-        .iter()
-        .any(|kind| kind == "OrderFinalized")
-        .then(|| message.subject.order_id())
-        .flatten();
-    let outcome = match order {
-        None => delivery.ack().await,
-        Some(order) => {
-            let span = info_span!("issue", %order);
-            if let Some(parent) = &message.envelope.traceparent {
-                runtime::set_parent(&span, parent);
-            }
-            let issued = async {
-                match desk.take(&order) {
-                    Some(taken) => {
-                        is_done(&issuance::issue(&taken, &order, message.sequence).await)
-                    }
-                    None => false,
-                }
-            };
-            if issued.instrument(span).await {
-                delivery.ack().await
-            } else {
-                delivery.nak(RETRY_DELAY).await
-            }
+    let span = info_span!("issue", %order);
+    if let Some(parent) = &message.envelope.traceparent {
+        runtime::set_parent(&span, parent);
+    }
+    let issued = async {
+        match desk.take(&order) {
+            Some(taken) => is_done(&issuance::issue(&taken, &order, message.sequence).await),
+            None => false,
         }
     };
-    if let Err(error) = outcome {
+    note(match issued.instrument(span).await {
+        true => delivery.ack().await,
+        false => delivery.nak(RETRY_DELAY).await,
+    });
+}
+
+fn note(settled: Result<(), eventstore::StoreError>) {
+    if let Err(error) = settled {
         warn!(
             error = &error as &dyn std::error::Error,
             "delivery not acknowledged; it comes again"

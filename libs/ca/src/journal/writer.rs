@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::{
-    AppendError, Entry, OpenError,
+    AppendError, Entry, OpenError, Synced,
     admission::{Pending, admit},
     at,
     chain::{Chain, hex},
@@ -27,12 +27,13 @@ use crate::durable::{self, Access};
 /// So many requests go into one write at most.
 const MAX_BATCH: usize = 256;
 
-/// Called with the number of the last record once the entries are on disk.
+/// Called with the number of the last record once the entries are where they have to be.
 pub(super) type Reply = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
 
 /// Entries to append, all or none.
 pub(super) struct Request {
     pub(super) entries: Vec<Entry>,
+    pub(super) synced: Synced,
     pub(super) reply: Reply,
 }
 
@@ -73,6 +74,8 @@ pub(super) struct Writer {
     segment: u64,
     bytes: u64,
     segment_bytes: u64,
+    /// Lines were written that need not be on disk yet.
+    unsynced: bool,
     /// Held so that nobody else writes.
     _lock: File,
 }
@@ -102,6 +105,7 @@ impl Writer {
             segment: replayed.segment.number,
             bytes: replayed.whole_bytes,
             segment_bytes,
+            unsynced: false,
             _lock: lock,
         };
         Ok((writer, shared))
@@ -119,6 +123,11 @@ impl Writer {
                 None => failure = self.commit(batch).err(),
             }
         }
+        if failure.is_none()
+            && let Err(error) = self.sync()
+        {
+            tracing::error!(%error, "the journal's last lines may not be on disk");
+        }
     }
 
     /// Writes what is admitted of a batch and answers everybody in it; after an error nothing may be written any more.
@@ -128,18 +137,20 @@ impl Writer {
             return Err(fail(error, batch.into_iter().map(|request| request.reply)));
         }
         let (mut admitted, mut replies) = (Vec::new(), Vec::new());
-        for Request { entries, reply } in batch {
+        let mut awaited = false;
+        for Request { entries, synced, reply } in batch {
             // A variable of its own, so that the lock is free when the reply runs.
             let admission = admit(&mut self.shared.pending(), &entries);
             match admission {
                 Ok(()) => {
+                    awaited |= synced == Synced::Now;
                     admitted.push(entries);
                     replies.push(reply);
                 }
                 Err(error) => reply(Err(error)),
             }
         }
-        match self.write(admitted) {
+        match self.write(admitted, awaited) {
             Ok(numbers) => {
                 for (reply, number) in replies.into_iter().zip(numbers) {
                     reply(Ok(number));
@@ -150,8 +161,9 @@ impl Writer {
         }
     }
 
-    /// Writes lists of entries with one fsync; returns the number of each list's last record.
-    fn write(&mut self, admitted: Vec<Vec<Entry>>) -> io::Result<Vec<u64>> {
+    /// Writes lists of entries, with one fsync when somebody waits for that; returns the number of each list's last
+    /// record.
+    fn write(&mut self, admitted: Vec<Vec<Entry>>, awaited: bool) -> io::Result<Vec<u64>> {
         let (mut chain, mut lines, mut numbers) = (self.chain, Vec::new(), Vec::new());
         for entries in admitted {
             for entry in entries {
@@ -161,13 +173,25 @@ impl Writer {
         }
         if !lines.is_empty() {
             self.file.write_all(&lines)?;
-            self.file.sync_data()?;
-            self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.bytes += lines.len() as u64;
             self.chain = chain;
-            self.head.write(&chain)?;
+            self.unsynced = true;
+        }
+        if awaited {
+            self.sync()?;
         }
         Ok(numbers)
+    }
+
+    /// Brings what was written to the disk, and only then says so in the head: that must never be ahead.
+    fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced {
+            self.file.sync_data()?;
+            self.unsynced = false;
+            self.shared.commits.fetch_add(1, Ordering::Relaxed);
+            self.head.write(&self.chain)?;
+        }
+        Ok(())
     }
 
     fn rotate_if_full(&mut self) -> io::Result<()> {
@@ -181,6 +205,7 @@ impl Writer {
             // Too much is pending to be carried over: the segment grows on until that is settled.
             return Ok(());
         }
+        self.sync()?;
         durable::write_new(&segment.path, &line, Access::Owner)?;
         self.file = OpenOptions::new().append(true).open(&segment.path)?;
         self.segment = segment.number;

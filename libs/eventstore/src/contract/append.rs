@@ -11,7 +11,7 @@ use crate::{
     Subject, execute, load,
 };
 
-async fn append(
+pub(super) async fn append(
     store: &dyn EventStore,
     subject: &Subject,
     expected: Expected,
@@ -21,7 +21,7 @@ async fn append(
     store.append(subject, expected, &envelope).await
 }
 
-async fn contacts(store: &dyn EventStore, subject: &Subject) -> Vec<String> {
+pub(super) async fn contacts(store: &dyn EventStore, subject: &Subject) -> Vec<String> {
     let messages = store.read(subject, Sequence::NONE).await.expect("the log answers");
     let events =
         messages.iter().flat_map(|message| message.envelope.decode::<Event>().expect("it decodes"));

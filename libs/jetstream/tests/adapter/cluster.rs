@@ -32,6 +32,9 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     contract::one_of_many_writers_wins_each_round(&ports).await;
     contract::commands_meet_at_one_append(&ports).await;
     contract::lost_acks_never_write_twice(&ports).await;
+    contract::the_second_of_a_pair_knows_the_first(&ports).await;
+    contract::the_first_of_a_pair_stays(&ports).await;
+    contract::commands_after_records_take_effect_once(&ports).await;
     contract::appends_survive_a_restart(&logs).await;
     contract::feeds_resume_after_a_restart(&logs).await;
     contract::unacknowledged_deliveries_come_again(&ports).await;

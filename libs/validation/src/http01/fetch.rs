@@ -82,6 +82,9 @@ impl WebClient {
             .http1_only()
             // RFC 8555 §8.3 trusts DNS and the network, not certificates: applicants are here to get one.
             .tls_danger_accept_invalid_certs(true)
+            // No connection lives longer than its request may take.
+            .tcp_keepalive(None)
+            .tcp_user_timeout(None)
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.request_timeout)
             .build()

@@ -1,0 +1,101 @@
+//! The end of an issuance: the certificate in the ledger, on the order and in the index, and whoever waits told.
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use domain::{
+    Serial, Timestamp,
+    certificate::{CertificateSigned, LedgerEvent},
+    order::{CertificateIssued, Command},
+};
+use eventstore::{Sequence, Stream, Subject, Wake};
+use readmodel::CertificateEntry;
+use runtime::metrics::names;
+use tracing::info;
+
+use crate::{
+    IssuanceError,
+    desk::{Desk, now},
+    issuance::{OrderView, Purpose, purpose},
+};
+
+/// Puts the certificate into the ledger, says so on the order and in the index, then tells whoever waits.
+pub(crate) async fn deliver(
+    desk: &Desk,
+    order: OrderView,
+    (serial, not_after): (&Serial, Timestamp),
+    der: &[u8],
+) -> Result<(), IssuanceError> {
+    let purpose = purpose(&order.state);
+    let (issuer, at) = (desk.authority.id().clone(), now());
+    let (signed, entry) = signed(desk, purpose, (serial, not_after), der);
+    let serial = serial.clone();
+    let command = move |sequence: Sequence| {
+        let (issuer, serial) = (issuer.clone(), serial.clone());
+        let ledger_sequence = sequence.0;
+        Command::RecordCertificate(CertificateIssued { issuer, serial, ledger_sequence, at })
+    };
+    let (sequence, issued) = desk.record_then(signed, order, command).await?;
+    // Before the order's view: a client that sees the certificate may ask for its revocation.
+    index(desk, entry, sequence).await?;
+    let order = desk.ports.aggregates.write(issued).await?;
+    info!("certificate issued");
+    let profile = order.state.profile.to_string();
+    metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
+    wake(desk, &order).await;
+    Ok(())
+}
+
+/// Puts a certificate that no order asked for into the ledger and the index by serial.
+pub(crate) async fn record(
+    desk: &Desk,
+    purpose: Purpose,
+    (serial, not_after): (&Serial, Timestamp),
+    der: &[u8],
+) -> Result<(), IssuanceError> {
+    let (signed, entry) = signed(desk, purpose, (serial, not_after), der);
+    let sequence = desk.record(signed).await?;
+    index(desk, entry, sequence).await
+}
+
+/// What the ledger and the index keep of a certificate; the index still lacks its place in the ledger.
+fn signed(
+    desk: &Desk,
+    purpose: Purpose,
+    (serial, not_after): (&Serial, Timestamp),
+    der: &[u8],
+) -> (LedgerEvent, CertificateEntry) {
+    let (issuer, serial) = (desk.authority.id().clone(), serial.clone());
+    let Purpose { order, account, profile, .. } = purpose;
+    let signed = CertificateSigned {
+        issuer: issuer.clone(),
+        serial: serial.clone(),
+        order: order.clone(),
+        account: account.clone(),
+        profile: profile.clone(),
+        certificate: BASE64_URL_SAFE_NO_PAD.encode(der),
+        chain: desk.authority.chain().map(|der| BASE64_URL_SAFE_NO_PAD.encode(der)).collect(),
+        not_after,
+    };
+    let entry =
+        CertificateEntry { issuer, serial, order, account, profile, ledger_sequence: 0, not_after };
+    (LedgerEvent::CertificateSigned(signed), entry)
+}
+
+/// Puts a certificate into the index by serial. The embedded index is part of the append, a cluster's is not.
+async fn index(
+    desk: &Desk,
+    entry: CertificateEntry,
+    sequence: Sequence,
+) -> Result<(), IssuanceError> {
+    let views = &desk.ports.aggregates.views;
+    if views.complete_to(Stream::Ledger).await.map_err(IssuanceError::View)? < sequence {
+        let entry = CertificateEntry { ledger_sequence: sequence.0, ..entry };
+        views.put_certificate(&entry).await.map_err(IssuanceError::View)?;
+    }
+    Ok(())
+}
+
+/// Tells whoever waits for the order.
+pub(crate) async fn wake(desk: &Desk, order: &OrderView) {
+    let subject = Subject::order(&order.state.id);
+    desk.ports.wakes.publish(Wake { subject, sequence: order.sequence }).await;
+}

@@ -1,0 +1,60 @@
+//! Why an issuance did not come to its end.
+
+use ca::journal::AppendError as JournalError;
+use domain::order::Rejection;
+use eventstore::{DecodeError, ExecuteError, StoreError};
+use readmodel::{LoadError, Unavailable};
+
+/// An issuance did not come to its end; the order is delivered again later.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuanceError {
+    /// The log is out of reach.
+    #[error("the event log failed")]
+    Store(#[source] StoreError),
+    /// An event cannot be read.
+    #[error("an event cannot be read")]
+    Decode(#[source] DecodeError),
+    /// The journal cannot be written.
+    #[error("the journal failed")]
+    Journal(#[source] JournalError),
+    /// The journal cannot be read.
+    #[error("the journal cannot be read")]
+    JournalRead(#[source] ca::journal::OpenError),
+    /// The read model could not be written; the certificate is safe in the log.
+    #[error("the read model failed")]
+    View(#[source] Unavailable),
+    /// The key did not sign; the serial was given up.
+    #[error("the certificate was not signed")]
+    Sign(#[source] ca::IssueError),
+    /// The operating system gave no random numbers.
+    #[error("no random numbers")]
+    Random,
+    /// The order went on without us.
+    #[error("the order changed meanwhile")]
+    Overtaken(#[source] Rejection),
+    /// What the log says does not fit together.
+    #[error("the order's reservation is not in the ledger")]
+    LostReservation,
+}
+
+impl From<ExecuteError<Rejection>> for IssuanceError {
+    fn from(error: ExecuteError<Rejection>) -> Self {
+        match error {
+            ExecuteError::Rejected(rejection) => Self::Overtaken(rejection),
+            ExecuteError::Store(source) => Self::Store(source),
+            ExecuteError::Decode(source) => Self::Decode(source),
+            ExecuteError::TooLarge => {
+                Self::Store(StoreError::unavailable("the event is too large"))
+            }
+        }
+    }
+}
+
+impl From<LoadError> for IssuanceError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(source) => Self::Store(source),
+            LoadError::Decode(source) => Self::Decode(source),
+        }
+    }
+}
