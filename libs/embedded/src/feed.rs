@@ -14,7 +14,7 @@ use eventstore::{
     Acknowledge, Delivery, EventFeed, Sequence, StoreError, Stream, Subscription, Wake, Wakes,
 };
 use tokio::{
-    sync::{broadcast, mpsc, oneshot},
+    sync::{Notify, broadcast, futures::Notified, mpsc, oneshot},
     time::{Instant, sleep_until},
 };
 
@@ -40,6 +40,8 @@ const MARK_PREFIX: &str = "consumer:";
 pub(crate) struct Feeds {
     consumers: Mutex<HashMap<String, Arc<Registered>>>,
     wakes: broadcast::Sender<Wake>,
+    /// Wakes whoever follows the log without being a consumer.
+    appended: Notify,
     /// Weak, so that a delivery somebody holds does not keep the store open.
     writer: OnceLock<mpsc::WeakSender<Request>>,
 }
@@ -65,7 +67,8 @@ impl Feeds {
             consumers.insert(name.to_owned(), Arc::new(registered));
         }
         let (wakes, _) = broadcast::channel(WAKES);
-        Ok(Self { consumers: Mutex::new(consumers), wakes, writer: OnceLock::new() })
+        let (consumers, appended) = (Mutex::new(consumers), Notify::new());
+        Ok(Self { consumers, wakes, appended, writer: OnceLock::new() })
     }
 
     /// Names the thread that writes marks.
@@ -74,11 +77,17 @@ impl Feeds {
         let _ = self.writer.set(writer);
     }
 
-    /// Wakes the consumers that read one of the streams; each wakes as many workers as it has messages for.
+    /// Waits for the next append.
+    pub(crate) fn news(&self) -> Notified<'_> {
+        self.appended.notified()
+    }
+
+    /// Wakes the followers, and the consumers that read one of the streams; each wakes as many workers as it has messages for.
     pub(crate) fn announce(&self, streams: &[Stream]) {
         if streams.is_empty() {
             return;
         }
+        self.appended.notify_waiters();
         for registered in self.lock().values() {
             if registered.consumer.wants(streams) {
                 registered.consumer.news.notify_one();
@@ -88,6 +97,7 @@ impl Feeds {
 
     /// Wakes every worker.
     pub(crate) fn wake_all(&self) {
+        self.appended.notify_waiters();
         for registered in self.lock().values() {
             registered.consumer.news.notify_waiters();
         }

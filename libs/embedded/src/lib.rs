@@ -28,6 +28,7 @@ mod recent;
 mod schema;
 mod shared;
 mod store;
+mod tail;
 mod verify;
 mod views;
 mod writer;

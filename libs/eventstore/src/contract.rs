@@ -6,6 +6,7 @@ mod append;
 mod feed;
 mod lossy;
 mod pair;
+mod tail;
 
 use std::sync::Arc;
 
@@ -27,8 +28,9 @@ pub use pair::{
     the_second_of_a_pair_knows_the_first,
 };
 use ring::rand::{SecureRandom as _, SystemRandom};
+pub use tail::{a_follower_goes_on_from_its_place, every_follower_sees_every_message};
 
-use crate::{Actor, Context, EventFeed, EventStore, Subject, Wakes};
+use crate::{Actor, Context, EventFeed, EventStore, EventTail, Subject, Wakes};
 
 /// The ports of one open adapter.
 #[derive(Clone)]
@@ -37,6 +39,8 @@ pub struct Ports {
     pub store: Arc<dyn EventStore>,
     /// Deliveries.
     pub feed: Arc<dyn EventFeed>,
+    /// What followers see.
+    pub tail: Arc<dyn EventTail>,
     /// Wakes.
     pub wakes: Arc<dyn Wakes>,
 }

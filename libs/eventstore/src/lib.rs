@@ -12,6 +12,7 @@ mod execute;
 mod feed;
 mod store;
 mod subject;
+mod tail;
 mod upcast;
 mod wake;
 
@@ -21,5 +22,6 @@ pub use execute::{Decided, ExecuteError, Loaded, execute, execute_after, load};
 pub use feed::{Acknowledge, Delivery, EventFeed, Subscription};
 pub use store::{Dependent, EventStore, Expected, NewMessage, Pair};
 pub use subject::{InvalidSubject, Sequence, Stream, Subject};
+pub use tail::{EventTail, Tail};
 pub use upcast::{UPCASTERS, Upcaster, upcast};
 pub use wake::{Wake, Wakes};

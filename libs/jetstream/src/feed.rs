@@ -1,18 +1,20 @@
-//! Deliveries from durable pull consumers, one per stream and consumer name, merged into one subscription.
+//! Deliveries from pull consumers, one per stream, merged: durable ones to workers, others to followers.
 
 mod consumer;
 mod pull;
 mod receipt;
 mod session;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use eventstore::{Delivery, StoreError, Subscription};
+use eventstore::{Delivery, Message, StoreError, Subscription, Tail};
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
 
 use crate::{names::Names, read::decode};
 
-pub(crate) use self::consumer::Consumer;
+pub(crate) use self::consumer::{Consumer, Kind};
 use self::{pull::Pull, receipt::Received};
 
 /// Joins the consumers and starts to pull from them.
@@ -33,9 +35,8 @@ pub(crate) struct Feed {
     received: mpsc::Receiver<Result<Received, StoreError>>,
 }
 
-#[async_trait]
-impl Subscription for Feed {
-    async fn next(&mut self) -> Result<Delivery, StoreError> {
+impl Feed {
+    async fn receive(&mut self) -> Result<(Message, Received), StoreError> {
         loop {
             let received = self.received.recv().await;
             let received = received.ok_or_else(|| StoreError::unavailable("the feed has ended"))?;
@@ -43,8 +44,23 @@ impl Subscription for Feed {
             let Some(pending) = received?.still_pending() else { continue };
             let message =
                 decode(&self.names, pending.subject(), pending.sequence, pending.payload())?;
-            let attempt = pending.attempt;
-            return Ok(Delivery::new(message, attempt, Box::new(pending.hand_out())));
+            return Ok((message, pending));
         }
+    }
+}
+
+#[async_trait]
+impl Subscription for Feed {
+    async fn next(&mut self) -> Result<Delivery, StoreError> {
+        let (message, pending) = self.receive().await?;
+        let attempt = pending.attempt;
+        Ok(Delivery::new(message, attempt, Box::new(pending.hand_out())))
+    }
+}
+
+#[async_trait]
+impl Tail for Feed {
+    async fn next(&mut self) -> Result<Arc<Message>, StoreError> {
+        self.receive().await.map(|(message, _)| Arc::new(message))
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use eventstore::{
-    AppendError, Envelope, EventFeed, EventStore, Expected, Message, Sequence, StoreError, Stream,
-    Subject, Subscription, Wake, Wakes,
+    AppendError, Envelope, EventFeed, EventStore, EventTail, Expected, Message, Sequence,
+    StoreError, Stream, Subject, Subscription, Tail, Wake, Wakes,
 };
 use tokio::sync::broadcast;
 
@@ -14,7 +14,7 @@ use crate::{
     append::Publication,
     connect,
     connection::Connection,
-    feed::{self, Consumer},
+    feed::{self, Consumer, Kind},
     names::Names,
     read::Reader,
     wakes::{self, Listener},
@@ -124,11 +124,22 @@ impl EventFeed for JetStream {
         let consumers = streams.iter().map(|stream| Consumer {
             connection: self.log.connection.clone(),
             stream: self.log.names.stream(*stream),
-            name: consumer.to_owned(),
-            ack_wait: self.log.options.ack_wait,
+            kind: Kind::Shared { name: consumer.to_owned(), ack_wait: self.log.options.ack_wait },
         });
         let feed = feed::open(self.log.names.clone(), consumers.collect()).await?;
         Ok(Box::new(feed))
+    }
+}
+
+#[async_trait]
+impl EventTail for JetStream {
+    async fn follow(&self, from: &[(Stream, Sequence)]) -> Result<Box<dyn Tail>, StoreError> {
+        let consumers = from.iter().map(|(stream, after)| Consumer {
+            connection: self.log.connection.clone(),
+            stream: self.log.names.stream(*stream),
+            kind: Kind::Follower { after: *after },
+        });
+        Ok(Box::new(feed::open(self.log.names.clone(), consumers.collect()).await?))
     }
 }
 

@@ -5,7 +5,7 @@ mod embedded;
 
 use std::sync::Arc;
 
-use eventstore::{EventFeed, EventStore, Wakes};
+use eventstore::{EventFeed, EventStore, EventTail, Wakes};
 use readmodel::{Admission, Aggregates, ReadModel};
 use runtime::{Config, config::EventLogKind};
 
@@ -21,6 +21,7 @@ pub(crate) use self::{
 pub(crate) struct Ports {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) feed: Arc<dyn EventFeed>,
+    pub(crate) tail: Arc<dyn EventTail>,
     pub(crate) wakes: Arc<dyn Wakes>,
     pub(crate) views: Arc<dyn ReadModel>,
     pub(crate) admission: Arc<dyn Admission>,
@@ -95,10 +96,6 @@ impl Ports {
 
     /// What a projector works with.
     pub(crate) fn projector(&self) -> projector::Ports {
-        projector::Ports {
-            aggregates: self.aggregates(),
-            feed: Arc::clone(&self.feed),
-            wakes: Arc::clone(&self.wakes),
-        }
+        projector::Ports { aggregates: self.aggregates(), tail: Arc::clone(&self.tail) }
     }
 }

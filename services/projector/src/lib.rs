@@ -1,36 +1,50 @@
 //! The projector role: keeps views and indexes complete, whoever wrote the log and whatever the read model forgot.
 //!
-//! Whoever appends writes the view through; the projector writes the same again, so that a crash between the two leaves
-//! nothing stale for long, and builds what no single writer can: the indexes.
+//! Whoever appends writes the view through; the projector looks whether that was done, so that a crash between the two
+//! leaves nothing stale for long, and builds what no single writer can: the indexes. How far it came is kept in the read
+//! model itself, so that the two are lost together.
 
+mod batch;
+mod follow;
 mod index;
 mod rebuild;
-mod views;
 
 use std::sync::Arc;
 
-use eventstore::{EventFeed, Wakes};
-use readmodel::Aggregates;
+use eventstore::{DecodeError, EventTail, StoreError};
+use readmodel::{Aggregates, LoadError, Unavailable};
 use runtime::Check;
 use tokio_util::sync::CancellationToken;
 
-pub use index::IndexError;
-pub use rebuild::{RebuildError, Rebuilt, rebuild};
+pub use rebuild::{Rebuilt, rebuild};
 
 /// What a projector works with.
 #[derive(Clone)]
 pub struct Ports {
     /// The event log and the views over it.
     pub aggregates: Aggregates,
-    /// Delivers what happens to accounts and orders.
-    pub feed: Arc<dyn EventFeed>,
-    /// Tells when there is something new for the indexes.
-    pub wakes: Arc<dyn Wakes>,
+    /// Shows what happens.
+    pub tail: Arc<dyn EventTail>,
+}
+
+/// The read model could not be brought up to date; it may be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// The log is out of reach.
+    #[error("the event log failed")]
+    Store(#[source] StoreError),
+    /// An aggregate could not be folded.
+    #[error("an aggregate cannot be folded")]
+    Load(#[source] LoadError),
+    /// An entry of the ledger cannot be read by this release.
+    #[error("an entry of the ledger cannot be read")]
+    Decode(#[source] DecodeError),
+    /// The read model is out of reach.
+    #[error("the read model failed")]
+    View(#[source] Unavailable),
 }
 
 /// Projects until told to stop.
 pub async fn run(ports: Ports, order_shards: u8, health: Check, stop: CancellationToken) {
-    let views = views::project(&ports, order_shards, health, stop.clone());
-    let index = index::project(&ports, stop);
-    tokio::join!(views, index);
+    follow::follow(&ports, order_shards, health, stop).await;
 }

@@ -1,9 +1,8 @@
 //! Building the read model anew from the log, while traffic goes on.
 
-use eventstore::{Sequence, StoreError, Stream};
-use readmodel::{LoadError, Unavailable};
+use eventstore::{Sequence, Stream};
 
-use crate::{Ports, index, index::IndexError, views};
+use crate::{Ports, ProjectError, batch::Batch};
 
 /// How many messages are read at once.
 const PAGE: usize = 500;
@@ -17,43 +16,40 @@ pub struct Rebuilt {
     pub certificates: u64,
 }
 
-/// Why the read model was not built to its end; it may be run again.
-#[derive(Debug, thiserror::Error)]
-pub enum RebuildError {
-    /// The log is out of reach.
-    #[error("the event log failed")]
-    Store(#[source] StoreError),
-    /// An aggregate could not be folded.
-    #[error("an aggregate cannot be folded")]
-    Load(#[source] LoadError),
-    /// The read model is out of reach.
-    #[error("the read model failed")]
-    View(#[source] Unavailable),
-    /// The index was not built.
-    #[error("the index of certificates was not built")]
-    Index(#[source] IndexError),
-}
-
 /// Forgets every view and index and builds them from the log. Requests meanwhile fold what they miss.
 ///
 /// # Errors
 /// When log or read model are out of reach; what is missing then is folded on demand, and the command may be repeated.
-pub async fn rebuild(ports: &Ports, order_shards: u8) -> Result<Rebuilt, RebuildError> {
-    ports.aggregates.views.clear().await.map_err(RebuildError::View)?;
-    let certificates = index::catch_up(ports).await.map_err(RebuildError::Index)?;
-    let mut messages = 0;
-    for stream in Stream::orders(order_shards).into_iter().chain([Stream::Accounts]) {
-        let mut after = Sequence::NONE;
-        loop {
-            let page = ports.aggregates.store.scan(stream, after, PAGE).await;
-            let page = page.map_err(RebuildError::Store)?;
-            let Some(last) = page.last() else { break };
-            after = last.sequence;
-            for message in &page {
-                views::refresh(ports, message).await.map_err(RebuildError::Load)?;
-                messages += 1;
-            }
-        }
+pub async fn rebuild(ports: &Ports, order_shards: u8) -> Result<Rebuilt, ProjectError> {
+    ports.aggregates.views.clear().await.map_err(ProjectError::View)?;
+    let mut rebuilt = Rebuilt::default();
+    let ledger_first = [Stream::Ledger, Stream::Accounts];
+    for stream in ledger_first.into_iter().chain(Stream::orders(order_shards)) {
+        build(ports, stream, &mut rebuilt).await?;
     }
-    Ok(Rebuilt { messages, certificates })
+    Ok(rebuilt)
+}
+
+async fn build(ports: &Ports, stream: Stream, rebuilt: &mut Rebuilt) -> Result<(), ProjectError> {
+    let aggregates = &ports.aggregates;
+    // Binds the markers to the read model as it is now: if that forgets again, they are refused.
+    let mut after = aggregates.views.complete_to(stream).await.map_err(ProjectError::View)?;
+    if stream != Stream::Ledger {
+        after = Sequence::NONE;
+    }
+    loop {
+        let page = aggregates.store.scan(stream, after, PAGE).await;
+        let page = page.map_err(ProjectError::Store)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.sequence;
+        let mut batch = Batch::default();
+        for message in &page {
+            batch.add(message)?;
+        }
+        rebuilt.certificates += batch.certificates() as u64;
+        if stream != Stream::Ledger {
+            rebuilt.messages += batch.len() as u64;
+        }
+        batch.apply(ports).await?;
+    }
 }

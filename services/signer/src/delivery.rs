@@ -6,7 +6,7 @@ use domain::{
     certificate::{CertificateSigned, LedgerEvent},
     order::{CertificateIssued, Command},
 };
-use eventstore::{Sequence, Stream, Subject, Wake};
+use eventstore::{Sequence, Subject, Wake};
 use readmodel::CertificateEntry;
 use runtime::metrics::names;
 use tracing::info;
@@ -80,18 +80,14 @@ fn signed(
     (LedgerEvent::CertificateSigned(signed), entry)
 }
 
-/// Puts a certificate into the index by serial. The embedded index is part of the append, a cluster's is not.
+/// Puts a certificate into the index by serial; the embedded one has it since the append.
 async fn index(
     desk: &Desk,
     entry: CertificateEntry,
     sequence: Sequence,
 ) -> Result<(), IssuanceError> {
-    let views = &desk.ports.aggregates.views;
-    if views.complete_to(Stream::Ledger).await.map_err(IssuanceError::View)? < sequence {
-        let entry = CertificateEntry { ledger_sequence: sequence.0, ..entry };
-        views.put_certificate(&entry).await.map_err(IssuanceError::View)?;
-    }
-    Ok(())
+    let entry = CertificateEntry { ledger_sequence: sequence.0, ..entry };
+    desk.ports.aggregates.views.put_certificate(&entry).await.map_err(IssuanceError::View)
 }
 
 /// Tells whoever waits for the order.

@@ -143,7 +143,7 @@ async fn work(
     applicant.forget_nonce();
     while tickets.take() {
         let number = names.fetch_add(1, Ordering::Relaxed);
-        match applicant.issue(format!("w{worker}-{number}.load.localhost")).await {
+        match applicant.issue(format!("w{worker}-{number}.load.test")).await {
             Ok(issued) => {
                 if work.certificates.is_multiple_of(CHECK_EVERY) {
                     work.to_check.push(issued);

@@ -26,7 +26,7 @@ impl Harness for Directory {
         let mut open = self.open.lock().unwrap();
         let store = open.upgrade().unwrap_or_else(|| Arc::new(fresh(self.dir.path())));
         *open = Arc::downgrade(&store);
-        Ports { store: store.clone(), feed: store.clone(), wakes: store }
+        Ports { store: store.clone(), feed: store.clone(), tail: store.clone(), wakes: store }
     }
 }
 
@@ -54,6 +54,8 @@ promises_of_ports!(
     scans_see_every_message,
     unacknowledged_deliveries_come_again,
     workers_share_a_consumer,
+    every_follower_sees_every_message,
+    a_follower_goes_on_from_its_place,
 );
 
 #[tokio::test]
@@ -85,7 +87,8 @@ async fn the_log_keeps_its_promises_without_memory() {
         max_bytes: None,
     };
     let store = Arc::new(Embedded::open(dir.path(), &options).unwrap());
-    let ports = Ports { store: store.clone(), feed: store.clone(), wakes: store };
+    let ports =
+        Ports { store: store.clone(), feed: store.clone(), tail: store.clone(), wakes: store };
     contract::order_is_kept_and_read_at_once(&ports).await;
     contract::one_of_many_writers_wins_each_round(&ports).await;
     contract::lost_acks_never_write_twice(&ports).await;

@@ -10,10 +10,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{
-    Consumer, Received,
-    session::{PREFETCH, Session},
-};
+use super::{Consumer, Received, session::Session};
 use crate::connection::ApiError;
 
 /// After this time without a word from a consumer its worker is told.
@@ -40,6 +37,8 @@ pub(super) enum Ended {
     OutOfReach(#[from] ApiError),
     #[error("the consumer is gone")]
     ConsumerGone,
+    #[error("messages were lost on the way")]
+    Gap,
     #[error("the server refuses to deliver")]
     Refused,
 }
@@ -55,7 +54,10 @@ impl Pull {
         loop {
             match self.pull(&mut outage).await {
                 Ended::Left => return,
-                ended @ (Ended::OutOfReach(_) | Ended::ConsumerGone | Ended::Refused) => {
+                ended @ (Ended::OutOfReach(_)
+                | Ended::ConsumerGone
+                | Ended::Gap
+                | Ended::Refused) => {
                     self.note(&outage, ended);
                 }
             }
@@ -87,8 +89,10 @@ impl Pull {
     }
 
     /// Pulls until something is wrong.
-    async fn pull(&self, outage: &mut Outage) -> Ended {
-        let mut session = match Session::open(&self.consumer).await {
+    async fn pull(&mut self, outage: &mut Outage) -> Ended {
+        // What the worker was given moves the place from which a follower's next session begins.
+        let consumer = self.consumer.clone();
+        let mut session = match Session::open(&consumer).await {
             Ok(session) => session,
             Err(ended) => return ended,
         };
@@ -104,14 +108,15 @@ impl Pull {
         ended
     }
 
-    async fn step(&self, session: &mut Session<'_>) -> Result<(), Ended> {
-        if session.wanted == 0 && session.queue.len() <= PREFETCH / 2 {
+    async fn step(&mut self, session: &mut Session<'_>) -> Result<(), Ended> {
+        if session.wanted == 0 && session.queue.len() <= self.consumer.prefetch() / 2 {
             session.request(&self.joined).await?;
         }
         tokio::select! {
             permit = self.worker.reserve(), if !session.queue.is_empty() => {
                 let permit = permit.map_err(|_| Ended::Left)?;
                 if let Some(received) = session.queue.pop_front() {
+                    self.consumer.passed(received.sequence);
                     permit.send(Ok(received));
                 }
                 Ok(())
@@ -124,7 +129,8 @@ impl Pull {
             // The connection was lost, or is back: the server no longer knows of the request.
             _ = session.link.changed() => {
                 session.wanted = 0;
-                Ok(())
+                // What was under way to a follower is lost.
+                if self.consumer.follows() { Err(Ended::Gap) } else { Ok(()) }
             }
         }
     }

@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use eventstore::{Acknowledge, StoreError};
 use tokio::{runtime::Handle, time::Instant};
 
+use super::{Consumer, consumer::Kind};
 use crate::connection::Connection;
 
 /// When a worker dropped a message without a word, it may well fail at the next attempt: not at once again.
@@ -22,9 +23,11 @@ const REDELIVER_AFTER_DROP: Duration = Duration::from_secs(1);
 /// A message that no worker has seen. Dropping it gives it back.
 pub(crate) struct Received {
     message: Message,
-    /// When another worker gets it.
-    due: Instant,
+    /// When another worker gets it, if there are others.
+    due: Option<Instant>,
     pub(super) sequence: u64,
+    /// The how manieth message of its consumer it is.
+    pub(super) place: u64,
     pub(super) attempt: u64,
     receipt: Receipt,
 }
@@ -39,31 +42,33 @@ pub(crate) struct Receipt {
 
 impl Received {
     /// Takes a message of a consumer; `None` when it does not come from one.
-    pub(super) fn new(
-        connection: &Connection,
-        mut message: Message,
-        ack_wait: Duration,
-    ) -> Option<Self> {
-        let due = Instant::now() + ack_wait;
+    pub(super) fn new(consumer: &Consumer, mut message: Message) -> Option<Self> {
+        let connection = &consumer.connection;
+        let (due, settled) = match consumer.kind {
+            Kind::Shared { ack_wait, .. } => (Some(Instant::now() + ack_wait), false),
+            // Nobody waits for an acknowledgement.
+            Kind::Follower { .. } => (None, true),
+        };
         let reply = message.reply.clone()?;
         let delivery = jetstream::Message { message, context: connection.context().clone() };
-        let (sequence, attempt) = {
-            let place = delivery.info().ok()?;
-            (place.stream_sequence, u64::try_from(place.delivered).ok()?)
+        let (sequence, place, attempt) = {
+            let info = delivery.info().ok()?;
+            let attempt = u64::try_from(info.delivered).ok()?;
+            (info.stream_sequence, info.consumer_sequence, attempt)
         };
         message = delivery.message;
         let receipt = Receipt {
             connection: connection.clone(),
             reply,
             redeliver_after: None,
-            settled: AtomicBool::new(false),
+            settled: AtomicBool::new(settled),
         };
-        Some(Self { message, due, sequence, attempt, receipt })
+        Some(Self { message, due, sequence, place, attempt, receipt })
     }
 
     /// This message, unless its time is up.
     pub(super) fn still_pending(self) -> Option<Self> {
-        if Instant::now() < self.due {
+        if self.due.is_none_or(|due| Instant::now() < due) {
             return Some(self);
         }
         self.receipt.settled.store(true, Ordering::Relaxed);

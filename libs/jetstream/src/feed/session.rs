@@ -15,8 +15,6 @@ use tokio::{
 use super::{Consumer, Received, pull::Ended};
 use crate::connection::{ApiError, Link};
 
-/// How many messages are held for a worker that is busy: few, since another worker might be idle.
-pub(super) const PREFETCH: usize = 16;
 /// How long a request waits at the server.
 const EXPIRES: Duration = Duration::from_secs(30);
 /// How often the server says that it still knows of the request.
@@ -41,23 +39,28 @@ pub(super) struct Session<'a> {
     /// The consumer has answered.
     pub(super) served: bool,
     pub(super) link: watch::Receiver<Link>,
+    /// How many messages the consumer has sent.
+    sent: u64,
 }
 
 impl<'a> Session<'a> {
     pub(super) async fn open(consumer: &'a Consumer) -> Result<Self, Ended> {
         let connection = &consumer.connection;
         connection.up().await?;
-        let link = connection.link();
+        let mut link = connection.link();
+        // Only what happens from here on concerns this session.
+        link.mark_unchanged();
         let inbox = async_nats::Subject::from(connection.client.new_inbox());
         let subscriber = connection.attended(connection.client.subscribe(inbox.clone())).await?;
         let subscriber = subscriber.map_err(|_| ApiError::Disconnected)?;
         let (queue, silent_at) = (VecDeque::new(), Instant::now());
-        Ok(Self { consumer, inbox, subscriber, queue, wanted: 0, silent_at, served: false, link })
+        let (wanted, served, sent) = (0, false, 0);
+        Ok(Self { consumer, inbox, subscriber, queue, wanted, silent_at, served, link, sent })
     }
 
     /// Asks for as many messages as there is room for.
     pub(super) async fn request(&mut self, joined: &PullConsumer) -> Result<(), Ended> {
-        self.wanted = PREFETCH - self.queue.len();
+        self.wanted = self.consumer.prefetch().saturating_sub(self.queue.len());
         let batch = BatchConfig {
             batch: self.wanted,
             expires: Some(EXPIRES),
@@ -88,8 +91,12 @@ impl<'a> Session<'a> {
             None | Some(StatusCode::OK) => {
                 self.served = true;
                 self.wanted = self.wanted.saturating_sub(1);
-                let Consumer { connection, ack_wait, .. } = self.consumer;
-                self.queue.extend(Received::new(connection, message, *ack_wait));
+                let Some(received) = Received::new(self.consumer, message) else { return Ok(()) };
+                self.sent += 1;
+                if self.consumer.follows() && received.place != self.sent {
+                    return Err(Ended::Gap);
+                }
+                self.queue.push_back(received);
                 Ok(())
             }
             Some(StatusCode::IDLE_HEARTBEAT) => {
@@ -121,7 +128,7 @@ impl<'a> Session<'a> {
         }
         while let Ok(Some(message)) = timeout(DRAIN, self.subscriber.next()).await {
             if message.status.is_none() {
-                drop(Received::new(&self.consumer.connection, message, self.consumer.ack_wait));
+                drop(Received::new(self.consumer, message));
             }
         }
     }

@@ -39,6 +39,7 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     contract::feeds_resume_after_a_restart(&logs).await;
     contract::unacknowledged_deliveries_come_again(&ports).await;
     contract::workers_share_a_consumer(&ports).await;
+    contract::every_follower_sees_every_message(&ports).await;
     contract::wakes_reach_every_listener(&logs, &ports).await;
 
     let writer = Writer::start(&log);

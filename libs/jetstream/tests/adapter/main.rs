@@ -38,7 +38,7 @@ impl Harness for Logs {
 
 fn ports(log: &JetStream) -> Ports {
     let log = Arc::new(log.clone());
-    Ports { store: log.clone(), feed: log.clone(), wakes: log }
+    Ports { store: log.clone(), feed: log.clone(), tail: log.clone(), wakes: log }
 }
 
 /// Options for one server, with few streams and a short time until redelivery.

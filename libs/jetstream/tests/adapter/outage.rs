@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use eventstore::{
-    AppendError, EventFeed as _, EventStore as _, Expected, Sequence, StoreError, Stream,
-    contract::fresh_account,
+    AppendError, EventFeed as _, EventStore as _, EventTail as _, Expected, Sequence, StoreError,
+    Stream, contract::fresh_account,
 };
 use tokio::time::timeout;
 
@@ -51,4 +51,33 @@ async fn a_dead_server_is_unavailable_soon_and_is_found_again() {
     };
     let delivery = timeout(PATIENCE, delivered).await.expect("the feed goes on");
     delivery.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_follower_misses_nothing_while_its_server_goes_and_comes_back() {
+    const MESSAGES: usize = 600;
+    let mut server = Nats::start(Sync::Always).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let (_, subject) = fresh_account();
+    let mut written = Vec::new();
+    for i in 0..MESSAGES {
+        let text = i.to_string();
+        written.push(append(&log, &subject, Expected::Anything, &text).await.unwrap());
+    }
+    let mut tail = log.follow(&[(Stream::Accounts, Sequence::NONE)]).await.unwrap();
+    let mut seen = vec![tail.next().await.unwrap().sequence];
+    // Most of the rest is under way, or held for the follower.
+    server.kill();
+    server.restart().await;
+    eventually("the return of the log", async || log.ping().await).await;
+    written.push(append(&log, &subject, Expected::Anything, "last").await.unwrap());
+    let rest = async {
+        while seen.len() < written.len() {
+            if let Ok(message) = tail.next().await {
+                seen.push(message.sequence);
+            }
+        }
+    };
+    timeout(PATIENCE, rest).await.expect("the follower goes on");
+    assert_eq!(seen, written, "each once, in order");
 }

@@ -37,6 +37,8 @@ async fn the_contract_holds_on_one_server() {
     contract::feeds_resume_after_a_restart(&logs).await;
     contract::unacknowledged_deliveries_come_again(&ports).await;
     contract::workers_share_a_consumer(&ports).await;
+    contract::every_follower_sees_every_message(&ports).await;
+    contract::a_follower_goes_on_from_its_place(&ports).await;
     contract::wakes_reach_every_listener(&logs, &ports).await;
 }
 

@@ -16,6 +16,7 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
     Ok(Ports {
         store: Arc::clone(&log) as _,
         feed: Arc::clone(&log) as _,
+        tail: Arc::clone(&log) as _,
         wakes: log,
         views: Arc::clone(&redis) as _,
         admission: redis,

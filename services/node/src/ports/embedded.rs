@@ -22,6 +22,7 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
     Ok(Ports {
         store: Arc::clone(&shared) as _,
         feed: Arc::clone(&shared) as _,
+        tail: Arc::clone(&shared) as _,
         wakes: Arc::clone(&shared) as _,
         views: shared,
         admission,

@@ -17,6 +17,8 @@ pub(crate) struct Observed {
     log: Embedded,
     /// Whether nothing works.
     pub(crate) is_down: AtomicBool,
+    /// How often nothing worked.
+    pub(crate) refusals: AtomicU64,
     /// Of so many certificates one is not taken; none for zero.
     pub(crate) refused: AtomicU64,
     puts: AtomicU64,
@@ -28,6 +30,7 @@ impl Observed {
             inner: inner.clone(),
             log: log.clone(),
             is_down: AtomicBool::default(),
+            refusals: AtomicU64::default(),
             refused: AtomicU64::default(),
             puts: AtomicU64::default(),
         }
@@ -35,6 +38,7 @@ impl Observed {
 
     fn check_up(&self) -> Result<(), Unavailable> {
         if self.is_down.load(Ordering::Relaxed) {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
             return Err(Unavailable("down on purpose".into()));
         }
         Ok(())

@@ -73,8 +73,8 @@ impl Scene {
     /// Ports with a read model in place of the scene's.
     pub(crate) fn ports(&self, views: Arc<dyn ReadModel>) -> Ports {
         let store = Arc::new(self.log.clone());
-        let (feed, wakes) = (Arc::new(self.log.clone()), Arc::new(self.log.clone()));
-        Ports { aggregates: Aggregates { store, views }, feed, wakes }
+        let tail = store.clone();
+        Ports { aggregates: Aggregates { store, views }, tail }
     }
 
     pub(crate) fn start(&self) -> Running {

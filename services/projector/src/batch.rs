@@ -1,0 +1,85 @@
+//! What a stretch of the log asks of the read model: one visit to each aggregate, however many messages it has.
+
+use std::collections::{BTreeMap, HashMap};
+
+use domain::{AccountId, OrderId, account::Account, order::Order};
+use eventstore::{Message, Sequence, Stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use readmodel::{CertificateEntry, LoadError, Viewed};
+use tracing::error;
+
+use crate::{Ports, ProjectError, index};
+
+/// How many views are looked at at once.
+const AT_ONCE: usize = 8;
+
+/// Messages that belong together, by what is to be done for them.
+#[derive(Default)]
+pub(crate) struct Batch {
+    messages: usize,
+    orders: HashMap<OrderId, Sequence>,
+    accounts: HashMap<AccountId, Sequence>,
+    certificates: Vec<CertificateEntry>,
+    ends: BTreeMap<Stream, Sequence>,
+}
+
+impl Batch {
+    /// How many messages it stands for.
+    pub(crate) fn len(&self) -> usize {
+        self.messages
+    }
+
+    /// How many certificates are in it.
+    pub(crate) fn certificates(&self) -> usize {
+        self.certificates.len()
+    }
+
+    /// Adds a message; those of one stream come in order.
+    pub(crate) fn add(&mut self, message: &Message) -> Result<(), ProjectError> {
+        let (subject, sequence) = (&message.subject, message.sequence);
+        self.certificates.extend(index::entries(message)?);
+        if let Some(order) = subject.order_id() {
+            self.orders.insert(order, sequence);
+        } else if let Some(account) = subject.account_id() {
+            self.accounts.insert(account, sequence);
+        }
+        self.ends.insert(subject.stream(), sequence);
+        self.messages += 1;
+        Ok(())
+    }
+
+    /// Makes every view at least as new as its messages and every certificate findable, then says so in the markers.
+    pub(crate) async fn apply(self, ports: &Ports) -> Result<(), ProjectError> {
+        let views = &ports.aggregates.views;
+        for entry in &self.certificates {
+            views.put_certificate(entry).await.map_err(ProjectError::View)?;
+        }
+        refresh::<Account>(ports, self.accounts).await?;
+        refresh::<Order>(ports, self.orders).await?;
+        for (stream, end) in self.ends {
+            views.mark_complete(stream, end).await.map_err(ProjectError::View)?;
+        }
+        Ok(())
+    }
+}
+
+async fn refresh<A: Viewed>(
+    ports: &Ports,
+    wanted: HashMap<A::Id, Sequence>,
+) -> Result<(), ProjectError>
+where
+    A::Id: std::fmt::Display + Send,
+{
+    let refreshed = stream::iter(wanted).map(|(id, sequence)| async move {
+        match ports.aggregates.load_at_least::<A>(&id, sequence).await {
+            Ok(_) => Ok(()),
+            Err(LoadError::Decode(source)) => {
+                // Whoever wrote it is a newer release and writes its view, too: this one can do no better.
+                error!(%id, error = &source as &dyn std::error::Error, "an event cannot be read; is this release too old?");
+                Ok(())
+            }
+            Err(error @ LoadError::Store(_)) => Err(ProjectError::Load(error)),
+        }
+    });
+    refreshed.buffer_unordered(AT_ONCE).try_collect().await
+}

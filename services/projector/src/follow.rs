@@ -1,0 +1,95 @@
+//! Following the log from where the markers of the read model say it is complete.
+
+use std::{sync::Arc, time::Duration};
+
+use eventstore::{Message, Sequence, StoreError, Stream, Tail};
+use runtime::{Check, metrics::names};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::{Ports, ProjectError, batch::Batch};
+
+/// How long news are gathered. Whoever appends writes the view himself, so nobody waits for this; an order that is
+/// looked at once for all its messages costs a sixth.
+const GATHER: Duration = Duration::from_millis(250);
+/// How many messages are gathered at most.
+const MAX_BATCH: usize = 1000;
+/// How far back views are looked at when the read model has no marker: what it held before is gone, and a view that is
+/// missing is made by whoever asks for it.
+const BEHIND: u64 = 10_000;
+/// How long the projector waits after a failure.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Follows until told to stop; any number of projectors may.
+pub(crate) async fn follow(
+    ports: &Ports,
+    order_shards: u8,
+    health: Check,
+    stop: CancellationToken,
+) {
+    let mut streams = Stream::orders(order_shards);
+    streams.extend([Stream::Accounts, Stream::Ledger]);
+    while !stop.is_cancelled() {
+        let failed = tokio::select! {
+            failed = catch_up_and_go_on(ports, &streams, &health) => failed,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = failed {
+            warn!(error = &error as &dyn std::error::Error, "the read model is not kept complete");
+            health.not_ready("the event log or the read model is out of reach");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(RETRY_DELAY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn catch_up_and_go_on(
+    ports: &Ports,
+    streams: &[Stream],
+    health: &Check,
+) -> Result<(), ProjectError> {
+    let mut from = Vec::with_capacity(streams.len());
+    for stream in streams {
+        from.push((*stream, place(ports, *stream).await?));
+    }
+    let mut tail = ports.tail.follow(&from).await.map_err(ProjectError::Store)?;
+    health.ready();
+    loop {
+        let batch = gather(tail.as_mut()).await?;
+        metrics::counter!(names::FEED_MESSAGES, "role" => "projector")
+            .increment(batch.len() as u64);
+        batch.apply(ports).await?;
+    }
+}
+
+/// Where a stream is gone on with.
+async fn place(ports: &Ports, stream: Stream) -> Result<Sequence, ProjectError> {
+    let views = &ports.aggregates.views;
+    let marker = views.complete_to(stream).await.map_err(ProjectError::View)?;
+    // An index must hold all there is, a view only what is newer than itself.
+    if marker > Sequence::NONE || stream == Stream::Ledger {
+        return Ok(marker);
+    }
+    let last = ports.aggregates.store.last_sequence(stream).await.map_err(ProjectError::Store)?;
+    Ok(Sequence(last.0.saturating_sub(BEHIND)))
+}
+
+/// Waits for a message, and a moment for more.
+async fn gather(tail: &mut dyn Tail) -> Result<Batch, ProjectError> {
+    let mut batch = Batch::default();
+    let mut next: Result<Arc<Message>, StoreError> = tail.next().await;
+    let until = Instant::now() + GATHER;
+    loop {
+        batch.add(&*next.map_err(ProjectError::Store)?)?;
+        if batch.len() == MAX_BATCH {
+            return Ok(batch);
+        }
+        match timeout_at(until, tail.next()).await {
+            Ok(another) => next = another,
+            Err(_) => return Ok(batch),
+        }
+    }
+}
