@@ -40,8 +40,12 @@ pub(crate) struct PlacedOrder {
 pub(crate) fn entries(subject: &Subject, envelope: &Envelope) -> Result<Vec<Entry>, DecodeError> {
     match subject.stream() {
         Stream::Ledger => {
-            let events = envelope.decode::<LedgerEvent>()?;
-            Ok(events.into_iter().filter_map(certificate_entry).collect())
+            let mut entries = vec![];
+            // Decoding a reservation, with the bytes to sign in it, would be for nothing.
+            for event in envelope.events.iter().filter(|event| event.is("CertificateSigned")) {
+                entries.extend(certificate_entry(event.decode()?));
+            }
+            Ok(entries)
         }
         Stream::Orders(_) => {
             // Only an order's first message places it: the others are not decoded.

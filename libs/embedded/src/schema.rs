@@ -14,8 +14,9 @@ const VERSION: i64 = 1;
 
 /// How long a connection waits for a lock another process holds, while it recovers the write-ahead log for instance.
 const BUSY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-/// Pages of 4 KiB in the write-ahead log before a commit moves them into the database.
-const CHECKPOINT_PAGES: u32 = 2_000;
+/// Pages of 4 KiB in the write-ahead log before a commit moves them into the database: the more, the fewer times a page
+/// that changes often is moved.
+const CHECKPOINT_PAGES: u32 = 8_000;
 /// The size a write-ahead log that grew is cut back to.
 const WAL_LIMIT_BYTES: u32 = 64 << 20;
 

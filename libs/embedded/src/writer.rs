@@ -26,8 +26,11 @@ use crate::{
 const QUEUE: usize = 1024;
 /// How many requests share a transaction: enough for one fsync to be cheap, and for nobody to wait long.
 const MAX_BATCH: usize = 256;
-/// The wait for those who come back, as a part of the time a commit takes.
-const GATHER: u32 = 4;
+/// The wait for those who come back, as a part of the time a commit takes, and its bound.
+const GATHER: u32 = 2;
+const LONGEST_GATHER: Duration = Duration::from_millis(1);
+/// With so many requests, answered last or waiting now, others are on their way: a moment's wait saves an fsync.
+const COMPANY: usize = 3;
 /// How often a transaction takes the consumers' marks along; what was not taken is delivered again after a crash.
 const MARKS_EVERY: Duration = Duration::from_millis(250);
 
@@ -106,9 +109,8 @@ impl Thread {
         let mut answered = 0;
         let mut commit_took = Duration::ZERO;
         while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            if batch.len() * 2 < answered {
-                // Many were just answered and few are back: a moment's wait saves an fsync.
-                std::thread::sleep(commit_took / GATHER);
+            if batch.len() + answered >= COMPANY {
+                std::thread::sleep((commit_took / GATHER).min(LONGEST_GATHER));
                 while batch.len() < MAX_BATCH
                     && let Ok(request) = waiting.try_recv()
                 {
