@@ -1,9 +1,9 @@
 //! Backups while the server runs.
 
 use std::{
-    fs::{DirBuilder, File},
+    fs::{DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -61,6 +61,8 @@ fn copy(from: &Path, to: &Path) -> Result<Verified, BackupError> {
         Err(error) => return Err(error.into()),
     }
     let path = schema::database(to);
+    // SQLite would make it readable to everybody.
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
     let source = schema::open_reader(&schema::database(from))?;
     let mut target = Connection::open(&path)?;
     // In one step, which is one snapshot: in several, each append in between would start it over.

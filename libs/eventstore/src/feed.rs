@@ -3,8 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::time::{Instant, interval_at};
+use tracing::warn;
 
 use crate::{Message, StoreError, Stream};
+
+/// How often a delivery that is held is said to be in progress: well within the time after which adapters deliver it again.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// Delivers the log to workers, at least once.
 #[async_trait]
@@ -80,11 +85,75 @@ impl Delivery {
         self.acknowledge.nak(delay).await
     }
 
+    /// Does the work, and says every few seconds that it goes on, so that nobody else is given the message meanwhile.
+    pub async fn while_in_progress<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut ticks = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                _ = ticks.tick() => {
+                    if let Err(error) = self.in_progress().await {
+                        let error = &error as &dyn std::error::Error;
+                        warn!(error, "a running delivery may come again");
+                    }
+                }
+            }
+        }
+    }
+
     /// Says that work goes on.
     ///
     /// # Errors
     /// When the log is out of reach.
     pub async fn in_progress(&self) -> Result<(), StoreError> {
         self.acknowledge.in_progress().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use domain::{AccountId, Timestamp};
+
+    use super::*;
+    use crate::{Actor, Envelope, MessageId, Sequence, Subject};
+
+    struct Counted(Arc<AtomicU32>);
+
+    #[async_trait]
+    impl Acknowledge for Counted {
+        async fn ack(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn nak(&self, _: Duration) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        async fn in_progress(&self) -> Result<(), StoreError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_takes_long_says_that_it_goes_on() {
+        let envelope = Envelope {
+            id: MessageId::random(),
+            at: Timestamp::from_unix_seconds(0),
+            actor: Actor::Signer,
+            request_id: None,
+            traceparent: None,
+            events: vec![],
+        };
+        let subject = Subject::account(&AccountId::from_hash(&[0; 32]));
+        let said = Arc::new(AtomicU32::new(0));
+        let message = Message { subject, sequence: Sequence(1), envelope };
+        let delivery = Delivery::new(message, 1, Box::new(Counted(Arc::clone(&said))));
+        let work = tokio::time::sleep(4 * KEEP_ALIVE + KEEP_ALIVE / 2);
+        delivery.while_in_progress(work).await;
+        assert_eq!(said.load(Ordering::Relaxed), 4);
     }
 }

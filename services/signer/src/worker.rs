@@ -113,7 +113,7 @@ async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
             None => false,
         }
     };
-    note(match issued.instrument(span).await {
+    note(match delivery.while_in_progress(issued.instrument(span)).await {
         true => delivery.ack().await,
         false => delivery.nak(RETRY_DELAY).await,
     });

@@ -15,11 +15,11 @@ use metrics::{counter, histogram};
 use readmodel::LoadError;
 use runtime::{current_traceparent, metrics::names, set_parent};
 use time::OffsetDateTime;
-use tokio::time::{Instant, interval_at};
+use tokio::time::Instant;
 use tracing::{Instrument as _, error, info, info_span, warn};
 use validation::{Rejected, Validator};
 
-use crate::{Ports, Settings, worker::KEEP_ALIVE};
+use crate::{Ports, Settings};
 
 /// When a challenge comes back that the log did not let us record.
 const LOG_DELAY: Duration = Duration::from_secs(2);
@@ -95,7 +95,7 @@ impl Desk {
             set_parent(&span, traceparent);
         }
         async {
-            let settled = match keeping_alive(&delivery, self.work(&delivery, &task)).await {
+            let settled = match delivery.while_in_progress(self.work(&delivery, &task)).await {
                 Ok(()) => delivery.ack().await,
                 Err(unfinished) => {
                     warn!(error = &unfinished as &dyn Error, "a challenge will be validated again");
@@ -240,21 +240,6 @@ fn is_undecided(order: &State, ready: &ChallengeReady, now: Timestamp) -> bool {
     authorization.is_some_and(|authorization| {
         order.authorization_status(authorization, now) == AuthorizationStatus::Pending
     })
-}
-
-async fn keeping_alive<T>(delivery: &Delivery, work: impl Future<Output = T>) -> T {
-    let mut ticks = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
-    tokio::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return done,
-            _ = ticks.tick() => {
-                if let Err(error) = delivery.in_progress().await {
-                    warn!(error = &error as &dyn Error, "a running delivery may come again");
-                }
-            }
-        }
-    }
 }
 
 /// The wall clock.

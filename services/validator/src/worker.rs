@@ -3,7 +3,7 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use domain::AccountId;
-use eventstore::{Delivery, StoreError, Stream, Subscription};
+use eventstore::{Delivery, KEEP_ALIVE, StoreError, Stream, Subscription};
 use metrics::{counter, gauge, histogram};
 use runtime::{Check, metrics::names};
 use tokio::{
@@ -23,8 +23,6 @@ use crate::{
 const CONSUMER: &str = "validator";
 /// How many challenges wait for a turn for each one that can run.
 const WAITING_PER_SLOT: usize = 4;
-/// How often waiting and running deliveries are said to be in progress.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// When a challenge comes back whose account has its share waiting.
 const OVER_SHARE_DELAY: Duration = Duration::from_secs(2);
 /// When the log is asked again after it failed.

@@ -48,3 +48,18 @@ async fn a_backup_never_goes_over_something() {
     assert!(matches!(reader.backup(&to), Err(BackupError::Exists(_))));
     reader.backup(&dir.path().join("another")).unwrap();
 }
+
+#[tokio::test]
+async fn a_backup_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("live"));
+    let to = dir.path().join("backup");
+    store.backup(&to).unwrap();
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&to), 0o700);
+    for entry in std::fs::read_dir(&to).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}

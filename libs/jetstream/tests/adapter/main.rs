@@ -8,6 +8,7 @@ mod nats;
 mod outage;
 mod refusals;
 mod single;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 

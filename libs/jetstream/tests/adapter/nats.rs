@@ -45,6 +45,13 @@ impl Nats {
         Self::start_with("plain", &|_| String::new()).await
     }
 
+    /// Starts one server with JetStream and more in its configuration.
+    pub(crate) async fn start_with_blocks(blocks: &str) -> Self {
+        let all =
+            |directory: &Path| format!("{}\n{blocks}", jetstream_block(directory, Sync::Lazy));
+        Self::start_with("single", &all).await
+    }
+
     async fn start_with(name: &str, blocks: &dyn Fn(&Path) -> String) -> Self {
         let server = Self::spawn(name, blocks);
         server.ready().await;

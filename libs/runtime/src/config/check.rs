@@ -128,6 +128,11 @@ fn check_event_log(config: &Config, problems: &mut Problems) {
         "required with kind \"jetstream\", such as [\"nats://nats-0.nats:4222\"]",
     );
     problems.require(
+        log.client_certificate.is_some() == log.client_key.is_some(),
+        "event_log.client_certificate, event_log.client_key",
+        "must be given both or neither",
+    );
+    problems.require(
         matches!(log.replicas, 3 | 5) || (log.replicas == 1 && log.allow_unsafe_dev),
         "event_log.replicas",
         "must be 3 or 5; 1 loses certificates and needs event_log.allow_unsafe_dev = true",
@@ -151,6 +156,12 @@ fn check_event_log(config: &Config, problems: &mut Problems) {
         redis.is_some_and(|url| url.starts_with("redis://") || url.starts_with("rediss://")),
         "redis.url",
         "required with event_log.kind \"jetstream\" and must start with redis:// or rediss://",
+    );
+    problems.require(
+        config.redis.root_certificates.is_none()
+            || redis.is_some_and(|url| url.starts_with("rediss://")),
+        "redis.root_certificates",
+        "is of no use without a redis.url that starts with rediss://",
     );
 }
 

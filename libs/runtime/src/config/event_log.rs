@@ -1,5 +1,7 @@
 //! Where the log and the read model are kept.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -14,6 +16,14 @@ pub struct EventLog {
     pub kind: EventLogKind,
     /// jetstream: the servers, such as `nats://nats-0.nats:4222`.
     pub servers: Vec<Secret>,
+    /// jetstream: a credentials file (user JWT and seed) to authenticate with.
+    pub credentials: Option<PathBuf>,
+    /// jetstream: a PEM file of the CAs that signed the servers' certificates, beside those of the system.
+    pub root_certificates: Option<PathBuf>,
+    /// jetstream: the PEM certificate chain to authenticate with; needs `client_key`.
+    pub client_certificate: Option<PathBuf>,
+    /// jetstream: the PEM private key of `client_certificate`.
+    pub client_key: Option<PathBuf>,
     /// jetstream: the servers' monitoring URLs, such as `http://nats-0.nats:8222`, where it can be seen that each
     /// message is synced before it is acknowledged.
     #[schemars(with = "Vec<String>")]
@@ -45,6 +55,10 @@ impl Default for EventLog {
         Self {
             kind: EventLogKind::Embedded,
             servers: Vec::new(),
+            credentials: None,
+            root_certificates: None,
+            client_certificate: None,
+            client_key: None,
             monitor_urls: Vec::new(),
             replicas: 3,
             allow_unsafe_dev: false,
@@ -60,4 +74,6 @@ impl Default for EventLog {
 pub struct Redis {
     /// The one primary, such as `redis://redis:6379/0`, or `rediss://` for TLS.
     pub url: Option<Secret>,
+    /// A PEM file of the CAs that signed the server's certificate, instead of those of the system; for `rediss://`.
+    pub root_certificates: Option<PathBuf>,
 }

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use jetstream::JetStream;
 use redis_store::RedisStore;
-use runtime::{Config, config::Secret};
+use runtime::{
+    Config,
+    config::{EventLog, Secret},
+};
 
 use super::{Log, Ports};
 use crate::failure::{Explain as _, Failure};
@@ -32,6 +35,9 @@ pub(crate) async fn jetstream(config: &Config) -> Result<JetStream, Failure> {
     let log = &config.event_log;
     let options = jetstream::Options {
         servers: log.servers.iter().map(|server| server.expose().to_owned()).collect(),
+        credentials: log.credentials.clone(),
+        root_certificates: log.root_certificates.clone(),
+        client_certificate: client_certificate(log),
         monitor_urls: log.monitor_urls.clone(),
         replicas: log.replicas,
         allow_unsafe_dev: log.allow_unsafe_dev,
@@ -45,9 +51,23 @@ pub(crate) async fn jetstream(config: &Config) -> Result<JetStream, Failure> {
         .advise("The log is where event_log.servers says.")
 }
 
+fn client_certificate(log: &EventLog) -> Option<jetstream::ClientCertificate> {
+    let (chain, key) = (log.client_certificate.clone()?, log.client_key.clone()?);
+    Some(jetstream::ClientCertificate { chain, key })
+}
+
 /// Connects to the read model.
 pub(crate) async fn redis(config: &Config) -> Result<RedisStore, Failure> {
+    let tls_roots = match &config.redis.root_certificates {
+        Some(path) => {
+            let advice = "redis.root_certificates must be a PEM file this user can read.";
+            let read = std::fs::read(path);
+            Some(read.while_doing(format_args!("cannot read {}", path.display())).advise(advice)?)
+        }
+        None => None,
+    };
     let options = redis_store::Options {
+        tls_roots,
         keep_certificate: config.ca.crl_validity.get(),
         ..redis_store::Options::default()
     };
