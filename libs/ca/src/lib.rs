@@ -33,6 +33,7 @@ pub use crl_successor::{SuccessorError, check_successor};
 pub use issuance::IssueError;
 pub use key_store::{KeyStore, KeyStoreError, Passphrase};
 pub use log_position::{LogPositionError, LogPositions, LogWentBack};
+pub use pem_file::encode_certificates;
 pub use plan::{LeafRequest, PlanError, PlannedCertificate, plan};
 pub use profile::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, InvalidCertificateUrl};
 pub use public_key::{KeyKind, WeakKey, check_public_key};

@@ -23,7 +23,7 @@ pub(crate) fn parse_certificates(text: &str) -> Result<Vec<Vec<u8>>, NotCertific
 }
 
 /// The PEM bundle of DER certificates.
-pub(crate) fn encode_certificates<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub fn encode_certificates<'a>(certificates: impl IntoIterator<Item = &'a [u8]>) -> String {
     let blocks: Vec<Pem> = certificates.into_iter().map(|der| Pem::new(CERTIFICATE, der)).collect();
     pem::encode_many_config(&blocks, line_feeds())
 }

@@ -123,10 +123,8 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
     let planned = ca::plan(&desk.authority, &desk.settings.server_profile, &request)
         .map_err(ServerCertificateError::Plan)?;
     let der = issue_planned(desk, &planned).await.map_err(ServerCertificateError::Issue)?;
-    let chain_pem = std::iter::once(der.as_slice())
-        .chain(desk.authority.chain())
-        .map(|der| pem("CERTIFICATE", der))
-        .collect();
+    let chain = std::iter::once(der.as_slice()).chain(desk.authority.chain());
+    let chain_pem = ca::encode_certificates(chain);
     let certificate = ServerCertificate { chain_pem, key_pem: key.serialize_pem() };
     keep(&desk.settings.tls_dir, &certificate).map_err(ServerCertificateError::Files)?;
     info!(%serial, not_after = %planned.not_after, "server certificate issued");
@@ -145,14 +143,6 @@ async fn issue_planned(
     delivery::record(desk, purpose, (&planned.serial, planned.not_after), &der).await?;
     issuance::write_issuance(desk, &planned.serial, &der, Synced::Now).await?;
     Ok(der)
-}
-
-fn pem(label: &str, der: &[u8]) -> String {
-    use base64::prelude::{BASE64_STANDARD, Engine as _};
-    let text = BASE64_STANDARD.encode(der);
-    let lines =
-        text.as_bytes().chunks(64).map(|line| String::from_utf8_lossy(line).into_owned() + "\n");
-    format!("-----BEGIN {label}-----\n{}-----END {label}-----\n", lines.collect::<String>())
 }
 
 /// The key first: a certificate without its key would look good at the next start.
