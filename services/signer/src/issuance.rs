@@ -109,16 +109,25 @@ async fn lead_on(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
 
 /// Takes a finalized order that has no serial yet.
 pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
+    let caa_since = desk.settings.caa_since(&order.state.profile, now());
+    if let Some(since) = caa_since
+        && order.state.is_caa_stale(since)
+    {
+        // A validator records what it sees, and that message comes to us: until then the order waits in processing.
+        let command = Command::RequestCaaCheck { since };
+        return desk.command(order, &command).await.map(drop);
+    }
     let planned = match plan(desk, &order.state)? {
         Ok(planned) => planned,
         Err(failure) => return give_up(desk, order, failure).await,
     };
     let sequence = reserve(desk, &purpose(&order.state), &planned).await?;
-    let claim = Command::Reserve(CertificateReserved {
+    let reserved = CertificateReserved {
         issuer: desk.authority.id().clone(),
         serial: planned.serial.clone(),
         ledger_sequence: sequence.0,
-    });
+    };
+    let claim = Command::Reserve { reserved, caa_since };
     // If another signer claimed the order first, our serial was never signed and never will be.
     let order = desk.command(order, &claim).await?;
     write_reservation(desk, Some(&order.state.id), &planned.serial, &planned.tbs).await?;

@@ -13,6 +13,8 @@ use crate::{desk::Desk, issuance};
 
 /// The name of the signers' durable consumer.
 const CONSUMER: &str = "signer";
+/// The types of the events after which an order can be led on.
+const LEAD_ON: [&str; 2] = ["OrderFinalized", "CaaChecked"];
 /// How many orders are led on at once: enough to share each fsync, few enough for a crash to leave little half done.
 const CONCURRENCY: usize = 64;
 /// How long a failed issuance waits before it is tried again.
@@ -96,7 +98,7 @@ async fn handle(desk: Arc<Desk>, delivery: Delivery) {
         .envelope
         .event_types()
         .iter()
-        .any(|kind| kind == "OrderFinalized")
+        .any(|kind| LEAD_ON.contains(&kind.as_str()))
         .then(|| message.subject.order_id())
         .flatten();
     let outcome = match order {
