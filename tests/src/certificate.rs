@@ -1,6 +1,6 @@
 //! Requested and issued certificates.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
@@ -107,6 +107,13 @@ impl Chain {
             let extension = leaf.subject_alternative_name().ok().flatten()?;
             let names = extension.value.general_names.iter().map(|name| match name {
                 GeneralName::DNSName(name) => (*name).to_owned(),
+                GeneralName::IPAddress(octets) => {
+                    match (<[u8; 4]>::try_from(*octets), <[u8; 16]>::try_from(*octets)) {
+                        (Ok(v4), _) => IpAddr::from(v4).to_string(),
+                        (_, Ok(v6)) => IpAddr::from(v6).to_string(),
+                        _ => format!("{octets:?}"),
+                    }
+                }
                 other => format!("{other:?}"),
             });
             Some(names.collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! A DNS server for which every name is on this machine, and TXT records are files (RFC 1035).
+//! A DNS server for which every name is on this machine, and TXT and CAA records are files (RFC 1035, RFC 8659).
 
 use std::{
     net::Ipv4Addr,
@@ -16,6 +16,7 @@ const MAX_QUERY_BYTES: usize = 1232;
 const HEADER_BYTES: usize = 12;
 const TYPE_A: u16 = 1;
 const TYPE_TXT: u16 = 16;
+const TYPE_CAA: u16 = 257;
 /// Response, authoritative, recursion desired and available, no error (§4.1.1).
 const FLAGS: u16 = 0x8580;
 /// A pointer to the name of the question (§4.1.4).
@@ -51,6 +52,14 @@ impl DnsServer {
         self.zone.path()
     }
 
+    /// Sets the CAA records of a name, each as flags, tag and value.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_caa(&self, name: &str, records: &[&str]) -> anyhow::Result<()> {
+        Ok(std::fs::write(self.zone.path().join(caa_file(name)), records.join("\n"))?)
+    }
+
     /// Sets the TXT records of a name.
     ///
     /// # Errors
@@ -58,6 +67,22 @@ impl DnsServer {
     pub fn set_txt(&self, name: &str, values: &[&str]) -> anyhow::Result<()> {
         Ok(std::fs::write(self.zone.path().join(name), values.join("\n"))?)
     }
+}
+
+/// The file of a name's CAA records, whose lines are flags, tag and value.
+fn caa_file(name: &str) -> String {
+    format!("{name}.caa")
+}
+
+/// The lines of a file as CAA records (RFC 8659 §4.1); none where there is no file.
+fn caa_records(file: &Path) -> Vec<Vec<u8>> {
+    let record = |line: &str| {
+        let (flags, rest) = line.split_once(' ')?;
+        let (tag, value) = rest.split_once(' ')?;
+        let head = [flags.parse().ok()?, u8::try_from(tag.len()).ok()?];
+        Some([&head, tag.as_bytes(), value.as_bytes()].concat())
+    };
+    std::fs::read_to_string(file).unwrap_or_default().lines().filter_map(record).collect()
 }
 
 async fn listen(socket: UdpSocket, zone: PathBuf) {
@@ -80,6 +105,7 @@ fn answer(query: &[u8], zone: &Path) -> Option<Vec<u8>> {
     let records = match u16::from_be_bytes(record_type.try_into().ok()?) {
         TYPE_A => vec![Ipv4Addr::LOCALHOST.octets().to_vec()],
         TYPE_TXT => txt_records(&zone.join(name)),
+        TYPE_CAA => caa_records(&zone.join(caa_file(&name))),
         _ => Vec::new(),
     };
     let mut answer = header.get(..2)?.to_vec();

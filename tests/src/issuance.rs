@@ -1,6 +1,6 @@
 //! An issuance step by step, so that a test can stop or repeat any of them.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
@@ -59,13 +59,13 @@ impl Order {
 }
 
 impl RawClient {
-    /// Places an order for names.
+    /// Places an order for names and addresses.
     ///
     /// # Errors
     /// When the server refuses.
     pub async fn place(&self, names: &[&str]) -> anyhow::Result<Order> {
         let identifiers: Vec<Value> =
-            names.iter().map(|name| json!({ "type": "dns", "value": name })).collect();
+            names.iter().map(|name| json!({ "type": kind(name), "value": name })).collect();
         let reply = self.post("newOrder", &json!({ "identifiers": identifiers })).await?;
         let reply = reply.expect(201)?;
         Ok(Order { url: reply.location()?, body: reply.json()? })
@@ -194,6 +194,11 @@ impl RawClient {
         let order = self.ready_order(names, web).await?;
         self.finalize(&order, names).await
     }
+}
+
+/// What kind of identifier a text is.
+fn kind(name: &str) -> &'static str {
+    if name.parse::<IpAddr>().is_ok() { "ip" } else { "dns" }
 }
 
 fn text(value: &Value) -> anyhow::Result<String> {

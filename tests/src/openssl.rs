@@ -1,6 +1,6 @@
 //! openssl as a judge of certificates.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
@@ -18,10 +18,14 @@ pub async fn verify(chain: &Chain, root: &Path) -> anyhow::Result<()> {
     std::fs::write(&leaf, chain.leaf_pem())?;
     std::fs::write(&issuers, chain.issuers_pem())?;
     let name = chain.names()?.into_iter().next().context("a certificate without names")?;
+    let check = match name.parse::<IpAddr>() {
+        Ok(_) => "-verify_ip",
+        Err(_) => "-verify_hostname",
+    };
     let mut command = Command::new(tool("openssl")?);
     command
         .args(["verify", "-x509_strict", "-purpose", "sslserver", "-check_ss_sig"])
-        .args(["-verify_hostname", &name.replacen('*', "any", 1)])
+        .args([check, &name.replacen('*', "any", 1)])
         .arg("-no-CApath")
         .arg("-CAfile")
         .arg(root)

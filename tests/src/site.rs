@@ -9,7 +9,7 @@ use crate::{Certmill, Cluster, DnsServer, Setup, free_port};
 /// A CA as clients see it, with the DNS of its applicants.
 pub struct Site {
     backend: Backend,
-    /// Where http-01 challenges are to be answered.
+    /// Where http-01 and tls-alpn-01 challenges are to be answered.
     pub http01_port: u16,
     /// Every name is on this machine, and TXT records can be set.
     pub dns: DnsServer,
@@ -54,6 +54,8 @@ impl Site {
     fn setup(http01_port: u16, dns: &DnsServer) -> Setup {
         Setup::embedded()
             .set("validation.http01_port", http01_port)
+            .set("validation.tls_alpn01_port", http01_port)
+            .set("profile", r#"[{name="default", identifier_types=["dns", "ip"]}]"#)
             .set("validation.dns_resolver", dns.address())
             // As in production, where whoever checks a certificate cannot ask for it by HTTPS.
             .set("ca.crl_base_url", "http://crl.example.com/crl")

@@ -88,7 +88,7 @@ impl From<&order::ChallengeStatus> for ChallengeStatus {
     fn from(status: &order::ChallengeStatus) -> Self {
         match status {
             order::ChallengeStatus::Pending => Self::Pending,
-            order::ChallengeStatus::Processing => Self::Processing,
+            order::ChallengeStatus::Processing(_) => Self::Processing,
             order::ChallengeStatus::Valid { .. } => Self::Valid,
             order::ChallengeStatus::Invalid { .. } => Self::Invalid,
         }

@@ -5,7 +5,7 @@
 
 mod names;
 
-use domain::{DnsName, InvalidDnsName};
+use domain::{Identifier, InvalidDnsName, InvalidIpAddress};
 use x509_parser::{
     certification_request::X509CertificationRequest,
     oid_registry::{
@@ -30,8 +30,8 @@ pub const MAX_NAMES: usize = 256;
 /// A CSR whose holder has the private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateRequest {
-    /// The names of subjectAltName and common name in lower case, sorted, each once; at least one.
-    pub names: Vec<DnsName>,
+    /// The names and addresses of subjectAltName and common name in canonical form, sorted, each once; at least one.
+    pub identifiers: Vec<Identifier>,
     /// The key to certify.
     pub public_key: PublicKey,
 }
@@ -60,9 +60,12 @@ pub enum BadCsr {
     /// A name is not one we issue for.
     #[error("a name in the CSR is not a DNS name we issue for")]
     Name(#[source] InvalidDnsName),
-    /// The common name is no text we read, or there is a subjectAltName of another kind than dNSName.
-    #[error("the CSR asks for something else than DNS names")]
-    NotDns,
+    /// An address in it is not one we issue for.
+    #[error("an address in the CSR is not one we issue for")]
+    Address(#[source] InvalidIpAddress),
+    /// The common name is no text we read, or there is a subjectAltName of another kind than dNSName and iPAddress.
+    #[error("the CSR asks for something else than DNS names and IP addresses")]
+    OtherName,
     /// More than one subjectAltName extension.
     #[error("the CSR has more than one subjectAltName extension")]
     RepeatedExtension,
@@ -108,10 +111,10 @@ impl CertificateRequest {
             return Err(BadCsr::Malformed);
         }
         let public_key = PublicKey::from_spki(&request.subject_pki).map_err(BadCsr::PublicKey)?;
-        let names = names::requested_names(request)?;
+        let identifiers = names::requested_names(request)?;
         verify(&csr)?;
         public_key.check_factors().map_err(BadCsr::PublicKey)?;
-        Ok(Self { names, public_key })
+        Ok(Self { identifiers, public_key })
     }
 }
 

@@ -1,6 +1,8 @@
 //! The order resource and what clients ask of it (RFC 8555 §7.1.3, §7.4).
 
-use domain::{DnsName, Identifier, InvalidDnsName, Timestamp, order::Status};
+use domain::{
+    DnsName, Identifier, InvalidDnsName, InvalidIpAddress, IpAddress, Timestamp, order::Status,
+};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
@@ -60,22 +62,25 @@ pub struct NewOrder {
 /// An identifier as a client writes it: not yet checked, so that each bad one gets a problem of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct RequestedIdentifier {
-    /// `dns`, or something we do not issue for.
+    /// `dns`, `ip`, or something we do not issue for.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The name.
+    /// The name or address.
     pub value: String,
 }
 
 /// Why an identifier is not accepted; its text may be shown to the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadIdentifier {
-    /// Another type than `dns`: answered as `unsupportedIdentifier`.
-    #[error("only identifiers of type dns are supported")]
+    /// Another type than `dns` and `ip`: answered as `unsupportedIdentifier`.
+    #[error("only identifiers of the types dns and ip are supported")]
     UnsupportedType,
-    /// Not a name we issue for: answered as `rejectedIdentifier`.
+    /// Not a name we issue for: answered as `malformed`.
     #[error(transparent)]
     Name(#[from] InvalidDnsName),
+    /// Not an address in its canonical form (RFC 8738 §3): answered as `malformed`.
+    #[error(transparent)]
+    Address(#[from] InvalidIpAddress),
 }
 
 /// The payload of finalize; whatever else it has is ignored.
@@ -93,6 +98,7 @@ impl RequestedIdentifier {
     pub fn parse(&self) -> Result<Identifier, BadIdentifier> {
         match self.kind.as_str() {
             "dns" => Ok(Identifier::Dns(self.value.parse::<DnsName>()?)),
+            "ip" => Ok(Identifier::Ip(self.value.parse::<IpAddress>()?)),
             _ => Err(BadIdentifier::UnsupportedType),
         }
     }
@@ -142,14 +148,17 @@ mod tests {
     #[test]
     fn each_identifier_is_judged_by_itself() {
         let order: NewOrder = serde_json::from_str(
-            r#"{"identifiers":[{"type":"dns","value":"a.example"},{"type":"ip","value":"::1"},
-               {"type":"dns","value":"192.0.2.1"}],"replaces":"x","notBefore":null}"#,
+            r#"{"identifiers":[{"type":"dns","value":"a.example"},{"type":"email","value":"a@b.c"},
+               {"type":"dns","value":"192.0.2.1"},{"type":"ip","value":"2001:db8::1"},
+               {"type":"ip","value":"2001:DB8::1"}],"replaces":"x","notBefore":null}"#,
         )
         .unwrap();
         let judged: Vec<_> = order.identifiers.iter().map(RequestedIdentifier::parse).collect();
         assert_eq!(judged[0], Ok(Identifier::Dns("a.example".parse().unwrap())));
         assert_eq!(judged[1], Err(BadIdentifier::UnsupportedType));
         assert_eq!(judged[2], Err(BadIdentifier::Name(InvalidDnsName::IpAddress)));
+        assert_eq!(judged[3], Ok(Identifier::Ip("2001:db8::1".parse().unwrap())));
+        assert_eq!(judged[4], Err(BadIdentifier::Address(InvalidIpAddress::NotCanonical)));
     }
 
     #[test]

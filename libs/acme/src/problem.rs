@@ -110,8 +110,8 @@ impl From<&Failure> for Problem {
 impl Subproblem {
     /// Makes the problem of an identifier.
     pub fn new(kind: ErrorType, detail: &str, identifier: &Identifier) -> Self {
-        let Identifier::Dns(name) = identifier;
-        Self::of_unchecked(kind, detail, ("dns", name.as_str()))
+        let value = identifier.to_string();
+        Self::of_unchecked(kind, detail, (identifier.kind().as_str(), &value))
     }
 
     /// Makes the problem of an identifier that was not accepted, given as its type and value.

@@ -1,4 +1,4 @@
-//! What a leaf certificate names: DNS names and, for the CA's own server, addresses.
+//! What a leaf certificate names: DNS names and addresses.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -41,6 +41,7 @@ impl From<&Identifier> for SubjectName {
     fn from(identifier: &Identifier) -> Self {
         match identifier {
             Identifier::Dns(name) => Self::Dns(name.canonical()),
+            Identifier::Ip(address) => Self::Ip(address.address()),
         }
     }
 }

@@ -1,23 +1,62 @@
-//! What a certificate is asked for: names as they were sent, compared as DNS compares them.
+//! What a certificate is asked for: names as they were sent, compared as DNS compares them, and addresses.
+
+mod ip_address;
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// An identifier of an order (RFC 8555 §7.1.3).
+pub use self::ip_address::{InvalidIpAddress, IpAddress};
+
+/// An identifier of an order (RFC 8555 §7.1.3, RFC 8738 §3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "value", rename_all = "lowercase")]
 pub enum Identifier {
     /// A DNS name, perhaps with a leading `*.` label.
     Dns(DnsName),
+    /// An IP address.
+    Ip(IpAddress),
+}
+
+/// The kinds of identifiers (RFC 8555 §9.7.7, RFC 8738 §8.1).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentifierType {
+    /// DNS names.
+    Dns,
+    /// IP addresses.
+    Ip,
+}
+
+impl IdentifierType {
+    /// The type's name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Ip => "ip",
+        }
+    }
 }
 
 impl Identifier {
-    /// The identifier in the form that compares equal for equal names: lower case.
+    /// What kind of identifier it is.
+    pub fn kind(&self) -> IdentifierType {
+        match self {
+            Self::Dns(_) => IdentifierType::Dns,
+            Self::Ip(_) => IdentifierType::Ip,
+        }
+    }
+
+    /// The identifier in the form that compares equal for equal identifiers: lower case.
+    ///
+    /// No name has the form of an address, so the forms of the two kinds never meet.
     pub fn canonical(&self) -> String {
         match self {
             Self::Dns(name) => name.canonical(),
+            Self::Ip(address) => address.to_string(),
         }
     }
 
@@ -26,6 +65,7 @@ impl Identifier {
     pub fn authorized(&self) -> Self {
         match self {
             Self::Dns(name) => Self::Dns(name.base()),
+            Self::Ip(address) => Self::Ip(*address),
         }
     }
 
@@ -33,20 +73,18 @@ impl Identifier {
     pub fn is_wildcard(&self) -> bool {
         match self {
             Self::Dns(name) => name.is_wildcard(),
-        }
-    }
-
-    /// The identifier's text as it was sent.
-    pub fn value(&self) -> &str {
-        match self {
-            Self::Dns(name) => name.as_str(),
+            Self::Ip(_) => false,
         }
     }
 }
 
+/// The identifier's text as it was sent.
 impl fmt::Display for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.value())
+        match self {
+            Self::Dns(name) => name.fmt(f),
+            Self::Ip(address) => address.fmt(f),
+        }
     }
 }
 
@@ -180,54 +218,6 @@ impl JsonSchema for DnsName {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "maxLength": 253 })
-    }
-}
-
-/// A way to prove control of an identifier (RFC 8555 §8).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
-pub enum ChallengeType {
-    /// RFC 8555 §8.3.
-    #[serde(rename = "http-01")]
-    Http01,
-    /// RFC 8555 §8.4.
-    #[serde(rename = "dns-01")]
-    Dns01,
-}
-
-impl ChallengeType {
-    /// Every type there is.
-    pub const ALL: [Self; 2] = [Self::Http01, Self::Dns01];
-
-    /// The type's name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http01 => "http-01",
-            Self::Dns01 => "dns-01",
-        }
-    }
-
-    /// Whether the type can prove control of every name below one (RFC 8555 §8.3, §8.4).
-    pub fn proves_wildcards(self) -> bool {
-        match self {
-            Self::Http01 => false,
-            Self::Dns01 => true,
-        }
-    }
-}
-
-impl fmt::Display for ChallengeType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for ChallengeType {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
     }
 }
 

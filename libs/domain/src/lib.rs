@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod certificate;
+mod challenge_type;
 mod decider;
 mod evidence;
 mod failure;
@@ -14,10 +15,13 @@ mod key;
 pub mod order;
 mod timestamp;
 
+pub use challenge_type::ChallengeType;
 pub use decider::{Aggregate, DomainEvent};
-pub use evidence::{Evidence, Hop};
+pub use evidence::{CaaEvidence, Evidence, Handshake, Hop};
 pub use failure::{Failure, FailureKind};
 pub use id::{AccountId, InvalidId, IssuerId, OrderId, ProfileName, Serial};
-pub use identifier::{ChallengeType, DnsName, Identifier, InvalidDnsName};
+pub use identifier::{
+    DnsName, Identifier, IdentifierType, InvalidDnsName, InvalidIpAddress, IpAddress,
+};
 pub use key::{AccountKey, SubjectPublicKey, Thumbprint};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -1,22 +1,26 @@
 //! An order with its authorizations and challenges (RFC 8555 §7.1.3 to §7.1.6): one aggregate, so that "the last
 //! authorization became valid" and "the order is ready" are one fact, and two finalizes meet at one append.
 
+mod authorization;
+mod caa;
 mod command;
 mod decide;
 mod event;
 mod evolve;
 mod state;
 
-pub use command::{Command, Rejection};
+pub use authorization::{
+    Attempts, Authorization, AuthorizationIndex, AuthorizationStatus, Challenge, ChallengeStatus,
+};
+pub use caa::CAA_VALID_FOR;
+pub use command::{Command, Rejection, Retries};
 pub use event::{
-    AuthorizationDeactivated, AuthorizationPlaced, CertificateIssued, CertificateReserved,
-    ChallengeFailed, ChallengePlaced, ChallengeReady, ChallengeValidated, Event, IssuanceFailed,
-    OrderFinalized, OrderPlaced, ReservationBurned,
+    AuthorizationDeactivated, AuthorizationPlaced, CaaCheckFailed, CaaCheckNeeded, CaaChecked,
+    CertificateIssued, CertificateReserved, ChallengeAttemptFailed, ChallengeFailed,
+    ChallengePlaced, ChallengeReady, ChallengeValidated, Event, IssuanceFailed, OrderFinalized,
+    OrderPlaced, ReservationBurned,
 };
-pub use state::{
-    Authorization, AuthorizationIndex, AuthorizationStatus, Challenge, ChallengeStatus, Finalized,
-    Progress, Reservation, State, Status,
-};
+pub use state::{Finalized, Progress, Reservation, State, Status};
 
 use crate::Aggregate;
 

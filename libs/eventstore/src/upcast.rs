@@ -14,7 +14,28 @@ pub struct Upcaster {
 }
 
 /// Every step there is. A new version of an event adds one here and an example in `schemas/events`.
-pub const UPCASTERS: &[Upcaster] = &[];
+///
+/// The second versions name more: addresses, tls-alpn-01, what CAA and TLS showed. All the first say, they say too.
+pub const UPCASTERS: &[Upcaster] = &[
+    Upcaster { kind: "OrderPlaced", from: 1, step: unchanged },
+    Upcaster { kind: "ChallengeReady", from: 1, step: challenge_ready_v2 },
+    Upcaster { kind: "ChallengeValidated", from: 1, step: unchanged },
+    Upcaster { kind: "ChallengeFailed", from: 1, step: unchanged },
+    Upcaster { kind: "OrderFinalized", from: 1, step: unchanged },
+    Upcaster { kind: "SerialReserved", from: 1, step: unchanged },
+];
+
+fn unchanged(data: Value) -> Value {
+    data
+}
+
+/// Nobody asked twice then. Whether every name below was asked for was not said, so CAA is read as strictly as the
+/// challenge allows.
+fn challenge_ready_v2(mut data: Value) -> Value {
+    data["wildcard"] = Value::from(data["challenge"] == "dns-01");
+    data["round"] = Value::from(1);
+    data
+}
 
 /// Brings a stored event, as `{"type", "version", "data"}`, to the newest version a step leads to.
 pub fn upcast(stored: Value) -> Value {
@@ -49,6 +70,20 @@ mod tests {
         let old = json!({ "type": "Named", "version": 1, "data": { "n": "a" } });
         let new = json!({ "type": "Named", "version": 3, "data": { "names": ["a"] } });
         assert_eq!(upcast_with(STEPS, old), new);
+    }
+
+    #[test]
+    fn a_challenge_of_the_first_version_was_asked_for_once_and_is_judged_strictly() {
+        for (challenge, wildcard) in [("http-01", false), ("dns-01", true)] {
+            let data = json!({ "challenge": challenge });
+            let old = json!({ "type": "ChallengeReady", "version": 1, "data": data });
+            let new = upcast(old);
+            assert_eq!(new["version"], 2);
+            assert_eq!(
+                new["data"],
+                json!({ "challenge": challenge, "wildcard": wildcard, "round": 1 })
+            );
+        }
     }
 
     #[test]

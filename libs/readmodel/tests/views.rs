@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use domain::{
     AccountId, AccountKey, ChallengeType, Failure, FailureKind, Identifier, IssuerId, OrderId,
     Serial, SubjectPublicKey, Thumbprint, Timestamp,
     account::{self, Status as AccountStatus},
     order::{
-        Authorization, Challenge, ChallengeStatus, Finalized, Progress, Reservation, State, Status,
+        Attempts, Authorization, Challenge, ChallengeStatus, Finalized, Progress, Reservation,
+        State, Status,
     },
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -32,7 +35,15 @@ fn failure() -> impl Strategy<Value = Failure> {
 }
 
 fn identifier() -> impl Strategy<Value = Identifier> {
-    "(\\*\\.)?[a-zA-Z]{1,20}\\.[a-z]{2,10}".prop_map(|name| Identifier::Dns(name.parse().unwrap()))
+    let name = "(\\*\\.)?[a-zA-Z]{1,20}\\.[a-z]{2,10}";
+    prop_oneof![
+        name.prop_map(|name| Identifier::Dns(name.parse().unwrap())),
+        any::<Ipv4Addr>().prop_map(|it| Identifier::Ip(IpAddr::from(it).try_into().unwrap())),
+        any::<u64>().prop_map(|low| {
+            let address = Ipv6Addr::from(u128::from(low) | 0x2001_0db8 << 96);
+            Identifier::Ip(IpAddr::from(address).try_into().unwrap())
+        }),
+    ]
 }
 
 fn issuer() -> impl Strategy<Value = IssuerId> {
@@ -47,11 +58,17 @@ fn account_id() -> impl Strategy<Value = AccountId> {
     any::<[u8; 32]>().prop_map(|hash| AccountId::from_hash(&hash))
 }
 
+fn attempts() -> impl Strategy<Value = Attempts> {
+    (any::<(u16, u16)>(), option::of(failure()), option::of(timestamp())).prop_map(
+        |((round, failed), failure, retry_at)| Attempts { round, failed, failure, retry_at },
+    )
+}
+
 fn challenge() -> impl Strategy<Value = Challenge> {
-    let kind = prop::sample::select(vec![ChallengeType::Http01, ChallengeType::Dns01]);
+    let kind = prop::sample::select(ChallengeType::ALL.to_vec());
     let status = prop_oneof![
         Just(ChallengeStatus::Pending),
-        Just(ChallengeStatus::Processing),
+        attempts().prop_map(ChallengeStatus::Processing),
         timestamp().prop_map(|at| ChallengeStatus::Valid { at }),
         (timestamp(), failure()).prop_map(|(at, failure)| ChallengeStatus::Invalid { at, failure }),
     ];
@@ -63,12 +80,17 @@ fn challenge() -> impl Strategy<Value = Challenge> {
 }
 
 fn authorization() -> impl Strategy<Value = Authorization> {
-    (identifier(), any::<bool>(), vec(challenge(), 0..3), any::<bool>()).prop_map(
-        |(identifier, wildcard, challenges, deactivated)| Authorization {
-            identifier,
-            wildcard,
-            challenges,
-            deactivated,
+    let caa = (option::of(timestamp()), any::<bool>());
+    (identifier(), any::<bool>(), vec(challenge(), 0..3), any::<bool>(), caa).prop_map(
+        |(identifier, wildcard, challenges, deactivated, (caa_checked_at, caa_awaited))| {
+            Authorization {
+                identifier,
+                wildcard,
+                challenges,
+                deactivated,
+                caa_checked_at,
+                caa_awaited,
+            }
         },
     )
 }
@@ -181,6 +203,8 @@ fn small_order(status: ChallengeStatus, progress: Progress) -> State {
             wildcard: true,
             challenges: vec![challenge],
             deactivated: false,
+            caa_checked_at: None,
+            caa_awaited: false,
         }],
         progress,
     }
@@ -194,7 +218,7 @@ fn an_order_keeps_its_status_whatever_it_is() {
     let finalized = Finalized { public_key: SubjectPublicKey("key".into()), at, reservation: None };
     let cases = [
         (ChallengeStatus::Pending, Progress::Open, Status::Pending),
-        (ChallengeStatus::Processing, Progress::Open, Status::Pending),
+        (ChallengeStatus::Processing(Attempts::default()), Progress::Open, Status::Pending),
         (
             ChallengeStatus::Invalid { at, failure: failure.clone() },
             Progress::Open,

@@ -1,11 +1,11 @@
-//! http-01: a file on the applicant's web server proves control of a name (RFC 8555 §8.3).
+//! http-01: a file on the applicant's web server proves control of a name or address (RFC 8555 §8.3, RFC 8738 §4).
 
 mod fetch;
 mod target;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use domain::{Failure, FailureKind};
+use domain::{Failure, FailureKind, Identifier};
 use reqwest::{Response, StatusCode, header::LOCATION};
 
 pub(crate) use self::fetch::WebClient;
@@ -13,7 +13,11 @@ use self::{
     fetch::{BodyError, FetchError},
     target::Target,
 };
-use crate::{Validator, observed::Observed};
+use crate::{
+    Validator,
+    address::{self, Host},
+    observed::Observed,
+};
 
 /// What the applicant was asked to serve.
 #[derive(Clone, Copy)]
@@ -24,15 +28,15 @@ pub(crate) struct Proof<'a> {
     pub(crate) key_authorization: &'a str,
 }
 
-/// Checks that the web server at the name serves the key authorization, following redirects hop by hop.
+/// Checks that the web server at the identifier serves the key authorization, following redirects hop by hop.
 pub(crate) async fn validate(
     validator: &Validator,
-    name: &domain::DnsName,
+    identifier: &Identifier,
     proof: Proof<'_>,
     observed: &mut Observed,
 ) -> Result<(), Failure> {
     let settings = &validator.settings;
-    let mut target = Target::first(name, settings.http01_port, proof.token)?;
+    let mut target = Target::first(Host::from(identifier), settings.http01_port, proof.token)?;
     for _ in 0..=settings.max_redirects {
         let response = request(validator, &target, observed).await?;
         match response.status() {
@@ -61,9 +65,8 @@ async fn request(
     target: &Target,
     observed: &mut Observed,
 ) -> Result<Response, Failure> {
-    let resolved = validator.resolver.addresses(&target.host, observed).await?;
     let mut failed = None;
-    for address in candidates(validator, &resolved) {
+    for address in address::candidates(validator, &target.host, observed).await? {
         let address = SocketAddr::new(address, target.port);
         observed.request(&target.url, address);
         match validator.web.get(&target.url, address).await {
@@ -77,30 +80,9 @@ async fn request(
     }
     Err(match failed {
         Some((error, address)) => error.failure(target, address),
-        None => denied(target, &resolved),
+        // There is at least one candidate.
+        None => Failure::new(FailureKind::ServerInternal, "no address was tried"),
     })
-}
-
-fn candidates(validator: &Validator, resolved: &[IpAddr]) -> impl Iterator<Item = IpAddr> {
-    let permitted = || {
-        let canonical = resolved.iter().map(IpAddr::to_canonical);
-        canonical.filter(|address| validator.settings.policy.permits(*address))
-    };
-    let v6 = permitted().find(IpAddr::is_ipv6);
-    let v4 = permitted().find(IpAddr::is_ipv4);
-    v6.into_iter().chain(v4)
-}
-
-fn denied(target: &Target, resolved: &[IpAddr]) -> Failure {
-    /// Enough to recognise the mistake, too few to fill the detail.
-    const MAX_SHOWN: usize = 4;
-    let shown: Vec<String> = resolved.iter().take(MAX_SHOWN).map(IpAddr::to_string).collect();
-    let detail = format!(
-        "{} has only addresses that this server does not contact: {}",
-        target.host,
-        shown.join(", ")
-    );
-    Failure::new(FailureKind::Connection, &detail)
 }
 
 async fn check_body(

@@ -4,15 +4,19 @@
 //! resolved once and pinned, every hop is checked against the [`NetworkPolicy`], bytes, time and redirects are bounded,
 //! and nothing a foreign server sent is repeated in a [`domain::Failure`].
 
+mod address;
+mod caa;
 mod dns01;
 mod http01;
 mod observed;
 mod policy;
 mod resolver;
 mod settings;
+mod tls_alpn01;
 mod validator;
 
+pub use caa::CaaQuestion;
 pub use policy::NetworkPolicy;
 pub use resolver::TrustAnchorError;
 pub use settings::{ResolverChoice, Settings, SettingsError};
-pub use validator::{Rejected, Validator};
+pub use validator::{Attempt, Rejected, Validator};

@@ -2,15 +2,19 @@
 
 use std::{net::SocketAddr, time::Instant};
 
-use domain::{Evidence, Hop};
+use domain::{CaaEvidence, Evidence, Handshake, Hop};
 use hickory_resolver::proto::{
     dnssec::Proof,
     rr::{Record, RecordType},
 };
+use ring::digest::{SHA256, digest};
+use rustls::{ProtocolVersion, pki_types::CertificateDer};
 use url::Url;
 
 /// How many DNS records are kept.
 const MAX_RECORDS: usize = 64;
+/// How many CAA records are kept.
+const MAX_CAA_RECORDS: usize = 16;
 /// How many bytes of one DNS record are kept; the longest name and an ordinary value fit.
 const MAX_RECORD_BYTES: usize = 384;
 /// How many bytes of a URL are kept.
@@ -64,6 +68,37 @@ impl Observed {
         if let Some(hop) = self.evidence.hops.last_mut() {
             hop.status = Some(status);
         }
+    }
+
+    /// Notes a TLS handshake that is about to be made.
+    pub(crate) fn handshake(&mut self, server_name: &str, address: SocketAddr) {
+        self.evidence.handshakes.push(Handshake {
+            server_name: server_name.to_owned(),
+            address: address.to_string(),
+            version: None,
+            certificate_sha256: None,
+        });
+    }
+
+    /// Notes what the last handshake agreed on and showed.
+    pub(crate) fn shaken(
+        &mut self,
+        version: Option<ProtocolVersion>,
+        certificate: Option<&CertificateDer<'_>>,
+    ) {
+        if let Some(handshake) = self.evidence.handshakes.last_mut() {
+            handshake.version = version.map(|version| format!("{version:?}"));
+            let digest = certificate.map(|shown| digest(&SHA256, shown));
+            handshake.certificate_sha256 = digest
+                .map(|digest| digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect());
+        }
+    }
+
+    /// Notes what CAA said.
+    pub(crate) fn caa(&mut self, seen: CaaEvidence) {
+        let records = seen.records.iter().take(MAX_CAA_RECORDS);
+        let records = records.map(|record| printable(record, MAX_RECORD_BYTES)).collect();
+        self.evidence.caa = Some(CaaEvidence { records, ..seen });
     }
 
     /// Ends the validation.

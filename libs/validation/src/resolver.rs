@@ -15,29 +15,37 @@ use hickory_resolver::{
 
 use self::failure::LookupError;
 pub use self::setup::TrustAnchorError;
-use crate::{Settings, SettingsError, observed::Observed};
+use crate::{
+    Settings, SettingsError,
+    caa::{Found, Property},
+    observed::Observed,
+};
 
 /// How many TXT records of one answer are looked at.
 const MAX_TXT_RECORDS: usize = 128;
 /// How many addresses of one answer are looked at.
 const MAX_ADDRESSES: usize = 32;
+/// How many CAA records a name may have.
+const MAX_CAA_RECORDS: usize = 64;
 
 /// Asks one resolver, the same for every validation.
 pub(crate) struct Resolver {
     /// Absent only in development, where a machine without any resolver can still validate `*.localhost`.
     client: Option<TokioResolver>,
     localhost_to_loopback: bool,
+    dnssec_required: bool,
 }
 
 impl Resolver {
     /// Sets up the resolver once.
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let localhost_to_loopback = setup::answers_localhost(settings);
+        let dnssec_required = settings.dnssec_required;
         match setup::client(settings) {
-            Ok(client) => Ok(Self { client: Some(client), localhost_to_loopback }),
+            Ok(client) => Ok(Self { client: Some(client), localhost_to_loopback, dnssec_required }),
             Err(error @ SettingsError::SystemResolver(_)) if localhost_to_loopback => {
                 tracing::warn!(?error, "no resolver; only *.localhost can be validated");
-                Ok(Self { client: None, localhost_to_loopback })
+                Ok(Self { client: None, localhost_to_loopback, dnssec_required })
             }
             Err(error) => Err(error),
         }
@@ -50,7 +58,7 @@ impl Resolver {
         observed: &mut Observed,
     ) -> Result<Vec<IpAddr>, Failure> {
         let owner = name.canonical();
-        if self.localhost_to_loopback && owner.ends_with(".localhost") {
+        if self.answers_itself(&owner) {
             return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
         }
         let (v6, v4) =
@@ -63,8 +71,9 @@ impl Resolver {
             .collect();
         match LookupError::of_both(v6.err(), v4.err()) {
             // An answer that fails DNSSEC is an attack or a fault of the zone: the other family must not hide it.
-            Some(LookupError::Bogus) => Err(LookupError::Bogus.failure("address", &owner)),
-            Some(error) if addresses.is_empty() => Err(error.failure("address", &owner)),
+            Some(error) if addresses.is_empty() || error.is_untrusted() => {
+                Err(error.failure("address", &owner))
+            }
             None if addresses.is_empty() => Err(LookupError::NoRecords.failure("address", &owner)),
             _ => Ok(addresses),
         }
@@ -91,14 +100,59 @@ impl Resolver {
         Ok(values.take(MAX_TXT_RECORDS).collect())
     }
 
+    /// Looks up the CAA records at a name, following CNAMEs; a name without any and one that does not exist are alike
+    /// (RFC 8659 §3).
+    pub(crate) async fn caa(&self, owner: &str) -> Result<Found, Failure> {
+        let nothing = Found { properties: Vec::new(), dnssec: None };
+        if self.answers_itself(owner) {
+            return Ok(nothing);
+        }
+        let lookup = match self.lookup(owner, RecordType::CAA).await {
+            Ok(lookup) => lookup,
+            Err(LookupError::NoRecords | LookupError::NoSuchName) => return Ok(nothing),
+            Err(error) => return Err(error.failure("CAA", owner)),
+        };
+        let properties: Vec<Property> = lookup
+            .answers()
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::CAA(caa) => Some(Property {
+                    flags: caa.flags(),
+                    tag: caa.tag.clone(),
+                    value: caa.value.clone(),
+                }),
+                _ => None,
+            })
+            .take(MAX_CAA_RECORDS + 1)
+            .collect();
+        // One of the rest could forbid issuance.
+        if properties.len() > MAX_CAA_RECORDS {
+            return Err(LookupError::TooMany.failure("CAA", owner));
+        }
+        let validates = self.client.as_ref().is_some_and(|client| client.options().validate);
+        let secure = lookup.answers().iter().all(|record| record.proof.is_secure());
+        let dnssec = validates.then(|| if secure { "secure" } else { "insecure" }.to_owned());
+        Ok(Found { properties, dnssec })
+    }
+
+    /// Whether the name is one of this machine's, which no server is asked for.
+    fn answers_itself(&self, owner: &str) -> bool {
+        self.localhost_to_loopback && (owner == "localhost" || owner.ends_with(".localhost"))
+    }
+
     async fn lookup(&self, owner: &str, kind: RecordType) -> Result<Lookup, LookupError> {
         let client = self.client.as_ref().ok_or(LookupError::Unreachable)?;
         let mut name = Name::from_ascii(owner).map_err(|_| LookupError::NameTooLong)?;
         name.set_fqdn(true);
-        client.lookup(name, kind).await.map_err(|error: NetError| {
+        let lookup = client.lookup(name, kind).await.map_err(|error: NetError| {
             tracing::debug!(owner, %kind, %error, "lookup failed");
             LookupError::from(&error)
-        })
+        })?;
+        let proven = || lookup.answers().iter().all(|record| record.proof.is_secure());
+        if self.dnssec_required && !proven() {
+            return Err(LookupError::Unproven);
+        }
+        Ok(lookup)
     }
 
     fn observe(&self, lookup: &Lookup, observed: &mut Observed) {

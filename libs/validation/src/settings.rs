@@ -9,6 +9,8 @@ use crate::{NetworkPolicy, TrustAnchorError};
 pub struct Settings {
     /// The port http-01 starts at (RFC 8555 §8.3 says 80).
     pub http01_port: u16,
+    /// The port of tls-alpn-01 (RFC 8737 §3 says 443).
+    pub tls_alpn01_port: u16,
     /// The ports a redirect may lead to; [`Settings::http01_port`] always is one of them.
     pub redirect_ports: Vec<u16>,
     /// Who is asked for DNS records.
@@ -38,10 +40,16 @@ pub struct Settings {
     pub localhost_to_loopback: bool,
     /// Trusted DNSKEY records in zone file syntax; when set, answers are validated and bogus ones refused.
     pub trust_anchor: Option<String>,
+    /// Whether answers that DNSSEC does not prove are refused; without a trust anchor, that is all of them.
+    pub dnssec_required: bool,
+    /// The names that allow this CA in CAA records; without any, CAA is not checked.
+    pub caa_identities: Vec<String>,
 }
 
 /// The port of http-01 (RFC 8555 §8.3).
 const HTTP01_PORT: u16 = 80;
+/// The port of tls-alpn-01 (RFC 8737 §3).
+const TLS_ALPN01_PORT: u16 = 443;
 /// The ports of http and https.
 const REDIRECT_PORTS: [u16; 2] = [80, 443];
 const DNS_TIMEOUT: Duration = Duration::from_secs(3);
@@ -59,6 +67,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             http01_port: HTTP01_PORT,
+            tls_alpn01_port: TLS_ALPN01_PORT,
             redirect_ports: REDIRECT_PORTS.to_vec(),
             resolver: ResolverChoice::System,
             policy: NetworkPolicy::default(),
@@ -72,6 +81,8 @@ impl Default for Settings {
             perspective: PERSPECTIVE.to_owned(),
             localhost_to_loopback: false,
             trust_anchor: None,
+            dnssec_required: false,
+            caa_identities: Vec::new(),
         }
     }
 }
@@ -120,4 +131,7 @@ pub enum SettingsError {
     /// The HTTP client could not be set up.
     #[error("the HTTP client cannot be set up")]
     HttpClient(#[source] reqwest::Error),
+    /// The TLS client could not be set up.
+    #[error("the TLS client cannot be set up")]
+    TlsClient(#[source] rustls::Error),
 }

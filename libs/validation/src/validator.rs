@@ -1,10 +1,13 @@
 //! Runs one validation from beginning to end.
 
-use domain::{ChallengeType, DnsName, Evidence, Failure, FailureKind};
+use domain::{ChallengeType, DnsName, Evidence, Failure, FailureKind, Identifier};
 
 use crate::{
-    Settings, SettingsError, dns01, http01, http01::WebClient, observed::Observed,
+    CaaQuestion, Settings, SettingsError, caa, dns01, http01,
+    http01::WebClient,
+    observed::Observed,
     resolver::Resolver,
+    tls_alpn01::{self, TlsClient},
 };
 
 /// Contacts applicants; made once and shared, holds no state of a single validation.
@@ -12,6 +15,24 @@ pub struct Validator {
     pub(crate) settings: Settings,
     pub(crate) resolver: Resolver,
     pub(crate) web: WebClient,
+    pub(crate) tls: TlsClient,
+}
+
+/// One look at a challenge.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt<'a> {
+    /// How control is to be proven.
+    pub challenge: ChallengeType,
+    /// What is to be proven; a leading `*.` does not matter.
+    pub identifier: &'a Identifier,
+    /// Whether every name below is asked for.
+    pub wildcard: bool,
+    /// The challenge's token.
+    pub token: &'a str,
+    /// What the applicant must show (RFC 8555 §8.1).
+    pub key_authorization: &'a str,
+    /// The URL of the account, which CAA records may name (RFC 8657 §3).
+    pub account_url: &'a str,
 }
 
 /// A validation that failed, with what was seen until then.
@@ -31,49 +52,124 @@ impl Validator {
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
         let resolver = Resolver::new(&settings)?;
         let web = WebClient::new(&settings)?;
-        Ok(Self { settings, resolver, web })
+        let tls = TlsClient::new()?;
+        Ok(Self { settings, resolver, web, tls })
     }
 
-    /// Checks whether the applicant fulfilled a challenge for a name (RFC 8555 §8.3, §8.4).
+    /// Checks whether the applicant fulfilled a challenge (RFC 8555 §8.3, §8.4, RFC 8737 §3) and, for a name, whether CAA
+    /// permits issuance.
     ///
     /// Nothing is kept between calls: the future may be dropped at any time and a validation repeated.
     ///
     /// # Errors
-    /// When the challenge is not fulfilled, cannot be checked, or the check takes too long.
-    pub async fn validate(
-        &self,
-        challenge: ChallengeType,
-        name: &DnsName,
-        token: &str,
-        key_authorization: &str,
-    ) -> Result<Evidence, Box<Rejected>> {
-        let resolver = self.settings.resolver.to_string();
-        let mut observed = Observed::new(&self.settings.perspective, &resolver);
-        let checked = tokio::time::timeout(self.settings.total_timeout, async {
-            match challenge {
-                ChallengeType::Http01 => {
-                    let proof = http01::Proof { token, key_authorization };
-                    http01::validate(self, name, proof, &mut observed).await
+    /// When the challenge is not fulfilled, CAA forbids issuance, either cannot be checked, or the check takes too long.
+    pub async fn validate(&self, attempt: Attempt<'_>) -> Result<Evidence, Box<Rejected>> {
+        let mut observed = self.observed();
+        let checked = async {
+            self.prove(attempt, &mut observed).await?;
+            match attempt.identifier {
+                Identifier::Dns(name) => {
+                    let question = CaaQuestion {
+                        name,
+                        wildcard: attempt.wildcard,
+                        challenge: attempt.challenge,
+                        account_url: attempt.account_url,
+                    };
+                    self.ask_caa(question, &mut observed).await
                 }
-                ChallengeType::Dns01 => {
-                    dns01::validate(&self.resolver, name, key_authorization, &mut observed).await
-                }
+                // CAA is about names (RFC 8738 §9 leaves addresses out).
+                Identifier::Ip(_) => Ok(()),
             }
-        });
-        let result = checked.await.unwrap_or_else(|_| Err(self.too_slow(challenge)));
-        let evidence = observed.finish();
-        match result {
-            Ok(()) => Ok(evidence),
-            Err(failure) => Err(Box::new(Rejected { failure, evidence })),
+        };
+        let result = self.in_time(checked, slow_kind(attempt.challenge)).await;
+        finished(result, observed)
+    }
+
+    /// Checks whether CAA permits issuance for a name whose control was proven before.
+    ///
+    /// # Errors
+    /// When it does not, cannot be checked, or the check takes too long.
+    pub async fn check_caa(&self, question: CaaQuestion<'_>) -> Result<Evidence, Box<Rejected>> {
+        let mut observed = self.observed();
+        let checked = self.ask_caa(question, &mut observed);
+        let result = self.in_time(checked, FailureKind::Dns).await;
+        finished(result, observed)
+    }
+
+    /// Whether CAA is checked at all.
+    pub fn enforces_caa(&self) -> bool {
+        !self.settings.caa_identities.is_empty()
+    }
+
+    async fn prove(&self, attempt: Attempt<'_>, observed: &mut Observed) -> Result<(), Failure> {
+        let Attempt { identifier, token, key_authorization, .. } = attempt;
+        match attempt.challenge {
+            ChallengeType::Http01 => {
+                let proof = http01::Proof { token, key_authorization };
+                http01::validate(self, identifier, proof, observed).await
+            }
+            ChallengeType::Dns01 => {
+                let name = dns_name(identifier)?;
+                dns01::validate(&self.resolver, name, key_authorization, observed).await
+            }
+            ChallengeType::TlsAlpn01 => {
+                tls_alpn01::validate(self, identifier, key_authorization, observed).await
+            }
         }
     }
 
-    fn too_slow(&self, challenge: ChallengeType) -> Failure {
-        let kind = match challenge {
-            ChallengeType::Http01 => FailureKind::Connection,
-            ChallengeType::Dns01 => FailureKind::Dns,
-        };
-        let seconds = self.settings.total_timeout.as_secs_f32();
-        Failure::new(kind, &format!("the validation did not end within {seconds} s"))
+    async fn ask_caa(
+        &self,
+        question: CaaQuestion<'_>,
+        observed: &mut Observed,
+    ) -> Result<(), Failure> {
+        if !self.enforces_caa() {
+            return Ok(());
+        }
+        caa::check(&self.resolver, &self.settings.caa_identities, question, observed).await
+    }
+
+    fn observed(&self) -> Observed {
+        Observed::new(&self.settings.perspective, &self.settings.resolver.to_string())
+    }
+
+    async fn in_time(
+        &self,
+        checked: impl Future<Output = Result<(), Failure>>,
+        slow: FailureKind,
+    ) -> Result<(), Failure> {
+        let limit = self.settings.total_timeout;
+        tokio::time::timeout(limit, checked).await.unwrap_or_else(|_| {
+            let seconds = limit.as_secs_f32();
+            let detail = format!("the validation did not end within {seconds} s");
+            Err(Failure::new(slow, &detail))
+        })
+    }
+}
+
+fn finished(result: Result<(), Failure>, observed: Observed) -> Result<Evidence, Box<Rejected>> {
+    let evidence = observed.finish();
+    match result {
+        Ok(()) => Ok(evidence),
+        Err(failure) => Err(Box::new(Rejected { failure, evidence })),
+    }
+}
+
+/// There is no dns-01 for addresses (RFC 8738 §7), and none is offered.
+fn dns_name(identifier: &Identifier) -> Result<&DnsName, Failure> {
+    match identifier {
+        Identifier::Dns(name) => Ok(name),
+        Identifier::Ip(_) => {
+            let detail = "dns-01 cannot prove control of an address";
+            Err(Failure::new(FailureKind::RejectedIdentifier, detail))
+        }
+    }
+}
+
+/// What a validation that takes too long most likely waited for.
+fn slow_kind(challenge: ChallengeType) -> FailureKind {
+    match challenge {
+        ChallengeType::Http01 | ChallengeType::TlsAlpn01 => FailureKind::Connection,
+        ChallengeType::Dns01 => FailureKind::Dns,
     }
 }

@@ -9,8 +9,13 @@ use eventstore::{Actor, ExecuteError};
 use http::StatusCode;
 
 use crate::{
-    Api, authenticate, authenticate::OrderView, hold, problem::Refusal, reply::Reply,
-    request::Request, settings::Profile,
+    Api, authenticate,
+    authenticate::OrderView,
+    hold,
+    problem::Refusal,
+    reply::Reply,
+    request::{self, Request},
+    settings::Profile,
 };
 
 /// Reads an authorization, or deactivates it; while a challenge is being validated, the reply waits for the outcome.
@@ -31,8 +36,7 @@ pub(crate) async fn authorization(
         return show(api, &order.state, index, request.now);
     }
     let order =
-        hold::hold(place, &api.ports.aggregates, order, |order| is_in_validation(order, index))
-            .await?;
+        hold::hold(place, &api.ports.aggregates, order, |order| is_looked_at(order, index)).await?;
     show(api, &order.state, index, request.now)
 }
 
@@ -55,8 +59,23 @@ async fn deactivate(
     })
 }
 
-pub(crate) fn is_in_validation(order: &OrderView, index: AuthorizationIndex) -> bool {
-    order.state.authorization(index).is_some_and(order::Authorization::is_in_validation)
+/// Whether a validator's answer is near; between two looks the client is told at once when the next one is.
+pub(crate) fn is_looked_at(order: &OrderView, index: AuthorizationIndex) -> bool {
+    let now = request::now();
+    order.state.authorization(index).is_some_and(|authorization| authorization.is_looked_at(now))
+}
+
+/// When to ask again for an authorization that a validator has to decide.
+pub(crate) fn retry_after(
+    api: &Api,
+    authorization: &order::Authorization,
+    now: Timestamp,
+) -> Option<u64> {
+    let soon = api.settings.retry_after_seconds();
+    authorization.is_in_validation().then(|| match authorization.retry_wait(now) {
+        Some(wait) => soon.max(wait.as_secs() + 1),
+        None => soon,
+    })
 }
 
 fn show(
@@ -81,10 +100,9 @@ fn show(
             wildcard: authorization.wildcard,
         },
     )?;
-    Ok(if authorization.is_in_validation() {
-        reply.with_retry_after(api.settings.retry_after_seconds())
-    } else {
-        reply
+    Ok(match retry_after(api, authorization, now) {
+        Some(seconds) => reply.with_retry_after(seconds),
+        None => reply,
     })
 }
 
@@ -96,7 +114,9 @@ pub(crate) fn show_challenge<'a>(
     challenge: &'a order::Challenge,
 ) -> wire::Challenge<'a> {
     let (validated, error) = match &challenge.status {
-        ChallengeStatus::Pending | ChallengeStatus::Processing => (None, None),
+        ChallengeStatus::Pending => (None, None),
+        // RFC 8555 §8.2: while retries go on, why the last look failed.
+        ChallengeStatus::Processing(attempts) => (None, attempts.failure.as_ref().map(Into::into)),
         ChallengeStatus::Valid { at } => (Some(*at), None),
         ChallengeStatus::Invalid { failure, .. } => (None, Some(failure.into())),
     };

@@ -10,11 +10,11 @@ use http::StatusCode;
 
 use crate::{
     Api, authenticate,
-    authorization::{is_in_validation, show_challenge},
+    authorization::{is_looked_at, retry_after, show_challenge},
     hold,
     problem::Refusal,
     reply::Reply,
-    request::Request,
+    request::{self, Request},
     settings::Profile,
 };
 
@@ -39,8 +39,7 @@ pub(crate) async fn challenge(
         order = api.ports.aggregates.execute::<Order>(id, Some(order), &command, &context).await?;
     }
     let order =
-        hold::hold(place, &api.ports.aggregates, order, |order| is_in_validation(order, index))
-            .await?;
+        hold::hold(place, &api.ports.aggregates, order, |order| is_looked_at(order, index)).await?;
     show(api, &order.state, index, kind)
 }
 
@@ -55,9 +54,8 @@ fn show(
     let shown = show_challenge(api, order, index, challenge);
     let reply = Reply::json(StatusCode::OK, &shown)?
         .with_link("up", &api.settings.urls.authorization(&order.profile, &order.id, index));
-    Ok(if authorization.is_in_validation() {
-        reply.with_retry_after(api.settings.retry_after_seconds())
-    } else {
-        reply
+    Ok(match retry_after(api, authorization, request::now()) {
+        Some(seconds) => reply.with_retry_after(seconds),
+        None => reply,
     })
 }

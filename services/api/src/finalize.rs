@@ -36,7 +36,7 @@ pub(crate) async fn finalize(
     let key = csr.public_key.subject_public_key();
     let command = Command::Finalize {
         public_key: key.clone(),
-        names: csr.names.into_iter().map(|name| Identifier::Dns(name).canonical()).collect(),
+        names: csr.identifiers.iter().map(Identifier::canonical).collect(),
         now: request.now,
     };
     let context = request.context(Actor::Account { id: signed.id().clone() });

@@ -93,12 +93,19 @@ fn accept(
     let rejected = |detail: &str| (ErrorType::RejectedIdentifier, detail.to_owned());
     let identifier = requested.parse().map_err(|error| match error {
         BadIdentifier::UnsupportedType => (ErrorType::UnsupportedIdentifier, error.to_string()),
-        BadIdentifier::Name(_) => (ErrorType::Malformed, error.to_string()),
+        BadIdentifier::Name(_) | BadIdentifier::Address(_) => {
+            (ErrorType::Malformed, error.to_string())
+        }
     })?;
+    if !profile.identifier_types.contains(&identifier.kind()) {
+        let detail =
+            format!("this profile has no identifiers of type {}", identifier.kind().as_str());
+        return Err((ErrorType::UnsupportedIdentifier, detail));
+    }
     if identifier.is_wildcard() && !profile.wildcard_allowed {
         return Err(rejected("wildcards are not allowed by this profile"));
     }
-    if profile.challenges(identifier.is_wildcard()).is_empty() {
+    if profile.challenges(&identifier).is_empty() {
         return Err(rejected("this profile has no challenge that can prove this identifier"));
     }
     if !seen.insert(identifier.canonical()) {
@@ -111,15 +118,18 @@ fn authorization(
     profile: &Profile,
     identifier: &Identifier,
 ) -> Result<AuthorizationPlaced, Refusal> {
-    let wildcard = identifier.is_wildcard();
     // One token for all challenges of a name: they are alternatives, and clients prepare either.
     let token = random::token()?;
     let challenges = profile
-        .challenges(wildcard)
-        .into_iter()
-        .map(|kind| ChallengePlaced { kind, token: token.clone() })
+        .challenges(identifier)
+        .iter()
+        .map(|kind| ChallengePlaced { kind: *kind, token: token.clone() })
         .collect();
-    Ok(AuthorizationPlaced { identifier: identifier.authorized(), wildcard, challenges })
+    Ok(AuthorizationPlaced {
+        identifier: identifier.authorized(),
+        wildcard: identifier.is_wildcard(),
+        challenges,
+    })
 }
 
 /// Refuses a requested validity that the profile does not grant, before anything is proven for nothing.

@@ -316,6 +316,7 @@ impl From<order::Rejection> for Refusal {
             order::Rejection::AlreadyExists
             | order::Rejection::Incomplete
             | order::Rejection::WrongIdentifier
+            | order::Rejection::CaaStale
             | order::Rejection::AlreadyReserved
             | order::Rejection::NotReserved => Self::Internal(rejection.into()),
         }

@@ -18,6 +18,11 @@ pub(crate) struct Request {
     pub(crate) now: Timestamp,
 }
 
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    time::OffsetDateTime::now_utc().into()
+}
+
 impl Request {
     /// What a command that comes from this request knows about its cause.
     pub(crate) fn context(&self, actor: Actor) -> Context {

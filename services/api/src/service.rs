@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
-use domain::{OrderId, Timestamp};
+use domain::OrderId;
 use futures::{FutureExt as _, Stream, StreamExt as _, pin_mut};
 use http::{HeaderMap, Method, Response, StatusCode};
 use runtime::metrics::names;
@@ -14,7 +14,7 @@ use crate::{
     Api, dispatch,
     problem::Refusal,
     random,
-    request::Request,
+    request::{self, Request},
     routes::{Resource, Route},
 };
 
@@ -69,7 +69,7 @@ async fn answer<B: Buf>(
             query,
             headers,
             body: Bytes::new(),
-            now: Timestamp::from(time::OffsetDateTime::now_utc()),
+            now: request::now(),
         };
         // A panic is a bug, but one client's request must not take the others' connection down with it.
         let answered = AssertUnwindSafe(dispatch::dispatch(&api, route.as_ref(), request, body));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use acme::directory::Meta;
-use domain::{ChallengeType, ProfileName};
+use domain::{ChallengeType, Identifier, IdentifierType, ProfileName};
 
 use crate::urls::Urls;
 
@@ -41,10 +41,12 @@ pub struct Profile {
     pub meta: Meta,
     /// Refuses accounts whose client does not agree to the terms.
     pub terms_required: bool,
+    /// The kinds of identifiers that certificates may name.
+    pub identifier_types: BTreeSet<IdentifierType>,
     /// Allows names that start with `*.`.
     pub wildcard_allowed: bool,
-    /// The ways to prove control that are offered.
-    pub challenge_types: BTreeSet<ChallengeType>,
+    /// The ways to prove control that are offered for names, wildcards and addresses.
+    pub challenges: Challenges,
     /// How long a client has to complete an order.
     pub order_validity: Duration,
     /// How long a certificate is valid at most.
@@ -53,6 +55,14 @@ pub struct Profile {
     pub backdate: Duration,
     /// How many identifiers an order may have.
     pub max_identifiers: usize,
+}
+
+/// The ways to prove control that a profile offers.
+#[derive(Clone, Debug)]
+pub struct Challenges {
+    names: BTreeSet<ChallengeType>,
+    wildcards: BTreeSet<ChallengeType>,
+    addresses: BTreeSet<ChallengeType>,
 }
 
 impl Settings {
@@ -99,8 +109,13 @@ impl Profile {
                 external_account_required: false,
             },
             terms_required: profile.terms_required,
+            identifier_types: profile.identifier_types.clone(),
             wildcard_allowed: profile.wildcard_allowed,
-            challenge_types: profile.challenge_types.clone(),
+            challenges: Challenges {
+                names: profile.challenges(IdentifierType::Dns, false),
+                wildcards: profile.challenges(IdentifierType::Dns, true),
+                addresses: profile.challenges(IdentifierType::Ip, false),
+            },
             order_validity: profile.order_validity.get(),
             certificate_validity: profile.certificate_validity.get(),
             backdate: profile.backdate.get(),
@@ -108,9 +123,12 @@ impl Profile {
         }
     }
 
-    /// The ways to prove control of a name; a wildcard can be proven by dns-01 only (RFC 8555 §8.3 proves one host).
-    pub(crate) fn challenges(&self, wildcard: bool) -> Vec<ChallengeType> {
-        let usable = |kind: &ChallengeType| !wildcard || kind.proves_wildcards();
-        self.challenge_types.iter().copied().filter(usable).collect()
+    /// The ways to prove control of an identifier.
+    pub(crate) fn challenges(&self, identifier: &Identifier) -> &BTreeSet<ChallengeType> {
+        match identifier {
+            Identifier::Dns(name) if name.is_wildcard() => &self.challenges.wildcards,
+            Identifier::Dns(_) => &self.challenges.names,
+            Identifier::Ip(_) => &self.challenges.addresses,
+        }
     }
 }

@@ -80,6 +80,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_account_url_is_the_one_that_validators_look_for_in_caa_records() {
+        let base: runtime::config::BaseUrl = "https://ca.example:8443".parse().unwrap();
+        let profile: ProfileName = "one".parse().unwrap();
+        let id = AccountId::from_hash(&[1; 32]);
+        let url = Urls::new(base.as_str()).account(&profile, &id);
+        assert_eq!(base.account_url(&profile, &id), url);
+    }
+
+    #[test]
     fn a_kid_must_be_an_account_url_of_the_profile() {
         let urls = Urls::new("https://ca.example/");
         let profile: ProfileName = "one".parse().unwrap();

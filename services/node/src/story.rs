@@ -130,7 +130,7 @@ impl Story {
         if self.identifiers.is_empty() && self.order.is_none() {
             return "the server itself".to_owned();
         }
-        let names: Vec<&str> = self.identifiers.iter().map(Identifier::value).collect();
+        let names: Vec<String> = self.identifiers.iter().map(Identifier::to_string).collect();
         names.join(", ")
     }
 }

@@ -77,12 +77,20 @@ async fn lead_on(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
 
 /// Takes a finalized order that has no serial yet.
 pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
+    let caa_since = desk.settings.caa_since(&order.state.profile, now());
+    if let Some(since) = caa_since
+        && order.state.is_caa_stale(since)
+    {
+        // A validator records what it sees, and that message comes to us: until then the order waits in processing.
+        let command = Command::RequestCaaCheck { since };
+        return desk.command(order, &command).await.map(drop);
+    }
     let planned = match plan(desk, &order.state)? {
         Ok(planned) => planned,
         Err(failure) => return give_up(desk, order, failure).await,
     };
     // If another signer claimed the order first, our serial was never signed and never will be.
-    let order = claim(desk, order, &planned).await?;
+    let order = claim(desk, order, &planned, caa_since).await?;
     write_reservation(desk, Some(&order.state.id), &planned.serial, &planned.tbs).await?;
     finish(desk, order, (&planned.serial, planned.not_after), planned.tbs).await
 }
@@ -93,12 +101,14 @@ async fn claim(
     desk: &Desk,
     order: OrderView,
     planned: &PlannedCertificate,
+    caa_since: Option<Timestamp>,
 ) -> Result<OrderView, IssuanceError> {
     let reserved = reserved(desk, &purpose(&order.state), planned);
     let (issuer, serial) = (desk.authority.id().clone(), planned.serial.clone());
     let command = move |sequence: Sequence| {
         let (issuer, serial) = (issuer.clone(), serial.clone());
-        Command::Reserve(CertificateReserved { issuer, serial, ledger_sequence: sequence.0 })
+        let reserved = CertificateReserved { issuer, serial, ledger_sequence: sequence.0 };
+        Command::Reserve { reserved, caa_since }
     };
     let (_, claimed) = desk.record_then(reserved, order, command).await?;
     Ok(desk.ports.aggregates.write(claimed).await?)

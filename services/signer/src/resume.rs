@@ -83,7 +83,10 @@ pub(crate) async fn resume(
     let serials = BTreeSet::from([reservation.serial.clone()]);
     let journaled = desk.journal.find(&serials).map_err(IssuanceError::JournalRead)?;
     let ours = reservation.issuer == *desk.authority.id();
-    let repeatable = ours && desk.authority.key().is_deterministic();
+    // A look at CAA that grew old while nothing was signed has to be taken again, and that is before a reservation.
+    let caa_since = desk.settings.caa_since(&order.state.profile, now());
+    let caa_stale = caa_since.is_some_and(|since| order.state.is_caa_stale(since));
+    let repeatable = ours && desk.authority.key().is_deterministic() && !caa_stale;
     match journaled.get(&reservation.serial) {
         Some(Entry::Issued(issued)) if ours => {
             return deliver(desk, order, place, &issued.der).await;

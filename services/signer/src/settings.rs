@@ -1,13 +1,13 @@
 //! What a signer is told by the configuration.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName};
-use domain::ProfileName;
+use domain::{ProfileName, Timestamp, order::CAA_VALID_FOR};
 
 /// How long the server's own certificate is valid.
 const SERVER_CERTIFICATE_VALIDITY: Duration = Duration::from_hours(30 * 24);
@@ -25,6 +25,8 @@ pub struct Settings {
     pub(crate) server_profile: CertificateProfile,
     /// How each profile's certificates are made.
     pub(crate) profiles: HashMap<ProfileName, CertificateProfile>,
+    /// The profiles whose certificates need a recent look at CAA.
+    pub(crate) caa_profiles: HashSet<ProfileName>,
     /// How long a CRL is valid.
     pub(crate) crl_validity: Duration,
     /// After what time a new CRL is made even if nothing was revoked.
@@ -69,16 +71,27 @@ impl Settings {
             (profile.name.clone(), certificates)
         });
         let server_name = config.api.base_url.host().parse().map_err(SettingsError::ServerName)?;
+        let caa_profiles = config
+            .profiles
+            .iter()
+            .filter(|profile| config.validation_of(profile).checks_caa())
+            .map(|profile| profile.name.clone());
         Ok(Self {
             dir: config.data_dir.join("signer"),
             tls_dir: config.data_dir.join("tls"),
             server_names: vec![server_name],
             profiles: profiles.collect(),
             server_profile: common,
+            caa_profiles: caa_profiles.collect(),
             crl_validity: config.ca.crl_validity.get(),
             crl_refresh: config.ca.crl_refresh.get(),
             order_shards: config.event_log.order_shards,
         })
+    }
+
+    /// Since when CAA must have been looked at for a certificate of the profile; `None` where it does not matter.
+    pub(crate) fn caa_since(&self, profile: &ProfileName, now: Timestamp) -> Option<Timestamp> {
+        self.caa_profiles.contains(profile).then(|| now.minus(CAA_VALID_FOR))
     }
 
     /// Everything the signer keeps, but for the server's own certificate.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::OrderId;
-use eventstore::{Delivery, Message, Stream, Subscription};
+use eventstore::{Delivery, Message, StoredEvent, Stream, Subscription};
 use runtime::{Check, metrics::names};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,8 @@ use crate::{desk::Desk, issuance};
 
 /// The name of the signers' durable consumer.
 const CONSUMER: &str = "signer";
+/// The types of the events after which an order can be led on.
+const LEAD_ON: [&str; 2] = ["OrderFinalized", "CaaChecked"];
 /// How many orders are led on at once: enough to share each fsync, few enough for a crash to leave little half done.
 const CONCURRENCY: usize = 64;
 /// How long a failed issuance waits before it is tried again.
@@ -81,7 +83,7 @@ impl Worker {
                         metrics::counter!(names::FEED_REDELIVERIES, "role" => "signer")
                             .increment(1);
                     }
-                    match finalized(&delivery.message) {
+                    match led_on(&delivery.message) {
                         Some(order) => {
                             issuing.spawn(handle(Arc::clone(&self.desk), order, delivery));
                         }
@@ -94,10 +96,10 @@ impl Worker {
     }
 }
 
-/// The order that a message finalizes.
-fn finalized(message: &Message) -> Option<OrderId> {
-    let is_finalized = message.envelope.events.iter().any(|event| event.is("OrderFinalized"));
-    is_finalized.then(|| message.subject.order_id()).flatten()
+/// The order that can be led on after a message.
+fn led_on(message: &Message) -> Option<OrderId> {
+    let leads_on = |event: &StoredEvent| LEAD_ON.iter().any(|kind| event.is(kind));
+    message.envelope.events.iter().any(leads_on).then(|| message.subject.order_id()).flatten()
 }
 
 /// Leads one order on and acknowledges; what failed comes again.

@@ -1,188 +1,99 @@
-//! One ready challenge: validated, its outcome appended, whoever waits for it woken.
+//! One look at a ready challenge: validated, its outcome appended, and perhaps another look planned.
 
-use std::{collections::HashMap, error::Error, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use domain::{
-    AccountId, Evidence, Failure, FailureKind, Identifier, OrderId, ProfileName, Timestamp,
+    Evidence, Failure, FailureKind, OrderId, Timestamp,
     order::{
-        AuthorizationStatus, ChallengeFailed, ChallengeReady, ChallengeValidated, Command, Event,
-        Order, State,
+        AuthorizationStatus, ChallengeFailed, ChallengeReady, ChallengeStatus, ChallengeValidated,
+        Command, Retries, State,
     },
 };
-use eventstore::{Actor, Context, DecodeError, Delivery, ExecuteError, Message, Wake};
+use eventstore::Delivery;
 use futures::FutureExt as _;
 use metrics::{counter, histogram};
-use readmodel::LoadError;
-use runtime::{current_traceparent, metrics::names, set_parent};
-use time::OffsetDateTime;
+use runtime::metrics::names;
 use tokio::time::Instant;
-use tracing::{Instrument as _, error, info, info_span, warn};
-use validation::{Rejected, Validator};
+use tracing::{error, info};
+use validation::{Attempt, Rejected};
 
-use crate::{Ports, Settings};
+use crate::desk::{Desk, Next, Unfinished, now};
 
-/// When a challenge comes back that the log did not let us record.
-const LOG_DELAY: Duration = Duration::from_secs(2);
-/// When a challenge comes back whose profile this node does not know; one with the newer configuration may take it.
-const PROFILE_DELAY: Duration = Duration::from_secs(10);
-/// The type of the events that are work for a validator.
-const READY: &str = "ChallengeReady";
-
-/// The validators by profile.
-pub(crate) struct Validators(HashMap<ProfileName, Arc<Validator>>);
-
-/// What is to be done for one message.
-pub(crate) struct Task {
-    /// Whose turn it is.
-    pub(crate) account: AccountId,
-    order: OrderId,
-    ready: Vec<ChallengeReady>,
+/// What the order says about a challenge that was delivered before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// It waits for a look.
+    Now,
+    /// Another look is planned, after this time.
+    Later(Duration),
+    /// It is decided, or the client asked again and that message takes its place.
+    No,
 }
 
-/// Where tasks are done.
-pub(crate) struct Desk {
-    pub(crate) validators: Validators,
-    pub(crate) ports: Ports,
+/// Looks at a challenge, unless that is no longer wanted or not wanted yet.
+pub(crate) async fn look(
+    desk: &Desk,
+    delivery: &Delivery,
+    order: &OrderId,
+    ready: &ChallengeReady,
+) -> Result<Next, Unfinished> {
+    if delivery.attempt > 1 {
+        let loaded = desk.load(order, &delivery.message).await?;
+        match loaded.map_or(Wanted::No, |order| wanted(&order.state, ready, now())) {
+            Wanted::Now => {}
+            Wanted::Later(wait) => return Ok(Next::Again(wait)),
+            Wanted::No => return Ok(Next::Done),
+        }
+    }
+    let outcome = validate(desk, ready).await?;
+    let at = now();
+    let command = command(desk, ready, outcome, at);
+    let recorded = desk.record(order, &command, &delivery.message).await?;
+    let next = recorded.map_or(Wanted::No, |order| wanted(&order.state, ready, at));
+    Ok(match next {
+        Wanted::Now => Next::Again(Duration::ZERO),
+        Wanted::Later(wait) => {
+            desk.waiting.add(&ready.account, Instant::now() + wait);
+            Next::Again(wait)
+        }
+        Wanted::No => Next::Done,
+    })
 }
 
-/// Why a task is not done.
-#[derive(Debug, thiserror::Error)]
-enum Unfinished {
-    #[error("the order cannot be loaded")]
-    Load(#[source] LoadError),
-    #[error("the outcome cannot be recorded")]
-    Record(#[source] ExecuteError<domain::order::Rejection>),
-    #[error("the profile {0} is not known here")]
-    Profile(ProfileName),
-}
-
-impl Validators {
-    /// Makes one validator for each group of profiles.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, validation::SettingsError> {
-        let mut by_profile = HashMap::new();
-        for group in &settings.groups {
-            let validator = Arc::new(Validator::new(group.validation.clone())?);
-            let profiles = group.profiles.iter().cloned();
-            by_profile.extend(profiles.map(|profile| (profile, Arc::clone(&validator))));
-        }
-        Ok(Self(by_profile))
+fn wanted(order: &State, ready: &ChallengeReady, now: Timestamp) -> Wanted {
+    let Some(authorization) = order.authorization(ready.authorization) else { return Wanted::No };
+    if order.authorization_status(authorization, now) != AuthorizationStatus::Pending {
+        return Wanted::No;
     }
-}
-
-impl Task {
-    /// The task in a message; `None` when there is nothing for a validator in it.
-    pub(crate) fn of(message: &Message) -> Result<Option<Self>, DecodeError> {
-        let mut ready = Vec::new();
-        for stored in &message.envelope.events {
-            // Only what is ours is decoded: an event of a newer release must not hold up the challenges of this one.
-            if stored.kind()?.0 == READY
-                && let Event::ChallengeReady(event) = stored.decode()?
-            {
-                ready.push(event);
-            }
+    match authorization.challenge(ready.challenge).map(|challenge| &challenge.status) {
+        Some(ChallengeStatus::Processing(attempts)) if attempts.round > ready.round => Wanted::No,
+        Some(ChallengeStatus::Processing(attempts)) => {
+            attempts.wait(now).map_or(Wanted::Now, Wanted::Later)
         }
-        let Some(order) = message.subject.order_id() else { return Ok(None) };
-        let account = ready.first().map(|first| first.account.clone());
-        Ok(account.map(|account| Self { account, order, ready }))
-    }
-}
-
-impl Desk {
-    /// Does a task and settles its delivery.
-    pub(crate) async fn handle(&self, delivery: Delivery, task: Task) {
-        let span = info_span!("validate", order = %task.order);
-        if let Some(traceparent) = &delivery.message.envelope.traceparent {
-            set_parent(&span, traceparent);
-        }
-        async {
-            let settled = match delivery.while_in_progress(self.work(&delivery, &task)).await {
-                Ok(()) => delivery.ack().await,
-                Err(unfinished) => {
-                    warn!(error = &unfinished as &dyn Error, "a challenge will be validated again");
-                    delivery.nak(unfinished.delay()).await
-                }
-            };
-            // The message comes again; the order will then say that it is done.
-            if let Err(error) = settled {
-                warn!(error = &error as &dyn Error, "a delivery was not settled");
-            }
-        }
-        .instrument(span)
-        .await;
-    }
-
-    async fn work(&self, delivery: &Delivery, task: &Task) -> Result<(), Unfinished> {
-        for ready in &task.ready {
-            if delivery.attempt > 1 && !self.is_wanted(&task.order, ready).await? {
-                continue;
-            }
-            let profile = &ready.profile;
-            let validator = self.validators.0.get(profile);
-            let validator = validator.ok_or_else(|| Unfinished::Profile(profile.clone()))?;
-            let outcome = validate(validator, ready).await;
-            self.record(&task.order, ready, outcome, &delivery.message).await?;
-        }
-        Ok(())
-    }
-
-    /// Whether a challenge that was delivered before still waits for a validator.
-    async fn is_wanted(&self, order: &OrderId, ready: &ChallengeReady) -> Result<bool, Unfinished> {
-        let loaded = self.ports.aggregates.load::<Order>(order).await.map_err(Unfinished::Load)?;
-        Ok(loaded.is_some_and(|order| is_undecided(&order.state, ready, now())))
-    }
-
-    async fn record(
-        &self,
-        order: &OrderId,
-        ready: &ChallengeReady,
-        outcome: Result<Evidence, Box<Rejected>>,
-        message: &Message,
-    ) -> Result<(), Unfinished> {
-        let at = now();
-        let context = Context {
-            actor: Actor::Validator,
-            request_id: message.envelope.request_id.clone(),
-            traceparent: current_traceparent().or_else(|| message.envelope.traceparent.clone()),
-            at,
-        };
-        let aggregates = &self.ports.aggregates;
-        let known = aggregates
-            .load_at_least::<Order>(order, message.sequence)
-            .await
-            .map_err(Unfinished::Load)?;
-        let command = command(ready, outcome, at);
-        match aggregates.execute::<Order>(order, known, &command, &context).await {
-            Ok(view) => {
-                let wake = Wake { subject: message.subject.clone(), sequence: view.sequence };
-                self.ports.wakes.publish(wake).await;
-                Ok(())
-            }
-            // The order is gone, or was never asked for this: nothing will change that.
-            Err(ExecuteError::Rejected(rejection)) => {
-                warn!(%rejection, "the order does not want the outcome");
-                Ok(())
-            }
-            Err(error) => Err(Unfinished::Record(error)),
-        }
-    }
-}
-
-impl Unfinished {
-    fn delay(&self) -> Duration {
-        match self {
-            Self::Load(_) | Self::Record(_) => LOG_DELAY,
-            Self::Profile(_) => PROFILE_DELAY,
-        }
+        Some(
+            ChallengeStatus::Pending
+            | ChallengeStatus::Valid { .. }
+            | ChallengeStatus::Invalid { .. },
+        )
+        | None => Wanted::No,
     }
 }
 
 async fn validate(
-    validator: &Validator,
+    desk: &Desk,
     ready: &ChallengeReady,
-) -> Result<Evidence, Box<Rejected>> {
-    let Identifier::Dns(name) = &ready.identifier;
+) -> Result<Result<Evidence, Box<Rejected>>, Unfinished> {
+    let validator = desk.validator(&ready.profile)?;
+    let account_url = desk.account_url(&ready.profile, &ready.account);
     let started = Instant::now();
-    let running = validator.validate(ready.challenge, name, &ready.token, &ready.key_authorization);
+    let running = validator.validate(Attempt {
+        challenge: ready.challenge,
+        identifier: &ready.identifier,
+        wildcard: ready.wildcard,
+        token: &ready.token,
+        key_authorization: &ready.key_authorization,
+        account_url: &account_url,
+    });
     // A panic is a bug; delivered again and again it would take every slot.
     let outcome = AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|_| {
         error!(identifier = %ready.identifier, challenge = %ready.challenge, "a validation panicked");
@@ -202,10 +113,11 @@ async fn validate(
             "challenge failed"
         ),
     }
-    outcome
+    Ok(outcome)
 }
 
 fn command(
+    desk: &Desk,
     ready: &ChallengeReady,
     outcome: Result<Evidence, Box<Rejected>>,
     at: Timestamp,
@@ -222,27 +134,23 @@ fn command(
         }),
         Err(rejected) => {
             let Rejected { failure, evidence } = *rejected;
-            Command::RecordFailure(ChallengeFailed {
-                authorization,
-                challenge,
-                identifier,
-                at,
-                failure,
-                evidence,
-            })
+            let retries = retries(desk, ready, failure.kind);
+            let failed =
+                ChallengeFailed { authorization, challenge, identifier, at, failure, evidence };
+            Command::RecordFailure { failed, retries }
         }
     }
 }
 
-/// A view may lag behind the delivery and show the challenge as still pending: that is undecided too.
-fn is_undecided(order: &State, ready: &ChallengeReady, now: Timestamp) -> bool {
-    let authorization = order.authorization(ready.authorization);
-    authorization.is_some_and(|authorization| {
-        order.authorization_status(authorization, now) == AuthorizationStatus::Pending
-    })
-}
-
-/// The wall clock.
-pub(crate) fn now() -> Timestamp {
-    OffsetDateTime::now_utc().into()
+/// Looking again helps where the applicant, the network or DNS may not be ready yet, and where not too much waits already.
+fn retries(desk: &Desk, ready: &ChallengeReady, kind: FailureKind) -> Option<Retries> {
+    let worthwhile = match kind {
+        FailureKind::Connection
+        | FailureKind::Dns
+        | FailureKind::IncorrectResponse
+        | FailureKind::Tls
+        | FailureKind::Unauthorized => true,
+        FailureKind::Caa | FailureKind::RejectedIdentifier | FailureKind::ServerInternal => false,
+    };
+    (worthwhile && desk.waiting.has_room(&ready.account, Instant::now())).then_some(desk.retries)
 }

@@ -1,11 +1,16 @@
-//! The validator role: takes ready challenges from the log, has them validated, and records what was seen.
+//! The validator role: takes ready challenges from the log, has them validated, and records what was seen; and looks at
+//! CAA again when the signer asks for it.
 //!
-//! One delivery is followed file by file: `worker` takes it and waits for its turn in the `queue`, `challenge` has it
-//! validated and appends the outcome.
+//! One delivery is followed file by file: `worker` takes it, reads its `task` and waits for its turn in the `queue`, the
+//! `desk` has `challenge` or `caa` do it and settles the delivery.
 
+mod caa;
 mod challenge;
+mod desk;
 mod queue;
+mod retries;
 mod settings;
+mod task;
 mod worker;
 
 use std::sync::Arc;
@@ -38,8 +43,7 @@ pub async fn run(
     health: Check,
     stop: CancellationToken,
 ) -> Result<(), validation::SettingsError> {
-    let validators = challenge::Validators::new(&settings)?;
-    let desk = Arc::new(challenge::Desk { validators, ports });
+    let desk = Arc::new(desk::Desk::new(&settings, ports)?);
     worker::Worker::new(desk, &settings, health).run(stop).await;
     Ok(())
 }

@@ -2,8 +2,8 @@
 
 use std::{io, net::SocketAddr};
 
-use domain::ProfileName;
-use runtime::config::{Config, Validation};
+use domain::{ProfileName, order::Retries};
+use runtime::config::{BaseUrl, Config, Validation};
 use validation::{NetworkPolicy, ResolverChoice};
 
 /// A validator node's settings.
@@ -11,6 +11,10 @@ use validation::{NetworkPolicy, ResolverChoice};
 pub struct Settings {
     /// How identifiers are validated; each profile is in one group.
     pub groups: Vec<Group>,
+    /// How a failed validation is repeated.
+    pub retries: Retries,
+    /// What the URLs of accounts start with.
+    pub base_url: BaseUrl,
     /// How many validations run at a time.
     pub concurrency: usize,
     /// Over how many streams orders are spread.
@@ -62,6 +66,11 @@ impl Settings {
         }
         Ok(Self {
             groups: alike.into_iter().map(|(_, group)| group).collect(),
+            retries: Retries {
+                max_failures: config.validation.attempts,
+                first_wait: config.validation.retry_wait.get(),
+            },
+            base_url: config.api.base_url.clone(),
             concurrency: config.validation.concurrency as usize,
             order_shards: config.event_log.order_shards,
         })
@@ -74,6 +83,7 @@ fn settings(config: &Validation) -> io::Result<validation::Settings> {
     let resolver = |address: SocketAddr| ResolverChoice::Address(address);
     Ok(validation::Settings {
         http01_port: config.http01_port,
+        tls_alpn01_port: config.tls_alpn01_port,
         redirect_ports: config.allowed_redirect_ports().into_iter().collect(),
         resolver: config.dns_resolver.map_or(ResolverChoice::System, resolver),
         policy: NetworkPolicy::allowing(config.allow_networks.clone()),
@@ -81,6 +91,8 @@ fn settings(config: &Validation) -> io::Result<validation::Settings> {
         total_timeout: timeout,
         localhost_to_loopback: config.localhost_to_loopback,
         trust_anchor: config.trust_anchor.as_ref().map(|anchor| anchor.records()).transpose()?,
+        dnssec_required: config.dnssec_required,
+        caa_identities: if config.checks_caa() { config.caa_identities.clone() } else { vec![] },
         ..defaults
     })
 }
@@ -122,6 +134,21 @@ mod tests {
         assert!(validation.policy.permits("127.0.0.1".parse().unwrap()));
         assert_eq!(validation.total_timeout.as_secs(), 4);
         assert_eq!(validation.request_timeout.as_secs(), 4);
+    }
+
+    #[test]
+    fn what_a_profile_sets_itself_is_used_for_it() {
+        let profiles = r#"profile=[{name="a"},{name="b",validation={
+            redirect_ports=[8080], caa_enforced=false, dnssec_required=true,
+            trust_anchor=". IN DNSKEY 257 3 8 AwEAAa=="}}]"#;
+        let caa = r#"validation.caa_identities=["ca.example"]"#;
+        let settings = from(&[profiles, r#"default_profile="a""#, caa]).unwrap();
+        let [common, own] = [0, 1].map(|group: usize| &settings.groups[group].validation);
+        assert_eq!(common.caa_identities, ["ca.example"]);
+        assert_eq!(common.redirect_ports, [80, 443]);
+        assert!(!common.dnssec_required && common.trust_anchor.is_none());
+        assert!(own.caa_identities.is_empty() && own.dnssec_required);
+        assert_eq!(own.redirect_ports, [80, 8080]);
     }
 
     #[test]

@@ -15,8 +15,9 @@ use tracing::{error, warn};
 
 use crate::{
     Settings,
-    challenge::{Desk, Task},
+    desk::{self, Desk},
     queue::FairQueue,
+    task::Task,
 };
 
 /// The durable consumer that all validators share.
@@ -174,6 +175,6 @@ fn note(delivery: &Delivery) {
     if delivery.attempt > 1 {
         counter!(names::FEED_REDELIVERIES, "role" => CONSUMER).increment(1);
     }
-    let lag = delivery.message.envelope.at.until(crate::challenge::now());
+    let lag = delivery.message.envelope.at.until(desk::now());
     histogram!(names::FEED_LAG_SECONDS, "role" => CONSUMER).record(lag.as_secs_f64());
 }

@@ -8,6 +8,7 @@ use tokio::process::Command;
 use crate::outcome;
 
 const NAME: &str = "lego.example.com";
+const ADDRESS: &str = "127.0.0.1";
 const WILDCARD: &str = "*.lego.example.com";
 
 struct Lego {
@@ -33,6 +34,11 @@ impl Lego {
     async fn by_http(&self, action: &[&str]) -> anyhow::Result<String> {
         let address = format!("127.0.0.1:{}", self.site.http01_port);
         self.run(&["--http", "--http.port", &address], NAME, action).await
+    }
+
+    async fn by_tls(&self, name: &str, action: &[&str]) -> anyhow::Result<String> {
+        let address = format!("127.0.0.1:{}", self.site.http01_port);
+        self.run(&["--tls", "--tls.port", &address], name, action).await
     }
 
     async fn by_dns(&self, action: &[&str]) -> anyhow::Result<String> {
@@ -73,6 +79,25 @@ async fn proves_a_wildcard(site: Site) -> anyhow::Result<()> {
     lego.by_dns(&["run"]).await?;
     outcome::issued(&lego.site, &lego.certificate(WILDCARD), &[WILDCARD]).await?;
     Ok(())
+}
+
+async fn proves_a_name_and_an_address_by_tls(site: Site) -> anyhow::Result<()> {
+    let lego = Lego { site };
+    for name in [NAME, ADDRESS] {
+        lego.by_tls(name, &["run"]).await?;
+        outcome::issued(&lego.site, &lego.certificate(name), &[name]).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn lego_proves_a_name_and_an_address_by_tls_on_the_embedded_log() -> anyhow::Result<()> {
+    proves_a_name_and_an_address_by_tls(Site::embedded(Site::challenge_port()?).await?).await
+}
+
+#[tokio::test]
+async fn lego_proves_a_name_and_an_address_by_tls_on_jetstream_and_redis() -> anyhow::Result<()> {
+    proves_a_name_and_an_address_by_tls(Site::cluster(Site::challenge_port()?).await?).await
 }
 
 #[tokio::test]

@@ -94,7 +94,7 @@ async fn a_finalize_that_is_repeated_answers_with_the_same_certificate() -> anyh
 
 #[tokio::test]
 async fn a_proof_that_is_not_there_ends_the_order() -> anyhow::Result<()> {
-    let scene = Scene::start().await?;
+    let scene = Scene::with(|setup| setup.set("validation.attempts", 1)).await?;
     let order = scene.client.place(&[NAME]).await?;
     let authorization = &order.authorizations()[0];
     let challenge = scene.client.challenge(authorization, "http-01").await?;
@@ -115,7 +115,7 @@ async fn a_proof_that_is_not_there_ends_the_order() -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn the_proof_of_another_account_is_no_proof() -> anyhow::Result<()> {
-    let scene = Scene::start().await?;
+    let scene = Scene::with(|setup| setup.set("validation.attempts", 1)).await?;
     let stranger = scene.stranger().await?;
     let order = scene.client.place(&[NAME]).await?;
     let challenge = scene.client.challenge(&order.authorizations()[0], "http-01").await?;

@@ -5,7 +5,11 @@ mod accounts;
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod challenges;
+#[cfg(test)]
 mod holding;
+#[cfg(test)]
+mod identifiers;
 #[cfg(test)]
 mod issuance;
 #[cfg(test)]

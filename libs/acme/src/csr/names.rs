@@ -1,8 +1,11 @@
-//! The names a CSR asks for.
+//! The names and addresses a CSR asks for.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv6Addr},
+};
 
-use domain::DnsName;
+use domain::{Identifier, IpAddress};
 use x509_parser::{
     certification_request::X509CertificationRequestInfo,
     cri_attributes::ParsedCriAttribute,
@@ -15,19 +18,23 @@ use super::{BadCsr, MAX_NAMES};
 /// 1.3.6.1.5.5.7.1.24, the TLS feature extension (RFC 7633).
 const TLS_FEATURE: [u8; 8] = [43, 6, 1, 5, 5, 7, 1, 24];
 
-/// Collects the names by their lower-case form.
+/// Collects names and addresses by their canonical form.
 #[derive(Default)]
-struct Names(BTreeMap<String, DnsName>);
+struct Names(BTreeMap<String, Identifier>);
 
 pub(super) fn requested_names(
     request: &X509CertificationRequestInfo<'_>,
-) -> Result<Vec<DnsName>, BadCsr> {
+) -> Result<Vec<Identifier>, BadCsr> {
     let mut names = Names::default();
     for common_name in request.subject.iter_common_name() {
         // OpenSSL's prompts leave an empty one behind.
-        match common_name.as_str().map_err(|_| BadCsr::NotDns)? {
+        match common_name.as_str().map_err(|_| BadCsr::OtherName)? {
             "" => {}
-            name => names.add(name)?,
+            // Some clients repeat an address here; RFC 8738 wants it in the subjectAltName, where it is looked for too.
+            name => match name.parse() {
+                Ok(address) => names.add(Identifier::Ip(address))?,
+                Err(_) => names.add_dns(name)?,
+            },
         }
     }
     let mut alternative_names = 0;
@@ -68,28 +75,43 @@ impl Names {
             return Err(BadCsr::Malformed);
         };
         general_names.iter().try_for_each(|name| match name {
-            GeneralName::DNSName(name) => self.add(name),
+            GeneralName::DNSName(name) => self.add_dns(name),
+            GeneralName::IPAddress(octets) => self.add(Identifier::Ip(address(octets)?)),
             GeneralName::OtherName(..)
             | GeneralName::RFC822Name(_)
             | GeneralName::X400Address(_)
             | GeneralName::DirectoryName(_)
             | GeneralName::EDIPartyName(_)
             | GeneralName::URI(_)
-            | GeneralName::IPAddress(_)
             | GeneralName::RegisteredID(_)
-            | GeneralName::Invalid(..) => Err(BadCsr::NotDns),
+            | GeneralName::Invalid(..) => Err(BadCsr::OtherName),
         })
     }
 
-    fn add(&mut self, name: &str) -> Result<(), BadCsr> {
+    fn add_dns(&mut self, name: &str) -> Result<(), BadCsr> {
+        let name = name.to_ascii_lowercase().parse().map_err(BadCsr::Name)?;
+        self.add(Identifier::Dns(name))
+    }
+
+    fn add(&mut self, name: Identifier) -> Result<(), BadCsr> {
         if self.0.len() == MAX_NAMES {
             return Err(BadCsr::TooManyNames);
         }
-        let lower = name.to_ascii_lowercase();
-        let name = lower.parse().map_err(BadCsr::Name)?;
-        self.0.insert(lower, name);
+        self.0.insert(name.canonical(), name);
         Ok(())
     }
+}
+
+/// An address of RFC 5280 §4.2.1.6: 4 or 16 octets.
+fn address(octets: &[u8]) -> Result<IpAddress, BadCsr> {
+    let address: IpAddr = if let Ok(octets) = <[u8; 4]>::try_from(octets) {
+        octets.into()
+    } else if let Ok(octets) = <[u8; 16]>::try_from(octets) {
+        Ipv6Addr::from(octets).into()
+    } else {
+        return Err(BadCsr::Malformed);
+    };
+    address.try_into().map_err(BadCsr::Address)
 }
 
 fn refuse_ca(extension: &X509Extension<'_>) -> Result<(), BadCsr> {

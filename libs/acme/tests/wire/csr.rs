@@ -5,7 +5,7 @@ use acme::{
     csr::{BadCsr, CertificateRequest, MAX_CSR_BYTES},
     key::KeyKind,
 };
-use domain::InvalidDnsName;
+use domain::{InvalidDnsName, InvalidIpAddress};
 use rcgen::{
     CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
     PKCS_ED25519, PublicKeyData as _,
@@ -20,7 +20,7 @@ macro_rules! data {
 
 fn names(der: &[u8]) -> Result<Vec<String>, BadCsr> {
     let request = CertificateRequest::parse(der)?;
-    Ok(request.names.iter().map(|name| name.as_str().to_owned()).collect())
+    Ok(request.identifiers.iter().map(ToString::to_string).collect())
 }
 
 fn refused(der: &[u8]) -> BadCsr {
@@ -66,9 +66,9 @@ fn a_hundred_of_the_longest_names_fit() {
     let names: Vec<String> = (0..100).map(long).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let der = request(&names, None);
-    assert_eq!(CertificateRequest::parse(&der).unwrap().names.len(), 100);
+    assert_eq!(CertificateRequest::parse(&der).unwrap().identifiers.len(), 100);
     let text = base64url::encode(&der);
-    assert_eq!(CertificateRequest::from_base64url(&text).unwrap().names.len(), 100);
+    assert_eq!(CertificateRequest::from_base64url(&text).unwrap().identifiers.len(), 100);
 }
 
 #[test]
@@ -136,13 +136,25 @@ fn a_csr_must_be_signed_with_its_own_key() {
 }
 
 #[test]
-fn other_names_than_dns_names_are_refused() {
-    for der in
-        [data!("ip"), data!("email"), data!("uri"), data!("other-name"), data!("directory-name")]
-    {
-        assert_eq!(refused(der), BadCsr::NotDns);
+fn addresses_come_from_alternative_names_and_common_name() {
+    let v6 = request(&["2001:db8::1", "a.example", "192.0.2.1"], None);
+    assert_eq!(names(&v6).unwrap(), ["192.0.2.1", "2001:db8::1", "a.example"]);
+    assert_eq!(names(&request(&["192.0.2.1"], Some("192.0.2.1"))).unwrap(), ["192.0.2.1"]);
+    assert!(names(data!("ip")).is_ok());
+}
+
+#[test]
+fn an_ipv4_address_in_ipv6_clothes_is_refused() {
+    let der = request(&["::ffff:192.0.2.1"], None);
+    assert_eq!(refused(&der), BadCsr::Address(InvalidIpAddress::Mapped));
+}
+
+#[test]
+fn other_names_than_dns_names_and_addresses_are_refused() {
+    for der in [data!("email"), data!("uri"), data!("other-name"), data!("directory-name")] {
+        assert_eq!(refused(der), BadCsr::OtherName);
     }
-    for name in ["My Server", "localhost", "a_b.example", "192.0.2.1", "*.*.example"] {
+    for name in ["My Server", "localhost", "a_b.example", "192.0.2.01", "*.*.example"] {
         let der = request(&["a.example"], Some(name));
         assert!(matches!(refused(&der), BadCsr::Name(_)), "{name}");
     }

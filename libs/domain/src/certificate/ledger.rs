@@ -83,7 +83,7 @@ pub struct SerialBurned {
 
 impl DomainEvent for LedgerEvent {
     const TYPES: &'static [(&'static str, u16)] =
-        &[("SerialReserved", 1), ("CertificateSigned", 1), ("SerialBurned", 1)];
+        &[("SerialReserved", 2), ("CertificateSigned", 1), ("SerialBurned", 1)];
 
     fn event_type(&self) -> &'static str {
         match self {

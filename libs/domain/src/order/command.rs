@@ -1,8 +1,10 @@
 //! What can be asked of an order, and why it may be refused.
 
+use std::time::Duration;
+
 use super::{
-    AuthorizationIndex, CertificateIssued, CertificateReserved, ChallengeFailed,
-    ChallengeValidated, IssuanceFailed, OrderPlaced, ReservationBurned, Status,
+    AuthorizationIndex, CaaCheckFailed, CaaChecked, CertificateIssued, CertificateReserved,
+    ChallengeFailed, ChallengeValidated, IssuanceFailed, OrderPlaced, ReservationBurned, Status,
 };
 use crate::{ChallengeType, SubjectPublicKey, Thumbprint, Timestamp};
 
@@ -25,7 +27,12 @@ pub enum Command {
     /// A validator saw the proof.
     RecordValidation(ChallengeValidated),
     /// A validator did not see the proof.
-    RecordFailure(ChallengeFailed),
+    RecordFailure {
+        /// What it saw instead.
+        failed: ChallengeFailed,
+        /// Whether it is worth looking again, and how often; `None`: the failure is final.
+        retries: Option<Retries>,
+    },
     /// The holder gives an authorization up.
     DeactivateAuthorization {
         /// Which one.
@@ -42,14 +49,37 @@ pub enum Command {
         /// Now.
         now: Timestamp,
     },
+    /// The signer wants CAA to be looked at again where it was not since a time.
+    RequestCaaCheck {
+        /// The earliest time that is recent enough.
+        since: Timestamp,
+    },
+    /// A validator saw that CAA still allows issuance.
+    RecordCaa(CaaChecked),
+    /// A validator saw that CAA forbids issuance, or could not look.
+    RecordCaaFailure(CaaCheckFailed),
     /// The signer claims a serial.
-    Reserve(CertificateReserved),
+    Reserve {
+        /// The claim.
+        reserved: CertificateReserved,
+        /// The earliest time at which CAA may have been looked at; `None` where CAA is not enforced.
+        caa_since: Option<Timestamp>,
+    },
     /// The signer gives a claimed serial up.
     Burn(ReservationBurned),
     /// The signer hands the certificate over.
     RecordCertificate(CertificateIssued),
     /// The signer gives up.
     RecordIssuanceFailure(IssuanceFailed),
+}
+
+/// How a failed validation is repeated (RFC 8555 §8.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retries {
+    /// After how many failures a failure is final.
+    pub max_failures: u16,
+    /// How long it takes from the first failure to the second look; each later wait is twice as long.
+    pub first_wait: Duration,
 }
 
 /// Why a command is refused.
@@ -79,6 +109,9 @@ pub enum Rejection {
     /// The CSR asks for other names than the order.
     #[error("the request names other identifiers than the order")]
     NamesDiffer,
+    /// CAA has to be looked at again first.
+    #[error("the last look at CAA is too long ago")]
+    CaaStale,
     /// Another serial is claimed for the order; the signer goes on with that one.
     #[error("the order has a reservation already")]
     AlreadyReserved,

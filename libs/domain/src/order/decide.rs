@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Authorization, AuthorizationDeactivated, AuthorizationIndex, Challenge, ChallengeReady,
-    ChallengeStatus, Command, Event, Finalized, OrderFinalized, OrderPlaced, Progress, Rejection,
-    State, Status,
+    Attempts, Authorization, AuthorizationDeactivated, AuthorizationIndex, Challenge,
+    ChallengeAttemptFailed, ChallengeFailed, ChallengeReady, ChallengeStatus, Command, Event,
+    Finalized, OrderFinalized, OrderPlaced, Progress, Rejection, Retries, State, Status, caa,
 };
 use crate::{ChallengeType, Identifier, Serial, SubjectPublicKey, Thumbprint, Timestamp};
 
-type Decision = Result<Vec<Event>, Rejection>;
+pub(super) type Decision = Result<Vec<Event>, Rejection>;
 
 pub(super) fn decide(state: Option<&State>, command: &Command) -> Decision {
     let order = match (state, command) {
@@ -24,29 +24,27 @@ pub(super) fn decide(state: Option<&State>, command: &Command) -> Decision {
             respond(order, *authorization, *challenge, thumbprint, *now)
         }
         Command::RecordValidation(validated) => {
-            let unanswered = unanswered(
-                order,
-                validated.authorization,
-                validated.challenge,
-                &validated.identifier,
-            )?;
+            let place = (validated.authorization, validated.challenge);
+            let unanswered = unanswered(order, place, &validated.identifier)?.is_some();
             Ok(unanswered
                 .then(|| Event::ChallengeValidated(validated.clone()))
                 .into_iter()
                 .collect())
         }
-        Command::RecordFailure(failed) => {
-            let unanswered =
-                unanswered(order, failed.authorization, failed.challenge, &failed.identifier)?;
-            Ok(unanswered.then(|| Event::ChallengeFailed(failed.clone())).into_iter().collect())
-        }
+        Command::RecordFailure { failed, retries } => fail(order, failed, *retries),
         Command::DeactivateAuthorization { authorization, now } => {
             deactivate(order, *authorization, *now)
         }
         Command::Finalize { public_key, names, now } => finalize(order, public_key, names, *now),
-        Command::Reserve(reserved) => match &processing(order)?.reservation {
-            None => Ok(vec![Event::CertificateReserved(reserved.clone())]),
+        Command::RequestCaaCheck { since } => caa::request(order, *since),
+        Command::RecordCaa(checked) => caa::record(order, checked),
+        Command::RecordCaaFailure(failed) => caa::record_failure(order, failed),
+        Command::Reserve { reserved, caa_since } => match &processing(order)?.reservation {
             Some(_) => Err(Rejection::AlreadyReserved),
+            None if caa_since.is_some_and(|since| order.is_caa_stale(since)) => {
+                Err(Rejection::CaaStale)
+            }
+            None => Ok(vec![Event::CertificateReserved(reserved.clone())]),
         },
         Command::Burn(burned) => {
             reserved(processing(order)?, &burned.serial)?;
@@ -91,12 +89,17 @@ fn respond(
     now: Timestamp,
 ) -> Decision {
     let (authorization, challenge) = find(order, index, kind)?;
-    match challenge.status {
-        ChallengeStatus::Pending => {}
-        ChallengeStatus::Processing
+    let round = match &challenge.status {
+        ChallengeStatus::Pending => 1,
+        // Asking again while a retry waits has it done at once (RFC 8555 §8.2). Each look counts, whoever asked for
+        // it, so the client cannot have more of them than there would be anyway.
+        ChallengeStatus::Processing(attempts) if attempts.wait(now).is_some() => {
+            attempts.round.saturating_add(1)
+        }
+        ChallengeStatus::Processing(_)
         | ChallengeStatus::Valid { .. }
         | ChallengeStatus::Invalid { .. } => return Ok(vec![]),
-    }
+    };
     if order.status(now) != Status::Pending || !authorization.is_undecided() {
         return Err(Rejection::AuthorizationNotPending);
     }
@@ -104,6 +107,8 @@ fn respond(
         authorization: index,
         challenge: kind,
         identifier: authorization.identifier.clone(),
+        wildcard: authorization.wildcard,
+        round,
         token: challenge.token.clone(),
         key_authorization: format!("{}.{}", challenge.token, thumbprint.as_str()),
         account: order.account.clone(),
@@ -111,22 +116,47 @@ fn respond(
     })])
 }
 
-/// Whether a validator's answer is still wanted; a second one, after a redelivery, changes nothing.
-fn unanswered(
-    order: &State,
-    index: AuthorizationIndex,
-    kind: ChallengeType,
+/// The looks taken so far, when a validator's answer is still wanted; a second one, after a redelivery, changes nothing.
+fn unanswered<'a>(
+    order: &'a State,
+    (index, kind): (AuthorizationIndex, ChallengeType),
     identifier: &Identifier,
-) -> Result<bool, Rejection> {
+) -> Result<Option<&'a Attempts>, Rejection> {
     let (authorization, challenge) = find(order, index, kind)?;
     if authorization.identifier != *identifier {
         return Err(Rejection::WrongIdentifier);
     }
-    match challenge.status {
+    match &challenge.status {
         ChallengeStatus::Pending => Err(Rejection::AuthorizationNotPending),
-        ChallengeStatus::Processing => Ok(authorization.is_undecided()),
-        ChallengeStatus::Valid { .. } | ChallengeStatus::Invalid { .. } => Ok(false),
+        ChallengeStatus::Processing(attempts) => {
+            Ok(Some(attempts).filter(|_| authorization.is_undecided()))
+        }
+        ChallengeStatus::Valid { .. } | ChallengeStatus::Invalid { .. } => Ok(None),
     }
+}
+
+/// A failure is final when nothing more is worth trying, or the order would be over before.
+fn fail(order: &State, failed: &ChallengeFailed, retries: Option<Retries>) -> Decision {
+    let place = (failed.authorization, failed.challenge);
+    let Some(attempts) = unanswered(order, place, &failed.identifier)? else { return Ok(vec![]) };
+    let retry_at = retries
+        .filter(|retries| attempts.failed.saturating_add(1) < retries.max_failures)
+        .map(|retries| {
+            failed.at.plus(retries.first_wait.saturating_mul(1 << attempts.failed.min(16)))
+        })
+        .filter(|retry_at| *retry_at < order.expires_at);
+    Ok(vec![match retry_at {
+        None => Event::ChallengeFailed(failed.clone()),
+        Some(retry_at) => Event::ChallengeAttemptFailed(ChallengeAttemptFailed {
+            authorization: failed.authorization,
+            challenge: failed.challenge,
+            identifier: failed.identifier.clone(),
+            at: failed.at,
+            retry_at,
+            failure: failed.failure.clone(),
+            evidence: failed.evidence.clone(),
+        }),
+    }])
 }
 
 fn deactivate(order: &State, index: AuthorizationIndex, now: Timestamp) -> Decision {
@@ -168,7 +198,7 @@ fn finalize(order: &State, key: &SubjectPublicKey, names: &[String], now: Timest
     })])
 }
 
-fn processing(order: &State) -> Result<&Finalized, Rejection> {
+pub(super) fn processing(order: &State) -> Result<&Finalized, Rejection> {
     match &order.progress {
         Progress::Processing(finalized) => Ok(finalized),
         Progress::Open => Err(Rejection::WrongStatus(Status::Pending)),

@@ -24,10 +24,18 @@ pub enum Event {
     ChallengeValidated(ChallengeValidated),
     /// A validator did not see the proof.
     ChallengeFailed(ChallengeFailed),
+    /// A validator did not see the proof, and will look again.
+    ChallengeAttemptFailed(ChallengeAttemptFailed),
     /// The holder gave an authorization up.
     AuthorizationDeactivated(AuthorizationDeactivated),
     /// The client handed in what to certify.
     OrderFinalized(OrderFinalized),
+    /// The signer wants CAA to be looked at again.
+    CaaCheckNeeded(CaaCheckNeeded),
+    /// A validator saw that CAA still allows issuance.
+    CaaChecked(CaaChecked),
+    /// A validator saw that CAA forbids issuance, or could not look.
+    CaaCheckFailed(CaaCheckFailed),
     /// The signer claimed a serial.
     CertificateReserved(CertificateReserved),
     /// The claimed serial was given up.
@@ -92,6 +100,10 @@ pub struct ChallengeReady {
     pub challenge: ChallengeType,
     /// What is to be proven, without a leading `*.`.
     pub identifier: Identifier,
+    /// Whether every name below is asked for.
+    pub wildcard: bool,
+    /// How often the client asked, this time included: an older request is superseded.
+    pub round: u16,
     /// The challenge's token.
     pub token: String,
     /// What the applicant must show (RFC 8555 §8.1).
@@ -134,6 +146,25 @@ pub struct ChallengeFailed {
     pub evidence: Evidence,
 }
 
+/// A validator did not see the proof, and will look again (RFC 8555 §8.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChallengeAttemptFailed {
+    /// Which authorization.
+    pub authorization: AuthorizationIndex,
+    /// Which of its challenges.
+    pub challenge: ChallengeType,
+    /// The identifier that was looked at.
+    pub identifier: Identifier,
+    /// When.
+    pub at: Timestamp,
+    /// When a validator looks again, unless the client asks for it earlier.
+    pub retry_at: Timestamp,
+    /// Why.
+    pub failure: Failure,
+    /// What was seen.
+    pub evidence: Evidence,
+}
+
 /// The holder gave an authorization up (RFC 8555 §7.5.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AuthorizationDeactivated {
@@ -160,6 +191,51 @@ pub struct OrderFinalized {
     pub profile: ProfileName,
     /// When.
     pub at: Timestamp,
+}
+
+/// The signer wants CAA to be looked at again, because the last look is too long ago.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaaCheckNeeded {
+    /// Which authorization.
+    pub authorization: AuthorizationIndex,
+    /// The challenge it was proven by, which CAA may restrict (RFC 8657 §4).
+    pub challenge: ChallengeType,
+    /// What was proven, without a leading `*.`.
+    pub identifier: Identifier,
+    /// Whether every name below is asked for.
+    pub wildcard: bool,
+    /// The order's account, which CAA may restrict (RFC 8657 §3).
+    pub account: AccountId,
+    /// The order's profile, whose validation settings apply.
+    pub profile: ProfileName,
+}
+
+/// A validator saw that CAA still allows issuance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaaChecked {
+    /// Which authorization.
+    pub authorization: AuthorizationIndex,
+    /// The identifier that was looked at, again: each one has evidence of its own.
+    pub identifier: Identifier,
+    /// When.
+    pub at: Timestamp,
+    /// What was seen.
+    pub evidence: Evidence,
+}
+
+/// A validator saw that CAA forbids issuance, or could not look: there will be no certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaaCheckFailed {
+    /// Which authorization.
+    pub authorization: AuthorizationIndex,
+    /// The identifier that was looked at.
+    pub identifier: Identifier,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub failure: Failure,
+    /// What was seen.
+    pub evidence: Evidence,
 }
 
 /// The signer claimed a serial for the order; the ledger holds the bytes to sign.
@@ -206,12 +282,16 @@ pub struct IssuanceFailed {
 
 impl DomainEvent for Event {
     const TYPES: &'static [(&'static str, u16)] = &[
-        ("OrderPlaced", 1),
-        ("ChallengeReady", 1),
-        ("ChallengeValidated", 1),
-        ("ChallengeFailed", 1),
+        ("OrderPlaced", 2),
+        ("ChallengeReady", 2),
+        ("ChallengeValidated", 2),
+        ("ChallengeFailed", 2),
+        ("ChallengeAttemptFailed", 1),
         ("AuthorizationDeactivated", 1),
-        ("OrderFinalized", 1),
+        ("OrderFinalized", 2),
+        ("CaaCheckNeeded", 1),
+        ("CaaChecked", 1),
+        ("CaaCheckFailed", 1),
         ("CertificateReserved", 1),
         ("ReservationBurned", 1),
         ("CertificateIssued", 1),
@@ -224,8 +304,12 @@ impl DomainEvent for Event {
             Self::ChallengeReady(_) => "ChallengeReady",
             Self::ChallengeValidated(_) => "ChallengeValidated",
             Self::ChallengeFailed(_) => "ChallengeFailed",
+            Self::ChallengeAttemptFailed(_) => "ChallengeAttemptFailed",
             Self::AuthorizationDeactivated(_) => "AuthorizationDeactivated",
             Self::OrderFinalized(_) => "OrderFinalized",
+            Self::CaaCheckNeeded(_) => "CaaCheckNeeded",
+            Self::CaaChecked(_) => "CaaChecked",
+            Self::CaaCheckFailed(_) => "CaaCheckFailed",
             Self::CertificateReserved(_) => "CertificateReserved",
             Self::ReservationBurned(_) => "ReservationBurned",
             Self::CertificateIssued(_) => "CertificateIssued",

@@ -1,8 +1,8 @@
 //! How an order's events change it.
 
 use super::{
-    Authorization, AuthorizationIndex, Challenge, ChallengeStatus, Event, Finalized, OrderPlaced,
-    Progress, Reservation, State,
+    Attempts, Authorization, AuthorizationIndex, Challenge, ChallengeAttemptFailed, ChallengeReady,
+    ChallengeStatus, Event, Finalized, OrderPlaced, Progress, Reservation, State,
 };
 use crate::ChallengeType;
 
@@ -23,6 +23,8 @@ fn placed_order(placed: &OrderPlaced) -> State {
             identifier: authorization.identifier.clone(),
             wildcard: authorization.wildcard,
             deactivated: false,
+            caa_checked_at: None,
+            caa_awaited: false,
             challenges: authorization
                 .challenges
                 .iter()
@@ -51,13 +53,17 @@ fn placed_order(placed: &OrderPlaced) -> State {
 fn evolve_order(mut order: State, event: &Event) -> State {
     match event {
         Event::OrderPlaced(_) => {}
-        Event::ChallengeReady(ready) => {
-            set(&mut order, ready.authorization, ready.challenge, ChallengeStatus::Processing);
-        }
+        Event::ChallengeReady(ready) => make_ready(&mut order, ready),
         Event::ChallengeValidated(validated) => {
             let status = ChallengeStatus::Valid { at: validated.at };
             set(&mut order, validated.authorization, validated.challenge, status);
+            if validated.evidence.caa.is_some() {
+                set_caa(&mut order, validated.authorization, |authorization| {
+                    authorization.caa_checked_at = Some(validated.at);
+                });
+            }
         }
+        Event::ChallengeAttemptFailed(failed) => count_failure(&mut order, failed),
         Event::ChallengeFailed(failed) => {
             let status =
                 ChallengeStatus::Invalid { at: failed.at, failure: failed.failure.clone() };
@@ -75,6 +81,20 @@ fn evolve_order(mut order: State, event: &Event) -> State {
                 at: finalized.at,
                 reservation: None,
             });
+        }
+        Event::CaaCheckNeeded(needed) => {
+            set_caa(&mut order, needed.authorization, |authorization| {
+                authorization.caa_awaited = true;
+            });
+        }
+        Event::CaaChecked(checked) => {
+            set_caa(&mut order, checked.authorization, |authorization| {
+                authorization.caa_checked_at = Some(checked.at);
+                authorization.caa_awaited = false;
+            });
+        }
+        Event::CaaCheckFailed(failed) => {
+            order.progress = Progress::Invalid { failure: failed.failure.clone() };
         }
         Event::CertificateReserved(reserved) => {
             set_reservation(
@@ -104,12 +124,48 @@ fn evolve_order(mut order: State, event: &Event) -> State {
     order
 }
 
-fn set(order: &mut State, index: AuthorizationIndex, kind: ChallengeType, status: ChallengeStatus) {
-    let authorization = order.authorizations.get_mut(usize::from(index.0));
-    let challenge = authorization
-        .and_then(|found| found.challenges.iter_mut().find(|challenge| challenge.kind == kind));
-    if let Some(challenge) = challenge {
-        challenge.status = status;
+/// The client asks again: what failed before stays on record.
+fn make_ready(order: &mut State, ready: &ChallengeReady) {
+    if let Some(status) = challenge(order, ready.authorization, ready.challenge) {
+        let before = match status {
+            ChallengeStatus::Processing(attempts) => std::mem::take(attempts),
+            ChallengeStatus::Pending
+            | ChallengeStatus::Valid { .. }
+            | ChallengeStatus::Invalid { .. } => Attempts::default(),
+        };
+        let attempts = Attempts { round: ready.round, retry_at: None, ..before };
+        *status = ChallengeStatus::Processing(attempts);
+    }
+}
+
+fn count_failure(order: &mut State, failed: &ChallengeAttemptFailed) {
+    let status = challenge(order, failed.authorization, failed.challenge);
+    if let Some(ChallengeStatus::Processing(attempts)) = status {
+        attempts.failed = attempts.failed.saturating_add(1);
+        attempts.failure = Some(failed.failure.clone());
+        attempts.retry_at = Some(failed.retry_at);
+    }
+}
+
+fn set(order: &mut State, index: AuthorizationIndex, kind: ChallengeType, to: ChallengeStatus) {
+    if let Some(status) = challenge(order, index, kind) {
+        *status = to;
+    }
+}
+
+fn challenge(
+    order: &mut State,
+    index: AuthorizationIndex,
+    kind: ChallengeType,
+) -> Option<&mut ChallengeStatus> {
+    let authorization = order.authorizations.get_mut(usize::from(index.0))?;
+    let challenge = authorization.challenges.iter_mut().find(|challenge| challenge.kind == kind)?;
+    Some(&mut challenge.status)
+}
+
+fn set_caa(order: &mut State, index: AuthorizationIndex, change: impl FnOnce(&mut Authorization)) {
+    if let Some(authorization) = order.authorizations.get_mut(usize::from(index.0)) {
+        change(authorization);
     }
 }
 

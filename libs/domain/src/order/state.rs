@@ -1,11 +1,9 @@
 //! An order as the rules see it. What a status needs lives in the status; what time decides is computed from now.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::{Authorization, AuthorizationIndex, AuthorizationStatus};
 use crate::{
-    AccountId, ChallengeType, Failure, Identifier, IssuerId, OrderId, ProfileName, Serial,
-    SubjectPublicKey, Timestamp,
+    AccountId, Failure, Identifier, IssuerId, OrderId, ProfileName, Serial, SubjectPublicKey,
+    Timestamp,
 };
 
 /// An order.
@@ -80,58 +78,6 @@ pub struct Reservation {
     pub ledger_sequence: u64,
 }
 
-/// The place of an authorization in its order, from 0.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(transparent)]
-pub struct AuthorizationIndex(pub u16);
-
-/// An authorization (RFC 8555 §7.1.4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Authorization {
-    /// What is to be proven, without a leading `*.`.
-    pub identifier: Identifier,
-    /// Whether every name below is asked for.
-    pub wildcard: bool,
-    /// The ways to prove it.
-    pub challenges: Vec<Challenge>,
-    /// Whether its holder gave it up (RFC 8555 §7.5.2).
-    pub deactivated: bool,
-}
-
-/// A challenge (RFC 8555 §7.1.5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Challenge {
-    /// How control is proven.
-    pub kind: ChallengeType,
-    /// The random value to prove it with.
-    pub token: String,
-    /// How far it came.
-    pub status: ChallengeStatus,
-}
-
-/// The status of a challenge (RFC 8555 §7.1.6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChallengeStatus {
-    /// Waits for the client.
-    Pending,
-    /// Waits for a validator.
-    Processing,
-    /// Proven.
-    Valid {
-        /// When.
-        at: Timestamp,
-    },
-    /// Not proven, for ever.
-    Invalid {
-        /// When.
-        at: Timestamp,
-        /// Why.
-        failure: Failure,
-    },
-}
-
 /// The status of an order (RFC 8555 §7.1.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -145,21 +91,6 @@ pub enum Status {
     Valid,
     /// Ended without one.
     Invalid,
-}
-
-/// The status of an authorization (RFC 8555 §7.1.6).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthorizationStatus {
-    /// Waits for a challenge.
-    Pending,
-    /// Proven.
-    Valid,
-    /// A challenge failed.
-    Invalid,
-    /// Given up.
-    Deactivated,
-    /// Its time is over.
-    Expired,
 }
 
 impl State {
@@ -217,60 +148,5 @@ impl State {
                 self.authorizations.iter().find_map(Authorization::failure)
             }
         }
-    }
-}
-
-impl Authorization {
-    /// The status as its challenges leave it, regardless of time.
-    fn outcome(&self) -> AuthorizationStatus {
-        if self.deactivated {
-            AuthorizationStatus::Deactivated
-        } else if self.is_proven() {
-            AuthorizationStatus::Valid
-        } else if self.failure().is_some() {
-            AuthorizationStatus::Invalid
-        } else {
-            AuthorizationStatus::Pending
-        }
-    }
-
-    fn is_proven(&self) -> bool {
-        self.challenges
-            .iter()
-            .any(|challenge| matches!(challenge.status, ChallengeStatus::Valid { .. }))
-    }
-
-    /// Whether no challenge has decided it and its holder has not given it up.
-    pub(super) fn is_undecided(&self) -> bool {
-        self.outcome() == AuthorizationStatus::Pending
-    }
-
-    /// Whether it was proven and not given up.
-    pub(super) fn is_valid(&self) -> bool {
-        self.outcome() == AuthorizationStatus::Valid
-    }
-
-    /// Whether a validator is to decide one of its challenges.
-    pub fn is_in_validation(&self) -> bool {
-        self.is_undecided()
-            && self
-                .challenges
-                .iter()
-                .any(|challenge| challenge.status == ChallengeStatus::Processing)
-    }
-
-    /// The challenge of a type, if it is offered.
-    pub fn challenge(&self, kind: ChallengeType) -> Option<&Challenge> {
-        self.challenges.iter().find(|challenge| challenge.kind == kind)
-    }
-
-    /// Why a challenge failed, if one did.
-    pub fn failure(&self) -> Option<&Failure> {
-        self.challenges.iter().find_map(|challenge| match &challenge.status {
-            ChallengeStatus::Invalid { failure, .. } => Some(failure),
-            ChallengeStatus::Pending
-            | ChallengeStatus::Processing
-            | ChallengeStatus::Valid { .. } => None,
-        })
     }
 }

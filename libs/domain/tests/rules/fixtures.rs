@@ -5,8 +5,9 @@ use domain::{
     OrderId, Serial, SubjectPublicKey, Thumbprint, Timestamp,
     order::{
         AuthorizationIndex, AuthorizationPlaced, CertificateIssued, CertificateReserved,
-        ChallengeFailed, ChallengePlaced, ChallengeReady, ChallengeValidated, Command, Event,
-        IssuanceFailed, Order, OrderFinalized, OrderPlaced, Rejection, ReservationBurned, State,
+        ChallengeAttemptFailed, ChallengeFailed, ChallengePlaced, ChallengeReady,
+        ChallengeValidated, Command, Event, IssuanceFailed, Order, OrderFinalized, OrderPlaced,
+        Rejection, ReservationBurned, State,
     },
 };
 
@@ -83,11 +84,17 @@ pub(crate) fn respond(place: u16, challenge: ChallengeType, seconds: i64) -> Com
 }
 
 pub(crate) fn ready(place: u16, challenge: ChallengeType) -> Event {
+    ready_again(place, challenge, 1)
+}
+
+pub(crate) fn ready_again(place: u16, challenge: ChallengeType, round: u16) -> Event {
     let identifier = identifier(place);
     let token = format!("token-{identifier}");
     Event::ChallengeReady(ChallengeReady {
         authorization: index(place),
         challenge,
+        wildcard: order_placed().authorizations[usize::from(place)].wildcard,
+        round,
         key_authorization: format!("{token}.thumb"),
         token,
         identifier,
@@ -123,6 +130,26 @@ pub(crate) fn challenge_failed(place: u16, challenge: ChallengeType) -> Challeng
         failure: failure(),
         evidence: Evidence::default(),
     }
+}
+
+/// What says that a look did not see the proof, and that there is another one.
+pub(crate) fn attempt_failed(place: u16, challenge: ChallengeType, retry: i64) -> Event {
+    let ChallengeFailed { authorization, challenge, identifier, at: failed_at, failure, evidence } =
+        challenge_failed(place, challenge);
+    Event::ChallengeAttemptFailed(ChallengeAttemptFailed {
+        authorization,
+        challenge,
+        identifier,
+        at: failed_at,
+        retry_at: at(retry),
+        failure,
+        evidence,
+    })
+}
+
+/// A failure that is final.
+pub(crate) fn fail(place: u16, challenge: ChallengeType) -> Command {
+    Command::RecordFailure { failed: challenge_failed(place, challenge), retries: None }
 }
 
 pub(crate) fn failed(place: u16, challenge: ChallengeType) -> Event {
@@ -174,6 +201,11 @@ pub(crate) fn serial(number: u8) -> Serial {
 
 pub(crate) fn reservation(number: u8) -> CertificateReserved {
     CertificateReserved { issuer: issuer(), serial: serial(number), ledger_sequence: 1 }
+}
+
+/// Claims a serial where CAA is not enforced.
+pub(crate) fn reserve(number: u8) -> Command {
+    Command::Reserve { reserved: reservation(number), caa_since: None }
 }
 
 pub(crate) fn burning(number: u8) -> ReservationBurned {

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
+mod caa;
 mod finalizing;
 mod fixtures;
 mod properties;
 mod proving;
+mod retrying;
 mod signing;

@@ -1,12 +1,12 @@
 //! What no sequence of commands may reach.
 
 use domain::{
-    Aggregate as _,
+    Aggregate as _, Timestamp,
     order::{AuthorizationStatus, Command, Event, Order, State, Status},
 };
 use proptest::{collection::vec, prelude::*};
 
-use crate::fixtures::*;
+use crate::{caa, fixtures::*, retrying::RETRIES};
 
 /// Any command at any time, right or wrong.
 fn command() -> impl Strategy<Value = (Command, i64)> {
@@ -19,17 +19,26 @@ fn command() -> impl Strategy<Value = (Command, i64)> {
         1 => Just(vec!["a.example"]),
         1 => Just(vec!["a.example", "b.example"]),
     ];
-    (place, kind, seconds, number, names, 0..10u8).prop_map(
+    (place, kind, seconds, number, names, 0..13u8).prop_map(
         |(place, kind, seconds, number, names, which)| {
             let known = place.min(1);
             let command = match which {
                 0 => Command::Place(order_placed()),
                 1 | 2 => respond(place, kind, seconds),
                 3 | 4 => Command::RecordValidation(challenge_validated(known, kind)),
-                5 => Command::RecordFailure(challenge_failed(known, kind)),
+                5 => Command::RecordFailure {
+                    failed: challenge_failed(known, kind),
+                    retries: (number > 0).then_some(RETRIES),
+                },
                 6 => finalize(&names, seconds),
-                7 => Command::Reserve(reservation(number)),
-                8 => Command::RecordCertificate(issuing(number)),
+                7 => Command::Reserve {
+                    reserved: reservation(number),
+                    caa_since: (number == 2).then_some(at(seconds)),
+                },
+                11 => Command::RecordCertificate(issuing(number)),
+                8 => Command::RequestCaaCheck { since: at(seconds) },
+                9 => Command::RecordCaa(caa::checked(known, seconds)),
+                10 if number == 0 => Command::RecordCaaFailure(caa::check_failed(known, seconds)),
                 _ if number == 0 => Command::RecordIssuanceFailure(giving_up()),
                 _ if number == 1 => Command::DeactivateAuthorization {
                     authorization: index(place),
@@ -100,6 +109,26 @@ proptest! {
         run(&processing_and(&[]), commands, |_, _, events, _| {
             certificates += events.iter().filter(|e| matches!(e, Event::CertificateIssued(_))).count();
             assert!(certificates <= 1);
+        });
+    }
+
+    #[test]
+    fn no_serial_is_reserved_on_a_look_at_caa_that_is_too_long_ago(commands in vec(command(), 1..60)) {
+        let since: Vec<(Event, Timestamp)> = commands
+            .iter()
+            .filter_map(|(command, _)| match command {
+                Command::Reserve { reserved, caa_since: Some(since) } => {
+                    Some((Event::CertificateReserved(reserved.clone()), *since))
+                }
+                _ => None,
+            })
+            .collect();
+        run(&processing_and(&[]), commands, |before, _, events, seconds| {
+            for (reserved, since) in &since {
+                if *since == at(seconds) && events.contains(reserved) {
+                    assert!(!before.unwrap().is_caa_stale(*since));
+                }
+            }
         });
     }
 

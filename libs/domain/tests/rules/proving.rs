@@ -98,7 +98,7 @@ fn a_validation_decides_a_ready_challenge_once() {
 
 #[test]
 fn a_failure_decides_a_ready_challenge_once() {
-    let command = Command::RecordFailure(challenge_failed(0, HTTP));
+    let command = fail(0, HTTP);
     let given = [placed(), ready(0, HTTP)];
     check(&given, &command, &Ok(vec![failed(0, HTTP)]));
     check(&[given.as_slice(), &[failed(0, HTTP)]].concat(), &command, &Ok(vec![]));
@@ -109,7 +109,7 @@ fn a_failure_decides_a_ready_challenge_once() {
 fn a_validation_nobody_asked_for_is_refused() {
     let command = Command::RecordValidation(challenge_validated(0, HTTP));
     check(&[placed()], &command, &Err(Rejection::AuthorizationNotPending));
-    let command = Command::RecordFailure(challenge_failed(0, HTTP));
+    let command = fail(0, HTTP);
     check(&[placed()], &command, &Err(Rejection::AuthorizationNotPending));
 }
 

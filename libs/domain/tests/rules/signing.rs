@@ -18,7 +18,7 @@ fn burned(number: u8) -> Event {
 
 #[test]
 fn one_serial_is_reserved_for_a_finalized_order() {
-    let command = Command::Reserve(reservation(1));
+    let command = reserve(1);
     check(&processing_and(&[]), &command, &Ok(vec![reserved(1)]));
     check(&processing_and(&[reserved(2)]), &command, &Err(Rejection::AlreadyReserved));
     check(&processing_and(&[reserved(1)]), &command, &Err(Rejection::AlreadyReserved));
@@ -39,7 +39,7 @@ fn a_second_certificate_is_refused() {
     let given = processing_and(&[reserved(1), issued(1)]);
     let valid = Err(Rejection::WrongStatus(Status::Valid));
     check(&given, &Command::RecordCertificate(issuing(2)), &valid);
-    check(&given, &Command::Reserve(reservation(2)), &valid);
+    check(&given, &reserve(2), &valid);
     check(&given, &Command::RecordIssuanceFailure(giving_up()), &valid);
 }
 
@@ -57,7 +57,7 @@ fn a_burned_serial_makes_room_for_another() {
     check(&given, &Command::Burn(burning(2)), &Err(Rejection::NotReserved));
     let given = processing_and(&[reserved(1), burned(1)]);
     check(&given, &Command::RecordCertificate(issuing(1)), &Err(Rejection::NotReserved));
-    check(&given, &Command::Reserve(reservation(2)), &Ok(vec![reserved(2)]));
+    check(&given, &reserve(2), &Ok(vec![reserved(2)]));
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub(super) fn order_as(id: &OrderId, sequence: u64) -> Versioned<Arc<order::Stat
         wildcard: false,
         challenges: vec![challenge],
         deactivated: false,
+        caa_checked_at: None,
+        caa_awaited: false,
     };
     let state = order::State {
         id: id.clone(),

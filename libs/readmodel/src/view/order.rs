@@ -3,7 +3,10 @@
 use domain::{
     AccountId, ChallengeType, Failure, Identifier, IssuerId, OrderId, ProfileName, Serial,
     SubjectPublicKey, Timestamp,
-    order::{Authorization, Challenge, ChallengeStatus, Finalized, Progress, Reservation, State},
+    order::{
+        Attempts, Authorization, Challenge, ChallengeStatus, Finalized, Progress, Reservation,
+        State,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +34,10 @@ struct AuthorizationView {
     challenges: Vec<ChallengeView>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     deactivated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    caa_checked_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    caa_awaited: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,9 +50,19 @@ struct ChallengeView {
 #[derive(Serialize, Deserialize)]
 enum ChallengeStatusView {
     Pending,
-    Processing,
+    Processing(AttemptsView),
     Valid { at: Timestamp },
     Invalid { at: Timestamp, failure: Failure },
+}
+
+#[derive(Serialize, Deserialize)]
+struct AttemptsView {
+    round: u16,
+    failed: u16,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    failure: Option<Failure>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retry_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -111,6 +128,8 @@ impl From<&Authorization> for AuthorizationView {
             wildcard: authorization.wildcard,
             challenges: authorization.challenges.iter().map(Into::into).collect(),
             deactivated: authorization.deactivated,
+            caa_checked_at: authorization.caa_checked_at,
+            caa_awaited: authorization.caa_awaited,
         }
     }
 }
@@ -122,6 +141,8 @@ impl From<AuthorizationView> for Authorization {
             wildcard: view.wildcard,
             challenges: view.challenges.into_iter().map(Into::into).collect(),
             deactivated: view.deactivated,
+            caa_checked_at: view.caa_checked_at,
+            caa_awaited: view.caa_awaited,
         }
     }
 }
@@ -130,7 +151,14 @@ impl From<&Challenge> for ChallengeView {
     fn from(challenge: &Challenge) -> Self {
         let status = match &challenge.status {
             ChallengeStatus::Pending => ChallengeStatusView::Pending,
-            ChallengeStatus::Processing => ChallengeStatusView::Processing,
+            ChallengeStatus::Processing(attempts) => {
+                ChallengeStatusView::Processing(AttemptsView {
+                    round: attempts.round,
+                    failed: attempts.failed,
+                    failure: attempts.failure.clone(),
+                    retry_at: attempts.retry_at,
+                })
+            }
             ChallengeStatus::Valid { at } => ChallengeStatusView::Valid { at: *at },
             ChallengeStatus::Invalid { at, failure } => {
                 ChallengeStatusView::Invalid { at: *at, failure: failure.clone() }
@@ -144,7 +172,12 @@ impl From<ChallengeView> for Challenge {
     fn from(view: ChallengeView) -> Self {
         let status = match view.status {
             ChallengeStatusView::Pending => ChallengeStatus::Pending,
-            ChallengeStatusView::Processing => ChallengeStatus::Processing,
+            ChallengeStatusView::Processing(attempts) => ChallengeStatus::Processing(Attempts {
+                round: attempts.round,
+                failed: attempts.failed,
+                failure: attempts.failure,
+                retry_at: attempts.retry_at,
+            }),
             ChallengeStatusView::Valid { at } => ChallengeStatus::Valid { at },
             ChallengeStatusView::Invalid { at, failure } => {
                 ChallengeStatus::Invalid { at, failure }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt, str::FromStr};
 
+use domain::{AccountId, ProfileName};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use url::Url;
@@ -26,6 +27,11 @@ impl BaseUrl {
             Some((address, _)) => address,
             None => authority.split_once(':').map_or(authority, |(host, _)| host),
         }
+    }
+
+    /// The URL of an account, which CAA records name (RFC 8657 §3): it never changes.
+    pub fn account_url(&self, profile: &ProfileName, account: &AccountId) -> String {
+        format!("{}/acme/{profile}/account/{account}", self.0)
     }
 
     /// The URL without a slash at its end.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use domain::ProfileName;
+use domain::{IdentifierType, ProfileName};
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, ConfigError, EventLogKind, Problem, Profile, Role, least_order_max_age};
@@ -62,6 +62,7 @@ pub(super) fn values(config: &Config) -> Problems {
         let unique = names.insert(&profile.name);
         problems.require(unique, "profile.name", format!("{} is there twice", profile.name));
         check_profile(profile, &mut problems);
+        check_profile_validation(config, profile, &mut problems);
     }
     problems
 }
@@ -173,12 +174,29 @@ fn check_validation(config: &Config, problems: &mut Problems) {
         "must be from 1 to 65535",
     );
     problems.require(
+        validation.tls_alpn01_port != 0,
+        "validation.tls_alpn01_port",
+        "must be from 1 to 65535",
+    );
+    problems.require(
+        (1..=10).contains(&validation.attempts),
+        "validation.attempts",
+        "must be from 1 to 10",
+    );
+    let retry_wait = validation.retry_wait.get();
+    between(problems, "validation.retry_wait", retry_wait, SECOND..=10 * MINUTE);
+    problems.require(
         (1..=10_000).contains(&validation.concurrency),
         "validation.concurrency",
         "must be from 1 to 10000",
     );
     between(problems, "validation.timeout", validation.timeout.get(), SECOND..=MINUTE);
     check_caa_identities(problems, "validation.caa_identities", &validation.caa_identities);
+    problems.require(
+        !validation.dnssec_required || validation.trust_anchor.is_some(),
+        "validation.dnssec_required",
+        "must be false unless trust_anchor is given: nothing could be proven",
+    );
 }
 
 /// A CAA identity is a domain name (RFC 8659 §4.2); one in another form would match no record and refuse everyone.
@@ -238,17 +256,7 @@ fn check_telemetry(config: &Config, problems: &mut Problems) {
 
 fn check_profile(profile: &Profile, problems: &mut Problems) {
     let key = |field: &str| format!("profile {}: {field}", profile.name);
-    problems.require(
-        !profile.challenge_types.is_empty(),
-        key("challenge_types"),
-        "must have at least one of \"http-01\", \"dns-01\"",
-    );
-    problems.require(
-        !profile.wildcard_allowed
-            || profile.challenge_types.iter().any(|kind| kind.proves_wildcards()),
-        key("wildcard_allowed"),
-        "must be false unless challenge_types has \"dns-01\"",
-    );
+    check_challenges(profile, problems);
     problems.require(
         !profile.terms_required || profile.terms_of_service.is_some(),
         key("terms_required"),
@@ -269,9 +277,51 @@ fn check_profile(profile: &Profile, problems: &mut Problems) {
         key("backdate"),
         "must be less than certificate_validity",
     );
+}
+
+fn check_challenges(profile: &Profile, problems: &mut Problems) {
+    let key = |field: &str| format!("profile {}: {field}", profile.name);
+    let names = profile.identifier_types.contains(&IdentifierType::Dns);
+    let addresses = profile.identifier_types.contains(&IdentifierType::Ip);
+    problems.require(
+        names || addresses,
+        key("identifier_types"),
+        "must have at least one of \"dns\", \"ip\"",
+    );
+    problems.require(
+        !names || !profile.challenge_types.is_empty(),
+        key("challenge_types"),
+        "must have at least one of \"http-01\", \"dns-01\", \"tls-alpn-01\"",
+    );
+    problems.require(
+        profile.ip_challenge_types.iter().all(|kind| kind.proves(IdentifierType::Ip))
+            && !(addresses && profile.ip_challenge_types.is_empty()),
+        key("ip_challenge_types"),
+        "must have at least one of \"http-01\", \"tls-alpn-01\", and no other",
+    );
+    problems.require(
+        !(names
+            && profile.wildcard_allowed
+            && profile.challenges(IdentifierType::Dns, true).is_empty()),
+        key("wildcard_allowed"),
+        "must be false unless challenge_types has \"dns-01\"",
+    );
+}
+
+fn check_profile_validation(config: &Config, profile: &Profile, problems: &mut Problems) {
+    let key = |field: &str| format!("profile {}: validation.{field}", profile.name);
     if let Some(identities) = &profile.validation.caa_identities {
-        check_caa_identities(problems, &key("validation.caa_identities"), identities);
+        check_caa_identities(problems, &key("caa_identities"), identities);
     }
+    if let Some(ports) = &profile.validation.redirect_ports {
+        problems.require(!ports.contains(&0), key("redirect_ports"), "must be from 1 to 65535");
+    }
+    let both = config.validation_of(profile);
+    problems.require(
+        profile.validation.dnssec_required != Some(true) || both.trust_anchor.is_some(),
+        key("dnssec_required"),
+        "must be false unless trust_anchor is given: nothing could be proven",
+    );
 }
 
 fn between(

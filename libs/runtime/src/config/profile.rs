@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{ChallengeType, ProfileName};
+use domain::{ChallengeType, IdentifierType, ProfileName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -23,10 +23,16 @@ pub struct Profile {
     pub terms_of_service: Option<Url>,
     /// Refuses accounts whose client does not say that the terms are agreed to.
     pub terms_required: bool,
+    /// The kinds of identifiers that certificates may name.
+    pub identifier_types: BTreeSet<IdentifierType>,
     /// Allows names that start with `*.`; they can be proven by dns-01 only.
     pub wildcard_allowed: bool,
-    /// The ways to prove control that are offered.
+    /// Lets http-01 prove names that start with `*.` too, although it shows control of one host only.
+    pub wildcard_http01_allowed: bool,
+    /// The ways to prove control of DNS names that are offered.
     pub challenge_types: BTreeSet<ChallengeType>,
+    /// The ways to prove control of IP addresses that are offered; there is no dns-01 for them.
+    pub ip_challenge_types: BTreeSet<ChallengeType>,
     /// How long a client has to complete an order.
     pub order_validity: HumanDuration,
     /// How long a certificate is valid.
@@ -40,6 +46,20 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// The ways to prove control of an identifier that are offered.
+    pub fn challenges(&self, kind: IdentifierType, wildcard: bool) -> BTreeSet<ChallengeType> {
+        let offered = match kind {
+            IdentifierType::Dns => &self.challenge_types,
+            IdentifierType::Ip => &self.ip_challenge_types,
+        };
+        let proves_wildcards = |challenge: ChallengeType| match challenge {
+            ChallengeType::Http01 => self.wildcard_http01_allowed,
+            ChallengeType::Dns01 | ChallengeType::TlsAlpn01 => challenge.proves_wildcards(),
+        };
+        let usable = |it: &ChallengeType| it.proves(kind) && (!wildcard || proves_wildcards(*it));
+        offered.iter().copied().filter(usable).collect()
+    }
+
     /// The most identifiers any profile may allow in an order.
     pub const MAX_IDENTIFIERS: u16 = 100;
 }
@@ -51,8 +71,11 @@ impl Default for Profile {
             website: None,
             terms_of_service: None,
             terms_required: false,
+            identifier_types: BTreeSet::from([IdentifierType::Dns]),
             wildcard_allowed: true,
+            wildcard_http01_allowed: false,
             challenge_types: ChallengeType::ALL.into(),
+            ip_challenge_types: BTreeSet::from([ChallengeType::Http01, ChallengeType::TlsAlpn01]),
             order_validity: HumanDuration::hours(24),
             certificate_validity: HumanDuration::days(90),
             backdate: HumanDuration::hours(1),

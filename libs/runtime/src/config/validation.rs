@@ -14,6 +14,8 @@ use super::HumanDuration;
 pub struct Validation {
     /// The port http-01 starts at; always an allowed port of a redirect too.
     pub http01_port: u16,
+    /// The port tls-alpn-01 connects to.
+    pub tls_alpn01_port: u16,
     /// The ports an http-01 redirect may lead to.
     pub redirect_ports: BTreeSet<u16>,
     /// The DNS resolver as `ip:port`; without it, the system's.
@@ -25,12 +27,20 @@ pub struct Validation {
     /// Without it, DNSSEC is not checked.
     #[schemars(with = "Option<String>")]
     pub trust_anchor: Option<TrustAnchor>,
-    /// The names that allow this CA in CAA records; without any, CAA is not checked.
+    /// Refuses DNS answers that DNSSEC does not prove; needs a `trust_anchor`.
+    pub dnssec_required: bool,
+    /// The names that allow this CA in CAA records, which the directory shows; without any, CAA is not checked.
     pub caa_identities: Vec<String>,
+    /// Whether CAA records that do not allow one of `caa_identities` forbid issuance.
+    pub caa_enforced: bool,
     /// Resolves `localhost` and every name below it to loopback when no `dns_resolver` is set; for development.
     pub localhost_to_loopback: bool,
     /// How long one validation may take.
     pub timeout: HumanDuration,
+    /// How often a challenge is looked at before its failure is final.
+    pub attempts: u16,
+    /// How long the second look waits; each one after it waits twice as long as the one before.
+    pub retry_wait: HumanDuration,
     /// How many validations run at a time.
     pub concurrency: u32,
 }
@@ -39,13 +49,18 @@ impl Default for Validation {
     fn default() -> Self {
         Self {
             http01_port: 80,
+            tls_alpn01_port: 443,
             redirect_ports: BTreeSet::from([80, 443]),
             dns_resolver: None,
             allow_networks: Vec::new(),
             trust_anchor: None,
+            dnssec_required: false,
             caa_identities: Vec::new(),
+            caa_enforced: true,
             localhost_to_loopback: false,
             timeout: HumanDuration::seconds(10),
+            attempts: 3,
+            retry_wait: HumanDuration::seconds(2),
             concurrency: 128,
         }
     }
@@ -57,15 +72,23 @@ impl Validation {
         self.redirect_ports.iter().copied().chain([self.http01_port]).collect()
     }
 
+    /// Whether CAA records can forbid issuance.
+    pub fn checks_caa(&self) -> bool {
+        self.caa_enforced && !self.caa_identities.is_empty()
+    }
+
     /// These settings with those a profile sets instead.
     #[must_use]
     pub fn with(&self, own: &ProfileValidation) -> Self {
         let own = own.clone();
         Self {
+            redirect_ports: own.redirect_ports.unwrap_or_else(|| self.redirect_ports.clone()),
             dns_resolver: own.dns_resolver.or(self.dns_resolver),
             allow_networks: own.allow_networks.unwrap_or_else(|| self.allow_networks.clone()),
             trust_anchor: own.trust_anchor.or_else(|| self.trust_anchor.clone()),
+            dnssec_required: own.dnssec_required.unwrap_or(self.dnssec_required),
             caa_identities: own.caa_identities.unwrap_or_else(|| self.caa_identities.clone()),
+            caa_enforced: own.caa_enforced.unwrap_or(self.caa_enforced),
             ..self.clone()
         }
     }
@@ -75,6 +98,8 @@ impl Validation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileValidation {
+    /// The ports an http-01 redirect may lead to in this profile, instead of the common ones.
+    pub redirect_ports: Option<BTreeSet<u16>>,
     /// The profile's own DNS resolver as `ip:port`.
     pub dns_resolver: Option<SocketAddr>,
     /// The networks the profile may reach, instead of the common ones.
@@ -83,8 +108,12 @@ pub struct ProfileValidation {
     /// The profile's own trust anchor, as a file or as records.
     #[schemars(with = "Option<String>")]
     pub trust_anchor: Option<TrustAnchor>,
+    /// Whether the profile refuses DNS answers that DNSSEC does not prove.
+    pub dnssec_required: Option<bool>,
     /// The names that allow the profile in CAA records, instead of the common ones.
     pub caa_identities: Option<Vec<String>>,
+    /// Whether CAA records can forbid issuance by the profile.
+    pub caa_enforced: Option<bool>,
 }
 
 /// DNSKEY records that are trusted.
@@ -154,11 +183,17 @@ mod tests {
         };
         let own = ProfileValidation {
             dns_resolver: "192.0.2.2:53".parse().ok(),
+            redirect_ports: Some(BTreeSet::from([8080])),
+            dnssec_required: Some(true),
+            caa_enforced: Some(false),
             ..ProfileValidation::default()
         };
         let both = common.with(&own);
         assert_eq!(both.dns_resolver, own.dns_resolver);
         assert_eq!(both.caa_identities, common.caa_identities);
+        assert_eq!(both.allowed_redirect_ports(), BTreeSet::from([80, 8080]));
+        assert!(both.dnssec_required && !common.dnssec_required);
+        assert!(common.checks_caa() && !both.checks_caa());
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! Where an http-01 request may go: the first URL, and what a redirect may make of it.
 
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use domain::{DnsName, Failure, FailureKind};
 use reqwest::header::HeaderValue;
-use url::{Host, Url};
+use url::Url;
 
-use crate::Settings;
+use crate::{Settings, address::Host};
 
 /// The longest redirect that is followed.
 const MAX_LOCATION_BYTES: usize = 2048;
 
-/// A URL that may be asked: http or https, a DNS name, a port, no credentials.
+/// A URL that may be asked: http or https, a DNS name or the address to be proven, a port, no credentials.
 pub(super) struct Target {
     pub(super) url: Url,
-    pub(super) host: DnsName,
+    pub(super) host: Host,
     pub(super) port: u16,
 }
 
@@ -41,11 +41,10 @@ pub(super) enum RedirectError {
 
 impl Target {
     /// The URL of RFC 8555 §8.3.
-    pub(super) fn first(name: &DnsName, port: u16, token: &str) -> Result<Self, Failure> {
-        let host = name.base();
+    pub(super) fn first(host: Host, port: u16, token: &str) -> Result<Self, Failure> {
         let text = format!("http://{host}:{port}/.well-known/acme-challenge/{token}");
         let url = Url::parse(&text).map_err(|error| {
-            tracing::error!(%host, %error, "name and token make no URL");
+            tracing::error!(%host, %error, "identifier and token make no URL");
             Failure::new(FailureKind::ServerInternal, "the challenge's URL could not be made")
         })?;
         Ok(Self { url, host, port })
@@ -82,18 +81,27 @@ impl Target {
             return Err(RedirectError::Credentials);
         }
         let host = match url.host() {
-            Some(Host::Domain(host)) => host.parse::<DnsName>().map_err(|_| RedirectError::Host)?,
-            Some(Host::Ipv4(_) | Host::Ipv6(_)) => return Err(RedirectError::IpAddress),
+            Some(url::Host::Domain(host)) => match host.parse::<DnsName>() {
+                Ok(name) if !name.is_wildcard() => Host::Name(name),
+                Ok(_) | Err(_) => return Err(RedirectError::Host),
+            },
+            Some(url::Host::Ipv4(address)) => self.same_address(address.into())?,
+            Some(url::Host::Ipv6(address)) => self.same_address(address.into())?,
             None => return Err(RedirectError::Host),
         };
-        if host.is_wildcard() {
-            return Err(RedirectError::Host);
-        }
         let port = url.port_or_known_default().ok_or(RedirectError::Scheme)?;
         if !settings.permits_port(port) {
             return Err(RedirectError::Port(port));
         }
         Ok(Self { url, host, port })
+    }
+}
+
+impl Target {
+    /// An address may redirect to itself, such as to https; nothing else leads to an address.
+    fn same_address(&self, address: IpAddr) -> Result<Host, RedirectError> {
+        let same = Host::Address(address);
+        if self.host == same { Ok(same) } else { Err(RedirectError::IpAddress) }
     }
 }
 
@@ -109,12 +117,21 @@ mod tests {
     use super::*;
 
     fn follow(location: &str) -> Result<String, RedirectError> {
-        let name = "a.example".parse().unwrap();
-        let first = Target::first(&name, 5002, "token").unwrap();
+        follow_from("a.example", location)
+    }
+
+    fn follow_from(host: &str, location: &str) -> Result<String, RedirectError> {
+        let host = match host.parse() {
+            Ok(address) => Host::Address(address),
+            Err(_) => Host::Name(host.parse().unwrap()),
+        };
+        let first = Target::first(host, 5002, "token").unwrap();
         let header = HeaderValue::from_str(location).unwrap();
         first.follow(Some(&header), &Settings { http01_port: 5002, ..Settings::default() }).map(
             |target| {
-                assert!(target.url.host_str().unwrap().eq_ignore_ascii_case(target.host.as_str()));
+                assert!(
+                    target.url.host_str().unwrap().eq_ignore_ascii_case(&target.host.to_string())
+                );
                 target.url.into()
             },
         )
@@ -160,6 +177,25 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_redirect_to_itself_and_to_no_other() {
+        let secure = follow_from("192.0.2.1", "https://192.0.2.1/x");
+        assert_eq!(secure.as_deref(), Ok("https://192.0.2.1/x"));
+        let v6 = follow_from("2001:db8::1", "/x");
+        assert_eq!(v6.as_deref(), Ok("http://[2001:db8::1]:5002/x"));
+        assert_eq!(
+            follow_from("192.0.2.1", "http://b.example/").as_deref(),
+            Ok("http://b.example/")
+        );
+        for location in ["http://192.0.2.2/", "http://127.0.0.1/", "http://[::ffff:192.0.2.1]/"] {
+            assert_eq!(
+                follow_from("192.0.2.1", location),
+                Err(RedirectError::IpAddress),
+                "{location}"
+            );
+        }
+    }
+
+    #[test]
     fn hosts_that_are_no_full_dns_names_are_refused() {
         for location in [
             "http://localhost/",
@@ -185,7 +221,8 @@ mod tests {
         );
         assert_eq!(follow("http://"), Err(RedirectError::NotAUrl));
         assert_eq!(follow("http://b.example:99999/"), Err(RedirectError::NotAUrl));
-        let first = Target::first(&"a.example".parse().unwrap(), 80, "token").unwrap();
+        let host = Host::Name("a.example".parse().unwrap());
+        let first = Target::first(host, 80, "token").unwrap();
         let none = first.follow(None, &Settings::default());
         assert_eq!(none.err(), Some(RedirectError::NoLocation));
     }

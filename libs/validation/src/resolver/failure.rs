@@ -15,6 +15,8 @@ pub(super) enum LookupError {
     NoSuchName,
     /// The answer could not be understood.
     Malformed,
+    /// There are more records than are looked at.
+    TooMany,
     /// Nobody answered the connection attempt.
     Unreachable,
     /// No answer in time.
@@ -25,11 +27,18 @@ pub(super) enum LookupError {
     ServerFailure,
     /// The name is no valid DNS name once the label of the challenge stands before it.
     NameTooLong,
+    /// The answer is not proven by DNSSEC where it has to be.
+    Unproven,
     /// The answer fails DNSSEC validation.
     Bogus,
 }
 
 impl LookupError {
+    /// Whether the answer itself is not to be trusted, so that no other answer may stand in for it.
+    pub(super) fn is_untrusted(self) -> bool {
+        matches!(self, Self::Unproven | Self::Bogus)
+    }
+
     /// The error that explains best why two lookups failed; absent when neither did.
     pub(super) fn of_both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         one.max(other)
@@ -40,6 +49,7 @@ impl LookupError {
         let reason = match self {
             Self::NoRecords => return dns(&format!("DNS has no {records} records for {owner}")),
             Self::NoSuchName => return dns(&format!("DNS has no name {owner} (NXDOMAIN)")),
+            Self::TooMany => "there are too many of them",
             Self::Malformed => "the answer could not be understood",
             Self::Unreachable => "the resolver could not be reached",
             Self::Timeout => "no answer came in time",
@@ -48,6 +58,7 @@ impl LookupError {
                 "the resolver answered SERVFAIL; the zone's servers may be at fault"
             }
             Self::NameTooLong => "the name is too long",
+            Self::Unproven => "the answer is not proven by DNSSEC, which is required here",
             Self::Bogus => "the answer fails DNSSEC validation",
         };
         dns(&format!("the lookup of {records} records for {owner} failed: {reason}"))

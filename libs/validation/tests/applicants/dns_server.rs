@@ -14,7 +14,7 @@ use hickory_resolver::proto::{
     op::{Message, MessageType, OpCode, Query, ResponseCode},
     rr::{
         DNSClass, Name, RData, Record, RecordSet, RecordType,
-        rdata::{CNAME, TXT},
+        rdata::{CAA, CNAME, TXT},
     },
 };
 use time::OffsetDateTime;
@@ -58,6 +58,21 @@ impl Zone {
         let strings = |value: &&[&str]| value.iter().map(|&text| text.to_owned()).collect();
         let data = values.iter().map(|value| RData::TXT(TXT::new(strings(value)))).collect();
         self.answer(name, RecordType::TXT, Answer::Records(data))
+    }
+
+    /// CAA records, each as flags, tag and value.
+    pub(crate) fn caa(self, name: &str, records: &[(u8, &str, &str)]) -> Self {
+        let data = records
+            .iter()
+            .map(|(flags, tag, value)| {
+                let mut record = CAA::new_issue(flags & 0x80 != 0, None, Vec::new());
+                record.reserved_flags = flags & 0x7f;
+                record.tag = (*tag).to_owned();
+                record.value = value.as_bytes().to_vec();
+                RData::CAA(record)
+            })
+            .collect();
+        self.answer(name, RecordType::CAA, Answer::Records(data))
     }
 
     pub(crate) fn cname(self, name: &str, target: &str) -> Self {

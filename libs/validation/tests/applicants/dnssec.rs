@@ -62,6 +62,45 @@ async fn an_unsigned_answer_from_a_zone_that_must_be_signed_is_refused() {
 }
 
 #[tokio::test]
+async fn where_proof_is_required_an_answer_without_it_is_refused() {
+    let unsigned = Zone::default().txt(OWNER, &[&[TXT_VALUE]]);
+    let mut scene = Scene::new(unsigned).await;
+    scene.dns01().await.unwrap();
+    scene.settings.dnssec_required = true;
+    let failure = failure(scene.dns01().await);
+    assert_eq!(failure.kind, FailureKind::Dns);
+    assert!(failure.detail.contains("not proven by DNSSEC"), "{}", failure.detail);
+}
+
+#[tokio::test]
+async fn where_proof_is_required_a_signed_answer_is_accepted() {
+    let (signer, anchor) = signer();
+    let mut scene = scene(Zone::default().signed(signer), anchor).await;
+    scene.settings.dnssec_required = true;
+    assert_eq!(scene.dns01().await.unwrap().dnssec.as_deref(), Some("secure"));
+}
+
+#[tokio::test]
+async fn caa_records_are_proven_like_others() {
+    let (signer, anchor) = signer();
+    let zone = Zone::default().signed(signer).caa("a.example", &[(0, "issue", "ca.example")]);
+    let mut scene = scene(zone, anchor).await;
+    scene.settings.caa_identities = vec!["ca.example".to_owned()];
+    let seen = scene.dns01().await.unwrap().caa.unwrap();
+    assert_eq!(seen.dnssec.as_deref(), Some("secure"));
+}
+
+#[tokio::test]
+async fn the_absence_of_caa_records_must_be_proven_where_the_zone_is_signed() {
+    let (signer, anchor) = signer();
+    let mut scene = scene(Zone::default().signed(signer), anchor).await;
+    scene.settings.caa_identities = vec!["ca.example".to_owned()];
+    let failure = failure(scene.dns01().await);
+    assert_eq!(failure.kind, FailureKind::Dns);
+    assert!(failure.detail.contains("CAA records for a.example"), "{}", failure.detail);
+}
+
+#[tokio::test]
 async fn without_a_trust_anchor_signatures_are_ignored() {
     let (signer, _) = signer();
     let scene = Scene::new(Zone::default().signed(signer).txt(OWNER, &[&[TXT_VALUE]])).await;

@@ -1,6 +1,10 @@
 //! Validations against applicants of every kind: DNS and web servers of the tests' own, on loopback.
 
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
+mod caa;
+#[cfg(test)]
 mod dns01;
 #[cfg(test)]
 mod dns_server;
@@ -16,5 +20,9 @@ mod random_dns;
 mod redirects;
 #[cfg(test)]
 mod scene;
+#[cfg(test)]
+mod tls_alpn01;
+#[cfg(test)]
+mod tls_server;
 #[cfg(test)]
 mod web_server;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use domain::ChallengeType;
+use domain::{ChallengeType, Evidence};
 use hickory_resolver::proto::{
     op::Message,
     rr::{RData, Record, RecordType, rdata::TXT},
@@ -15,11 +15,11 @@ use proptest::{
     prelude::any,
     test_runner::{Config, TestRunner},
 };
-use validation::Validator;
+use validation::{CaaQuestion, Validator};
 
 use crate::{
     dns_server::{Answer, Zone},
-    scene::{KEY_AUTHORIZATION, NAME, Scene, TOKEN},
+    scene::{ACCOUNT, NAME, Scene, attempt, identifier},
 };
 
 const OWNER: &str = "_acme-challenge.a.example";
@@ -61,7 +61,7 @@ fn random_answers_neither_panic_nor_prove_anything() {
     let mischief = Arc::new(Mutex::new(Mischief::default()));
     let chosen = mischief.clone();
     let answer = Answer::Octets(Arc::new(move |request| chosen.lock().unwrap().answer(request)));
-    let zone = [RecordType::A, RecordType::AAAA, RecordType::TXT]
+    let zone = [RecordType::A, RecordType::AAAA, RecordType::TXT, RecordType::CAA]
         .into_iter()
         .fold(Zone::default(), |zone, kind| {
             zone.answer(NAME, kind, answer.clone()).answer(OWNER, kind, answer.clone())
@@ -70,9 +70,11 @@ fn random_answers_neither_panic_nor_prove_anything() {
         let mut scene = Scene::new(zone).await;
         scene.settings.dns_timeout = Duration::from_millis(20);
         scene.settings.dns_retries = 0;
+        scene.settings.caa_identities = vec!["ca.example".to_owned()];
         let validator = Validator::new(scene.settings.clone()).unwrap();
         (scene, validator)
     });
+    let asked = identifier(NAME);
     let name = NAME.parse().unwrap();
     let changed = vec(any::<(u16, u8)>(), 0..12);
     let instead = proptest::option::of(vec(any::<u8>(), 0..200));
@@ -82,8 +84,16 @@ fn random_answers_neither_panic_nor_prove_anything() {
         .run(&(changed, instead), |(changed, instead)| {
             *mischief.lock().unwrap() = Mischief { changed, instead };
             for challenge in ChallengeType::ALL {
-                let run = validator.validate(challenge, &name, TOKEN, KEY_AUTHORIZATION);
+                let run = validator.validate(attempt(challenge, &asked));
                 assert!(runtime.block_on(run).is_err());
+                // What cannot be understood permits nothing.
+                let question =
+                    CaaQuestion { name: &name, wildcard: false, challenge, account_url: ACCOUNT };
+                let permitted = runtime.block_on(validator.check_caa(question));
+                let nothing_said = |evidence: &Evidence| {
+                    evidence.caa.as_ref().is_some_and(|caa| caa.records.is_empty())
+                };
+                assert!(permitted.is_err() || permitted.is_ok_and(|it| nothing_said(&it)));
             }
             Ok(())
         })

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::{ChallengeType, Evidence, Failure};
-use validation::{NetworkPolicy, Rejected, ResolverChoice, Settings, Validator};
+use domain::{ChallengeType, Evidence, Failure, Identifier};
+use validation::{Attempt, NetworkPolicy, Rejected, ResolverChoice, Settings, Validator};
 
 use crate::dns_server::{DnsServer, Zone};
 
@@ -13,6 +13,9 @@ pub(crate) const KEY_AUTHORIZATION: &str =
     "LoqXcYV8q5ONbJQxbmR7SCTNo3tiAXDfowyjxAjEuX0.9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI";
 /// The digest of the key authorization as the TXT record shows it; computed with openssl.
 pub(crate) const TXT_VALUE: &str = "LPsIwTo7o8BoG0-vjCyGQGBWSVIPxI-i_X336eUOQZo";
+
+/// The account that asks.
+pub(crate) const ACCOUNT: &str = "https://ca.example/acme/default/account/1";
 
 /// A DNS server and the settings that use it.
 pub(crate) struct Scene {
@@ -37,9 +40,10 @@ impl Scene {
         Self { settings, _dns: dns }
     }
 
-    /// The same with http-01 at a port.
+    /// The same with http-01 and tls-alpn-01 at a port.
     pub(crate) fn port(mut self, port: u16) -> Self {
         self.settings.http01_port = port;
+        self.settings.tls_alpn01_port = port;
         self
     }
 
@@ -51,14 +55,18 @@ impl Scene {
         self.validate(ChallengeType::Dns01, NAME).await
     }
 
+    pub(crate) async fn tls_alpn01(&self) -> Result<Evidence, Box<Rejected>> {
+        self.validate(ChallengeType::TlsAlpn01, NAME).await
+    }
+
     pub(crate) async fn validate(
         &self,
         challenge: ChallengeType,
         name: &str,
     ) -> Result<Evidence, Box<Rejected>> {
         let validator = Validator::new(self.settings.clone()).unwrap();
-        let name = name.parse().unwrap();
-        let result = validator.validate(challenge, &name, TOKEN, KEY_AUTHORIZATION).await;
+        let asked = identifier(name);
+        let result = validator.validate(attempt(challenge, &asked)).await;
         let evidence = match &result {
             Ok(evidence) => evidence,
             Err(rejected) => &rejected.evidence,
@@ -66,6 +74,25 @@ impl Scene {
         assert_eq!(evidence.perspective, "primary");
         assert_eq!(evidence.resolver, self.settings.resolver.to_string());
         result
+    }
+}
+
+/// A name or an address.
+pub(crate) fn identifier(text: &str) -> Identifier {
+    match text.parse() {
+        Ok(address) => Identifier::Ip(address),
+        Err(_) => Identifier::Dns(text.parse().unwrap()),
+    }
+}
+
+pub(crate) fn attempt(challenge: ChallengeType, asked: &Identifier) -> Attempt<'_> {
+    Attempt {
+        challenge,
+        wildcard: asked.is_wildcard(),
+        identifier: asked,
+        token: TOKEN,
+        key_authorization: KEY_AUTHORIZATION,
+        account_url: ACCOUNT,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A web server that sends whatever octets a test wants, with or without TLS.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -68,6 +68,13 @@ impl WebServer {
         Self::listen(address, None, Arc::new(handler)).await
     }
 
+    /// The same on the IPv6 loopback address.
+    pub(crate) async fn start_on_v6(
+        handler: impl Fn(&str) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(Ipv6Addr::LOCALHOST, None, Arc::new(handler)).await
+    }
+
     /// Starts a server with a self-signed certificate for another name.
     pub(crate) async fn start_tls(handler: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let issued =
@@ -95,8 +102,12 @@ impl WebServer {
         Self { port, requests: Arc::default(), task }
     }
 
-    async fn listen(address: Ipv4Addr, tls: Option<TlsAcceptor>, handler: Handler) -> Self {
-        let listener = TcpListener::bind(SocketAddr::from((address, 0))).await.unwrap();
+    async fn listen(
+        address: impl Into<IpAddr>,
+        tls: Option<TlsAcceptor>,
+        handler: Handler,
+    ) -> Self {
+        let listener = TcpListener::bind(SocketAddr::new(address.into(), 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let task = tokio::spawn(accept(listener, tls, handler, requests.clone()));

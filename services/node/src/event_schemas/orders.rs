@@ -3,9 +3,10 @@
 use domain::{
     ChallengeType, Failure as OrderFailure, FailureKind,
     order::{
-        AuthorizationDeactivated, AuthorizationIndex, AuthorizationPlaced, CertificateIssued,
-        CertificateReserved, ChallengeFailed, ChallengePlaced, ChallengeReady, ChallengeValidated,
-        Event, IssuanceFailed, OrderFinalized, OrderPlaced, ReservationBurned,
+        AuthorizationDeactivated, AuthorizationIndex, AuthorizationPlaced, CaaCheckFailed,
+        CaaCheckNeeded, CaaChecked, CertificateIssued, CertificateReserved, ChallengeAttemptFailed,
+        ChallengeFailed, ChallengePlaced, ChallengeReady, ChallengeValidated, Event,
+        IssuanceFailed, OrderFinalized, OrderPlaced, ReservationBurned,
     },
 };
 
@@ -25,8 +26,12 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         event(Event::ChallengeReady, ready()),
         event(Event::ChallengeValidated, validated()),
         event(Event::ChallengeFailed, failed()),
+        event(Event::ChallengeAttemptFailed, attempt_failed()),
         event(Event::AuthorizationDeactivated, AuthorizationDeactivated { authorization: SECOND }),
         event(Event::OrderFinalized, finalized()),
+        event(Event::CaaCheckNeeded, caa_needed()),
+        event(Event::CaaChecked, caa_checked()),
+        event(Event::CaaCheckFailed, caa_failed()),
         event(
             Event::CertificateReserved,
             CertificateReserved {
@@ -56,6 +61,7 @@ fn placed() -> OrderPlaced {
         wildcard: identifier.is_wildcard(),
         challenges: ChallengeType::ALL
             .into_iter()
+            .filter(|kind| kind.proves(identifier.kind()))
             .filter(|kind| kind.proves_wildcards() || !identifier.is_wildcard())
             .map(|kind| ChallengePlaced { kind, token: samples::TOKEN.to_owned() })
             .collect(),
@@ -78,6 +84,8 @@ fn ready() -> ChallengeReady {
         authorization: FIRST,
         challenge: ChallengeType::Http01,
         identifier: samples::proven(),
+        wildcard: false,
+        round: 1,
         token: samples::TOKEN.to_owned(),
         key_authorization: format!("{}.{}", samples::TOKEN, samples::THUMBPRINT),
         account: samples::account(),
@@ -103,6 +111,43 @@ fn failed() -> ChallengeFailed {
         at: samples::at(2),
         failure: OrderFailure::new(FailureKind::Connection, "the connection was refused"),
         evidence: samples::evidence(None),
+    }
+}
+
+fn attempt_failed() -> ChallengeAttemptFailed {
+    let ChallengeFailed { authorization, challenge, identifier, at, failure, evidence } = failed();
+    let retry_at = samples::at(4);
+    ChallengeAttemptFailed { authorization, challenge, identifier, at, retry_at, failure, evidence }
+}
+
+fn caa_needed() -> CaaCheckNeeded {
+    CaaCheckNeeded {
+        authorization: FIRST,
+        challenge: ChallengeType::Http01,
+        identifier: samples::proven(),
+        wildcard: false,
+        account: samples::account(),
+        profile: samples::profile(),
+    }
+}
+
+fn caa_checked() -> CaaChecked {
+    CaaChecked {
+        authorization: FIRST,
+        identifier: samples::proven(),
+        at: samples::at(4),
+        evidence: samples::caa_evidence(),
+    }
+}
+
+fn caa_failed() -> CaaCheckFailed {
+    let detail = "the CAA records of example.com forbid issuance: none of them names this CA";
+    CaaCheckFailed {
+        authorization: FIRST,
+        identifier: samples::proven(),
+        at: samples::at(4),
+        failure: OrderFailure::new(FailureKind::Caa, detail),
+        evidence: samples::caa_evidence(),
     }
 }
 

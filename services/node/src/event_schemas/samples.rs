@@ -1,8 +1,8 @@
 //! The values the examples share: one account, one order of two names, one certificate.
 
 use domain::{
-    AccountId, AccountKey, Evidence, Hop, Identifier, IssuerId, OrderId, ProfileName, Serial,
-    SubjectPublicKey, Thumbprint, Timestamp,
+    AccountId, AccountKey, CaaEvidence, Evidence, Hop, Identifier, IssuerId, OrderId, ProfileName,
+    Serial, SubjectPublicKey, Thumbprint, Timestamp,
 };
 
 /// 2026-01-01T12:00:00Z.
@@ -71,6 +71,19 @@ pub(super) fn days(days: i64) -> Timestamp {
     at(days * DAY)
 }
 
+fn caa() -> CaaEvidence {
+    CaaEvidence {
+        found_at: Some("example.com".to_owned()),
+        records: vec!["0 issue \"ca.example\"".to_owned()],
+        dnssec: Some("insecure".to_owned()),
+    }
+}
+
+/// What a look at CAA alone saw.
+pub(super) fn caa_evidence() -> Evidence {
+    Evidence { records: Vec::new(), hops: Vec::new(), dnssec: None, ..evidence(None) }
+}
+
 pub(super) fn evidence(status: Option<u16>) -> Evidence {
     Evidence {
         perspective: "local".to_owned(),
@@ -81,7 +94,9 @@ pub(super) fn evidence(status: Option<u16>) -> Evidence {
             address: "192.0.2.80:80".to_owned(),
             status,
         }],
+        handshakes: Vec::new(),
         dnssec: Some("insecure".to_owned()),
+        caa: Some(caa()),
         duration_millis: 12,
     }
 }

@@ -121,13 +121,6 @@ fn warnings(config: &Config) -> Vec<String> {
         warnings
             .push("acknowledged certificates can be lost (event_log.allow_unsafe_dev)".to_owned());
     }
-    if config
-        .profiles
-        .iter()
-        .any(|profile| !config.validation_of(profile).caa_identities.is_empty())
-    {
-        warnings.push("CAA records are not checked yet (validation.caa_identities)".to_owned());
-    }
     warnings
 }
 
@@ -185,13 +178,6 @@ mod tests {
         }
         assert!(!command.contains('\n'));
         assert!(banner.to_string().contains("NOT FOR PRODUCTION: validation reaches loopback"));
-    }
-
-    #[test]
-    fn a_server_that_is_told_to_check_caa_says_that_it_does_not() {
-        let banner =
-            Banner::of(&config(&["validation.caa_identities=['ca.example']"]), &Role::ALL.into());
-        assert!(banner.to_string().contains("CAA records are not checked yet"));
     }
 
     #[test]

@@ -147,6 +147,10 @@ impl Story {
                 }),
                 order::Event::ChallengeReady(_)
                 | order::Event::ChallengeFailed(_)
+                | order::Event::ChallengeAttemptFailed(_)
+                | order::Event::CaaCheckNeeded(_)
+                | order::Event::CaaChecked(_)
+                | order::Event::CaaCheckFailed(_)
                 | order::Event::AuthorizationDeactivated(_)
                 | order::Event::OrderFinalized(_)
                 | order::Event::CertificateReserved(_)

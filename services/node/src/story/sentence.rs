@@ -1,7 +1,7 @@
 //! Events in plain words.
 
 use domain::{
-    Evidence, Hop, Identifier, account,
+    CaaEvidence, Evidence, Handshake, Hop, Identifier, account,
     certificate::{CertRevoked, LedgerEvent},
     order,
 };
@@ -9,14 +9,18 @@ use eventstore::Actor;
 
 /// The place of an event type in a story whose events have the same time.
 pub(super) fn rank(kind: &str) -> usize {
-    const ORDER: [&str; 14] = [
+    const ORDER: [&str; 18] = [
         "AccountCreated",
         "AccountUpdated",
         "OrderPlaced",
         "ChallengeReady",
+        "ChallengeAttemptFailed",
         "ChallengeFailed",
         "ChallengeValidated",
         "OrderFinalized",
+        "CaaCheckNeeded",
+        "CaaChecked",
+        "CaaCheckFailed",
         "SerialReserved",
         "CertificateReserved",
         "SerialBurned",
@@ -77,6 +81,28 @@ pub(super) fn order(event: &order::Event) -> String {
             failed.failure.detail.trim_end_matches('.'),
             seen(&failed.evidence),
         ),
+        order::Event::ChallengeAttemptFailed(failed) => format!(
+            "Control of {} was not proven by {} yet ({}): {}. The next look is at {}.",
+            failed.identifier,
+            failed.challenge,
+            failed.failure.detail.trim_end_matches('.'),
+            seen(&failed.evidence),
+            failed.retry_at,
+        ),
+        order::Event::CaaCheckNeeded(needed) => {
+            format!("The last look at CAA of {} was too long ago.", needed.identifier)
+        }
+        order::Event::CaaChecked(checked) => format!(
+            "CAA of {} still allowed issuance: {}.",
+            checked.identifier,
+            seen(&checked.evidence)
+        ),
+        order::Event::CaaCheckFailed(failed) => format!(
+            "CAA of {} did not allow issuance ({}): {}.",
+            failed.identifier,
+            failed.failure.detail.trim_end_matches('.'),
+            seen(&failed.evidence),
+        ),
         order::Event::AuthorizationDeactivated(_) => {
             "The client gave up one of the order's authorizations.".to_owned()
         }
@@ -133,6 +159,8 @@ fn seen(evidence: &Evidence) -> String {
     } else {
         parts.push(format!("resolver {}", evidence.resolver));
     }
+    parts.extend(evidence.handshakes.iter().map(handshake));
+    parts.extend(evidence.caa.as_ref().map(caa));
     parts.extend(evidence.dnssec.as_ref().map(|dnssec| format!("DNSSEC {dnssec}")));
     parts.push(format!("seen from {} in {} ms", evidence.perspective, evidence.duration_millis));
     parts.join(", ")
@@ -145,12 +173,29 @@ fn hop(hop: &Hop) -> String {
     }
 }
 
+fn handshake(handshake: &Handshake) -> String {
+    let Handshake { server_name, address, version, certificate_sha256 } = handshake;
+    match (version, certificate_sha256) {
+        (Some(version), Some(digest)) => {
+            format!("{address} showed certificate {digest} for {server_name} over {version}")
+        }
+        _ => format!("{address} showed no certificate for {server_name}"),
+    }
+}
+
+fn caa(seen: &CaaEvidence) -> String {
+    match &seen.found_at {
+        Some(name) => format!("CAA at {name} says {}", seen.records.join("; ")),
+        None => "there is no CAA".to_owned(),
+    }
+}
+
 fn contact(contact: &[String]) -> String {
     if contact.is_empty() { "without contact".to_owned() } else { contact.join(", ") }
 }
 
 fn list(identifiers: &[Identifier]) -> String {
-    let names: Vec<&str> = identifiers.iter().map(Identifier::value).collect();
+    let names: Vec<String> = identifiers.iter().map(Identifier::to_string).collect();
     names.join(", ")
 }
 
@@ -176,12 +221,18 @@ mod tests {
                     address: "192.0.2.1:80".to_owned(),
                     status: Some(200),
                 }],
+                handshakes: Vec::new(),
+                caa: Some(CaaEvidence {
+                    found_at: Some("example".to_owned()),
+                    records: vec!["0 issue \"ca.example\"".to_owned()],
+                    dnssec: None,
+                }),
                 dnssec: None,
                 duration_millis: 7,
             },
         });
         let expected = "Control of a.example was proven by http-01: http://a.example/x at 192.0.2.1:80 answered 200, \
-            resolver 192.0.2.53:53 answered a.example. A 192.0.2.1, seen from local in 7 ms.";
+            resolver 192.0.2.53:53 answered a.example. A 192.0.2.1, CAA at example says 0 issue \"ca.example\", seen from local in 7 ms.";
         assert_eq!(order(&event), expected);
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use domain::{
-    AccountId, ChallengeType, Evidence, Identifier, OrderId, ProfileName, SubjectPublicKey,
-    Thumbprint,
+    AccountId, CaaEvidence, ChallengeType, Evidence, Identifier, OrderId, ProfileName,
+    SubjectPublicKey, Thumbprint, Timestamp,
     order::{
         AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, ChallengeValidated, Command,
         Order, OrderPlaced,
@@ -81,6 +81,21 @@ pub(crate) fn validated(index: AuthorizationIndex, identifier: Identifier) -> Co
     })
 }
 
+fn validated_with_caa(index: AuthorizationIndex, identifier: Identifier, at: Timestamp) -> Command {
+    Command::RecordValidation(ChallengeValidated {
+        authorization: index,
+        challenge: KIND,
+        identifier,
+        at,
+        evidence: caa_evidence(),
+    })
+}
+
+/// What a validator saw that found no CAA records.
+pub(crate) fn caa_evidence() -> Evidence {
+    Evidence { caa: Some(CaaEvidence::default()), ..Evidence::default() }
+}
+
 pub(crate) fn finalize(names: &[&str], public_key: &[u8]) -> Command {
     Command::Finalize {
         public_key: SubjectPublicKey(BASE64_URL_SAFE_NO_PAD.encode(public_key)),
@@ -98,16 +113,29 @@ impl Workshop {
     /// An order for a key that waits for the signer.
     pub(crate) async fn finalized_with(&self, public_key: &[u8]) -> OrderId {
         let id = new_order_id();
-        self.finalize(&id, public_key).await;
+        self.finalize(&id, public_key, validated).await;
         id
     }
 
-    async fn finalize(&self, id: &OrderId, public_key: &[u8]) {
+    /// An order that waits for the signer, whose names' CAA was looked at then.
+    pub(crate) async fn finalized_with_caa(&self, looked_at: Timestamp) -> OrderId {
+        let id = new_order_id();
+        let proof = |place, identifier| validated_with_caa(place, identifier, looked_at);
+        self.finalize(&id, &public_key(), proof).await;
+        id
+    }
+
+    async fn finalize(
+        &self,
+        id: &OrderId,
+        public_key: &[u8],
+        proof: impl Fn(AuthorizationIndex, Identifier) -> Command,
+    ) {
         let mut commands = vec![place(id, &NAMES)];
         for (index, name) in NAMES.iter().enumerate() {
             let identifier = Identifier::Dns(name.parse().unwrap()).authorized();
             let place = AuthorizationIndex(u16::try_from(index).unwrap());
-            commands.extend([respond(index), validated(place, identifier)]);
+            commands.extend([respond(index), proof(place, identifier)]);
         }
         commands.push(finalize(&NAMES, public_key));
         let store = std::sync::Arc::new(self.log.clone());

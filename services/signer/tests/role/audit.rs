@@ -115,6 +115,10 @@ impl Workshop {
                 | Event::ChallengeReady(_)
                 | Event::ChallengeValidated(_)
                 | Event::ChallengeFailed(_)
+                | Event::ChallengeAttemptFailed(_)
+                | Event::CaaCheckNeeded(_)
+                | Event::CaaChecked(_)
+                | Event::CaaCheckFailed(_)
                 | Event::AuthorizationDeactivated(_)
                 | Event::OrderFinalized(_)
                 | Event::IssuanceFailed(_) => {}

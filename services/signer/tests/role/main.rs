@@ -5,6 +5,8 @@ mod applicant;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod caa;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod crl;

@@ -22,7 +22,7 @@ pub(crate) struct Applicant {
 }
 
 impl Applicant {
-    /// Serves the right key authorization for every token but `wrong`.
+    /// Serves the right key authorization for every token but `wrong`, and for `late` from the second time on.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -31,13 +31,14 @@ impl Applicant {
         let task = tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                count.fetch_add(1, Ordering::Relaxed);
+                let before = count.fetch_add(1, Ordering::Relaxed);
                 let mut head = [0; 2048];
                 let length = stream.read(&mut head).await.unwrap();
                 let head = String::from_utf8_lossy(&head[..length]).into_owned();
                 let token = head.split([' ', '/']).nth(4).unwrap_or_default();
                 let body = match token {
                     "wrong" => "nonsense".to_owned(),
+                    "late" if before == 0 => "nonsense".to_owned(),
                     token => format!("{token}.{THUMBPRINT}"),
                 };
                 let length = body.len();

@@ -3,6 +3,10 @@
 #[cfg(test)]
 mod applicant;
 #[cfg(test)]
+mod caa;
+#[cfg(test)]
 mod memory;
+#[cfg(test)]
+mod retrying;
 #[cfg(test)]
 mod scenario;

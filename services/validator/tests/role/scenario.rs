@@ -6,7 +6,7 @@ use domain::{
     AccountId, ChallengeType, FailureKind, Identifier, OrderId, ProfileName, Thumbprint, Timestamp,
     order::{
         AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Event, Order,
-        OrderPlaced, Status,
+        OrderPlaced, Retries, Status,
     },
 };
 use eventstore::{Actor, Context, EventStore, Sequence, Subject, Wake, Wakes};
@@ -22,48 +22,60 @@ use crate::{
     memory::{Memory, Settled},
 };
 
-const FIRST: AuthorizationIndex = AuthorizationIndex(0);
+pub(crate) const FIRST: AuthorizationIndex = AuthorizationIndex(0);
+const ONE_LOOK: Retries = Retries { max_failures: 1, first_wait: Duration::ZERO };
 const REQUEST: &str = "request-1";
 
 /// A running validator node, its log and its applicant.
-struct Scenario {
-    memory: Memory,
+pub(crate) struct Scenario {
+    pub(crate) memory: Memory,
     settled: mpsc::UnboundedReceiver<Settled>,
-    applicant: Applicant,
+    pub(crate) applicant: Applicant,
     stop: CancellationToken,
     role: JoinHandle<Result<(), validation::SettingsError>>,
 }
 
-fn profile() -> ProfileName {
+pub(crate) fn profile() -> ProfileName {
     "default".parse().unwrap()
 }
 
-fn order_id(n: u8) -> OrderId {
+pub(crate) fn order_id(n: u8) -> OrderId {
     OrderId::new(0, &[n; 16])
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     time::OffsetDateTime::now_utc().into()
 }
 
-fn context() -> Context {
+pub(crate) fn context() -> Context {
     let actor = Actor::Account { id: AccountId::from_hash(&[0; 32]) };
     Context { actor, request_id: Some(REQUEST.to_owned()), traceparent: None, at: now() }
 }
 
 impl Scenario {
-    async fn start() -> Self {
+    /// A node at which the first failure is final.
+    pub(crate) async fn start() -> Self {
+        Self::with(ONE_LOOK, |_| {}).await
+    }
+
+    pub(crate) async fn with(
+        retries: Retries,
+        change: impl FnOnce(&mut validation::Settings),
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let applicant = Applicant::start().await;
         let (memory, settled) = Memory::new();
-        let validation = validation::Settings {
+        let mut validation = validation::Settings {
             http01_port: applicant.port,
             resolver: ResolverChoice::System,
             localhost_to_loopback: true,
             policy: NetworkPolicy::allowing(vec!["127.0.0.0/8".parse().unwrap()]),
             ..validation::Settings::default()
         };
+        change(&mut validation);
         let settings = Settings {
+            retries,
+            base_url: "https://ca.example".parse().unwrap(),
             groups: vec![Group { profiles: vec![profile()], validation }],
             concurrency: 2,
             order_shards: 1,
@@ -80,7 +92,7 @@ impl Scenario {
     }
 
     /// Places an order for one name and says that its challenge is ready; answers the sequence of that message.
-    async fn ready(&self, id: u8, token: &str, profile: ProfileName) -> Sequence {
+    pub(crate) async fn ready(&self, id: u8, token: &str, profile: ProfileName) -> Sequence {
         let identifier = Identifier::Dns("h.localhost".parse().unwrap());
         let challenge = ChallengePlaced { kind: ChallengeType::Http01, token: token.to_owned() };
         let placed = OrderPlaced {
@@ -98,6 +110,14 @@ impl Scenario {
                 challenges: vec![challenge],
             }],
         };
+        let aggregates = aggregates(&self.memory);
+        let placed = Command::Place(placed);
+        aggregates.execute::<Order>(&order_id(id), None, &placed, &context()).await.unwrap();
+        self.respond(id).await
+    }
+
+    /// Says that an order's challenge is ready; answers the sequence of that message.
+    pub(crate) async fn respond(&self, id: u8) -> Sequence {
         let respond = Command::RespondToChallenge {
             authorization: FIRST,
             challenge: ChallengeType::Http01,
@@ -105,20 +125,17 @@ impl Scenario {
             now: now(),
         };
         let aggregates = aggregates(&self.memory);
-        let id = order_id(id);
-        let placed = Command::Place(placed);
-        let view = aggregates.execute::<Order>(&id, None, &placed, &context()).await.unwrap();
-        let view = aggregates.execute::<Order>(&id, Some(view), &respond, &context()).await;
+        let view = aggregates.execute::<Order>(&order_id(id), None, &respond, &context()).await;
         view.unwrap().sequence
     }
 
     /// Waits until a delivery is settled for good.
-    async fn acknowledged(&mut self, sequence: Sequence) {
+    pub(crate) async fn acknowledged(&mut self, sequence: Sequence) {
         self.settled(&Settled::Acknowledged(sequence)).await;
     }
 
     /// Waits until a delivery is to come again.
-    async fn given_back(&mut self, sequence: Sequence) {
+    pub(crate) async fn given_back(&mut self, sequence: Sequence) {
         self.settled(&Settled::Again(sequence)).await;
     }
 
@@ -127,23 +144,23 @@ impl Scenario {
         timeout(Duration::from_secs(10), seen).await.unwrap();
     }
 
-    async fn events(&self, id: u8) -> Vec<Event> {
+    pub(crate) async fn events(&self, id: u8) -> Vec<Event> {
         let messages = self.memory.read(&Subject::order(&order_id(id)), Sequence::NONE).await;
         messages.unwrap().iter().flat_map(|m| m.envelope.decode::<Event>().unwrap()).collect()
     }
 
-    async fn status(&self, id: u8) -> Status {
+    pub(crate) async fn status(&self, id: u8) -> Status {
         let order = aggregates(&self.memory).load::<Order>(&order_id(id)).await.unwrap().unwrap();
         order.state.status(now())
     }
 
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
         timeout(Duration::from_secs(10), self.role).await.unwrap().unwrap().unwrap();
     }
 }
 
-fn aggregates(memory: &Memory) -> Aggregates {
+pub(crate) fn aggregates(memory: &Memory) -> Aggregates {
     Aggregates { store: Arc::new(memory.clone()), views: Arc::new(memory.clone()) }
 }
 

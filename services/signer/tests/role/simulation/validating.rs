@@ -62,5 +62,5 @@ fn outcome(ready: ChallengeReady, is_fulfilled: bool) -> Command {
     let evidence = Evidence::default();
     let failed =
         ChallengeFailed { authorization, challenge, identifier, at: now(), failure, evidence };
-    Command::RecordFailure(failed)
+    Command::RecordFailure { failed, retries: None }
 }

@@ -1,0 +1,70 @@
+//! Which addresses a host is asked at: resolved once, checked against the policy, pinned from then on.
+
+use std::{fmt, net::IpAddr};
+
+use domain::{DnsName, Failure, FailureKind, Identifier};
+
+use crate::{Validator, observed::Observed};
+
+/// Where an applicant's server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// At the addresses of a name.
+    Name(DnsName),
+    /// At an address that is itself to be proven (RFC 8738).
+    Address(IpAddr),
+}
+
+/// The addresses to try: the first IPv6 address and the first IPv4 address that may be contacted, at least one.
+pub(crate) async fn candidates(
+    validator: &Validator,
+    host: &Host,
+    observed: &mut Observed,
+) -> Result<Vec<IpAddr>, Failure> {
+    let resolved = match host {
+        Host::Name(name) => validator.resolver.addresses(name, observed).await?,
+        Host::Address(address) => vec![*address],
+    };
+    let permitted = || {
+        let canonical = resolved.iter().map(IpAddr::to_canonical);
+        canonical.filter(|address| validator.settings.policy.permits(*address))
+    };
+    let v6 = permitted().find(IpAddr::is_ipv6);
+    let v4 = permitted().find(IpAddr::is_ipv4);
+    let candidates: Vec<IpAddr> = v6.into_iter().chain(v4).collect();
+    if candidates.is_empty() { Err(denied(host, &resolved)) } else { Ok(candidates) }
+}
+
+fn denied(host: &Host, resolved: &[IpAddr]) -> Failure {
+    /// Enough to recognise the mistake, too few to fill the detail.
+    const MAX_SHOWN: usize = 4;
+    let shown: Vec<String> = resolved.iter().take(MAX_SHOWN).map(IpAddr::to_string).collect();
+    let detail = match host {
+        Host::Name(name) => format!(
+            "{name} has only addresses that this server does not contact: {}",
+            shown.join(", ")
+        ),
+        Host::Address(address) => format!("this server does not contact {address}"),
+    };
+    Failure::new(FailureKind::Connection, &detail)
+}
+
+impl From<&Identifier> for Host {
+    fn from(identifier: &Identifier) -> Self {
+        match identifier {
+            Identifier::Dns(name) => Self::Name(name.base()),
+            Identifier::Ip(address) => Self::Address(address.address()),
+        }
+    }
+}
+
+/// The host as it stands in a URL.
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(f),
+            Self::Address(IpAddr::V4(address)) => address.fmt(f),
+            Self::Address(IpAddr::V6(address)) => write!(f, "[{address}]"),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Looks at CAA again for an order whose last look is too long ago to issue on.
+
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+use domain::{
+    Evidence, Failure, FailureKind, Identifier, OrderId,
+    order::{CaaCheckFailed, CaaCheckNeeded, CaaChecked, Command, Progress, State},
+};
+use eventstore::Delivery;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use metrics::counter;
+use runtime::metrics::names;
+use tracing::{error, info};
+use validation::{CaaQuestion, Rejected};
+
+use crate::desk::{Desk, Next, Unfinished, now};
+
+/// How many names of one order are looked at together.
+const AT_ONCE: usize = 8;
+/// How often a lookup that failed is repeated before it ends the order.
+const MAX_DELIVERIES: u64 = 3;
+/// When a lookup that failed is repeated.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+
+/// Looks at every name that still waits for it, and records what each look saw.
+pub(crate) async fn look_again(
+    desk: &Desk,
+    delivery: &Delivery,
+    order: &OrderId,
+    needed: &[CaaCheckNeeded],
+) -> Result<Next, Unfinished> {
+    let Some(loaded) = desk.load(order, &delivery.message).await? else { return Ok(Next::Done) };
+    let wanted = needed.iter().filter(|needed| is_wanted(&loaded.state, needed));
+    let looks: Vec<_> = wanted.map(|needed| ask(desk, needed)).collect();
+    let mut seen = stream::iter(looks).buffered(AT_ONCE);
+    let mut next = Next::Done;
+    while let Some(look) = seen.next().await {
+        let (needed, outcome) = look?;
+        let command = match outcome {
+            Ok(evidence) => Command::RecordCaa(CaaChecked {
+                authorization: needed.authorization,
+                identifier: needed.identifier.clone(),
+                at: now(),
+                evidence,
+            }),
+            Err(rejected) if is_passing(&rejected.failure, delivery.attempt) => {
+                next = Next::Again(RETRY_DELAY);
+                continue;
+            }
+            Err(rejected) => {
+                let Rejected { failure, evidence } = *rejected;
+                info!(identifier = %needed.identifier, detail = failure.detail, "CAA forbids issuance");
+                Command::RecordCaaFailure(CaaCheckFailed {
+                    authorization: needed.authorization,
+                    identifier: needed.identifier.clone(),
+                    at: now(),
+                    failure,
+                    evidence,
+                })
+            }
+        };
+        desk.record(order, &command, &delivery.message).await?;
+    }
+    Ok(next)
+}
+
+fn is_wanted(order: &State, needed: &CaaCheckNeeded) -> bool {
+    let open = matches!(order.progress, Progress::Processing(_));
+    let authorization = order.authorization(needed.authorization);
+    open && authorization.is_some_and(|authorization| authorization.caa_awaited)
+}
+
+/// Whether the lookup may succeed when it is tried again; records that forbid will forbid again.
+fn is_passing(failure: &Failure, attempt: u64) -> bool {
+    failure.kind == FailureKind::Dns && attempt < MAX_DELIVERIES
+}
+
+/// What CAA says about a name now.
+type Look<'a> = (&'a CaaCheckNeeded, Result<Evidence, Box<Rejected>>);
+
+async fn ask<'a>(desk: &Desk, needed: &'a CaaCheckNeeded) -> Result<Look<'a>, Unfinished> {
+    let validator = desk.validator(&needed.profile)?;
+    if !validator.enforces_caa() {
+        return Err(Unfinished::NoCaa(needed.profile.clone()));
+    }
+    let Identifier::Dns(name) = &needed.identifier else {
+        // Nobody asks for that: CAA is about names.
+        return Ok((needed, Ok(Evidence::default())));
+    };
+    let account_url = desk.account_url(&needed.profile, &needed.account);
+    let asking = validator.check_caa(CaaQuestion {
+        name,
+        wildcard: needed.wildcard,
+        challenge: needed.challenge,
+        account_url: &account_url,
+    });
+    // A panic is a bug; delivered again and again it would take every slot.
+    let outcome = AssertUnwindSafe(asking).catch_unwind().await.unwrap_or_else(|_| {
+        error!(identifier = %needed.identifier, "a look at CAA panicked");
+        let failure = Failure::new(FailureKind::ServerInternal, "CAA could not be looked at");
+        Err(Box::new(Rejected { failure, evidence: Evidence::default() }))
+    });
+    let result = if outcome.is_ok() { "valid" } else { "invalid" };
+    counter!(names::VALIDATIONS, "type" => "caa", "outcome" => result).increment(1);
+    Ok((needed, outcome))
+}

@@ -1,0 +1,188 @@
+//! Where tasks are done: what they need, and how their deliveries are settled.
+
+use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
+
+use domain::{
+    AccountId, OrderId, ProfileName, Timestamp,
+    order::{Command, Order, Rejection, State},
+};
+use eventstore::{Actor, Context, Delivery, ExecuteError, Message, Wake};
+use readmodel::{LoadError, Versioned};
+use runtime::{config::BaseUrl, current_traceparent, set_parent};
+use time::OffsetDateTime;
+use tracing::{Instrument as _, info_span, warn};
+use validation::Validator;
+
+use crate::{Ports, Settings, caa, challenge, retries::Waiting, task::Task};
+
+/// When a task comes back that the log did not let us record.
+const LOG_DELAY: Duration = Duration::from_secs(2);
+/// When a task comes back whose profile this node does not know, or knows otherwise; one with the newer configuration
+/// may take it.
+const PROFILE_DELAY: Duration = Duration::from_secs(10);
+
+/// Where tasks are done.
+pub(crate) struct Desk {
+    /// The validators by profile.
+    validators: HashMap<ProfileName, Arc<Validator>>,
+    pub(crate) retries: domain::order::Retries,
+    pub(crate) waiting: Waiting,
+    base_url: BaseUrl,
+    pub(crate) ports: Ports,
+}
+
+/// When a task that is done for now comes again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Never: there is nothing left to do.
+    Done,
+    /// After this time.
+    Again(Duration),
+}
+
+/// Why a task is not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unfinished {
+    #[error("the order cannot be loaded")]
+    Load(#[source] LoadError),
+    #[error("the outcome cannot be recorded")]
+    Record(#[source] ExecuteError<Rejection>),
+    #[error("the profile {0} is not known here")]
+    Profile(ProfileName),
+    #[error("the profile {0} does not check CAA here")]
+    NoCaa(ProfileName),
+}
+
+/// An order and the last message folded into it.
+pub(crate) type OrderView = Versioned<Arc<State>>;
+
+impl Desk {
+    /// Makes one validator for each group of profiles.
+    pub(crate) fn new(
+        settings: &Settings,
+        ports: Ports,
+    ) -> Result<Self, validation::SettingsError> {
+        let mut validators = HashMap::new();
+        for group in &settings.groups {
+            let validator = Arc::new(Validator::new(group.validation.clone())?);
+            let profiles = group.profiles.iter().cloned();
+            validators.extend(profiles.map(|profile| (profile, Arc::clone(&validator))));
+        }
+        Ok(Self {
+            validators,
+            retries: settings.retries,
+            waiting: Waiting::default(),
+            base_url: settings.base_url.clone(),
+            ports,
+        })
+    }
+
+    /// Does a task and settles its delivery.
+    pub(crate) async fn handle(&self, delivery: Delivery, task: Task) {
+        let span = info_span!("validate", order = %task.order);
+        if let Some(traceparent) = &delivery.message.envelope.traceparent {
+            set_parent(&span, traceparent);
+        }
+        async {
+            let settled = match delivery.while_in_progress(self.work(&delivery, &task)).await {
+                Ok(Next::Done) => delivery.ack().await,
+                Ok(Next::Again(wait)) => delivery.nak(wait).await,
+                Err(unfinished) => {
+                    warn!(error = &unfinished as &dyn Error, "a task will be done again");
+                    delivery.nak(unfinished.delay()).await
+                }
+            };
+            // The message comes again; the order will then say that it is done.
+            if let Err(error) = settled {
+                warn!(error = &error as &dyn Error, "a delivery was not settled");
+            }
+        }
+        .instrument(span)
+        .await;
+    }
+
+    async fn work(&self, delivery: &Delivery, task: &Task) -> Result<Next, Unfinished> {
+        let mut next = Next::Done;
+        for ready in &task.ready {
+            next = next.sooner(challenge::look(self, delivery, &task.order, ready).await?);
+        }
+        if !task.caa.is_empty() {
+            next = next.sooner(caa::look_again(self, delivery, &task.order, &task.caa).await?);
+        }
+        Ok(next)
+    }
+
+    /// The validator of a profile.
+    pub(crate) fn validator(&self, profile: &ProfileName) -> Result<&Validator, Unfinished> {
+        let validator = self.validators.get(profile).map(Arc::as_ref);
+        validator.ok_or_else(|| Unfinished::Profile(profile.clone()))
+    }
+
+    /// The URL of an account, as its owner knows it.
+    pub(crate) fn account_url(&self, profile: &ProfileName, account: &AccountId) -> String {
+        self.base_url.account_url(profile, account)
+    }
+
+    /// The order as the message left it, or later; `None` when it is gone.
+    pub(crate) async fn load(
+        &self,
+        order: &OrderId,
+        message: &Message,
+    ) -> Result<Option<OrderView>, Unfinished> {
+        let loaded = self.ports.aggregates.load_at_least::<Order>(order, message.sequence).await;
+        loaded.map_err(Unfinished::Load)
+    }
+
+    /// Records what was seen and wakes whoever waits for it; `None` when the order does not want it.
+    pub(crate) async fn record(
+        &self,
+        order: &OrderId,
+        command: &Command,
+        message: &Message,
+    ) -> Result<Option<OrderView>, Unfinished> {
+        let context = Context {
+            actor: Actor::Validator,
+            request_id: message.envelope.request_id.clone(),
+            traceparent: current_traceparent().or_else(|| message.envelope.traceparent.clone()),
+            at: now(),
+        };
+        let known = self.load(order, message).await?;
+        match self.ports.aggregates.execute::<Order>(order, known, command, &context).await {
+            Ok(view) => {
+                let wake = Wake { subject: message.subject.clone(), sequence: view.sequence };
+                self.ports.wakes.publish(wake).await;
+                Ok(Some(view))
+            }
+            // The order is gone, or was never asked for this: nothing will change that.
+            Err(ExecuteError::Rejected(rejection)) => {
+                warn!(%rejection, "the order does not want the outcome");
+                Ok(None)
+            }
+            Err(error) => Err(Unfinished::Record(error)),
+        }
+    }
+}
+
+impl Next {
+    fn sooner(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Again(one), Self::Again(another)) => Self::Again(one.min(another)),
+            (Self::Again(wait), Self::Done) | (Self::Done, Self::Again(wait)) => Self::Again(wait),
+            (Self::Done, Self::Done) => Self::Done,
+        }
+    }
+}
+
+impl Unfinished {
+    fn delay(&self) -> Duration {
+        match self {
+            Self::Load(_) | Self::Record(_) => LOG_DELAY,
+            Self::Profile(_) | Self::NoCaa(_) => PROFILE_DELAY,
+        }
+    }
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    OffsetDateTime::now_utc().into()
+}
