@@ -7,14 +7,13 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use domain::{DnsName, Failure};
 use hickory_resolver::{
-    TokioResolver,
     lookup::Lookup,
     net::NetError,
     proto::rr::{Name, RData, RecordType},
 };
 
-use self::failure::LookupError;
 pub use self::setup::TrustAnchorError;
+use self::{failure::LookupError, setup::Clients};
 use crate::{
     Settings, SettingsError,
     caa::{Found, Property},
@@ -31,9 +30,15 @@ const MAX_CAA_RECORDS: usize = 64;
 /// Asks one resolver, the same for every validation.
 pub(crate) struct Resolver {
     /// Absent only in development, where a machine without any resolver can still validate `*.localhost`.
-    client: Option<TokioResolver>,
+    clients: Option<Clients>,
     localhost_to_loopback: bool,
     dnssec_required: bool,
+}
+
+/// Records, and whether they were checked against a trust anchor.
+struct Answer {
+    lookup: Lookup,
+    validated: bool,
 }
 
 impl Resolver {
@@ -41,11 +46,13 @@ impl Resolver {
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let localhost_to_loopback = setup::answers_localhost(settings);
         let dnssec_required = settings.dnssec_required;
-        match setup::client(settings) {
-            Ok(client) => Ok(Self { client: Some(client), localhost_to_loopback, dnssec_required }),
+        match Clients::new(settings) {
+            Ok(clients) => {
+                Ok(Self { clients: Some(clients), localhost_to_loopback, dnssec_required })
+            }
             Err(error @ SettingsError::SystemResolver(_)) if localhost_to_loopback => {
                 tracing::warn!(?error, "no resolver; only *.localhost can be validated");
-                Ok(Self { client: None, localhost_to_loopback, dnssec_required })
+                Ok(Self { clients: None, localhost_to_loopback, dnssec_required })
             }
             Err(error) => Err(error),
         }
@@ -65,8 +72,10 @@ impl Resolver {
             tokio::join!(self.lookup(&owner, RecordType::AAAA), self.lookup(&owner, RecordType::A));
         let found = [&v6, &v4].into_iter().flatten();
         let addresses: Vec<IpAddr> = found
-            .inspect(|lookup| self.observe(lookup, observed))
-            .flat_map(|lookup| lookup.answers().iter().filter_map(|record| record.data.ip_addr()))
+            .inspect(|answer| answer.observe(observed))
+            .flat_map(|answer| {
+                answer.lookup.answers().iter().filter_map(|record| record.data.ip_addr())
+            })
             .take(MAX_ADDRESSES)
             .collect();
         match LookupError::of_both(v6.err(), v4.err()) {
@@ -87,13 +96,13 @@ impl Resolver {
         owner: &str,
         observed: &mut Observed,
     ) -> Result<Vec<Vec<u8>>, Failure> {
-        let lookup = match self.lookup(owner, RecordType::TXT).await {
-            Ok(lookup) => lookup,
+        let answer = match self.lookup(owner, RecordType::TXT).await {
+            Ok(answer) => answer,
             Err(LookupError::NoRecords) => return Ok(Vec::new()),
             Err(error) => return Err(error.failure("TXT", owner)),
         };
-        self.observe(&lookup, observed);
-        let values = lookup.answers().iter().filter_map(|record| match &record.data {
+        answer.observe(observed);
+        let values = answer.lookup.answers().iter().filter_map(|record| match &record.data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
             _ => None,
         });
@@ -107,13 +116,13 @@ impl Resolver {
         if self.answers_itself(owner) {
             return Ok(nothing);
         }
-        let lookup = match self.lookup(owner, RecordType::CAA).await {
-            Ok(lookup) => lookup,
+        let answer = match self.lookup(owner, RecordType::CAA).await {
+            Ok(answer) => answer,
             Err(LookupError::NoRecords | LookupError::NoSuchName) => return Ok(nothing),
             Err(error) => return Err(error.failure("CAA", owner)),
         };
-        let properties: Vec<Property> = lookup
-            .answers()
+        let records = answer.lookup.answers();
+        let properties: Vec<Property> = records
             .iter()
             .filter_map(|record| match &record.data {
                 RData::CAA(caa) => Some(Property {
@@ -129,9 +138,9 @@ impl Resolver {
         if properties.len() > MAX_CAA_RECORDS {
             return Err(LookupError::TooMany.failure("CAA", owner));
         }
-        let validates = self.client.as_ref().is_some_and(|client| client.options().validate);
-        let secure = lookup.answers().iter().all(|record| record.proof.is_secure());
-        let dnssec = validates.then(|| if secure { "secure" } else { "insecure" }.to_owned());
+        let secure = records.iter().all(|record| record.proof.is_secure());
+        let dnssec =
+            answer.validated.then(|| if secure { "secure" } else { "insecure" }.to_owned());
         Ok(Found { properties, dnssec })
     }
 
@@ -140,10 +149,11 @@ impl Resolver {
         self.localhost_to_loopback && (owner == "localhost" || owner.ends_with(".localhost"))
     }
 
-    async fn lookup(&self, owner: &str, kind: RecordType) -> Result<Lookup, LookupError> {
-        let client = self.client.as_ref().ok_or(LookupError::Unreachable)?;
+    async fn lookup(&self, owner: &str, kind: RecordType) -> Result<Answer, LookupError> {
+        let clients = self.clients.as_ref().ok_or(LookupError::Unreachable)?;
         let mut name = Name::from_ascii(owner).map_err(|_| LookupError::NameTooLong)?;
         name.set_fqdn(true);
+        let (client, validated) = clients.of(&name);
         let lookup = client.lookup(name, kind).await.map_err(|error: NetError| {
             tracing::debug!(owner, %kind, %error, "lookup failed");
             LookupError::from(&error)
@@ -152,13 +162,15 @@ impl Resolver {
         if self.dnssec_required && !proven() {
             return Err(LookupError::Unproven);
         }
-        Ok(lookup)
+        Ok(Answer { lookup, validated })
     }
+}
 
-    fn observe(&self, lookup: &Lookup, observed: &mut Observed) {
-        observed.records(lookup.answers());
-        if self.client.as_ref().is_some_and(|client| client.options().validate) {
-            observed.proofs(lookup.answers().iter().map(|record| record.proof));
+impl Answer {
+    fn observe(&self, observed: &mut Observed) {
+        observed.records(self.lookup.answers());
+        if self.validated {
+            observed.proofs(self.lookup.answers().iter().map(|record| record.proof));
         }
     }
 }

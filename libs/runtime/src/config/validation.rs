@@ -24,7 +24,7 @@ pub struct Validation {
     #[schemars(with = "Vec<String>")]
     pub allow_networks: Vec<IpNet>,
     /// The DNSKEY records below which answers must be signed: a file that holds them, or the records themselves.
-    /// Without it, DNSSEC is not checked.
+    /// Without it, and for names below none of the keys' zones, DNSSEC is not checked.
     #[schemars(with = "Option<String>")]
     pub trust_anchor: Option<TrustAnchor>,
     /// Refuses DNS answers that DNSSEC does not prove; needs a `trust_anchor`.

@@ -11,7 +11,11 @@ use hickory_resolver::{
     net::runtime::TokioRuntimeProvider,
     proto::{
         dnssec::TrustAnchors,
-        serialize::txt::{ParseError, trust_anchor::Parser},
+        rr::Name,
+        serialize::txt::{
+            ParseError,
+            trust_anchor::{Entry, Parser},
+        },
     },
     system_conf::read_system_conf,
 };
@@ -39,24 +43,59 @@ pub(super) fn answers_localhost(settings: &Settings) -> bool {
     settings.localhost_to_loopback && settings.resolver == ResolverChoice::System
 }
 
-/// Makes the one resolver client of a validator.
-pub(super) fn client(settings: &Settings) -> Result<TokioResolver, SettingsError> {
-    let config = match settings.resolver {
-        ResolverChoice::Address(address) => own(address),
+/// The resolver clients of a validator: what lies below a trust anchor is validated, and nothing else can be.
+pub(super) struct Clients {
+    plain: TokioResolver,
+    validating: Option<Validating>,
+}
+
+struct Validating {
+    /// The zones whose keys are trusted.
+    anchors: Vec<Name>,
+    client: TokioResolver,
+}
+
+impl Clients {
+    /// Sets the clients up once.
+    pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let config = config(settings)?;
+        let builder = || {
+            let provider = TokioRuntimeProvider::default();
+            TokioResolver::builder_with_config(config.clone(), provider)
+                .with_options(options(settings))
+        };
+        let failed = |error| SettingsError::Resolver(Box::new(error));
+        let plain = builder().build().map_err(failed)?;
+        let Some(text) = &settings.trust_anchor else {
+            return Ok(Self { plain, validating: None });
+        };
+        let (anchors, trusted) = trust_anchors(text).map_err(SettingsError::TrustAnchor)?;
+        let client = builder().with_trust_anchor(Arc::new(trusted)).build().map_err(failed)?;
+        Ok(Self { plain, validating: Some(Validating { anchors, client }) })
+    }
+
+    /// The client for a name, and whether it validates. Of a name that lies below no anchor nothing can be proven, not
+    /// even that it is unsigned: the validating client would take every answer for a forgery.
+    pub(super) fn of(&self, name: &Name) -> (&TokioResolver, bool) {
+        match &self.validating {
+            Some(validating) if validating.anchors.iter().any(|anchor| anchor.zone_of(name)) => {
+                (&validating.client, true)
+            }
+            Some(_) | None => (&self.plain, false),
+        }
+    }
+}
+
+fn config(settings: &Settings) -> Result<ResolverConfig, SettingsError> {
+    match settings.resolver {
+        ResolverChoice::Address(address) => Ok(own(address)),
         ResolverChoice::System => {
             let (system, _) = read_system_conf()
                 .map_err(|error| SettingsError::SystemResolver(Box::new(error)))?;
             // Names are always complete: the system's search domains never apply.
-            ResolverConfig::from_name_servers(system.name_servers)
+            Ok(ResolverConfig::from_name_servers(system.name_servers))
         }
-    };
-    let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-        .with_options(options(settings));
-    if let Some(text) = &settings.trust_anchor {
-        let anchors = trust_anchors(text).map_err(SettingsError::TrustAnchor)?;
-        builder = builder.with_trust_anchor(Arc::new(anchors));
     }
-    builder.build().map_err(|error| SettingsError::Resolver(Box::new(error)))
 }
 
 fn own(address: SocketAddr) -> ResolverConfig {
@@ -83,12 +122,24 @@ fn options(settings: &Settings) -> ResolverOpts {
     options
 }
 
-fn trust_anchors(text: &str) -> Result<TrustAnchors, TrustAnchorError> {
+/// The zones of the keys, and the keys.
+fn trust_anchors(text: &str) -> Result<(Vec<Name>, TrustAnchors), TrustAnchorError> {
     let syntax = |error| TrustAnchorError::Syntax(Box::new(error));
-    if Parser::new(text).parse().map_err(syntax)?.is_empty() {
+    let keys = Parser::new(text).parse().map_err(syntax)?;
+    let zone = |entry: &Entry| match entry {
+        Entry::DNSKEY(key) => {
+            let mut zone = key.name().clone();
+            zone.set_fqdn(true);
+            Some(zone)
+        }
+        // The library may learn others.
+        _ => None,
+    };
+    let zones: Vec<Name> = keys.iter().filter_map(zone).collect();
+    if zones.is_empty() {
         return Err(TrustAnchorError::Empty);
     }
-    TrustAnchors::from_str(text).map_err(syntax)
+    Ok((zones, TrustAnchors::from_str(text).map_err(syntax)?))
 }
 
 #[cfg(test)]

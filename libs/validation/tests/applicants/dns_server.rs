@@ -9,12 +9,12 @@ use std::{
 use hickory_resolver::proto::{
     dnssec::{
         DnssecSigner,
-        rdata::{DNSSECRData, RRSIG},
+        rdata::{DNSSECRData, NSEC, RRSIG},
     },
     op::{Message, MessageType, OpCode, Query, ResponseCode},
     rr::{
         DNSClass, Name, RData, Record, RecordSet, RecordType,
-        rdata::{CAA, CNAME, TXT},
+        rdata::{CAA, CNAME, NS, TXT},
     },
 };
 use time::OffsetDateTime;
@@ -32,6 +32,8 @@ const TTL: u32 = 60;
 #[derive(Clone)]
 pub(crate) enum Answer {
     Records(Vec<RData>),
+    /// No such records, and what proves that.
+    Denial(Box<RData>),
     Code(ResponseCode),
     Silence,
     Octets(MakeOctets),
@@ -45,6 +47,8 @@ pub(crate) type MakeOctets = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 pub(crate) struct Zone {
     answers: HashMap<(Name, RecordType), Vec<Answer>>,
     signer: Option<DnssecSigner>,
+    /// Zones below that are not signed.
+    unsigned: Vec<Name>,
 }
 
 impl Zone {
@@ -94,6 +98,21 @@ impl Zone {
         self.answer(&apex, RecordType::DNSKEY, Answer::Records(vec![key]))
     }
 
+    /// Delegates a zone without a key: its parent proves that it is not signed.
+    pub(crate) fn delegated_unsigned(mut self, name: &str) -> Self {
+        let mut zone = Name::from_ascii(name).unwrap();
+        zone.set_fqdn(true);
+        let next = zone.prepend_label("z").unwrap();
+        let denial = RData::DNSSEC(DNSSECRData::NSEC(NSEC::new_cover_self(next, [RecordType::NS])));
+        self.unsigned.push(zone.clone());
+        let server = RData::NS(NS(zone.prepend_label("ns").unwrap()));
+        self.answer(name, RecordType::NS, Answer::Records(vec![server])).answer(
+            name,
+            RecordType::DS,
+            Answer::Denial(Box::new(denial)),
+        )
+    }
+
     fn take(&mut self, query: &Query) -> (RecordType, Answer) {
         let name = query.name().to_lowercase();
         for kind in [query.query_type(), RecordType::CNAME] {
@@ -117,16 +136,31 @@ impl Zone {
         match self.take(&query) {
             (_, Answer::Code(code)) => response.metadata.response_code = code,
             (kind, Answer::Records(data)) => {
-                let mut set = RecordSet::with_ttl(query.name().clone(), kind, TTL);
-                for data in data {
-                    set.insert(Record::from_rdata(query.name().clone(), TTL, data), 0);
-                }
-                response.add_answers(set.records_without_rrsigs().cloned());
-                response.add_answers(self.signer.as_ref().map(|signer| signature(&set, signer)));
+                let unsigned = self.unsigned.iter().any(|zone| zone.zone_of(query.name()));
+                response.add_answers(self.set(query.name(), kind, data, !unsigned));
+            }
+            (_, Answer::Denial(data)) => {
+                response.add_authorities(self.set(
+                    query.name(),
+                    RecordType::NSEC,
+                    vec![*data],
+                    true,
+                ));
             }
             (_, Answer::Silence | Answer::Octets(_)) => return None,
         }
         Some(response)
+    }
+
+    /// Records of a name, with their signature if they are to have one.
+    fn set(&self, name: &Name, kind: RecordType, data: Vec<RData>, signed: bool) -> Vec<Record> {
+        let mut set = RecordSet::with_ttl(name.clone(), kind, TTL);
+        for data in data {
+            set.insert(Record::from_rdata(name.clone(), TTL, data), 0);
+        }
+        let signer = self.signer.as_ref().filter(|_| signed);
+        let signature = signer.map(|signer| signature(&set, signer));
+        set.records_without_rrsigs().cloned().chain(signature).collect()
     }
 
     fn octets(&mut self, request: &[u8]) -> Option<Vec<u8>> {

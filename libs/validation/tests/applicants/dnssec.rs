@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use domain::FailureKind;
+use domain::{ChallengeType, FailureKind};
 use hickory_resolver::proto::{
     dnssec::{
         DnssecSigner, PublicKey as _, SigningKey as _, crypto::Ed25519SigningKey, rdata::DNSKEY,
@@ -18,6 +18,7 @@ use crate::{
 
 const OWNER: &str = "_acme-challenge.a.example";
 const ZONE: &str = "example.";
+const BELOW: &str = "below.example";
 
 /// A signer of the zone and the trust anchor for its key.
 fn signer() -> (DnssecSigner, String) {
@@ -78,6 +79,36 @@ async fn where_proof_is_required_a_signed_answer_is_accepted() {
     let mut scene = scene(Zone::default().signed(signer), anchor).await;
     scene.settings.dnssec_required = true;
     assert_eq!(scene.dns01().await.unwrap().dnssec.as_deref(), Some("secure"));
+}
+
+/// A signed zone with an unsigned one below, which has the challenge's record.
+fn unsigned_below(signer: DnssecSigner) -> Zone {
+    let owner = format!("_acme-challenge.{BELOW}");
+    Zone::default().signed(signer).delegated_unsigned(BELOW).txt(&owner, &[&[TXT_VALUE]])
+}
+
+#[tokio::test]
+async fn a_zone_that_is_proven_to_be_unsigned_passes_unless_proof_is_required() {
+    let (signer, anchor) = signer();
+    let mut scene = scene(unsigned_below(signer), anchor).await;
+    let evidence = scene.validate(ChallengeType::Dns01, BELOW).await.unwrap();
+    assert_eq!(evidence.dnssec.as_deref(), Some("insecure"));
+    scene.settings.dnssec_required = true;
+    let failure = failure(scene.validate(ChallengeType::Dns01, BELOW).await);
+    assert_eq!(failure.kind, FailureKind::Dns);
+    assert!(failure.detail.contains("not proven by DNSSEC"), "{}", failure.detail);
+}
+
+#[tokio::test]
+async fn a_name_below_no_trust_anchor_passes_unless_proof_is_required() {
+    let (signer, anchor) = signer();
+    let zone = Zone::default().signed(signer).txt("_acme-challenge.a.test", &[&[TXT_VALUE]]);
+    let mut scene = scene(zone, anchor).await;
+    let evidence = scene.validate(ChallengeType::Dns01, "a.test").await.unwrap();
+    assert_eq!(evidence.dnssec, None);
+    scene.settings.dnssec_required = true;
+    let failure = failure(scene.validate(ChallengeType::Dns01, "a.test").await);
+    assert!(failure.detail.contains("not proven by DNSSEC"), "{}", failure.detail);
 }
 
 #[tokio::test]
