@@ -24,6 +24,13 @@ pub struct Account<'a> {
     pub orders: Option<String>,
 }
 
+/// A page of an account's orders (RFC 8555 §7.1.2.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrderList {
+    /// Their URLs.
+    pub orders: Vec<String>,
+}
+
 /// The payload of newAccount; whatever else it has is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

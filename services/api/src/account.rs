@@ -1,5 +1,7 @@
 //! Accounts: newAccount, reading, updating and deactivating (RFC 8555 §7.3).
 
+pub(crate) mod orders;
+
 use acme::{
     account::{self as wire, AccountUpdate, NewAccount},
     account_id,
@@ -56,7 +58,7 @@ pub(crate) async fn new_account(
         Ok(account) => {
             metrics::counter!(names::ACCOUNTS_CREATED, "profile" => profile.name.to_string())
                 .increment(1);
-            Ok(show(profile, StatusCode::CREATED, &account.state)?
+            Ok(show(api, profile, StatusCode::CREATED, &account.state)?
                 .with_location(api.settings.urls.account(&profile.name, &id)))
         }
         // Another request with this key was faster.
@@ -70,7 +72,7 @@ pub(crate) async fn new_account(
 
 fn found(api: &Api, profile: &Profile, existing: &AccountView) -> Result<Reply, Refusal> {
     match existing.state.status {
-        Status::Valid => Ok(show(profile, StatusCode::OK, &existing.state)?
+        Status::Valid => Ok(show(api, profile, StatusCode::OK, &existing.state)?
             .with_location(api.settings.urls.account(&profile.name, &existing.state.id))),
         Status::Deactivated => Err(Refusal::AccountDeactivated),
     }
@@ -88,7 +90,7 @@ pub(crate) async fn account(
         return Err(Refusal::OtherAccount);
     }
     if signed.jws.is_post_as_get() {
-        return show(profile, StatusCode::OK, &signed.account.state);
+        return show(api, profile, StatusCode::OK, &signed.account.state);
     }
     let update: AccountUpdate = authenticate::payload(&signed.jws)?;
     let command = match &update.contact {
@@ -97,7 +99,7 @@ pub(crate) async fn account(
             wire::check_contacts(contact).map_err(Refusal::Contact)?;
             Command::UpdateContact(contact.clone())
         }
-        None => return show(profile, StatusCode::OK, &signed.account.state),
+        None => return show(api, profile, StatusCode::OK, &signed.account.state),
     };
     let context = request.context(Actor::Account { id: id.clone() });
     let account = api
@@ -105,10 +107,15 @@ pub(crate) async fn account(
         .aggregates
         .execute::<Account>(id, Some(signed.account), &command, &context)
         .await?;
-    show(profile, StatusCode::OK, &account.state)
+    show(api, profile, StatusCode::OK, &account.state)
 }
 
-fn show(profile: &Profile, status: StatusCode, account: &State) -> Result<Reply, Refusal> {
+fn show(
+    api: &Api,
+    profile: &Profile,
+    status: StatusCode,
+    account: &State,
+) -> Result<Reply, Refusal> {
     let terms = profile.meta.terms_of_service.is_some();
     Reply::json(
         status,
@@ -116,7 +123,7 @@ fn show(profile: &Profile, status: StatusCode, account: &State) -> Result<Reply,
             status: account.status,
             contact: &account.contact,
             terms_of_service_agreed: terms.then_some(account.terms_of_service_agreed),
-            orders: None,
+            orders: Some(api.settings.urls.account_orders(&profile.name, &account.id)),
         },
     )
 }

@@ -54,6 +54,7 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
         Resource::NewOrder => order::new_order(api, profile, request).await,
         Resource::RevokeCert => revocation::revoke_cert(api, profile, request).await,
         Resource::Account(id) => account::account(api, profile, id, request).await,
+        Resource::AccountOrders(id) => account::orders::list(api, profile, id, request).await,
         Resource::Order(id) => order::read(api, profile, id, request).await,
         Resource::Finalize(id) => finalize::finalize(api, profile, id, request).await,
         Resource::Authorization(id, index) => {

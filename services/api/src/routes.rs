@@ -28,6 +28,7 @@ pub(crate) enum Resource {
     NewOrder,
     RevokeCert,
     Account(AccountId),
+    AccountOrders(AccountId),
     Order(OrderId),
     Finalize(OrderId),
     Authorization(OrderId, AuthorizationIndex),
@@ -45,6 +46,7 @@ impl Resource {
             Self::NewOrder => "new-order",
             Self::RevokeCert => "revoke-cert",
             Self::Account(_) => "account",
+            Self::AccountOrders(_) => "account-orders",
             Self::Order(_) => "order",
             Self::Finalize(_) => "finalize",
             Self::Authorization(..) => "authorization",
@@ -66,6 +68,7 @@ impl Resource {
             | Self::NewOrder
             | Self::RevokeCert
             | Self::Account(_)
+            | Self::AccountOrders(_)
             | Self::Certificate { .. } => None,
         }
     }
@@ -129,6 +132,7 @@ fn resource_of(segments: &[&str]) -> Option<Resource> {
         ["new-order"] => Resource::NewOrder,
         ["revoke-cert"] => Resource::RevokeCert,
         ["account", id] => Resource::Account(id.parse().ok()?),
+        ["account", id, "orders"] => Resource::AccountOrders(id.parse().ok()?),
         ["order", id] => Resource::Order(id.parse().ok()?),
         ["order", id, "finalize"] => Resource::Finalize(id.parse().ok()?),
         ["authorization", id, index] => {

@@ -1,40 +1,46 @@
-//! The index of certificates by serial, complete up to a marker.
+//! The indexes, certificates by serial and orders by account: each complete up to a marker.
+
+mod certificates;
+mod orders;
 
 use std::time::Duration;
 
-use domain::certificate::LedgerEvent;
-use eventstore::{DecodeError, StoreError, Stream};
-use readmodel::{CertificateEntry, Unavailable};
+use eventstore::{DecodeError, Message, Sequence, StoreError, Stream};
+use readmodel::Unavailable;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::Ports;
 
-/// How long the index may lag when no wake tells of something new.
+/// How long an index may lag when no wake tells of something new.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How many entries of the ledger are read at once.
+/// How many messages are read at once.
 const PAGE: usize = 500;
 
-/// The index could not be brought up to date.
+/// An index could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
     /// The log is out of reach.
     #[error("the event log failed")]
     Store(#[source] StoreError),
-    /// An entry of the ledger cannot be read by this release.
-    #[error("an entry of the ledger cannot be read")]
+    /// A message cannot be read by this release.
+    #[error("a message cannot be read")]
     Decode(#[source] DecodeError),
     /// The read model is out of reach.
     #[error("the read model failed")]
     View(#[source] Unavailable),
 }
 
-pub(crate) async fn project(ports: &Ports, stop: CancellationToken) {
+/// Keeps the indexes complete. Wakes tell of certificates; orders are placed far more often than they are listed, so
+/// their index follows at intervals.
+pub(crate) async fn project(ports: &Ports, order_shards: u8, stop: CancellationToken) {
+    tokio::join!(follow_ledger(ports, &stop), follow_orders(ports, order_shards, &stop));
+}
+
+async fn follow_ledger(ports: &Ports, stop: &CancellationToken) {
     let mut wakes = ports.wakes.subscribe();
     while !stop.is_cancelled() {
-        if let Err(error) = catch_up(ports).await {
-            warn!(error = &error as &dyn std::error::Error, "index of certificates not updated");
-        }
+        report(Stream::Ledger, catch_up(ports, Stream::Ledger).await);
         tokio::select! {
             () = tokio::time::sleep(INTERVAL) => {}
             // Lagging is as good as a wake; a closed channel leaves the interval.
@@ -44,41 +50,55 @@ pub(crate) async fn project(ports: &Ports, stop: CancellationToken) {
     }
 }
 
-/// Reads the ledger from where the index is complete, and moves the marker. Any number of projectors may do so at once.
-pub(crate) async fn catch_up(ports: &Ports) -> Result<u64, IndexError> {
-    let (store, views) = (&ports.aggregates.store, &ports.aggregates.views);
-    let mut certificates = 0;
-    loop {
-        let complete_to = views.complete_to(Stream::Ledger).await.map_err(IndexError::View)?;
-        let page =
-            store.scan(Stream::Ledger, complete_to, PAGE).await.map_err(IndexError::Store)?;
-        let Some(last) = page.last().map(|message| message.sequence) else {
-            return Ok(certificates);
-        };
-        for message in &page {
-            let events: Vec<LedgerEvent> = message.envelope.decode().map_err(IndexError::Decode)?;
-            for event in events {
-                if let Some(entry) = entry(event, message.sequence.0) {
-                    views.put_certificate(&entry).await.map_err(IndexError::View)?;
-                    certificates += 1;
-                }
-            }
+async fn follow_orders(ports: &Ports, order_shards: u8, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        for stream in Stream::orders(order_shards) {
+            report(stream, catch_up(ports, stream).await);
         }
-        views.mark_complete(Stream::Ledger, last).await.map_err(IndexError::View)?;
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => {}
+            () = stop.cancelled() => {}
+        }
     }
 }
 
-fn entry(event: LedgerEvent, ledger_sequence: u64) -> Option<CertificateEntry> {
-    match event {
-        LedgerEvent::CertificateSigned(signed) => Some(CertificateEntry {
-            issuer: signed.issuer,
-            serial: signed.serial,
-            order: signed.order,
-            account: signed.account,
-            profile: signed.profile,
-            ledger_sequence,
-            not_after: signed.not_after,
-        }),
-        LedgerEvent::SerialReserved(_) | LedgerEvent::SerialBurned(_) => None,
+fn report(stream: Stream, outcome: Result<u64, IndexError>) {
+    if let Err(error) = outcome {
+        warn!(error = &error as &dyn std::error::Error, %stream, "index not updated");
+    }
+}
+
+/// Reads a stream from where its index is complete, moves the marker, and tells how many entries were written. Any number
+/// of projectors may do so at once.
+pub(crate) async fn catch_up(ports: &Ports, stream: Stream) -> Result<u64, IndexError> {
+    let mut entries = 0;
+    while let Some(written) = advance(ports, stream).await? {
+        entries += written;
+    }
+    Ok(entries)
+}
+
+/// One page; `None` at the end of the stream.
+async fn advance(ports: &Ports, stream: Stream) -> Result<Option<u64>, IndexError> {
+    let (store, views) = (&ports.aggregates.store, &ports.aggregates.views);
+    let complete_to = views.complete_to(stream).await.map_err(IndexError::View)?;
+    let page = store.scan(stream, complete_to, PAGE).await.map_err(IndexError::Store)?;
+    let Some(last): Option<Sequence> = page.last().map(|message| message.sequence) else {
+        return Ok(None);
+    };
+    let mut entries = 0;
+    for message in &page {
+        entries += index(ports, message).await?;
+    }
+    views.mark_complete(stream, last).await.map_err(IndexError::View)?;
+    Ok(Some(entries))
+}
+
+/// Writes what a message adds to an index.
+async fn index(ports: &Ports, message: &Message) -> Result<u64, IndexError> {
+    match message.subject.stream() {
+        Stream::Ledger => certificates::index(ports, message).await,
+        Stream::Orders(_) => orders::index(ports, message).await,
+        Stream::Accounts | Stream::Administration | Stream::Revocations => Ok(0),
     }
 }

@@ -31,6 +31,6 @@ pub struct Ports {
 /// Projects until told to stop.
 pub async fn run(ports: Ports, order_shards: u8, health: Check, stop: CancellationToken) {
     let views = views::project(&ports, order_shards, health, stop.clone());
-    let index = index::project(&ports, stop);
+    let index = index::project(&ports, order_shards, stop);
     tokio::join!(views, index);
 }

@@ -29,8 +29,8 @@ pub enum RebuildError {
     /// The read model is out of reach.
     #[error("the read model failed")]
     View(#[source] Unavailable),
-    /// The index was not built.
-    #[error("the index of certificates was not built")]
+    /// An index was not built.
+    #[error("an index was not built")]
     Index(#[source] IndexError),
 }
 
@@ -40,7 +40,10 @@ pub enum RebuildError {
 /// When log or read model are out of reach; what is missing then is folded on demand, and the command may be repeated.
 pub async fn rebuild(ports: &Ports, order_shards: u8) -> Result<Rebuilt, RebuildError> {
     ports.aggregates.views.clear().await.map_err(RebuildError::View)?;
-    let certificates = index::catch_up(ports).await.map_err(RebuildError::Index)?;
+    let certificates = index::catch_up(ports, Stream::Ledger).await.map_err(RebuildError::Index)?;
+    for stream in Stream::orders(order_shards) {
+        index::catch_up(ports, stream).await.map_err(RebuildError::Index)?;
+    }
     let mut messages = 0;
     for stream in Stream::orders(order_shards).into_iter().chain([Stream::Accounts]) {
         let mut after = Sequence::NONE;

@@ -47,6 +47,7 @@ pub(crate) async fn jetstream(config: &Config) -> Result<JetStream, Failure> {
 /// Connects to the read model.
 pub(crate) async fn redis(config: &Config) -> Result<RedisStore, Failure> {
     let options = redis_store::Options {
+        keep_order_entry: config.order_max_age(),
         keep_certificate: config.ca.crl_validity.get(),
         ..redis_store::Options::default()
     };
