@@ -27,6 +27,7 @@ pub(crate) enum Resource {
     NewAccount,
     NewOrder,
     RevokeCert,
+    KeyChange,
     Account(AccountId),
     AccountOrders(AccountId),
     Order(OrderId),
@@ -45,6 +46,7 @@ impl Resource {
             Self::NewAccount => "new-account",
             Self::NewOrder => "new-order",
             Self::RevokeCert => "revoke-cert",
+            Self::KeyChange => "key-change",
             Self::Account(_) => "account",
             Self::AccountOrders(_) => "account-orders",
             Self::Order(_) => "order",
@@ -67,6 +69,7 @@ impl Resource {
             | Self::NewAccount
             | Self::NewOrder
             | Self::RevokeCert
+            | Self::KeyChange
             | Self::Account(_)
             | Self::AccountOrders(_)
             | Self::Certificate { .. } => None,
@@ -131,6 +134,7 @@ fn resource_of(segments: &[&str]) -> Option<Resource> {
         ["new-account"] => Resource::NewAccount,
         ["new-order"] => Resource::NewOrder,
         ["revoke-cert"] => Resource::RevokeCert,
+        ["key-change"] => Resource::KeyChange,
         ["account", id] => Resource::Account(id.parse().ok()?),
         ["account", id, "orders"] => Resource::AccountOrders(id.parse().ok()?),
         ["order", id] => Resource::Order(id.parse().ok()?),

@@ -9,6 +9,8 @@ mod holding;
 #[cfg(test)]
 mod issuance;
 #[cfg(test)]
+mod key_change;
+#[cfg(test)]
 mod operation;
 #[cfg(test)]
 mod profiles;

@@ -25,6 +25,7 @@ pub fn account(sequence: u64) -> Versioned<Arc<account::State>> {
         id: text.as_str().parse().expect("128 random bits make an account id"),
         profile: "default".parse().expect("a profile name"),
         key: AccountKey { jwk: "{}".into(), thumbprint: Thumbprint("thumbprint".into()) },
+        former_keys: vec![Thumbprint("former".into())],
         contact: vec![format!("mailto:{sequence}@example.org")],
         terms_of_service_agreed: true,
         created_at: Timestamp::from_unix_seconds(1_800_000_000),

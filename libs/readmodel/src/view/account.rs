@@ -1,7 +1,7 @@
 //! An account's cached form.
 
 use domain::{
-    AccountId, AccountKey, ProfileName, Timestamp,
+    AccountId, AccountKey, ProfileName, Thumbprint, Timestamp,
     account::{State, Status},
 };
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ pub(super) struct AccountView {
     id: AccountId,
     profile: ProfileName,
     key: AccountKey,
+    former_keys: Vec<Thumbprint>,
     contact: Vec<String>,
     terms_of_service_agreed: bool,
     created_at: Timestamp,
@@ -29,6 +30,7 @@ impl From<&State> for AccountView {
             id: state.id.clone(),
             profile: state.profile.clone(),
             key: state.key.clone(),
+            former_keys: state.former_keys.clone(),
             contact: state.contact.clone(),
             terms_of_service_agreed: state.terms_of_service_agreed,
             created_at: state.created_at,
@@ -46,6 +48,7 @@ impl From<AccountView> for State {
             id: view.id,
             profile: view.profile,
             key: view.key,
+            former_keys: view.former_keys,
             contact: view.contact,
             terms_of_service_agreed: view.terms_of_service_agreed,
             created_at: view.created_at,

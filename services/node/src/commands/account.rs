@@ -29,6 +29,7 @@ struct Listed {
     contact: Vec<String>,
     terms_of_service_agreed: bool,
     key_thumbprint: String,
+    former_key_thumbprints: Vec<String>,
 }
 
 /// Runs what is asked of accounts.
@@ -100,7 +101,9 @@ async fn show(config: &Config, id: &AccountId, out: &mut Output) -> Result<(), F
             out.line(format_args!("contact     {}", account.contact.join(", ")))?;
             let agreed = if account.terms_of_service_agreed { "agreed" } else { "not agreed" };
             out.line(format_args!("terms       {agreed}"))?;
-            out.line(format_args!("thumbprint  {}", account.key_thumbprint))
+            out.line(format_args!("thumbprint  {}", account.key_thumbprint))?;
+            let mut former = account.former_key_thumbprints.iter();
+            former.try_for_each(|key| out.line(format_args!("former key  {key}")))
         }
     }
 }
@@ -118,6 +121,7 @@ impl From<account::State> for Listed {
             contact: state.contact,
             terms_of_service_agreed: state.terms_of_service_agreed,
             key_thumbprint: state.key.thumbprint.as_str().to_owned(),
+            former_key_thumbprints: state.former_keys.into_iter().map(|key| key.0).collect(),
         }
     }
 }

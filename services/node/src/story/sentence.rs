@@ -44,6 +44,14 @@ pub(super) fn account(event: &account::Event) -> String {
         account::Event::AccountUpdated(updated) => {
             format!("The account changed its contact: {}.", contact(&updated.contact))
         }
+        account::Event::AccountKeyClaimed(claimed) => format!(
+            "Account {} claimed key {} to change to it.",
+            claimed.account,
+            claimed.key.as_str()
+        ),
+        account::Event::AccountKeyChanged(changed) => {
+            format!("The account changed its key to {}.", changed.key.thumbprint.as_str())
+        }
         account::Event::AccountDeactivated(_) => "The account was deactivated.".to_owned(),
     }
 }
