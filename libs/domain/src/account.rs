@@ -5,7 +5,8 @@ mod event;
 
 use crate::{AccountId, AccountKey, Aggregate, ProfileName, Thumbprint, Timestamp};
 pub use event::{
-    AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed, AccountUpdated, Event,
+    AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed, AccountTermsAgreed,
+    AccountUpdated, Event,
 };
 
 /// How often an account's key may be changed: every former key is remembered.
@@ -30,6 +31,8 @@ pub struct State {
     pub contact: Vec<String>,
     /// Whether the client agreed to the terms of service.
     pub terms_of_service_agreed: bool,
+    /// The URL of the terms it agreed to last; unknown of accounts that an older release made.
+    pub agreed_terms: Option<String>,
     /// When the account was made.
     pub created_at: Timestamp,
     /// Whether the account may still be used.
@@ -50,6 +53,8 @@ pub enum Status {
 pub enum Command {
     /// Replaces the contacts (RFC 8555 §7.3.2).
     UpdateContact(Vec<String>),
+    /// Agrees to terms of service (RFC 8555 §7.3.3).
+    AgreeToTerms(AccountTermsAgreed),
     /// Replaces the key (RFC 8555 §7.3.5).
     ChangeKey(KeyChange),
     /// Ends the account (RFC 8555 §7.3.6).

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     AccountId, Aggregate, Timestamp,
-    account::{AccountCreated, AccountKeyClaimed, Event},
+    account::{AccountCreated, AccountKeyClaimed, AccountTermsAgreed, Event},
 };
 
 /// How long after its claim a change of keys may be completed. Whoever comes later claims again.
@@ -42,12 +42,7 @@ pub struct Claim {
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Makes an account (RFC 8555 §7.3).
-    Create {
-        /// The account.
-        account: AccountCreated,
-        /// A claim that was looked into and that no completed change had followed.
-        unfollowed: Option<Claim>,
-    },
+    Create(Box<Creation>),
     /// Claims the key for an account that is about to change to it (RFC 8555 §7.3.5).
     Claim {
         /// The claim.
@@ -55,6 +50,29 @@ pub enum Command {
         /// Another claim that was looked into and that no completed change had followed.
         unfollowed: Option<Claim>,
     },
+}
+
+/// An account to make.
+#[derive(Clone, Debug)]
+pub struct Creation {
+    /// The account.
+    pub account: AccountCreated,
+    /// The terms of service that its holder agrees to.
+    pub terms: Option<AccountTermsAgreed>,
+    /// A claim that was looked into and that no completed change had followed.
+    pub unfollowed: Option<Claim>,
+}
+
+impl From<AccountCreated> for Creation {
+    fn from(account: AccountCreated) -> Self {
+        Self { account, terms: None, unfollowed: None }
+    }
+}
+
+impl From<Creation> for Command {
+    fn from(creation: Creation) -> Self {
+        Self::Create(Box::new(creation))
+    }
 }
 
 /// Why a command is refused: the caller looks again whose the key is.
@@ -83,9 +101,11 @@ impl Aggregate for KeyUse {
 
     fn decide(state: Option<&State>, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
-            Command::Create { account, unfollowed } => {
-                free(state, unfollowed.as_ref(), account.at)?;
-                Ok(vec![Event::AccountCreated(account.clone())])
+            Command::Create(creation) => {
+                free(state, creation.unfollowed.as_ref(), creation.account.at)?;
+                let created = Event::AccountCreated(creation.account.clone());
+                let agreed = creation.terms.clone().map(Event::AccountTermsAgreed);
+                Ok([created].into_iter().chain(agreed).collect())
             }
             Command::Claim { claim, unfollowed } => {
                 match state {
@@ -110,6 +130,7 @@ impl Aggregate for KeyUse {
                 }
             },
             Event::AccountUpdated(_)
+            | Event::AccountTermsAgreed(_)
             | Event::AccountKeyChanged(_)
             | Event::AccountDeactivated(_) => state,
         }
@@ -171,10 +192,19 @@ mod tests {
 
     #[test]
     fn a_key_makes_one_account() {
-        let create = Command::Create { account: creation(0), unfollowed: None };
+        let create = Command::from(Creation::from(creation(0)));
         let created = Event::AccountCreated(creation(0));
         check(&[], &create, &Ok(vec![created.clone()]));
         check(&[created], &create, &Err(Rejection::AlreadyExists));
+    }
+
+    #[test]
+    fn the_terms_that_were_agreed_to_are_part_of_the_creation() {
+        let agreed = AccountTermsAgreed { terms_of_service: "https://x".into(), at: at(0) };
+        let terms = Some(agreed.clone());
+        let create = Command::from(Creation { terms, ..creation(0).into() });
+        let then = vec![Event::AccountCreated(creation(0)), Event::AccountTermsAgreed(agreed)];
+        check(&[], &create, &Ok(then));
     }
 
     #[test]
@@ -187,7 +217,7 @@ mod tests {
     #[test]
     fn a_claimed_key_makes_no_account() {
         let given = [Event::AccountKeyClaimed(claim(1, 0))];
-        let when = Command::Create { account: creation(9999), unfollowed: None };
+        let when = Command::from(Creation::from(creation(9999)));
         check(&given, &when, &Err(Rejection::Claimed));
     }
 
@@ -210,7 +240,8 @@ mod tests {
         check(&given, &take(299, unfollowed(1, 0)), &Err(Rejection::Claimed));
         let taken = Event::AccountKeyClaimed(claim(2, 300));
         check(&given, &take(300, unfollowed(1, 0)), &Ok(vec![taken]));
-        let create = Command::Create { account: creation(300), unfollowed: unfollowed(1, 0) };
+        let create = Creation { unfollowed: unfollowed(1, 0), ..creation(300).into() };
+        let create = Command::from(create);
         check(&given, &create, &Ok(vec![Event::AccountCreated(creation(300))]));
     }
 

@@ -138,6 +138,7 @@ fn account() -> impl Strategy<Value = account::State> {
                 key: AccountKey { jwk, thumbprint: Thumbprint(thumbprint) },
                 former_keys: former.into_iter().map(Thumbprint).collect(),
                 contact,
+                agreed_terms: agreed.then(|| "https://ca.example/terms".to_owned()),
                 terms_of_service_agreed: agreed,
                 created_at,
                 status,

@@ -14,7 +14,7 @@ use acme::{
 use domain::{
     AccountId, Aggregate as _,
     account::{Account, AccountCreated, Command, State, Status},
-    key_use::{self, KeyUse},
+    key_use::{self, Creation, KeyUse},
 };
 use eventstore::{Actor, ExecuteError, Loaded, StoreError, Subject, execute};
 use http::StatusCode;
@@ -28,6 +28,7 @@ use crate::{
     reply::Reply,
     request::Request,
     settings::Profile,
+    terms,
 };
 
 /// Makes an account, or finds the one of the key: then everything else in the request is ignored (RFC 8555 §7.3.1).
@@ -48,9 +49,9 @@ pub(crate) async fn new_account(
         Holder::Claimed(_) => return Err(key_use::Rejection::Claimed.into()),
         Holder::Nobody(unfollowed) => unfollowed,
     };
-    let account = wanted(profile, &key, new, request)?;
-    let id = account.id.clone();
-    let command = key_use::Command::Create { account, unfollowed };
+    let creation = Creation { unfollowed, ..wanted(profile, &key, new, request)? };
+    let id = creation.account.id.clone();
+    let command = creation.into();
     match create(api, &id, &command, request).await {
         // Another request with this key was faster.
         Err(ExecuteError::Rejected(rejection)) => {
@@ -75,21 +76,23 @@ fn wanted(
     key: &PublicJwk,
     new: NewAccount,
     request: &Request,
-) -> Result<AccountCreated, Refusal> {
+) -> Result<Creation, Refusal> {
     let agreed = new.terms_of_service_agreed.unwrap_or(false);
     if profile.terms_required && !agreed {
         return Err(Refusal::TermsNotAgreed(profile.meta.terms_of_service.clone()));
     }
     let contact = new.contact.unwrap_or_default();
     wire::check_contacts(&contact).map_err(Refusal::Contact)?;
-    Ok(AccountCreated {
+    let account = AccountCreated {
         id: account_id(&profile.name, key.thumbprint()),
         profile: profile.name.clone(),
         key: key.account_key().clone(),
         contact,
         terms_of_service_agreed: agreed,
         at: request.now,
-    })
+    };
+    let terms = if agreed { terms::agreement(profile, request) } else { None };
+    Ok(Creation { terms, ..account.into() })
 }
 
 async fn create(
@@ -131,21 +134,33 @@ pub(crate) async fn account(
         return show(api, profile, StatusCode::OK, &signed.account.state);
     }
     let update: AccountUpdate = authenticate::payload(&signed.jws)?;
-    let command = match &update.contact {
-        _ if update.deactivates() => Command::Deactivate,
-        Some(contact) => {
-            wire::check_contacts(contact).map_err(Refusal::Contact)?;
-            Command::UpdateContact(contact.clone())
-        }
-        None => return show(api, profile, StatusCode::OK, &signed.account.state),
-    };
-    let context = request.context(Actor::Account { id: id.clone() });
-    let account = api
-        .ports
-        .aggregates
-        .execute::<Account>(id, Some(signed.account), &command, &context)
-        .await?;
+    let mut account = signed.account;
+    for command in changes(profile, &update, request)? {
+        let context = request.context(Actor::Account { id: id.clone() });
+        let aggregates = &api.ports.aggregates;
+        account = aggregates.execute::<Account>(id, Some(account), &command, &context).await?;
+    }
     show(api, profile, StatusCode::OK, &account.state)
+}
+
+/// What an update asks for; whatever else it has is ignored (RFC 8555 §7.3.2).
+fn changes(
+    profile: &Profile,
+    update: &AccountUpdate,
+    request: &Request,
+) -> Result<Vec<Command>, Refusal> {
+    if update.deactivates() {
+        return Ok(vec![Command::Deactivate]);
+    }
+    let mut changes = Vec::new();
+    if let Some(contact) = &update.contact {
+        wire::check_contacts(contact).map_err(Refusal::Contact)?;
+        changes.push(Command::UpdateContact(contact.clone()));
+    }
+    if profile.terms_agreed_by_account && update.terms_of_service_agreed == Some(true) {
+        changes.extend(terms::agreement(profile, request).map(Command::AgreeToTerms));
+    }
+    Ok(changes)
 }
 
 fn show(
@@ -154,13 +169,13 @@ fn show(
     status: StatusCode,
     account: &State,
 ) -> Result<Reply, Refusal> {
-    let terms = profile.meta.terms_of_service.is_some();
+    let has_terms = profile.meta.terms_of_service.is_some();
     Reply::json(
         status,
         &wire::Account {
             status: account.status,
             contact: &account.contact,
-            terms_of_service_agreed: terms.then_some(account.terms_of_service_agreed),
+            terms_of_service_agreed: has_terms.then(|| terms::are_agreed(profile, account)),
             orders: Some(api.settings.urls.account_orders(&profile.name, &account.id)),
         },
     )

@@ -75,6 +75,13 @@ pub(crate) enum Refusal {
     Payload(&'static str),
     #[error("the terms of service are not agreed to")]
     TermsNotAgreed(Option<String>),
+    #[error("the terms of service have changed")]
+    TermsChanged {
+        /// Their URL.
+        terms: String,
+        /// Where a person learns how to agree.
+        instance: String,
+    },
     #[error("a contact is refused")]
     Contact(#[source] BadContact),
     #[error("identifiers are refused")]
@@ -126,7 +133,9 @@ pub(crate) fn reply(refusal: &Refusal, retry_after: u64) -> Reply {
             reply.with(header::ALLOW, names.join(", "))
         }
         Refusal::KeyInUse(account) => reply.with_location(account.clone()),
-        Refusal::TermsNotAgreed(Some(url)) => reply.with_link("terms-of-service", url),
+        Refusal::TermsChanged { terms: url, .. } | Refusal::TermsNotAgreed(Some(url)) => {
+            reply.with_link("terms-of-service", url)
+        }
         _ if status == StatusCode::SERVICE_UNAVAILABLE => reply.with_retry_after(retry_after),
         _ => reply,
     }
@@ -193,6 +202,11 @@ fn problem(refusal: &Refusal) -> Problem {
             ErrorType::UserActionRequired,
             "the terms of service must be agreed to: set termsOfServiceAgreed",
         ),
+        Refusal::TermsChanged { instance, .. } => Problem::new(
+            ErrorType::UserActionRequired,
+            "the terms of service have changed; agree to them as the page at instance says",
+        )
+        .with_instance(instance.clone()),
         Refusal::Contact(reason) => contact_problem(*reason),
         Refusal::Identifiers(refused) => identifiers_problem(refused),
         Refusal::OrderNotReady(status) => order_problem(*status),

@@ -41,6 +41,12 @@ pub struct Profile {
     pub meta: Meta,
     /// Refuses accounts whose client does not agree to the terms.
     pub terms_required: bool,
+    /// Where a change of the terms is explained.
+    pub terms_change_url: Option<String>,
+    /// Refuses orders of accounts that agreed to other terms than those of today.
+    pub terms_approval_required: bool,
+    /// Lets clients agree to changed terms by an update of their account.
+    pub terms_agreed_by_account: bool,
     /// Allows names that start with `*.`.
     pub wildcard_allowed: bool,
     /// The ways to prove control that are offered.
@@ -99,6 +105,9 @@ impl Profile {
                 external_account_required: false,
             },
             terms_required: profile.terms_required,
+            terms_change_url: profile.terms_change_url.as_ref().map(ToString::to_string),
+            terms_approval_required: profile.terms_approval_required,
+            terms_agreed_by_account: profile.terms_agreed_by_account,
             wildcard_allowed: profile.wildcard_allowed,
             challenge_types: profile.challenge_types.clone(),
             order_validity: profile.order_validity.get(),

@@ -18,3 +18,5 @@ mod profiles;
 mod resources;
 #[cfg(test)]
 mod revocation;
+#[cfg(test)]
+mod terms;

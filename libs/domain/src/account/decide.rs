@@ -14,6 +14,12 @@ pub(super) fn decide(state: Option<&State>, command: &Command) -> Result<Vec<Eve
         Command::UpdateContact(contact) => {
             Ok(vec![Event::AccountUpdated(AccountUpdated { contact: contact.clone() })])
         }
+        Command::AgreeToTerms(agreed)
+            if account.agreed_terms.as_ref() == Some(&agreed.terms_of_service) =>
+        {
+            Ok(vec![])
+        }
+        Command::AgreeToTerms(agreed) => Ok(vec![Event::AccountTermsAgreed(agreed.clone())]),
         Command::ChangeKey(change) => change_key(account, change),
         Command::Deactivate => Ok(vec![Event::AccountDeactivated(AccountDeactivated {})]),
     }
@@ -53,10 +59,12 @@ pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
                 former_keys: Vec::new(),
                 contact: created.contact.clone(),
                 terms_of_service_agreed: created.terms_of_service_agreed,
+                agreed_terms: None,
                 created_at: created.at,
                 status: Status::Valid,
             }),
             Event::AccountUpdated(_)
+            | Event::AccountTermsAgreed(_)
             | Event::AccountKeyClaimed(_)
             | Event::AccountKeyChanged(_)
             | Event::AccountDeactivated(_) => None,
@@ -64,6 +72,10 @@ pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
     };
     match event {
         Event::AccountUpdated(updated) => account.contact.clone_from(&updated.contact),
+        Event::AccountTermsAgreed(agreed) => {
+            account.terms_of_service_agreed = true;
+            account.agreed_terms = Some(agreed.terms_of_service.clone());
+        }
         Event::AccountKeyChanged(changed) => {
             let former = std::mem::replace(&mut account.key, changed.key.clone());
             account.former_keys.push(former.thumbprint);
@@ -76,7 +88,7 @@ pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Account, AccountCreated};
+    use super::super::{Account, AccountCreated, AccountTermsAgreed};
     use super::*;
     use crate::{AccountId, AccountKey, Aggregate, Thumbprint, Timestamp};
 
@@ -185,6 +197,23 @@ mod tests {
     fn a_deactivated_account_changes_no_key() {
         let given = [created(), deactivated()];
         check(&given, &change("t", "u", 5, 5), &Err(Rejection::Deactivated));
+    }
+
+    #[test]
+    fn what_was_agreed_to_is_known_and_changed_terms_are_agreed_to_again() {
+        let agreed = |url: &str| AccountTermsAgreed {
+            terms_of_service: url.into(),
+            at: Timestamp::from_unix_seconds(2),
+        };
+        let first = Event::AccountTermsAgreed(agreed("https://ca.example/1"));
+        let second = Event::AccountTermsAgreed(agreed("https://ca.example/2"));
+        let agree = |url| Command::AgreeToTerms(agreed(url));
+        let given = [created(), first];
+        check(&given, &agree("https://ca.example/1"), &Ok(vec![]));
+        check(&given, &agree("https://ca.example/2"), &Ok(vec![second.clone()]));
+        let state = Account::fold(Account::fold(None, &given), &[second]).unwrap();
+        assert_eq!(state.agreed_terms.as_deref(), Some("https://ca.example/2"));
+        check(&[created(), deactivated()], &agree("x"), &Err(Rejection::Deactivated));
     }
 
     #[test]

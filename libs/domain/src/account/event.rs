@@ -13,6 +13,8 @@ pub enum Event {
     AccountCreated(AccountCreated),
     /// The account's contacts were replaced.
     AccountUpdated(AccountUpdated),
+    /// The account's holder agreed to the terms of service.
+    AccountTermsAgreed(AccountTermsAgreed),
     /// An account claimed a key; stored where an account that the key made would be.
     AccountKeyClaimed(AccountKeyClaimed),
     /// The account's key was replaced.
@@ -45,6 +47,15 @@ pub struct AccountUpdated {
     pub contact: Vec<String>,
 }
 
+/// The account's holder agreed to terms of service, when the account was made or later (RFC 8555 §7.3.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountTermsAgreed {
+    /// The URL of the terms.
+    pub terms_of_service: String,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// An account claimed a key that it is about to change to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountKeyClaimed {
@@ -73,6 +84,7 @@ impl DomainEvent for Event {
     const TYPES: &'static [(&'static str, u16)] = &[
         ("AccountCreated", 1),
         ("AccountUpdated", 1),
+        ("AccountTermsAgreed", 1),
         ("AccountKeyClaimed", 1),
         ("AccountKeyChanged", 1),
         ("AccountDeactivated", 1),
@@ -82,6 +94,7 @@ impl DomainEvent for Event {
         match self {
             Self::AccountCreated(_) => "AccountCreated",
             Self::AccountUpdated(_) => "AccountUpdated",
+            Self::AccountTermsAgreed(_) => "AccountTermsAgreed",
             Self::AccountKeyClaimed(_) => "AccountKeyClaimed",
             Self::AccountKeyChanged(_) => "AccountKeyChanged",
             Self::AccountDeactivated(_) => "AccountDeactivated",

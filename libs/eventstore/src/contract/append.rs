@@ -32,6 +32,7 @@ pub(super) async fn contacts(store: &dyn EventStore, subject: &Subject) -> Vec<S
         .filter_map(|event| match event {
             Event::AccountUpdated(updated) => updated.contact.into_iter().next(),
             Event::AccountCreated(_)
+            | Event::AccountTermsAgreed(_)
             | Event::AccountKeyClaimed(_)
             | Event::AccountKeyChanged(_)
             | Event::AccountDeactivated(_) => None,
@@ -100,7 +101,7 @@ pub async fn commands_meet_at_one_append(ports: &Ports) {
     let creations = (0..16).map(|_| {
         let (store, subject, id) = (ports.store.clone(), subject.clone(), id.clone());
         async move {
-            let command = key_use::Command::Create { account: creation(&id), unfollowed: None };
+            let command = key_use::Creation::from(creation(&id)).into();
             execute::<KeyUse>(store.as_ref(), &subject, Loaded::default(), &command, &context())
                 .await
         }
@@ -117,7 +118,7 @@ pub async fn commands_meet_at_one_append(ports: &Ports) {
 pub async fn lost_acks_never_write_twice(ports: &Ports) {
     let store = LossyStore::new(Arc::clone(&ports.store));
     let (id, subject) = fresh_account();
-    let created = key_use::Command::Create { account: creation(&id), unfollowed: None };
+    let created = key_use::Creation::from(creation(&id)).into();
     execute::<KeyUse>(&store, &subject, Loaded::default(), &created, &context())
         .await
         .expect("it is created");

@@ -85,7 +85,7 @@ pub async fn commands_after_records_take_effect_once(ports: &Ports) {
     let (id, subject) = fresh_account();
     let (_, records) = fresh_account();
     let lossy = Arc::new(LossyStore::new(Arc::clone(&ports.store)));
-    let created = key_use::Command::Create { account: creation(&id), unfollowed: None };
+    let created = key_use::Creation::from(creation(&id)).into();
     execute::<KeyUse>(ports.store.as_ref(), &subject, Loaded::default(), &created, &context())
         .await
         .expect("it is created");

@@ -72,7 +72,7 @@ async fn commands_that_meet_take_effect_one_after_the_other() {
 pub(crate) async fn commands_take_effect_one_after_the_other(log: &JetStream) {
     let store = ports(log).store;
     let (id, subject) = fresh_account();
-    let create = key_use::Command::Create { account: creation(&id), unfollowed: None };
+    let create = key_use::Creation::from(creation(&id)).into();
     let context = context();
     execute::<KeyUse>(store.as_ref(), &subject, Loaded::default(), &create, &context)
         .await

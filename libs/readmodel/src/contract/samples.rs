@@ -28,6 +28,7 @@ pub fn account(sequence: u64) -> Versioned<Arc<account::State>> {
         former_keys: vec![Thumbprint("former".into())],
         contact: vec![format!("mailto:{sequence}@example.org")],
         terms_of_service_agreed: true,
+        agreed_terms: Some("https://ca.example.org/terms".into()),
         created_at: Timestamp::from_unix_seconds(1_800_000_000),
         status: Status::Valid,
     };

@@ -14,6 +14,7 @@ pub(super) struct AccountView {
     former_keys: Vec<Thumbprint>,
     contact: Vec<String>,
     terms_of_service_agreed: bool,
+    agreed_terms: Option<String>,
     created_at: Timestamp,
     status: AccountStatus,
 }
@@ -33,6 +34,7 @@ impl From<&State> for AccountView {
             former_keys: state.former_keys.clone(),
             contact: state.contact.clone(),
             terms_of_service_agreed: state.terms_of_service_agreed,
+            agreed_terms: state.agreed_terms.clone(),
             created_at: state.created_at,
             status: match state.status {
                 Status::Valid => AccountStatus::Valid,
@@ -51,6 +53,7 @@ impl From<AccountView> for State {
             former_keys: view.former_keys,
             contact: view.contact,
             terms_of_service_agreed: view.terms_of_service_agreed,
+            agreed_terms: view.agreed_terms,
             created_at: view.created_at,
             status: match view.status {
                 AccountStatus::Valid => Status::Valid,

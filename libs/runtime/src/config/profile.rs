@@ -23,6 +23,13 @@ pub struct Profile {
     pub terms_of_service: Option<Url>,
     /// Refuses accounts whose client does not say that the terms are agreed to.
     pub terms_required: bool,
+    /// The page that explains a change of the terms and how to agree to it; without one, clients are sent to the terms.
+    #[schemars(with = "Option<String>")]
+    pub terms_change_url: Option<Url>,
+    /// Refuses orders of accounts that did not agree to the terms at the URL in `terms_of_service`: a new URL is a change.
+    pub terms_approval_required: bool,
+    /// Lets a client agree to changed terms by an update of its account; otherwise `certmill account agree` does.
+    pub terms_agreed_by_account: bool,
     /// Allows names that start with `*.`; they can be proven by dns-01 only.
     pub wildcard_allowed: bool,
     /// The ways to prove control that are offered.
@@ -51,6 +58,9 @@ impl Default for Profile {
             website: None,
             terms_of_service: None,
             terms_required: false,
+            terms_change_url: None,
+            terms_approval_required: false,
+            terms_agreed_by_account: false,
             wildcard_allowed: true,
             challenge_types: ChallengeType::ALL.into(),
             order_validity: HumanDuration::hours(24),

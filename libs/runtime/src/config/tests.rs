@@ -131,7 +131,7 @@ fn values_that_do_not_fit_together_are_all_named() {
         "validation.http01_port=0",
         "ca.crl_refresh=8d",
         "telemetry.sampling_ratio=2.0",
-        "profile=[{max_identifiers=0, challenge_types=[]}, {terms_required=true}]",
+        "profile=[{max_identifiers=0, challenge_types=[]}, {terms_required=true, terms_approval_required=true}]",
         "default_profile=default",
     ];
     let message = message(load("", &[], &sets));
@@ -150,6 +150,7 @@ fn values_that_do_not_fit_together_are_all_named() {
         "profile default: challenge_types",
         "profile default: max_identifiers",
         "profile default: terms_required",
+        "profile default: terms_approval_required",
     ] {
         assert!(message.contains(key), "{key} is not in: {message}");
     }

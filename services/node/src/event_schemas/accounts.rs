@@ -1,7 +1,8 @@
 //! The events of an account.
 
 use domain::account::{
-    AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed, AccountUpdated, Event,
+    AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed, AccountTermsAgreed,
+    AccountUpdated, Event,
 };
 
 use super::{EventSchema, event, samples};
@@ -17,6 +18,10 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         at: samples::at(0),
     };
     let updated = AccountUpdated { contact: samples::contact() };
+    let agreed = AccountTermsAgreed {
+        terms_of_service: "https://ca.example.com/terms".to_owned(),
+        at: samples::at(0),
+    };
     let claimed = AccountKeyClaimed {
         account: samples::account(),
         key: samples::account_key().thumbprint,
@@ -26,6 +31,7 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
     vec![
         event(Event::AccountCreated, created),
         event(Event::AccountUpdated, updated),
+        event(Event::AccountTermsAgreed, agreed),
         event(Event::AccountKeyClaimed, claimed),
         event(Event::AccountKeyChanged, changed),
         event(Event::AccountDeactivated, AccountDeactivated {}),

@@ -169,7 +169,8 @@ impl Story {
                 account::Event::AccountUpdated(updated) => {
                     self.contact.clone_from(&updated.contact);
                 }
-                account::Event::AccountKeyClaimed(_)
+                account::Event::AccountTermsAgreed(_)
+                | account::Event::AccountKeyClaimed(_)
                 | account::Event::AccountKeyChanged(_)
                 | account::Event::AccountDeactivated(_) => {}
             }

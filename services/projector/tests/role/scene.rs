@@ -130,7 +130,7 @@ impl Scene {
             terms_of_service_agreed: false,
             at: at(0),
         };
-        let create = key_use::Command::Create { account, unfollowed: None };
+        let create = key_use::Creation::from(account).into();
         let (subject, loaded) = (Subject::account(&account_id(n)), Loaded::default());
         let decided = execute::<KeyUse>(&self.log, &subject, loaded, &create, &context()).await;
         decided.unwrap().sequence
