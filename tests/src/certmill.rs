@@ -228,6 +228,12 @@ impl Certmill {
             .sum())
     }
 
+    /// Sets one key of the configuration, for the next start.
+    pub fn configure(&mut self, key: &str, value: impl Display) {
+        let setup = std::mem::take(&mut self.setup);
+        self.setup = setup.set(key, value);
+    }
+
     /// Lets the server present a certificate that it did not make.
     pub(crate) fn use_certificate(&mut self, certificate: &ServerCertificate) {
         let setup = std::mem::take(&mut self.setup);

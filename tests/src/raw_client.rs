@@ -112,6 +112,38 @@ impl RawClient {
         })
     }
 
+    /// The same account as it is asked with another key.
+    pub fn with_key(&self, key: AccountKey) -> Self {
+        Self {
+            http: self.http.clone(),
+            directory: self.directory.clone(),
+            key: Arc::new(key),
+            account: self.account.clone(),
+            nonces: Mutex::default(),
+            node: None,
+        }
+    }
+
+    /// What a new key signs so that the account changes to it (RFC 8555 §7.3.5).
+    ///
+    /// # Errors
+    /// When there is no account, or the key cannot sign.
+    pub fn key_change(&self, new: &AccountKey) -> anyhow::Result<Value> {
+        let url = self.url("keyChange")?;
+        let protected = json!({ "alg": new.algorithm(), "jwk": new.jwk(), "url": url });
+        let change = json!({ "account": self.account()?, "oldKey": self.key.jwk() });
+        new.sign(&protected, change.to_string().as_bytes())
+    }
+
+    /// Changes the account's key, and is the account with the new key from then on.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn change_key(&self, new: AccountKey) -> anyhow::Result<Self> {
+        self.post("keyChange", &self.key_change(&new)?).await?.expect(200)?;
+        Ok(self.with_key(new))
+    }
+
     /// The account's URL.
     ///
     /// # Errors

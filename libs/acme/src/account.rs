@@ -24,6 +24,13 @@ pub struct Account<'a> {
     pub orders: Option<String>,
 }
 
+/// A page of an account's orders (RFC 8555 §7.1.2.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OrderList {
+    /// Their URLs.
+    pub orders: Vec<String>,
+}
+
 /// The payload of newAccount; whatever else it has is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -38,10 +45,12 @@ pub struct NewAccount {
 
 /// The payload of a request to an account; whatever else it has is ignored (RFC 8555 §7.3.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct AccountUpdate {
     /// New contact URLs; absent leaves them, `[]` removes them.
     pub contact: Option<Vec<String>>,
+    /// Whether the client agrees to changed terms of service; most profiles ignore it.
+    pub terms_of_service_agreed: Option<bool>,
     /// `deactivated`, or something to be ignored.
     pub status: Option<String>,
 }

@@ -16,6 +16,8 @@ pub struct Directory {
     pub new_order: String,
     /// Where certificates are revoked.
     pub revoke_cert: String,
+    /// Where accounts change their keys.
+    pub key_change: String,
     /// What a client should know beforehand.
     pub meta: Meta,
 }
@@ -48,6 +50,7 @@ mod tests {
             new_account: "https://ca.example/acme/default/new-account".into(),
             new_order: "https://ca.example/acme/default/new-order".into(),
             revoke_cert: "https://ca.example/acme/default/revoke-cert".into(),
+            key_change: "https://ca.example/acme/default/key-change".into(),
             meta,
         })
         .unwrap()
@@ -58,7 +61,7 @@ mod tests {
         let directory = directory(Meta::default());
         assert_eq!(directory["meta"], serde_json::json!({}));
         assert_eq!(directory["newNonce"], "https://ca.example/acme/default/new-nonce");
-        assert!(directory.get("newAuthz").is_none() && directory.get("keyChange").is_none());
+        assert!(directory.get("newAuthz").is_none());
     }
 
     #[test]

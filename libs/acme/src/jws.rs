@@ -4,30 +4,28 @@
 //! verifying nor refuses `crit`, `b64`, or `kid` beside `jwk`.
 
 mod algorithm;
+mod flattened;
 mod header;
+mod inner;
 
 use serde::de::DeserializeOwned;
 
 pub use algorithm::{BadSignature, SignatureAlgorithm};
 pub use header::KeyReference;
+pub use inner::InnerJws;
 
-use crate::{PublicJwk, base64url, nonce::Nonce, strict_json::Object};
+use crate::{PublicJwk, nonce::Nonce};
+use flattened::Flattened;
 use header::Header;
 
 /// The longest request body: a CSR of [`crate::csr::MAX_CSR_BYTES`] is encoded twice within it.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
-/// The longest protected header as base64url: a 4096-bit key and two URLs fit.
-const MAX_PROTECTED_BYTES: usize = 8 * 1024;
-/// The longest signature as base64url: 512 octets of RSA.
-const MAX_SIGNATURE_BYTES: usize = 683;
 
 /// A signed request, read but not verified.
 #[derive(Clone, Debug)]
 pub struct Jws {
     header: Header,
-    signing_input: Vec<u8>,
-    payload: Vec<u8>,
-    signature: Vec<u8>,
+    flattened: Flattened,
 }
 
 /// A request that cannot be verified.
@@ -69,28 +67,10 @@ impl Jws {
     /// When it is not a flattened JWS with one signature and a protected header only, or its header is not what
     /// RFC 8555 §6.2 asks for.
     pub fn parse(body: &[u8]) -> Result<Self, JwsError> {
-        let malformed = |text| JwsError { reason: JwsErrorReason::Malformed(text), nonce: None };
-        if body.len() > MAX_BODY_BYTES {
-            return Err(malformed("the request is too long"));
-        }
-        let object =
-            Object::parse(body).map_err(|_| malformed("the body is not a flattened JWS"))?;
-        if object.contains("header") || object.contains("signatures") {
-            return Err(malformed("the JWS must have a protected header and one signature only"));
-        }
-        let member = |name, max_bytes| match object.text(name) {
-            Ok(Some(text)) if text.len() <= max_bytes => {
-                let octets = base64url::decode(text);
-                Ok((text, octets.map_err(|_| malformed("the JWS is not unpadded base64url"))?))
-            }
-            Ok(_) | Err(_) => Err(malformed("a member of the JWS is absent, no text or too long")),
-        };
-        let (protected, header) = member("protected", MAX_PROTECTED_BYTES)?;
-        let (payload_text, payload) = member("payload", MAX_BODY_BYTES)?;
-        let (_, signature) = member("signature", MAX_SIGNATURE_BYTES)?;
-        let header = Header::parse(&header)?;
-        let signing_input = [protected.as_bytes(), b".", payload_text.as_bytes()].concat();
-        Ok(Self { header, signing_input, payload, signature })
+        let flattened =
+            Flattened::parse(body).map_err(|reason| JwsError { reason, nonce: None })?;
+        let header = Header::parse(&flattened.header)?;
+        Ok(Self { header, flattened })
     }
 
     /// Verifies the signature with the key that `kid` or `jwk` names.
@@ -98,7 +78,7 @@ impl Jws {
     /// # Errors
     /// When the algorithm does not belong to the key, or the signature is wrong.
     pub fn verify(&self, key: &PublicJwk) -> Result<(), BadSignature> {
-        self.header.algorithm.verify(key.public_key(), &self.signing_input, &self.signature)
+        self.flattened.verify(self.header.algorithm, key)
     }
 
     /// The `alg` of the protected header.
@@ -123,12 +103,12 @@ impl Jws {
 
     /// The payload; worth nothing before [`Self::verify`].
     pub fn payload(&self) -> &[u8] {
-        &self.payload
+        &self.flattened.payload
     }
 
     /// Whether the payload is the empty string (RFC 8555 §6.3).
     pub fn is_post_as_get(&self) -> bool {
-        self.payload.is_empty()
+        self.flattened.payload.is_empty()
     }
 
     /// Reads the payload as a JSON object.
@@ -137,9 +117,10 @@ impl Jws {
     /// When it is none, or members have other types than they should.
     pub fn payload_object<T: DeserializeOwned>(&self) -> Result<T, MalformedPayload> {
         // serde reads a struct from an array too, and `[]` as one whose members are all absent.
-        if !self.payload.trim_ascii_start().starts_with(b"{") {
+        let payload = self.payload();
+        if !payload.trim_ascii_start().starts_with(b"{") {
             return Err(MalformedPayload(None));
         }
-        serde_json::from_slice(&self.payload).map_err(|error| MalformedPayload(Some(error)))
+        serde_json::from_slice(payload).map_err(|error| MalformedPayload(Some(error)))
     }
 }

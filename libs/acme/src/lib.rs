@@ -11,6 +11,7 @@ pub mod directory;
 pub mod jwk;
 pub mod jws;
 pub mod key;
+pub mod key_change;
 pub mod nonce;
 pub mod order;
 pub mod problem;

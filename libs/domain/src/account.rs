@@ -3,8 +3,14 @@
 mod decide;
 mod event;
 
-use crate::{AccountId, AccountKey, Aggregate, ProfileName, Timestamp};
-pub use event::{AccountCreated, AccountDeactivated, AccountUpdated, Event};
+use crate::{AccountId, AccountKey, Aggregate, ProfileName, Thumbprint, Timestamp};
+pub use event::{
+    AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed, AccountTermsAgreed,
+    AccountUpdated, Event,
+};
+
+/// How often an account's key may be changed: every former key is remembered.
+pub const MAX_KEY_CHANGES: usize = 1000;
 
 /// The account aggregate.
 #[derive(Debug)]
@@ -19,10 +25,14 @@ pub struct State {
     pub profile: ProfileName,
     /// The key that signs the account's requests.
     pub key: AccountKey,
+    /// The thumbprints of the keys it had before, oldest first.
+    pub former_keys: Vec<Thumbprint>,
     /// Contact URLs as the client sent them.
     pub contact: Vec<String>,
     /// Whether the client agreed to the terms of service.
     pub terms_of_service_agreed: bool,
+    /// The URL of the terms it agreed to last; unknown of accounts that an older release made.
+    pub agreed_terms: Option<String>,
     /// When the account was made.
     pub created_at: Timestamp,
     /// Whether the account may still be used.
@@ -38,15 +48,30 @@ pub enum Status {
     Deactivated,
 }
 
-/// What can be asked of an account.
+/// What can be asked of an account. It is made by [`crate::key_use::Command::Create`].
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Makes the account.
-    Create(AccountCreated),
     /// Replaces the contacts (RFC 8555 §7.3.2).
     UpdateContact(Vec<String>),
+    /// Agrees to terms of service (RFC 8555 §7.3.3).
+    AgreeToTerms(AccountTermsAgreed),
+    /// Replaces the key (RFC 8555 §7.3.5).
+    ChangeKey(KeyChange),
     /// Ends the account (RFC 8555 §7.3.6).
     Deactivate,
+}
+
+/// A change of keys; the new one was claimed for the account before.
+#[derive(Clone, Debug)]
+pub struct KeyChange {
+    /// The key that signed for the change.
+    pub from: Thumbprint,
+    /// The new key.
+    pub to: AccountKey,
+    /// When it was claimed.
+    pub claimed_at: Timestamp,
+    /// Now.
+    pub now: Timestamp,
 }
 
 /// Why a command is refused.
@@ -55,12 +80,25 @@ pub enum Rejection {
     /// There is no such account.
     #[error("the account does not exist")]
     NotFound,
-    /// The account exists already; the caller answers with the existing one.
-    #[error("the account exists already")]
-    AlreadyExists,
+    /// The key that signed was replaced meanwhile.
+    #[error("the key was replaced")]
+    KeyReplaced,
+    /// The new key was claimed too long ago: the caller claims it again.
+    #[error("the claim of the new key is too old")]
+    ClaimTooOld,
+    /// The account had [`MAX_KEY_CHANGES`] keys.
+    #[error("the key was changed too often")]
+    TooManyKeys,
     /// The account was deactivated.
     #[error("the account is deactivated")]
     Deactivated,
+}
+
+impl State {
+    /// Whether the account had this key before.
+    pub fn had_key(&self, key: &Thumbprint) -> bool {
+        self.former_keys.contains(key)
+    }
 }
 
 impl Aggregate for Account {

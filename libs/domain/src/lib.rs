@@ -12,6 +12,7 @@ mod failure;
 mod id;
 mod identifier;
 mod key;
+pub mod key_use;
 pub mod order;
 mod timestamp;
 

@@ -223,6 +223,25 @@ pub(crate) fn orders_of(
         .collect()
 }
 
+/// Some orders of an account behind a message, oldest first, each with the message that placed it.
+pub(crate) fn orders_after(
+    connection: &Connection,
+    account: &AccountId,
+    after: Sequence,
+    limit: usize,
+) -> Result<Vec<(Sequence, OrderId)>, ReadError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT order_id, sequence FROM orders WHERE account = ? AND sequence > ?
+             ORDER BY sequence LIMIT ?",
+        )?
+        .query_and_then(params![account.as_str(), column(after), limit], |row| {
+            Ok((Sequence(row.get(1)?), id(row, 0)?))
+        })?
+        .collect()
+}
+
 /// Orders that were placed before a time, at most so many.
 pub(crate) fn orders_before(
     connection: &Connection,

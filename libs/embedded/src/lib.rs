@@ -14,6 +14,7 @@ mod feed;
 mod generations;
 mod head;
 mod index;
+mod listing;
 mod lock;
 mod marks;
 mod nonces;

@@ -151,7 +151,9 @@ impl fmt::Debug for MemoryNonces {
 mod tests {
     use domain::{IssuerId, Serial, account, order};
     use eventstore::{Sequence, Stream};
-    use readmodel::{CertificateEntry, Crl, Lookup, Unavailable, Versioned};
+    use readmodel::{
+        CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, Unavailable, Versioned,
+    };
 
     use super::*;
     use crate::{Embedded, Options};
@@ -187,6 +189,12 @@ mod tests {
             down()
         }
         async fn put_certificate(&self, _: &CertificateEntry) -> Result<(), Unavailable> {
+            down()
+        }
+        async fn orders_page(&self, _: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
+            down()
+        }
+        async fn put_order_entry(&self, _: &OrderEntry) -> Result<(), Unavailable> {
             down()
         }
         async fn complete_to(&self, _: Stream) -> Result<Sequence, Unavailable> {

@@ -16,7 +16,10 @@ use std::{
 use async_trait::async_trait;
 use domain::{AccountId, IssuerId, OrderId, Serial, Timestamp, account, order};
 use eventstore::{Sequence, Stream, Subject};
-use readmodel::{CertificateEntry, Crl, Lookup, ReadModel, Unavailable, Versioned};
+use readmodel::{
+    CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
+    Versioned,
+};
 use rusqlite::{Connection, Row, params};
 
 use crate::{
@@ -25,7 +28,7 @@ use crate::{
     chain::Hash,
     error::{Damage, ReadError},
     generations::Generations,
-    index::{self, Entry},
+    index::{self, Entry, PlacedOrder},
     marks::Mark,
     schema::column,
     shared::Shared,
@@ -188,6 +191,22 @@ impl ReadModel for Embedded {
         Ok(())
     }
 
+    async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
+        crate::listing::page(self, query).await
+    }
+
+    /// As for certificates.
+    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
+        let last = self.last_of(Stream::Orders(entry.order.shard())).await?;
+        if entry.sequence <= last && !self.shared().views.is_rebuilding() {
+            return Ok(());
+        }
+        let (id, account) = (entry.order.clone(), entry.account.clone());
+        let placed = Entry::Order(PlacedOrder { id, account, at: entry.placed_at });
+        self.change(Change::Index(vec![(entry.sequence, placed)])).await?;
+        Ok(())
+    }
+
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
         let views = &self.shared().views;
         // In this order: what is appended in between is indexed, but not counted.
@@ -268,6 +287,11 @@ pub(crate) fn mark_rebuilt(connection: &Connection, to: Sequence) -> rusqlite::R
     }
     Mark { sequence: to, ..mark }.store(connection)?;
     Ok(false)
+}
+
+/// How far the indexes are complete while they are made anew; `None`: they are whole.
+pub(crate) fn rebuilt_to(connection: &Connection) -> Result<Option<Sequence>, ReadError> {
+    Ok(Mark::find(connection, REBUILD)?.map(|mark| mark.sequence))
 }
 
 /// Whether the certificates were cleared and are not whole again.

@@ -222,9 +222,18 @@ impl Aggregates {
         decided: Decided<A>,
     ) -> Result<Versioned<Arc<A::State>>, ExecuteError<A::Rejection>> {
         let view = Versioned { state: Arc::new(decided.state), sequence: decided.sequence };
-        A::write(self.views.as_ref(), &view)
-            .await
-            .map_err(|error| ExecuteError::Store(StoreError::unavailable(error)))?;
+        self.put::<A>(view).await.map_err(ExecuteError::Store)
+    }
+
+    /// Writes a view of what the caller has just appended through, and returns it.
+    ///
+    /// # Errors
+    /// When the read model does not take it; see [`execute`](Self::execute).
+    pub async fn put<A: Viewed>(
+        &self,
+        view: Versioned<Arc<A::State>>,
+    ) -> Result<Versioned<Arc<A::State>>, StoreError> {
+        A::write(self.views.as_ref(), &view).await.map_err(StoreError::unavailable)?;
         Ok(view)
     }
 }

@@ -1,6 +1,9 @@
 //! Indexes: what cannot be found by the subject it is stored under.
 
+use std::{fmt, str::FromStr};
+
 use domain::{AccountId, IssuerId, OrderId, ProfileName, Serial, Timestamp};
+use eventstore::Sequence;
 use serde::{Deserialize, Serialize};
 
 /// The answer of an index.
@@ -29,4 +32,76 @@ pub struct CertificateEntry {
     pub ledger_sequence: u64,
     /// The end of its validity; the entry may go one CRL period later.
     pub not_after: Timestamp,
+}
+
+/// An order in the index by account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderEntry {
+    /// Which one.
+    pub order: OrderId,
+    /// Who placed it.
+    pub account: AccountId,
+    /// When.
+    pub placed_at: Timestamp,
+    /// The message that placed it, in the stream of the order's shard.
+    pub sequence: Sequence,
+}
+
+/// Which part of an account's orders is wanted.
+#[derive(Clone, Debug)]
+pub struct OrdersQuery<'a> {
+    /// Whose orders.
+    pub account: &'a AccountId,
+    /// Where the page before ended; `None` asks for the first page.
+    pub after: Option<&'a OrderCursor>,
+    /// How many at most.
+    pub limit: usize,
+    /// Over how many streams orders are spread.
+    pub order_shards: u8,
+}
+
+/// Some orders of an account, oldest first, and how far the index knew all orders when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrdersPage {
+    /// The orders; some may be gone from the log.
+    pub orders: Vec<OrderId>,
+    /// Where the next page starts, if there may be one.
+    pub next: Option<OrderCursor>,
+    /// For each order stream, up to which message the index is complete.
+    pub complete_to: Vec<Sequence>,
+}
+
+/// Where a page of orders ends, in words of the adapter that made it; safe in URLs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderCursor(Box<str>);
+
+/// The text is not a place in a list of orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a place in a list of orders")]
+pub struct InvalidCursor;
+
+impl OrderCursor {
+    /// The longest cursor.
+    pub const MAX_BYTES: usize = 64;
+
+    /// The cursor's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for OrderCursor {
+    type Err = InvalidCursor;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let safe = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+        let good = (1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(safe);
+        if good { Ok(Self(text.into())) } else { Err(InvalidCursor) }
+    }
+}
+
+impl fmt::Display for OrderCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }

@@ -14,5 +14,7 @@ pub mod view;
 
 pub use admission::{Admission, Admitted};
 pub use aggregates::{Aggregates, LoadError, Viewed};
-pub use index::{CertificateEntry, Lookup};
+pub use index::{
+    CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersQuery,
+};
 pub use port::{Crl, ReadModel, Unavailable, Versioned};

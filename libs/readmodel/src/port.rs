@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::{AccountId, IssuerId, OrderId, Serial, Timestamp, account, order};
 use eventstore::{Sequence, Stream};
 
-use crate::{CertificateEntry, Lookup};
+use crate::{CertificateEntry, Lookup, OrderEntry, OrdersPage, OrdersQuery};
 
 /// A state and the sequence of the last message folded into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,13 @@ pub trait ReadModel: Send + Sync {
 
     /// Adds a certificate to the index by serial.
     async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable>;
+
+    /// Lists a part of an account's orders, together with how complete the index was at that moment: whoever needs all
+    /// orders compares that with the log. A cursor that another adapter made starts anywhere.
+    async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable>;
+
+    /// Adds an order to the index by account.
+    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable>;
 
     /// Up to which message of a stream the indexes built from it are complete.
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable>;

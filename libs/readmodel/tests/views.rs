@@ -146,15 +146,25 @@ fn order() -> impl Strategy<Value = State> {
 
 fn account() -> impl Strategy<Value = account::State> {
     let status = prop::sample::select(vec![AccountStatus::Valid, AccountStatus::Deactivated]);
-    (account_id(), any::<(String, String, bool)>(), vec(any::<String>(), 0..3), timestamp(), status)
-        .prop_map(|(id, (jwk, thumbprint, agreed), contact, created_at, status)| account::State {
-            id,
-            profile: "default".parse().unwrap(),
-            key: AccountKey { jwk, thumbprint: Thumbprint(thumbprint) },
-            contact,
-            terms_of_service_agreed: agreed,
-            created_at,
-            status,
+    (
+        account_id(),
+        any::<(String, String, Vec<String>, bool)>(),
+        vec(any::<String>(), 0..3),
+        timestamp(),
+        status,
+    )
+        .prop_map(|(id, (jwk, thumbprint, former, agreed), contact, created_at, status)| {
+            account::State {
+                id,
+                profile: "default".parse().unwrap(),
+                key: AccountKey { jwk, thumbprint: Thumbprint(thumbprint) },
+                former_keys: former.into_iter().map(Thumbprint).collect(),
+                contact,
+                agreed_terms: agreed.then(|| "https://ca.example/terms".to_owned()),
+                terms_of_service_agreed: agreed,
+                created_at,
+                status,
+            }
         })
 }
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often an epoch may end while one call is under way.
-const MAX_EPOCHS: usize = 3;
+pub(crate) const MAX_EPOCHS: usize = 3;
 
 /// A value to read.
 pub(crate) struct Wanted {

@@ -12,6 +12,7 @@ pub(crate) const ALL: &str = "certmill:*";
 
 const ACCOUNT: &str = "certmill:account:";
 const ORDER: &str = "certmill:order:";
+const ORDERS: &str = "certmill:orders:";
 const CERTIFICATE: &str = "certmill:certificate:";
 
 pub(crate) fn account(id: &AccountId) -> String {
@@ -24,6 +25,11 @@ pub(crate) fn order(id: &OrderId) -> String {
 
 pub(crate) fn certificate(serial: &Serial) -> String {
     format!("{CERTIFICATE}{serial}")
+}
+
+/// The sorted set of an account's orders.
+pub(crate) fn orders(account: &AccountId) -> String {
+    format!("{ORDERS}{account}")
 }
 
 pub(crate) fn complete_to(stream: Stream) -> String {
@@ -41,7 +47,7 @@ pub(crate) fn spent(epoch: &EpochId, node: u32, minute: u32) -> String {
 
 /// Whether a rebuild makes it anew.
 pub(crate) fn is_rebuilt(key: &str) -> bool {
-    [ACCOUNT, ORDER, CERTIFICATE].iter().any(|prefix| key.starts_with(prefix))
+    [ACCOUNT, ORDER, ORDERS, CERTIFICATE].iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Every marker there can be.

@@ -15,6 +15,7 @@ mod key;
 mod link;
 mod nonces;
 mod options;
+mod orders;
 mod script;
 mod server;
 mod stamp;

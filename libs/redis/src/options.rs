@@ -12,6 +12,8 @@ pub struct Options {
     pub keep_account: Duration,
     /// How long an order's view is kept after the order has ended, by its outcome or its expiry.
     pub keep_order: Duration,
+    /// How long an order is found by its account after it was placed: as long as the log keeps it.
+    pub keep_order_entry: Duration,
     /// How long a certificate is found by its serial after its end: one CRL period, for those who revoke late.
     pub keep_certificate: Duration,
     /// The PEM certificates of who signs the server's certificate with `rediss://`; without them, the system's roots.
@@ -20,7 +22,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep_account: DAY, keep_order: HOUR, keep_certificate: 7 * DAY, tls_roots: None }
+        Self {
+            keep_account: DAY,
+            keep_order: HOUR,
+            keep_order_entry: 7 * DAY,
+            keep_certificate: 7 * DAY,
+            tls_roots: None,
+        }
     }
 }
 
@@ -29,6 +37,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("keep_account", &self.keep_account)
             .field("keep_order", &self.keep_order)
+            .field("keep_order_entry", &self.keep_order_entry)
             .field("keep_certificate", &self.keep_certificate)
             .field("tls_roots", &self.tls_roots.as_ref().map(Vec::len))
             .finish()

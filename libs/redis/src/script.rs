@@ -82,12 +82,43 @@ return 1
 "
 );
 
-/// Removes values whose tag is another than the one given.
+/// Adds an order to the sorted set of an account, and removes those that are too old to be in the log.
+///
+/// Keys: epoch, set. Arguments: epoch, member, the least member to stay, how long to keep the set (ms). Answer: 0 when the
+/// epoch has ended, else 1. Beside the orders the set holds the tag of who wrote to it last, behind all digits.
+const PUT_ORDER: &str = with_fence!(
+    r"
+local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch')
+if held[2] ~= ARGV[1] or held[1] ~= memory() then return 0 end
+redis.call('ZREMRANGEBYLEX', KEYS[2], '[=', '+')
+redis.call('ZREMRANGEBYLEX', KEYS[2], '-', '(' .. ARGV[3])
+redis.call('ZADD', KEYS[2], 0, ARGV[2], 0, '=' .. ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
+return 1
+"
+);
+
+/// Reads orders of an account and how far the index is complete, as both are at one moment.
+///
+/// Keys: set, markers. Arguments: where to start, how many at most. Answer: members, and the markers.
+const LIST_ORDERS: &str = r"#!lua
+local answer = {redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], '(=', 'LIMIT', 0, ARGV[2])}
+for i = 2, #KEYS do answer[i] = redis.call('GET', KEYS[i]) end
+return answer
+";
+
+/// Removes values and sets whose tag is another than the one given.
 ///
 /// Keys: values. Arguments: tag.
 const SWEEP: &str = r"#!lua
 for i = 1, #KEYS do
-  if redis.call('GETRANGE', KEYS[i], 0, 15) ~= ARGV[1] then redis.call('UNLINK', KEYS[i]) end
+  local stays
+  if redis.call('TYPE', KEYS[i])['ok'] == 'zset' then
+    stays = redis.call('ZSCORE', KEYS[i], '=' .. ARGV[1])
+  else
+    stays = redis.call('GETRANGE', KEYS[i], 0, 15) == ARGV[1]
+  end
+  if not stays then redis.call('UNLINK', KEYS[i]) end
 end
 return 1
 ";
@@ -96,6 +127,8 @@ pub(crate) struct Scripts {
     pub(crate) epoch: Script,
     pub(crate) exchange: Script,
     pub(crate) write: Script,
+    pub(crate) put_order: Script,
+    pub(crate) list_orders: Script,
     pub(crate) sweep: Script,
 }
 
@@ -105,6 +138,8 @@ impl Scripts {
             epoch: Script::new(EPOCH),
             exchange: Script::new(EXCHANGE),
             write: Script::new(WRITE),
+            put_order: Script::new(PUT_ORDER),
+            list_orders: Script::new(LIST_ORDERS),
             sweep: Script::new(SWEEP),
         }
     }

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use domain::{AccountId, IssuerId, OrderId, Serial, account, order};
 use eventstore::{Sequence, Stream};
-use readmodel::{CertificateEntry, Crl, Lookup, ReadModel, Unavailable, Versioned, view};
+use readmodel::{
+    CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
+    Versioned, view,
+};
 
 use crate::{
     RedisStore,
@@ -63,6 +66,14 @@ impl ReadModel for RedisStore {
 
     async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
         Ok(self.index_certificate(entry).await?)
+    }
+
+    async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
+        Ok(self.list_orders(query).await?)
+    }
+
+    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
+        Ok(self.index_order(entry).await?)
     }
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {

@@ -1,17 +1,26 @@
 //! Accounts: newAccount, reading, updating and deactivating (RFC 8555 §7.3).
 
+mod holder;
+pub(crate) mod key_change;
+pub(crate) mod orders;
+
+use std::sync::Arc;
+
 use acme::{
+    PublicJwk,
     account::{self as wire, AccountUpdate, NewAccount},
     account_id,
 };
 use domain::{
-    AccountId,
-    account::{Account, AccountCreated, Command, Rejection, State, Status},
+    AccountId, Aggregate as _,
+    account::{Account, AccountCreated, Command, State, Status},
+    key_use::{self, Creation, KeyUse},
 };
-use eventstore::{Actor, ExecuteError};
+use eventstore::{Actor, ExecuteError, Loaded, StoreError, Subject, execute};
 use http::StatusCode;
 use runtime::metrics::names;
 
+use self::holder::Holder;
 use crate::{
     Api,
     authenticate::{self, AccountView, ByKey},
@@ -19,6 +28,7 @@ use crate::{
     reply::Reply,
     request::Request,
     settings::Profile,
+    terms,
 };
 
 /// Makes an account, or finds the one of the key: then everything else in the request is ignored (RFC 8555 §7.3.1).
@@ -29,48 +39,81 @@ pub(crate) async fn new_account(
 ) -> Result<Reply, Refusal> {
     let ByKey { jws, key } = authenticate::by_key(api, request).await?;
     let new: NewAccount = authenticate::payload(&jws)?;
-    let id = account_id(&profile.name, key.thumbprint());
-    if let Some(existing) = api.ports.aggregates.load::<Account>(&id).await? {
-        return found(api, profile, &existing);
+    let only_existing = new.only_return_existing == Some(true);
+    let unfollowed = match holder::find(api, profile, &key, request.now).await? {
+        Holder::Account(existing) => return found(api, profile, &existing),
+        Holder::Former | Holder::Nobody(_) if only_existing => {
+            return Err(Refusal::AccountDoesNotExist);
+        }
+        Holder::Former => return Err(Refusal::FormerKey),
+        Holder::Claimed(_) => return Err(key_use::Rejection::Claimed.into()),
+        Holder::Nobody(unfollowed) => unfollowed,
+    };
+    let creation = Creation { unfollowed, ..wanted(profile, &key, new, request)? };
+    let id = creation.account.id.clone();
+    let command = creation.into();
+    match create(api, &id, &command, request).await {
+        // Another request with this key was faster.
+        Err(ExecuteError::Rejected(rejection)) => {
+            match holder::find(api, profile, &key, request.now).await? {
+                Holder::Account(existing) => found(api, profile, &existing),
+                Holder::Former | Holder::Claimed(_) | Holder::Nobody(_) => Err(rejection.into()),
+            }
+        }
+        created => {
+            let account = created?.state;
+            metrics::counter!(names::ACCOUNTS_CREATED, "profile" => profile.name.to_string())
+                .increment(1);
+            Ok(show(api, profile, StatusCode::CREATED, &account)?
+                .with_location(api.settings.urls.account(&profile.name, &account.id)))
+        }
     }
-    if new.only_return_existing == Some(true) {
-        return Err(Refusal::AccountDoesNotExist);
-    }
+}
+
+/// The account that a request asks for, if the profile allows it.
+fn wanted(
+    profile: &Profile,
+    key: &PublicJwk,
+    new: NewAccount,
+    request: &Request,
+) -> Result<Creation, Refusal> {
     let agreed = new.terms_of_service_agreed.unwrap_or(false);
     if profile.terms_required && !agreed {
         return Err(Refusal::TermsNotAgreed(profile.meta.terms_of_service.clone()));
     }
     let contact = new.contact.unwrap_or_default();
     wire::check_contacts(&contact).map_err(Refusal::Contact)?;
-    let command = Command::Create(AccountCreated {
-        id: id.clone(),
+    let account = AccountCreated {
+        id: account_id(&profile.name, key.thumbprint()),
         profile: profile.name.clone(),
         key: key.account_key().clone(),
         contact,
         terms_of_service_agreed: agreed,
         at: request.now,
-    });
+    };
+    let terms = if agreed { terms::agreement(profile, request) } else { None };
+    Ok(Creation { terms, ..account.into() })
+}
+
+async fn create(
+    api: &Api,
+    id: &AccountId,
+    command: &key_use::Command,
+    request: &Request,
+) -> Result<AccountView, ExecuteError<key_use::Rejection>> {
+    let aggregates = &api.ports.aggregates;
     let context = request.context(Actor::Account { id: id.clone() });
-    let created = api.ports.aggregates.execute::<Account>(&id, None, &command, &context).await;
-    match created {
-        Ok(account) => {
-            metrics::counter!(names::ACCOUNTS_CREATED, "profile" => profile.name.to_string())
-                .increment(1);
-            Ok(show(profile, StatusCode::CREATED, &account.state)?
-                .with_location(api.settings.urls.account(&profile.name, &id)))
-        }
-        // Another request with this key was faster.
-        Err(ExecuteError::Rejected(Rejection::AlreadyExists)) => {
-            let existing = api.ports.aggregates.fold::<Account>(&id).await?;
-            found(api, profile, &existing.ok_or(Refusal::AccountDoesNotExist)?)
-        }
-        Err(error) => Err(error.into()),
-    }
+    let (store, subject) = (aggregates.store.as_ref(), Subject::account(id));
+    let made = execute::<KeyUse>(store, &subject, Loaded::default(), command, &context).await?;
+    let lost = || ExecuteError::Store(StoreError::damaged("events make no account"));
+    let state = Account::fold(None, &made.events).ok_or_else(lost)?;
+    let view = AccountView { state: Arc::new(state), sequence: made.sequence };
+    aggregates.put::<Account>(view).await.map_err(ExecuteError::Store)
 }
 
 fn found(api: &Api, profile: &Profile, existing: &AccountView) -> Result<Reply, Refusal> {
     match existing.state.status {
-        Status::Valid => Ok(show(profile, StatusCode::OK, &existing.state)?
+        Status::Valid => Ok(show(api, profile, StatusCode::OK, &existing.state)?
             .with_location(api.settings.urls.account(&profile.name, &existing.state.id))),
         Status::Deactivated => Err(Refusal::AccountDeactivated),
     }
@@ -88,35 +131,52 @@ pub(crate) async fn account(
         return Err(Refusal::OtherAccount);
     }
     if signed.jws.is_post_as_get() {
-        return show(profile, StatusCode::OK, &signed.account.state);
+        return show(api, profile, StatusCode::OK, &signed.account.state);
     }
     let update: AccountUpdate = authenticate::payload(&signed.jws)?;
-    let command = match &update.contact {
-        _ if update.deactivates() => Command::Deactivate,
-        Some(contact) => {
-            wire::check_contacts(contact).map_err(Refusal::Contact)?;
-            Command::UpdateContact(contact.clone())
-        }
-        None => return show(profile, StatusCode::OK, &signed.account.state),
-    };
-    let context = request.context(Actor::Account { id: id.clone() });
-    let account = api
-        .ports
-        .aggregates
-        .execute::<Account>(id, Some(signed.account), &command, &context)
-        .await?;
-    show(profile, StatusCode::OK, &account.state)
+    let mut account = signed.account;
+    for command in changes(profile, &update, request)? {
+        let context = request.context(Actor::Account { id: id.clone() });
+        let aggregates = &api.ports.aggregates;
+        account = aggregates.execute::<Account>(id, Some(account), &command, &context).await?;
+    }
+    show(api, profile, StatusCode::OK, &account.state)
 }
 
-fn show(profile: &Profile, status: StatusCode, account: &State) -> Result<Reply, Refusal> {
-    let terms = profile.meta.terms_of_service.is_some();
+/// What an update asks for; whatever else it has is ignored (RFC 8555 §7.3.2).
+fn changes(
+    profile: &Profile,
+    update: &AccountUpdate,
+    request: &Request,
+) -> Result<Vec<Command>, Refusal> {
+    if update.deactivates() {
+        return Ok(vec![Command::Deactivate]);
+    }
+    let mut changes = Vec::new();
+    if let Some(contact) = &update.contact {
+        wire::check_contacts(contact).map_err(Refusal::Contact)?;
+        changes.push(Command::UpdateContact(contact.clone()));
+    }
+    if profile.terms_agreed_by_account && update.terms_of_service_agreed == Some(true) {
+        changes.extend(terms::agreement(profile, request).map(Command::AgreeToTerms));
+    }
+    Ok(changes)
+}
+
+fn show(
+    api: &Api,
+    profile: &Profile,
+    status: StatusCode,
+    account: &State,
+) -> Result<Reply, Refusal> {
+    let has_terms = profile.meta.terms_of_service.is_some();
     Reply::json(
         status,
         &wire::Account {
             status: account.status,
             contact: &account.contact,
-            terms_of_service_agreed: terms.then_some(account.terms_of_service_agreed),
-            orders: None,
+            terms_of_service_agreed: has_terms.then(|| terms::are_agreed(profile, account)),
+            orders: Some(api.settings.urls.account_orders(&profile.name, &account.id)),
         },
     )
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use acme::{Jws, KeyReference, PublicJwk, Redeemed, jws::BadSignature};
+use acme::{Jws, KeyReference, PublicJwk, Redeemed};
 use domain::{
     AccountId, OrderId,
     account::{self, Account, Status},
@@ -179,10 +179,7 @@ fn check_nonce_and_url(
 }
 
 fn verify(jws: &Jws, key: &PublicJwk) -> Result<(), Refusal> {
-    jws.verify(key).map_err(|error| match error {
-        BadSignature::Algorithm => Refusal::WrongAlgorithm,
-        BadSignature::Signature => Refusal::BadSignature,
-    })
+    Ok(jws.verify(key)?)
 }
 
 /// Refuses a payload where a resource can only be read (RFC 8555 §6.3).

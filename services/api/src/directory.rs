@@ -24,6 +24,7 @@ pub(crate) async fn read(
         new_account: url("new-account"),
         new_order: url("new-order"),
         revoke_cert: url("revoke-cert"),
+        key_change: url("key-change"),
         meta: profile.meta.clone(),
     };
     Ok(Reply::json(StatusCode::OK, &directory)?.with(header::CACHE_CONTROL, MAX_AGE))

@@ -53,7 +53,9 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
         Resource::NewAccount => account::new_account(api, profile, request).await,
         Resource::NewOrder => order::new_order(api, profile, request).await,
         Resource::RevokeCert => revocation::revoke_cert(api, profile, request).await,
+        Resource::KeyChange => account::key_change::key_change(api, profile, request).await,
         Resource::Account(id) => account::account(api, profile, id, request).await,
+        Resource::AccountOrders(id) => account::orders::list(api, profile, id, request).await,
         Resource::Order(id) => order::read(api, profile, id, request).await,
         Resource::Finalize(id) => finalize::finalize(api, profile, id, request).await,
         Resource::Authorization(id, index) => {

@@ -25,6 +25,7 @@ mod revocation;
 mod routes;
 mod service;
 mod settings;
+mod terms;
 mod urls;
 
 use std::{net::SocketAddr, sync::Arc};

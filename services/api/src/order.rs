@@ -26,6 +26,7 @@ use crate::{
     reply::Reply,
     request::Request,
     settings::Profile,
+    terms,
 };
 
 /// Places an order.
@@ -35,6 +36,7 @@ pub(crate) async fn new_order(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let signed = authenticate::by_account(api, profile, request).await?;
+    terms::check(profile, &signed.account.state)?;
     let new: NewOrder = authenticate::payload(&signed.jws)?;
     let identifiers = accepted(profile, &new.identifiers)?;
     check_validity(profile, &new, request.now)?;

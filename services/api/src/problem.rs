@@ -4,13 +4,14 @@ use acme::{
     BadPublicKey, ErrorType, NoncesUnavailable, Problem,
     account::BadContact,
     csr::BadCsr,
-    jws::JwsErrorReason,
+    jws::{BadSignature, JwsErrorReason},
+    key_change::MalformedKeyChange,
     order::RequestedIdentifier,
     problem::Subproblem,
     revocation::{BadRevocationReason, MalformedCertificate},
 };
 use domain::{
-    account,
+    account, key_use,
     order::{self, Status},
 };
 use eventstore::ExecuteError;
@@ -56,12 +57,31 @@ pub(crate) enum Refusal {
     AccountDoesNotExist,
     #[error("the account is deactivated")]
     AccountDeactivated,
+    #[error("the inner JWS is refused")]
+    InnerJws(#[source] JwsErrorReason),
+    #[error("the change of keys is malformed")]
+    KeyChange(#[source] MalformedKeyChange),
+    #[error("the change of keys does not fit the request")]
+    KeyChangeMismatch(&'static str),
+    #[error("the key belongs to an account")]
+    KeyInUse(String),
+    #[error("the key was replaced")]
+    FormerKey,
+    #[error("the account's key was changed too often")]
+    TooManyKeys,
     #[error("the account in the URL is not the one that signed")]
     OtherAccount,
     #[error("the payload is not what the resource takes")]
     Payload(&'static str),
     #[error("the terms of service are not agreed to")]
     TermsNotAgreed(Option<String>),
+    #[error("the terms of service have changed")]
+    TermsChanged {
+        /// Their URL.
+        terms: String,
+        /// Where a person learns how to agree.
+        instance: String,
+    },
     #[error("a contact is refused")]
     Contact(#[source] BadContact),
     #[error("identifiers are refused")]
@@ -112,7 +132,10 @@ pub(crate) fn reply(refusal: &Refusal, retry_after: u64) -> Reply {
             let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
             reply.with(header::ALLOW, names.join(", "))
         }
-        Refusal::TermsNotAgreed(Some(url)) => reply.with_link("terms-of-service", url),
+        Refusal::KeyInUse(account) => reply.with_location(account.clone()),
+        Refusal::TermsChanged { terms: url, .. } | Refusal::TermsNotAgreed(Some(url)) => {
+            reply.with_link("terms-of-service", url)
+        }
         _ if status == StatusCode::SERVICE_UNAVAILABLE => reply.with_retry_after(retry_after),
         _ => reply,
     }
@@ -144,7 +167,7 @@ fn problem(refusal: &Refusal) -> Problem {
         Refusal::BodyTooLarge => malformed("the request is too large").with_status(413),
         Refusal::BodyInterrupted => malformed("the request ended early"),
         Refusal::TooSlow => malformed("the request took too long to arrive").with_status(408),
-        Refusal::Jws(reason) => jws_problem(*reason),
+        Refusal::Jws(reason) | Refusal::InnerJws(reason) => jws_problem(*reason),
         // acme.sh knows a bad nonce by these words only.
         Refusal::BadNonce => {
             Problem::new(ErrorType::BadNonce, "JWS has an invalid anti-replay nonce")
@@ -158,7 +181,18 @@ fn problem(refusal: &Refusal) -> Problem {
                 .with_algorithms()
         }
         Refusal::BadPublicKey(reason) => Problem::new(ErrorType::BadPublicKey, &reason.to_string()),
-        Refusal::WrongKeyReference(detail) | Refusal::Payload(detail) => malformed(detail),
+        Refusal::KeyChange(reason) => malformed(&reason.to_string()),
+        Refusal::KeyInUse(_) => {
+            malformed("the new key is that of the account in Location").with_status(409)
+        }
+        Refusal::FormerKey => Problem::new(
+            ErrorType::BadPublicKey,
+            "the key was replaced by a change of keys and is not accepted any more",
+        ),
+        Refusal::TooManyKeys => unauthorized("the account's key was changed too often"),
+        Refusal::KeyChangeMismatch(detail)
+        | Refusal::WrongKeyReference(detail)
+        | Refusal::Payload(detail) => malformed(detail),
         Refusal::AccountDoesNotExist => {
             Problem::new(ErrorType::AccountDoesNotExist, "the account does not exist")
         }
@@ -168,6 +202,11 @@ fn problem(refusal: &Refusal) -> Problem {
             ErrorType::UserActionRequired,
             "the terms of service must be agreed to: set termsOfServiceAgreed",
         ),
+        Refusal::TermsChanged { instance, .. } => Problem::new(
+            ErrorType::UserActionRequired,
+            "the terms of service have changed; agree to them as the page at instance says",
+        )
+        .with_instance(instance.clone()),
         Refusal::Contact(reason) => contact_problem(*reason),
         Refusal::Identifiers(refused) => identifiers_problem(refused),
         Refusal::OrderNotReady(status) => order_problem(*status),
@@ -301,7 +340,25 @@ impl From<account::Rejection> for Refusal {
         match rejection {
             account::Rejection::NotFound => Self::AccountDoesNotExist,
             account::Rejection::Deactivated => Self::AccountDeactivated,
-            account::Rejection::AlreadyExists => Self::Internal(rejection.into()),
+            account::Rejection::KeyReplaced => Self::BadSignature,
+            account::Rejection::ClaimTooOld => Self::Unavailable(rejection.into()),
+            account::Rejection::TooManyKeys => Self::TooManyKeys,
+        }
+    }
+}
+
+/// Whose the key is changed under way: the client's next attempt finds out.
+impl From<key_use::Rejection> for Refusal {
+    fn from(rejection: key_use::Rejection) -> Self {
+        Self::Unavailable(rejection.into())
+    }
+}
+
+impl From<BadSignature> for Refusal {
+    fn from(error: BadSignature) -> Self {
+        match error {
+            BadSignature::Algorithm => Self::WrongAlgorithm,
+            BadSignature::Signature => Self::BadSignature,
         }
     }
 }

@@ -27,7 +27,9 @@ pub(crate) enum Resource {
     NewAccount,
     NewOrder,
     RevokeCert,
+    KeyChange,
     Account(AccountId),
+    AccountOrders(AccountId),
     Order(OrderId),
     Finalize(OrderId),
     Authorization(OrderId, AuthorizationIndex),
@@ -44,7 +46,9 @@ impl Resource {
             Self::NewAccount => "new-account",
             Self::NewOrder => "new-order",
             Self::RevokeCert => "revoke-cert",
+            Self::KeyChange => "key-change",
             Self::Account(_) => "account",
+            Self::AccountOrders(_) => "account-orders",
             Self::Order(_) => "order",
             Self::Finalize(_) => "finalize",
             Self::Authorization(..) => "authorization",
@@ -65,7 +69,9 @@ impl Resource {
             | Self::NewAccount
             | Self::NewOrder
             | Self::RevokeCert
+            | Self::KeyChange
             | Self::Account(_)
+            | Self::AccountOrders(_)
             | Self::Certificate { .. } => None,
         }
     }
@@ -128,7 +134,9 @@ fn resource_of(segments: &[&str]) -> Option<Resource> {
         ["new-account"] => Resource::NewAccount,
         ["new-order"] => Resource::NewOrder,
         ["revoke-cert"] => Resource::RevokeCert,
+        ["key-change"] => Resource::KeyChange,
         ["account", id] => Resource::Account(id.parse().ok()?),
+        ["account", id, "orders"] => Resource::AccountOrders(id.parse().ok()?),
         ["order", id] => Resource::Order(id.parse().ok()?),
         ["order", id, "finalize"] => Resource::Finalize(id.parse().ok()?),
         ["authorization", id, index] => {

@@ -43,6 +43,12 @@ pub struct Profile {
     pub terms_required: bool,
     /// The kinds of identifiers that certificates may name.
     pub identifier_types: BTreeSet<IdentifierType>,
+    /// Where a change of the terms is explained.
+    pub terms_change_url: Option<String>,
+    /// Refuses orders of accounts that agreed to other terms than those of today.
+    pub terms_approval_required: bool,
+    /// Lets clients agree to changed terms by an update of their account.
+    pub terms_agreed_by_account: bool,
     /// Allows names that start with `*.`.
     pub wildcard_allowed: bool,
     /// The ways to prove control that are offered for names, wildcards and addresses.
@@ -110,6 +116,9 @@ impl Profile {
             },
             terms_required: profile.terms_required,
             identifier_types: profile.identifier_types.clone(),
+            terms_change_url: profile.terms_change_url.as_ref().map(ToString::to_string),
+            terms_approval_required: profile.terms_approval_required,
+            terms_agreed_by_account: profile.terms_agreed_by_account,
             wildcard_allowed: profile.wildcard_allowed,
             challenges: Challenges {
                 names: profile.challenges(IdentifierType::Dns, false),

@@ -32,6 +32,11 @@ impl Urls {
         self.of(profile, &format!("account/{id}"))
     }
 
+    /// Where an account's orders are listed.
+    pub(crate) fn account_orders(&self, profile: &ProfileName, id: &AccountId) -> String {
+        self.of(profile, &format!("account/{id}/orders"))
+    }
+
     /// The account that a `kid` names, if it is one of the profile's account URLs.
     pub(crate) fn account_of_kid(&self, profile: &ProfileName, kid: &str) -> Option<AccountId> {
         let path = kid.strip_prefix(&self.base)?.strip_prefix("/acme/")?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use domain::{
     AccountId, IssuerId, Serial, Timestamp,
-    account::{self, Account},
+    account::{self, Account, AccountTermsAgreed},
     certificate::{self, CertRevoked, Revocation, RevocationReason},
 };
 use eventstore::{Actor, Context, ExecuteError, Loaded, Stream, Subject, execute};
@@ -33,6 +33,13 @@ pub(crate) enum Change {
         /// Which one.
         account: AccountId,
     },
+    /// Records that an account's holder agreed to terms of service.
+    AgreeToTerms {
+        /// Which account.
+        account: AccountId,
+        /// The URL of the terms.
+        terms_of_service: String,
+    },
     /// Builds the read model anew.
     Rebuild,
 }
@@ -57,6 +64,13 @@ pub(crate) enum Done {
         /// Which one.
         account: AccountId,
     },
+    /// The agreement is recorded.
+    TermsAgreed {
+        /// Which account.
+        account: AccountId,
+        /// The URL of the terms.
+        terms_of_service: String,
+    },
     /// The read model is complete.
     Rebuilt,
 }
@@ -68,6 +82,9 @@ impl fmt::Display for Done {
                 write!(f, "certificate {serial} of issuer {issuer} is revoked ({})", reason.name())
             }
             Self::AccountDeactivated { account } => write!(f, "account {account} is deactivated"),
+            Self::TermsAgreed { account, terms_of_service } => {
+                write!(f, "account {account} agreed to {terms_of_service}")
+            }
             Self::Rebuilt => f.write_str("the read model is built anew from the log"),
         }
     }
@@ -91,7 +108,17 @@ pub(crate) async fn make(
     };
     match change {
         Change::Revoke { serial, reason } => revoke(&serial, reason, &context, ports).await,
-        Change::DeactivateAccount { account } => deactivate(account, &context, ports).await,
+        Change::DeactivateAccount { account } => {
+            change_account(&account, &account::Command::Deactivate, &context, ports).await?;
+            Ok(Done::AccountDeactivated { account })
+        }
+        Change::AgreeToTerms { account, terms_of_service } => {
+            let (terms, at) = (terms_of_service.clone(), context.at);
+            let agreed = AccountTermsAgreed { terms_of_service: terms, at };
+            let command = account::Command::AgreeToTerms(agreed);
+            change_account(&account, &command, &context, ports).await?;
+            Ok(Done::TermsAgreed { account, terms_of_service })
+        }
         Change::Rebuild => rebuild(ports, order_shards).await,
     }
 }
@@ -140,11 +167,14 @@ async fn find(serial: &Serial, ports: &Ports) -> Result<CertificateEntry, Failur
     }
 }
 
-async fn deactivate(account: AccountId, context: &Context, ports: &Ports) -> Result<Done, Failure> {
-    let command = account::Command::Deactivate;
-    let changed = ports.aggregates().execute::<Account>(&account, None, &command, context).await;
-    match changed {
-        Ok(_) => Ok(Done::AccountDeactivated { account }),
+async fn change_account(
+    account: &AccountId,
+    command: &account::Command,
+    context: &Context,
+    ports: &Ports,
+) -> Result<(), Failure> {
+    match ports.aggregates().execute::<Account>(account, None, command, context).await {
+        Ok(_) => Ok(()),
         Err(ExecuteError::Rejected(rejection)) => {
             Err(Failure::from(rejection).while_doing(format_args!("account {account}")))
                 .advise("See which there are with `certmill account list`.")

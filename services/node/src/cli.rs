@@ -130,6 +130,12 @@ pub(crate) enum AccountCommand {
         #[arg(value_parser = values::account)]
         id: AccountId,
     },
+    /// Records that an account's holder agreed to the terms of service its profile has today
+    Agree {
+        /// The account's id, the last part of its URL
+        #[arg(value_parser = values::account)]
+        id: AccountId,
+    },
     /// Deactivates an account for ever; its certificates stay valid
     Deactivate {
         /// The account's id, the last part of its URL

@@ -5,13 +5,25 @@ use std::collections::{BTreeMap, HashMap};
 use domain::{AccountId, OrderId, account::Account, order::Order};
 use eventstore::{Message, Sequence, Stream};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use readmodel::{CertificateEntry, LoadError, Viewed};
+use readmodel::{LoadError, Viewed};
 use tracing::error;
 
-use crate::{Ports, ProjectError, index};
+use crate::{
+    Ports, ProjectError,
+    index::{self, Entry},
+};
 
 /// How many views are looked at at once.
 const AT_ONCE: usize = 8;
+
+/// Whether a message's aggregate is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Views {
+    /// Its view is made at least as new as the message.
+    Refreshed,
+    /// It is not: only the indexes need the message.
+    LeftAlone,
+}
 
 /// Messages that belong together, by what is to be done for them.
 #[derive(Default)]
@@ -19,7 +31,7 @@ pub(crate) struct Batch {
     messages: usize,
     orders: HashMap<OrderId, Sequence>,
     accounts: HashMap<AccountId, Sequence>,
-    certificates: Vec<CertificateEntry>,
+    entries: Vec<Entry>,
     ends: BTreeMap<Stream, Sequence>,
 }
 
@@ -31,28 +43,27 @@ impl Batch {
 
     /// How many certificates are in it.
     pub(crate) fn certificates(&self) -> usize {
-        self.certificates.len()
+        self.entries.iter().filter(|entry| matches!(entry, Entry::Certificate(_))).count()
     }
 
-    /// Adds a message; those of one stream come in order.
-    pub(crate) fn add(&mut self, message: &Message) -> Result<(), ProjectError> {
+    /// Adds a message; those of one stream come in order. Views of what is old may be left alone.
+    pub(crate) fn add(&mut self, message: &Message, views: Views) -> Result<(), ProjectError> {
         let (subject, sequence) = (&message.subject, message.sequence);
-        self.certificates.extend(index::entries(message)?);
-        if let Some(order) = subject.order_id() {
-            self.orders.insert(order, sequence);
-        } else if let Some(account) = subject.account_id() {
-            self.accounts.insert(account, sequence);
+        self.entries.extend(index::entries(message)?);
+        if views == Views::Refreshed {
+            self.orders.extend(subject.order_id().map(|order| (order, sequence)));
+            self.accounts.extend(subject.account_id().map(|account| (account, sequence)));
         }
         self.ends.insert(subject.stream(), sequence);
         self.messages += 1;
         Ok(())
     }
 
-    /// Makes every view at least as new as its messages and every certificate findable, then says so in the markers.
+    /// Makes every view at least as new as its messages and every entry findable, then says so in the markers.
     pub(crate) async fn apply(self, ports: &Ports) -> Result<(), ProjectError> {
         let views = &ports.aggregates.views;
-        for entry in &self.certificates {
-            views.put_certificate(entry).await.map_err(ProjectError::View)?;
+        for entry in &self.entries {
+            entry.write(ports).await?;
         }
         refresh::<Account>(ports, self.accounts).await?;
         refresh::<Order>(ports, self.orders).await?;

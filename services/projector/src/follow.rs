@@ -1,6 +1,6 @@
 //! Following the log from where the markers of the read model say it is complete.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use eventstore::{Message, Sequence, StoreError, Stream, Tail};
 use runtime::{Check, metrics::names};
@@ -8,7 +8,10 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{Ports, ProjectError, batch::Batch};
+use crate::{
+    Ports, ProjectError,
+    batch::{Batch, Views},
+};
 
 /// How long news are gathered. Whoever appends writes the view himself, so nobody waits for this; an order that is
 /// looked at once for all its messages costs a sixth.
@@ -16,7 +19,7 @@ const GATHER: Duration = Duration::from_millis(250);
 /// How many messages are gathered at most.
 const MAX_BATCH: usize = 1000;
 /// How far back views are looked at when the read model has no marker: what it held before is gone, and a view that is
-/// missing is made by whoever asks for it.
+/// missing is made by whoever asks for it. The indexes need everything.
 const BEHIND: u64 = 10_000;
 /// How long the projector waits after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -51,26 +54,30 @@ async fn catch_up_and_go_on(
     streams: &[Stream],
     health: &Check,
 ) -> Result<(), ProjectError> {
-    let mut from = Vec::with_capacity(streams.len());
+    let (mut from, mut views_from) = (Vec::with_capacity(streams.len()), HashMap::new());
     for stream in streams {
-        from.push((*stream, place(ports, *stream).await?));
+        let marker = ports.aggregates.views.complete_to(*stream).await;
+        let marker = marker.map_err(ProjectError::View)?;
+        from.push((*stream, marker));
+        views_from.insert(*stream, views_from_marker(ports, *stream, marker).await?);
     }
     let mut tail = ports.tail.follow(&from).await.map_err(ProjectError::Store)?;
     health.ready();
     loop {
-        let batch = gather(tail.as_mut()).await?;
+        let batch = gather(tail.as_mut(), &views_from).await?;
         metrics::counter!(names::FEED_MESSAGES, "role" => "projector")
             .increment(batch.len() as u64);
         batch.apply(ports).await?;
     }
 }
 
-/// Where a stream is gone on with.
-async fn place(ports: &Ports, stream: Stream) -> Result<Sequence, ProjectError> {
-    let views = &ports.aggregates.views;
-    let marker = views.complete_to(stream).await.map_err(ProjectError::View)?;
-    // An index must hold all there is, a view only what is newer than itself.
-    if marker > Sequence::NONE || stream == Stream::Ledger {
+/// Behind which message of a stream views are looked at.
+async fn views_from_marker(
+    ports: &Ports,
+    stream: Stream,
+    marker: Sequence,
+) -> Result<Sequence, ProjectError> {
+    if marker > Sequence::NONE {
         return Ok(marker);
     }
     let last = ports.aggregates.store.last_sequence(stream).await.map_err(ProjectError::Store)?;
@@ -78,12 +85,18 @@ async fn place(ports: &Ports, stream: Stream) -> Result<Sequence, ProjectError> 
 }
 
 /// Waits for a message, and a moment for more.
-async fn gather(tail: &mut dyn Tail) -> Result<Batch, ProjectError> {
+async fn gather(
+    tail: &mut dyn Tail,
+    views_from: &HashMap<Stream, Sequence>,
+) -> Result<Batch, ProjectError> {
     let mut batch = Batch::default();
     let mut next: Result<Arc<Message>, StoreError> = tail.next().await;
     let until = Instant::now() + GATHER;
     loop {
-        batch.add(&*next.map_err(ProjectError::Store)?)?;
+        let message = next.map_err(ProjectError::Store)?;
+        let old = views_from.get(&message.subject.stream());
+        let is_old = old.is_some_and(|old| message.sequence <= *old);
+        batch.add(&message, if is_old { Views::LeftAlone } else { Views::Refreshed })?;
         if batch.len() == MAX_BATCH {
             return Ok(batch);
         }

@@ -36,8 +36,8 @@ pub enum ProjectError {
     /// An aggregate could not be folded.
     #[error("an aggregate cannot be folded")]
     Load(#[source] LoadError),
-    /// An entry of the ledger cannot be read by this release.
-    #[error("an entry of the ledger cannot be read")]
+    /// A message that belongs into an index cannot be read by this release.
+    #[error("a message cannot be read")]
     Decode(#[source] DecodeError),
     /// The read model is out of reach.
     #[error("the read model failed")]

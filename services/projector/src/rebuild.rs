@@ -2,7 +2,10 @@
 
 use eventstore::{Sequence, Stream};
 
-use crate::{Ports, ProjectError, batch::Batch};
+use crate::{
+    Ports, ProjectError,
+    batch::{Batch, Views},
+};
 
 /// How many messages are read at once.
 const PAGE: usize = 500;
@@ -44,7 +47,7 @@ async fn build(ports: &Ports, stream: Stream, rebuilt: &mut Rebuilt) -> Result<(
         after = last.sequence;
         let mut batch = Batch::default();
         for message in &page {
-            batch.add(message)?;
+            batch.add(message, Views::Refreshed)?;
         }
         rebuilt.certificates += batch.certificates() as u64;
         if stream != Stream::Ledger {

@@ -95,3 +95,27 @@ async fn a_deactivated_account_can_do_nothing() -> anyhow::Result<()> {
         })
         .await
 }
+
+#[tokio::test]
+async fn the_orders_of_an_account_are_shown_to_nobody_else() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let stranger = scene.stranger().await?;
+    scene.client.place(&["a.localhost"]).await?;
+    scene
+        .unimpressed(async |scene| {
+            let orders = format!("{}/orders", scene.client.account()?);
+            stranger.post_as_get(&orders).await?.refused((403, "unauthorized"))?;
+            let (accounts, id) = scene.client.account()?.rsplit_once('/').unwrap_or_default();
+            let absent: String = id.chars().rev().collect();
+            let absent = format!("{accounts}/{absent}/orders");
+            stranger.post_as_get(&absent).await?.refused((403, "unauthorized"))?;
+            scene.client.post(&orders, &json!({})).await?.refused(MALFORMED)?;
+            for page in ["?cursor=", "?cursor=a%20b", "?page=2", "?cursor=1&cursor=2"] {
+                scene.client.post_as_get(&format!("{orders}{page}")).await?.refused(MALFORMED)?;
+            }
+            let long = format!("{orders}?cursor={}", "1".repeat(65));
+            scene.client.post_as_get(&long).await?.refused(MALFORMED)?;
+            Ok(())
+        })
+        .await
+}

@@ -7,6 +7,8 @@ mod finalizing;
 #[cfg(test)]
 mod jws;
 #[cfg(test)]
+mod key_change;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod nonces;

@@ -77,3 +77,24 @@ async fn a_status_never_steps_back_whichever_node_is_asked() -> anyhow::Result<(
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_list_of_orders_has_the_newest_one_or_is_not_given() -> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    let [one, other] = &town.at;
+    let orders = format!("{}/orders", one.account()?);
+    let mut placed = Vec::new();
+    for number in 0..3 {
+        placed.push(one.place(&[&format!("list-{number}.localhost")]).await?.url);
+        let listed = other.post_as_get(&orders).await?.expect(200)?.json()?;
+        assert_eq!(listed["orders"], json!(placed));
+    }
+    town.cluster.projector.stop().await?;
+    one.place(&["late.localhost"]).await?;
+    let reply = other.post_as_get(&orders).await?.expect(503)?;
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    town.cluster.projector.start().await?;
+    let listed = one.post_as_get(&orders).await?.expect(200)?.json()?;
+    assert_eq!(listed["orders"].as_array().map(Vec::len), Some(4));
+    Ok(())
+}

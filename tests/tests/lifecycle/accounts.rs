@@ -88,3 +88,50 @@ async fn deactivating_an_account_is_answered_and_final() -> anyhow::Result<()> {
     scene.client.post_as_get(account).await?.refused((401, "unauthorized"))?;
     Ok(())
 }
+
+/// The pages of an account's orders, from the first to the last.
+async fn pages(client: &acceptance::RawClient) -> anyhow::Result<Vec<Vec<String>>> {
+    let account = client.post_as_get(client.account()?).await?.expect(200)?.json()?;
+    let mut next = account["orders"].as_str().map(str::to_owned);
+    let mut pages = Vec::new();
+    while let Some(url) = next {
+        let reply = client.post_as_get(&url).await?.expect(200)?;
+        pages.push(serde_json::from_value(reply.json()?["orders"].clone())?);
+        next = reply.links("next").pop();
+    }
+    Ok(pages)
+}
+
+#[tokio::test]
+async fn an_account_lists_its_orders_in_pages_without_the_invalid_ones() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    assert_eq!(pages(&scene.client).await?, [Vec::<String>::new()]);
+    let other = scene.stranger().await?;
+    let mut placed = Vec::new();
+    for number in 0..51 {
+        placed.push(scene.client.place(&[&format!("a{number}.localhost")]).await?);
+        if number % 20 == 0 {
+            other.place(&["b.localhost"]).await?;
+        }
+    }
+    let ended = placed.remove(7);
+    let authorization = &ended.authorizations()[0];
+    let deactivate = json!({ "status": "deactivated" });
+    scene.client.post(authorization, &deactivate).await?.expect(200)?;
+
+    let listed = pages(&scene.client).await?;
+    assert_eq!(listed.iter().map(Vec::len).collect::<Vec<_>>(), [49, 1]);
+    let urls: Vec<String> = placed.into_iter().map(|order| order.url).collect();
+    assert_eq!(listed.concat(), urls);
+    assert_eq!(pages(&other).await?.concat().len(), 3);
+    Ok(())
+}
+
+#[tokio::test]
+async fn lists_of_orders_survive_a_rebuild() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let order = scene.client.place(&["a.localhost"]).await?;
+    scene.server.operate(&["rebuild"]).await?.success()?;
+    assert_eq!(pages(&scene.client).await?.concat(), [order.url]);
+    Ok(())
+}

@@ -13,6 +13,8 @@ mod identifiers;
 #[cfg(test)]
 mod issuance;
 #[cfg(test)]
+mod key_change;
+#[cfg(test)]
 mod operation;
 #[cfg(test)]
 mod profiles;
@@ -20,3 +22,5 @@ mod profiles;
 mod resources;
 #[cfg(test)]
 mod revocation;
+#[cfg(test)]
+mod terms;

@@ -11,7 +11,8 @@ async fn the_directory_advertises_what_is_there_and_nothing_else() -> anyhow::Re
     let mut members: Vec<&String> =
         directory.as_object().into_iter().flat_map(|it| it.keys()).collect();
     members.sort();
-    assert_eq!(members, ["meta", "newAccount", "newNonce", "newOrder", "revokeCert"]);
+    let expected = ["keyChange", "meta", "newAccount", "newNonce", "newOrder", "revokeCert"];
+    assert_eq!(members, expected);
     let by_post = scene.client.post_as_get(&scene.server.directory_url()).await?.expect(200)?;
     assert_eq!(by_post.json()?, *directory);
     assert!(by_post.links("index").is_empty());

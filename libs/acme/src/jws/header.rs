@@ -43,23 +43,42 @@ impl Header {
     }
 
     fn read(header: &Object<'_>, nonce: Option<Nonce>) -> Result<Self, JwsErrorReason> {
-        // `b64` changes what is signed (RFC 7797); `crit` asks us to refuse what we do not understand, which is all.
-        if header.contains("crit") || header.contains("b64") {
-            return Err(malformed("the protected header must not have crit or b64"));
-        }
-        let algorithm = header.text("alg").map_err(|_| malformed("alg is not a text"))?;
-        let algorithm = algorithm.ok_or(malformed("the protected header has no alg"))?;
         Ok(Self {
-            algorithm: SignatureAlgorithm::from_name(algorithm)
+            algorithm: SignatureAlgorithm::from_name(algorithm(header)?)
                 .ok_or(JwsErrorReason::UnsupportedAlgorithm)?,
             key: key_reference(header)?,
-            url: bounded_url(header, "url")?.ok_or(malformed("the protected header has no url"))?,
+            url: url(header)?,
             nonce: nonce.ok_or(JwsErrorReason::MissingNonce)?,
         })
     }
 }
 
-fn key_reference(header: &Object<'_>) -> Result<KeyReference, JwsErrorReason> {
+/// Reads the header of a JWS inside a request, which has no nonce of its own.
+pub(crate) fn parse_inner(json: &[u8]) -> Result<Object<'_>, JwsErrorReason> {
+    let header = Object::parse(json)
+        .map_err(|_| malformed("the inner protected header is not a JSON object"))?;
+    if header.contains("nonce") {
+        return Err(malformed("the inner JWS must not have a nonce"));
+    }
+    Ok(header)
+}
+
+/// The name of the algorithm.
+pub(crate) fn algorithm<'a>(header: &'a Object<'_>) -> Result<&'a str, JwsErrorReason> {
+    // `b64` changes what is signed (RFC 7797); `crit` asks us to refuse what we do not understand, which is all.
+    if header.contains("crit") || header.contains("b64") {
+        return Err(malformed("the protected header must not have crit or b64"));
+    }
+    let algorithm = header.text("alg").map_err(|_| malformed("alg is not a text"))?;
+    algorithm.ok_or(malformed("the protected header has no alg"))
+}
+
+/// The URL that is signed.
+pub(crate) fn url(header: &Object<'_>) -> Result<String, JwsErrorReason> {
+    bounded_url(header, "url")?.ok_or(malformed("the protected header has no url"))
+}
+
+pub(super) fn key_reference(header: &Object<'_>) -> Result<KeyReference, JwsErrorReason> {
     match (bounded_url(header, "kid")?, header.get("jwk")) {
         (Some(kid), None) => Ok(KeyReference::Kid(kid)),
         (None, Some(Value::Object(jwk))) => UncheckedJwk::from_object(jwk)

@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, AccountKey, DomainEvent, ProfileName, Timestamp};
+use crate::{AccountId, AccountKey, DomainEvent, ProfileName, Thumbprint, Timestamp};
 
-/// An event of an account.
+/// An event of an account, or of a key that an account changes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", content = "data")]
 pub enum Event {
@@ -13,6 +13,12 @@ pub enum Event {
     AccountCreated(AccountCreated),
     /// The account's contacts were replaced.
     AccountUpdated(AccountUpdated),
+    /// The account's holder agreed to the terms of service.
+    AccountTermsAgreed(AccountTermsAgreed),
+    /// An account claimed a key; stored where an account that the key made would be.
+    AccountKeyClaimed(AccountKeyClaimed),
+    /// The account's key was replaced.
+    AccountKeyChanged(AccountKeyChanged),
     /// The account was ended.
     AccountDeactivated(AccountDeactivated),
 }
@@ -41,18 +47,56 @@ pub struct AccountUpdated {
     pub contact: Vec<String>,
 }
 
+/// The account's holder agreed to terms of service, when the account was made or later (RFC 8555 §7.3.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountTermsAgreed {
+    /// The URL of the terms.
+    pub terms_of_service: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An account claimed a key that it is about to change to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountKeyClaimed {
+    /// The account.
+    pub account: AccountId,
+    /// The key's thumbprint.
+    pub key: Thumbprint,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// The account's key was replaced; the one before can do nothing any more (RFC 8555 §7.3.5).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountKeyChanged {
+    /// The new key.
+    pub key: AccountKey,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// The account was ended (RFC 8555 §7.3.6).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountDeactivated {}
 
 impl DomainEvent for Event {
-    const TYPES: &'static [(&'static str, u16)] =
-        &[("AccountCreated", 1), ("AccountUpdated", 1), ("AccountDeactivated", 1)];
+    const TYPES: &'static [(&'static str, u16)] = &[
+        ("AccountCreated", 1),
+        ("AccountUpdated", 1),
+        ("AccountTermsAgreed", 1),
+        ("AccountKeyClaimed", 1),
+        ("AccountKeyChanged", 1),
+        ("AccountDeactivated", 1),
+    ];
 
     fn event_type(&self) -> &'static str {
         match self {
             Self::AccountCreated(_) => "AccountCreated",
             Self::AccountUpdated(_) => "AccountUpdated",
+            Self::AccountTermsAgreed(_) => "AccountTermsAgreed",
+            Self::AccountKeyClaimed(_) => "AccountKeyClaimed",
+            Self::AccountKeyChanged(_) => "AccountKeyChanged",
             Self::AccountDeactivated(_) => "AccountDeactivated",
         }
     }

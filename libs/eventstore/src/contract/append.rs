@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::account::{Account, Command, Event, Rejection};
+use domain::{
+    account::{Account, Command, Event},
+    key_use::{self, KeyUse},
+};
 use futures::future::join_all;
 
 use super::{Harness, LossyStore, Ports, context, creation, fresh_account, update};
@@ -28,7 +31,11 @@ pub(super) async fn contacts(store: &dyn EventStore, subject: &Subject) -> Vec<S
     events
         .filter_map(|event| match event {
             Event::AccountUpdated(updated) => updated.contact.into_iter().next(),
-            Event::AccountCreated(_) | Event::AccountDeactivated(_) => None,
+            Event::AccountCreated(_)
+            | Event::AccountTermsAgreed(_)
+            | Event::AccountKeyClaimed(_)
+            | Event::AccountKeyChanged(_)
+            | Event::AccountDeactivated(_) => None,
         })
         .collect()
 }
@@ -94,15 +101,15 @@ pub async fn commands_meet_at_one_append(ports: &Ports) {
     let creations = (0..16).map(|_| {
         let (store, subject, id) = (ports.store.clone(), subject.clone(), id.clone());
         async move {
-            let command = Command::Create(creation(&id));
-            execute::<Account>(store.as_ref(), &subject, Loaded::default(), &command, &context())
+            let command = key_use::Creation::from(creation(&id)).into();
+            execute::<KeyUse>(store.as_ref(), &subject, Loaded::default(), &command, &context())
                 .await
         }
     });
     let results = join_all(creations).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     let refused = |result: &Result<_, _>| {
-        matches!(result, Err(ExecuteError::Rejected(Rejection::AlreadyExists)))
+        matches!(result, Err(ExecuteError::Rejected(key_use::Rejection::AlreadyExists)))
     };
     assert_eq!(results.iter().filter(|result| refused(result)).count(), 15);
 }
@@ -111,8 +118,8 @@ pub async fn commands_meet_at_one_append(ports: &Ports) {
 pub async fn lost_acks_never_write_twice(ports: &Ports) {
     let store = LossyStore::new(Arc::clone(&ports.store));
     let (id, subject) = fresh_account();
-    let created = Command::Create(creation(&id));
-    execute::<Account>(&store, &subject, Loaded::default(), &created, &context())
+    let created = key_use::Creation::from(creation(&id)).into();
+    execute::<KeyUse>(&store, &subject, Loaded::default(), &created, &context())
         .await
         .expect("it is created");
     for i in 0..20 {

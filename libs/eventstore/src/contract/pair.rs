@@ -5,7 +5,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use domain::account::{Account, Command, Event};
+use domain::{
+    account::{Account, Command, Event},
+    key_use::{self, KeyUse},
+};
 use futures::future::join_all;
 
 use super::{
@@ -82,8 +85,8 @@ pub async fn commands_after_records_take_effect_once(ports: &Ports) {
     let (id, subject) = fresh_account();
     let (_, records) = fresh_account();
     let lossy = Arc::new(LossyStore::new(Arc::clone(&ports.store)));
-    let created = Command::Create(creation(&id));
-    execute::<Account>(ports.store.as_ref(), &subject, Loaded::default(), &created, &context())
+    let created = key_use::Creation::from(creation(&id)).into();
+    execute::<KeyUse>(ports.store.as_ref(), &subject, Loaded::default(), &created, &context())
         .await
         .expect("it is created");
     let commands = (0..16).map(|i: usize| {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use domain::{
     OrderId,
     account::{Account, Command},
+    key_use::{self, KeyUse},
 };
 use eventstore::{
     AppendError, Envelope, EventStore as _, Expected, Loaded, MessageId, Sequence, Stream, Subject,
@@ -73,9 +74,9 @@ async fn commands_that_meet_take_effect_one_after_the_other() {
 pub(crate) async fn commands_take_effect_one_after_the_other(log: &JetStream) {
     let store = ports(log).store;
     let (id, subject) = fresh_account();
-    let create = Command::Create(creation(&id));
+    let create = key_use::Creation::from(creation(&id)).into();
     let context = context();
-    execute::<Account>(store.as_ref(), &subject, Loaded::default(), &create, &context)
+    execute::<KeyUse>(store.as_ref(), &subject, Loaded::default(), &create, &context)
         .await
         .expect("the account is created");
     let updates = (0..100).map(|i| {

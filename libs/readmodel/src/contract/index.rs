@@ -1,10 +1,10 @@
 //! Indexes, their markers, and forgetting them.
 
-use domain::Serial;
+use domain::{AccountId, OrderId, Serial, Timestamp};
 use eventstore::{Sequence, Stream};
 
-use super::samples::{account, certificate, issuer, order};
-use crate::{Crl, Lookup, ReadModel};
+use super::samples::{NOW, account, account_id, certificate, issuer, order, order_id};
+use crate::{Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel};
 
 /// A certificate is found under its serial, and nowhere else; adding it twice changes nothing.
 pub async fn a_certificate_is_found_by_its_serial(views: &dyn ReadModel) {
@@ -41,6 +41,64 @@ pub async fn a_marker_never_moves_back(views: &dyn ReadModel) {
         assert_eq!(views.complete_to(stream).await.expect("it answers"), expected);
     }
     assert_eq!(views.complete_to(other).await.expect("it answers"), untouched);
+}
+
+/// An account's orders are listed oldest first, each once however often it was added, in pages that follow each other, and
+/// never those of another account. The page tells how far the index is complete.
+pub async fn orders_are_listed_by_account_in_pages(views: &dyn ReadModel) {
+    let (account, other) = (account_id(), account_id());
+    // Far behind what any log holds, so that nobody else's entries meet these.
+    let mut sequence = 1 << 40;
+    let mut placed = Vec::new();
+    for seconds in 0..5 {
+        for owner in [&account, &other] {
+            sequence += 1;
+            let entry = OrderEntry {
+                order: order_id(),
+                account: owner.clone(),
+                placed_at: Timestamp::from_unix_seconds(NOW + seconds),
+                sequence: Sequence(sequence),
+            };
+            for _ in 0..2 {
+                views.put_order_entry(&entry).await.expect("it is written");
+            }
+            placed.push(entry);
+        }
+    }
+    let of = |owner: &AccountId| -> Vec<OrderId> {
+        let own = placed.iter().filter(|entry| entry.account == *owner);
+        own.map(|entry| entry.order.clone()).collect()
+    };
+    for owner in [&account, &other] {
+        let mut listed = Vec::new();
+        let mut page = orders_after(views, owner, None).await;
+        loop {
+            assert!(page.orders.len() <= 2, "{page:?}");
+            listed.extend(page.orders.clone());
+            let Some(next) = page.next.clone() else { break };
+            page = orders_after(views, owner, Some(&next)).await;
+        }
+        assert_eq!(listed, of(owner));
+    }
+    let nobody = orders_after(views, &account_id(), None).await;
+    assert_eq!((nobody.orders, nobody.next), (vec![], None));
+
+    let stream = Stream::Orders(1);
+    let mark = views.complete_to(stream).await.expect("it answers");
+    let next = Sequence(mark.0 + 1);
+    views.mark_complete(stream, next).await.expect("it is marked");
+    let complete_to = orders_after(views, &account, None).await.complete_to;
+    assert_eq!(complete_to.len(), 2, "one for each stream");
+    assert!(complete_to[1] >= next, "{complete_to:?}");
+}
+
+async fn orders_after(
+    views: &dyn ReadModel,
+    account: &AccountId,
+    after: Option<&crate::OrderCursor>,
+) -> OrdersPage {
+    let query = OrdersQuery { account, after, limit: 2, order_shards: 2 };
+    views.orders_page(&query).await.expect("it answers")
 }
 
 /// `clear` forgets views, indexes and markers, and what is written afterwards is there; CRLs stay.

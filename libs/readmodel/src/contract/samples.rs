@@ -15,6 +15,9 @@ use crate::{CertificateEntry, Versioned};
 /// A time at which no view of these samples has ended: 2100.
 const FUTURE: i64 = 4_102_444_800;
 
+/// A time that is not long ago, so that what is kept for a while is still kept: 2100, a minute before [`FUTURE`].
+pub(super) const NOW: i64 = FUTURE - 60;
+
 /// The view of an account that nobody else has, with its sequence told by its contact.
 pub fn account(sequence: u64) -> Versioned<Arc<account::State>> {
     let text = MessageId::random();
@@ -22,8 +25,10 @@ pub fn account(sequence: u64) -> Versioned<Arc<account::State>> {
         id: text.as_str().parse().expect("128 random bits make an account id"),
         profile: "default".parse().expect("a profile name"),
         key: AccountKey { jwk: "{}".into(), thumbprint: Thumbprint("thumbprint".into()) },
+        former_keys: vec![Thumbprint("former".into())],
         contact: vec![format!("mailto:{sequence}@example.org")],
         terms_of_service_agreed: true,
+        agreed_terms: Some("https://ca.example.org/terms".into()),
         created_at: Timestamp::from_unix_seconds(1_800_000_000),
         status: Status::Valid,
     };

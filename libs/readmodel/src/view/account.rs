@@ -1,7 +1,7 @@
 //! An account's cached form.
 
 use domain::{
-    AccountId, AccountKey, ProfileName, Timestamp,
+    AccountId, AccountKey, ProfileName, Thumbprint, Timestamp,
     account::{State, Status},
 };
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,10 @@ pub(super) struct AccountView {
     id: AccountId,
     profile: ProfileName,
     key: AccountKey,
+    former_keys: Vec<Thumbprint>,
     contact: Vec<String>,
     terms_of_service_agreed: bool,
+    agreed_terms: Option<String>,
     created_at: Timestamp,
     status: AccountStatus,
 }
@@ -29,8 +31,10 @@ impl From<&State> for AccountView {
             id: state.id.clone(),
             profile: state.profile.clone(),
             key: state.key.clone(),
+            former_keys: state.former_keys.clone(),
             contact: state.contact.clone(),
             terms_of_service_agreed: state.terms_of_service_agreed,
+            agreed_terms: state.agreed_terms.clone(),
             created_at: state.created_at,
             status: match state.status {
                 Status::Valid => AccountStatus::Valid,
@@ -46,8 +50,10 @@ impl From<AccountView> for State {
             id: view.id,
             profile: view.profile,
             key: view.key,
+            former_keys: view.former_keys,
             contact: view.contact,
             terms_of_service_agreed: view.terms_of_service_agreed,
+            agreed_terms: view.agreed_terms,
             created_at: view.created_at,
             status: match view.status {
                 AccountStatus::Valid => Status::Valid,

@@ -1,7 +1,11 @@
 //! Markers after a loss of memory.
 
+use domain::{AccountId, Timestamp};
 use eventstore::{Sequence, Stream};
-use readmodel::{Lookup, ReadModel, contract::certificate};
+use readmodel::{
+    Lookup, OrderEntry, OrdersQuery, ReadModel,
+    contract::{certificate, order},
+};
 
 use crate::server::on_each;
 
@@ -54,10 +58,52 @@ async fn a_rebuild_frees_what_it_forgets() {
         for sequence in 1..3000 {
             let account = readmodel::contract::account(sequence);
             store.put_account(&account).await.unwrap();
+            store.put_order_entry(&placed(&account.state.id)).await.unwrap();
         }
         store.clear().await.unwrap();
         let left: Vec<String> = server.command(&["KEYS", "*"]).await;
         assert_eq!(left, ["certmill:epoch"]);
+    })
+    .await;
+}
+
+fn placed(account: &AccountId) -> OrderEntry {
+    let (order, account) = (order(1).state.id.clone(), account.clone());
+    let placed_at = Timestamp::from(time::OffsetDateTime::now_utc());
+    OrderEntry { order, account, placed_at, sequence: Sequence(1) }
+}
+
+#[tokio::test]
+async fn orders_written_after_a_rebuild_began_survive_its_sweep() {
+    on_each(&[], async |server| {
+        let (indexer, operator) = (server.store().await, server.store().await);
+        let account = readmodel::contract::account(1).state.id.clone();
+        indexer.put_order_entry(&placed(&account)).await.unwrap();
+        let sweeps = async {
+            for _ in 0..20 {
+                operator.clear().await.unwrap();
+            }
+        };
+        let writes = async {
+            let mut last = None;
+            for _ in 0..200 {
+                // A mark that is accepted says that everything written since the marker was read is there.
+                let _ = indexer.complete_to(Stream::Orders(0)).await.unwrap();
+                let entry = placed(&account);
+                indexer.put_order_entry(&entry).await.unwrap();
+                if indexer.mark_complete(Stream::Orders(0), Sequence(1)).await.is_ok() {
+                    last = Some(entry.order);
+                }
+            }
+            last
+        };
+        let ((), last) = tokio::join!(sweeps, writes);
+        let query = OrdersQuery { account: &account, after: None, limit: 1000, order_shards: 1 };
+        let page = indexer.orders_page(&query).await.unwrap();
+        if page.complete_to == [Sequence(1)] {
+            let last = last.expect("something was marked");
+            assert!(page.orders.contains(&last), "{last} is gone");
+        }
     })
     .await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use acme::{Nonces, Redeemed, nonce::SPENT_LIFETIME};
 use domain::{Failure, FailureKind, Timestamp, order::Progress};
 use readmodel::{
-    Admission, Lookup, ReadModel,
+    Admission, Lookup, OrderEntry, ReadModel,
     contract::{account, certificate, order},
 };
 use redis_store::{Options, RedisStore};
@@ -64,6 +64,7 @@ async fn everything_but_the_epoch_and_crls_goes_in_time() {
         let options = Options {
             keep_account: Duration::from_secs(10_000),
             keep_order: Duration::from_secs(20_000),
+            keep_order_entry: Duration::from_secs(40_000),
             keep_certificate: Duration::from_secs(30_000),
             tls_roots: None,
         };
@@ -93,6 +94,17 @@ async fn everything_but_the_epoch_and_crls_goes_in_time() {
         order.sequence = eventstore::Sequence(2);
         store.put_order(&order).await.unwrap();
         check_kept(&kept(&server, "certmill:order:*").await, Duration::from_secs(20_000));
+
+        let placed = |seconds| OrderEntry {
+            order: order.state.id.clone(),
+            account: account.state.id.clone(),
+            placed_at: now.minus(Duration::from_secs(seconds)),
+            sequence: eventstore::Sequence(1),
+        };
+        store.put_order_entry(&placed(40_001)).await.unwrap();
+        assert!(kept(&server, "certmill:orders:*").await.is_empty(), "the log has lost it");
+        store.put_order_entry(&placed(30_000)).await.unwrap();
+        check_kept(&kept(&server, "certmill:orders:*").await, Duration::from_secs(40_000));
 
         let mut entry = certificate();
         entry.not_after = now.plus(Duration::from_secs(7_000));

@@ -262,6 +262,17 @@ fn check_profile(profile: &Profile, problems: &mut Problems) {
         key("terms_required"),
         "must be false unless terms_of_service is given",
     );
+    for (field, holds) in [
+        ("terms_change_url", profile.terms_change_url.is_none()),
+        ("terms_approval_required", !profile.terms_approval_required),
+        ("terms_agreed_by_account", !profile.terms_agreed_by_account),
+    ] {
+        problems.require(
+            holds || profile.terms_of_service.is_some(),
+            key(field),
+            "must not be set unless terms_of_service is given",
+        );
+    }
     problems.require(
         (1..=Profile::MAX_IDENTIFIERS).contains(&profile.max_identifiers),
         key("max_identifiers"),

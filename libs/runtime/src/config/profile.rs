@@ -25,6 +25,13 @@ pub struct Profile {
     pub terms_required: bool,
     /// The kinds of identifiers that certificates may name.
     pub identifier_types: BTreeSet<IdentifierType>,
+    /// The page that explains a change of the terms and how to agree to it; without one, clients are sent to the terms.
+    #[schemars(with = "Option<String>")]
+    pub terms_change_url: Option<Url>,
+    /// Refuses orders of accounts that did not agree to the terms at the URL in `terms_of_service`: a new URL is a change.
+    pub terms_approval_required: bool,
+    /// Lets a client agree to changed terms by an update of its account; otherwise `certmill account agree` does.
+    pub terms_agreed_by_account: bool,
     /// Allows names that start with `*.`; they can be proven by dns-01 only.
     pub wildcard_allowed: bool,
     /// Lets http-01 prove names that start with `*.` too, although it shows control of one host only.
@@ -72,6 +79,9 @@ impl Default for Profile {
             terms_of_service: None,
             terms_required: false,
             identifier_types: BTreeSet::from([IdentifierType::Dns]),
+            terms_change_url: None,
+            terms_approval_required: false,
+            terms_agreed_by_account: false,
             wildcard_allowed: true,
             wildcard_http01_allowed: false,
             challenge_types: ChallengeType::ALL.into(),

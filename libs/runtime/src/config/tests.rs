@@ -137,7 +137,7 @@ fn values_that_do_not_fit_together_are_all_named() {
         "validation.dnssec_required=true",
         "ca.crl_refresh=8d",
         "telemetry.sampling_ratio=2.0",
-        "profile=[{max_identifiers=0, challenge_types=[]}, {terms_required=true},
+        "profile=[{max_identifiers=0, challenge_types=[]}, {terms_required=true, terms_approval_required=true},
             {name=\"a\", identifier_types=[]}, {name=\"b\", ip_challenge_types=[\"dns-01\"]},
             {name=\"c\", challenge_types=[\"http-01\"], validation={redirect_ports=[0]}},
             {name=\"d\", validation={dnssec_required=true, caa_identities=[\"\"]}},
@@ -173,6 +173,7 @@ fn values_that_do_not_fit_together_are_all_named() {
         "profile default: challenge_types",
         "profile default: max_identifiers",
         "profile default: terms_required",
+        "profile default: terms_approval_required",
     ] {
         assert!(message.contains(key), "{key} is not in: {message}");
     }

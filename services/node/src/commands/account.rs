@@ -1,4 +1,4 @@
-//! `certmill account`: lists, shows and deactivates accounts.
+//! `certmill account`: lists, shows and deactivates accounts, and records that terms were agreed to.
 
 use std::collections::HashMap;
 
@@ -28,7 +28,9 @@ struct Listed {
     created_at: Timestamp,
     contact: Vec<String>,
     terms_of_service_agreed: bool,
+    agreed_terms: Option<String>,
     key_thumbprint: String,
+    former_key_thumbprints: Vec<String>,
 }
 
 /// Runs what is asked of accounts.
@@ -40,11 +42,25 @@ pub(crate) async fn run(
     match command {
         AccountCommand::List => list(config, out).await,
         AccountCommand::Show { id } => show(config, &id, out).await,
+        AccountCommand::Agree { id } => agree(config, id, out).await,
         AccountCommand::Deactivate { id } => {
             let done = control::apply(config, Change::DeactivateAccount { account: id }).await?;
             out.either(&done, &done)
         }
     }
+}
+
+/// Records that the account's holder agreed to the terms its profile has today.
+async fn agree(config: &Config, account: AccountId, out: &mut Output) -> Result<(), Failure> {
+    let state = find(config, &account).await?;
+    let profile = config.profile(&state.profile);
+    let terms_of_service = profile
+        .and_then(|profile| profile.terms_of_service.as_ref())
+        .ok_or_else(|| Failure::new(format!("profile {} has no terms", state.profile)))
+        .advise("Set terms_of_service of the profile.")?;
+    let terms_of_service = terms_of_service.to_string();
+    let done = control::apply(config, Change::AgreeToTerms { account, terms_of_service }).await?;
+    out.either(&done, &done)
 }
 
 async fn list(config: &Config, out: &mut Output) -> Result<(), Failure> {
@@ -71,6 +87,16 @@ async fn list(config: &Config, out: &mut Output) -> Result<(), Failure> {
     }
 }
 
+async fn find(config: &Config, id: &AccountId) -> Result<account::State, Failure> {
+    let log = Log::open(config).await?;
+    let loaded =
+        eventstore::load::<Account>(log.store(), &Subject::account(id), Loaded::default()).await?;
+    loaded
+        .state
+        .ok_or_else(|| Failure::new(format!("there is no account {id}")))
+        .advise("See which there are with `certmill account list`.")
+}
+
 fn row(account: &Listed) -> [String; 5] {
     [
         account.id.to_string(),
@@ -82,14 +108,7 @@ fn row(account: &Listed) -> [String; 5] {
 }
 
 async fn show(config: &Config, id: &AccountId, out: &mut Output) -> Result<(), Failure> {
-    let log = Log::open(config).await?;
-    let loaded =
-        eventstore::load::<Account>(log.store(), &Subject::account(id), Loaded::default()).await?;
-    let account = loaded
-        .state
-        .map(Listed::from)
-        .ok_or_else(|| Failure::new(format!("there is no account {id}")))
-        .advise("See which there are with `certmill account list`.")?;
+    let account = Listed::from(find(config, id).await?);
     match out.format() {
         Format::Json => out.json(&account),
         Format::Text => {
@@ -99,8 +118,11 @@ async fn show(config: &Config, id: &AccountId, out: &mut Output) -> Result<(), F
             out.line(format_args!("created     {}", account.created_at))?;
             out.line(format_args!("contact     {}", account.contact.join(", ")))?;
             let agreed = if account.terms_of_service_agreed { "agreed" } else { "not agreed" };
-            out.line(format_args!("terms       {agreed}"))?;
-            out.line(format_args!("thumbprint  {}", account.key_thumbprint))
+            let terms = account.agreed_terms.as_deref().unwrap_or_default();
+            out.line(format_args!("terms       {agreed} {terms}"))?;
+            out.line(format_args!("thumbprint  {}", account.key_thumbprint))?;
+            let mut former = account.former_key_thumbprints.iter();
+            former.try_for_each(|key| out.line(format_args!("former key  {key}")))
         }
     }
 }
@@ -117,7 +139,9 @@ impl From<account::State> for Listed {
             created_at: state.created_at,
             contact: state.contact,
             terms_of_service_agreed: state.terms_of_service_agreed,
+            agreed_terms: state.agreed_terms,
             key_thumbprint: state.key.thumbprint.as_str().to_owned(),
+            former_key_thumbprints: state.former_keys.into_iter().map(|key| key.0).collect(),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The events of an account.
 
-use domain::account::{AccountCreated, AccountDeactivated, AccountUpdated, Event};
+use domain::account::{
+    AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed, AccountTermsAgreed,
+    AccountUpdated, Event,
+};
 
 use super::{EventSchema, event, samples};
 use crate::failure::Failure;
@@ -15,9 +18,22 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         at: samples::at(0),
     };
     let updated = AccountUpdated { contact: samples::contact() };
+    let agreed = AccountTermsAgreed {
+        terms_of_service: "https://ca.example.com/terms".to_owned(),
+        at: samples::at(0),
+    };
+    let claimed = AccountKeyClaimed {
+        account: samples::account(),
+        key: samples::account_key().thumbprint,
+        at: samples::at(0),
+    };
+    let changed = AccountKeyChanged { key: samples::account_key(), at: samples::at(0) };
     vec![
         event(Event::AccountCreated, created),
         event(Event::AccountUpdated, updated),
+        event(Event::AccountTermsAgreed, agreed),
+        event(Event::AccountKeyClaimed, claimed),
+        event(Event::AccountKeyChanged, changed),
         event(Event::AccountDeactivated, AccountDeactivated {}),
     ]
 }

@@ -173,7 +173,10 @@ impl Story {
                 account::Event::AccountUpdated(updated) => {
                     self.contact.clone_from(&updated.contact);
                 }
-                account::Event::AccountDeactivated(_) => {}
+                account::Event::AccountTermsAgreed(_)
+                | account::Event::AccountKeyClaimed(_)
+                | account::Event::AccountKeyChanged(_)
+                | account::Event::AccountDeactivated(_) => {}
             }
             self.add(message, place, sentence::account(event))?;
         }

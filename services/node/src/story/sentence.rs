@@ -48,6 +48,17 @@ pub(super) fn account(event: &account::Event) -> String {
         account::Event::AccountUpdated(updated) => {
             format!("The account changed its contact: {}.", contact(&updated.contact))
         }
+        account::Event::AccountTermsAgreed(agreed) => {
+            format!("The account agreed to the terms at {}.", agreed.terms_of_service)
+        }
+        account::Event::AccountKeyClaimed(claimed) => format!(
+            "Account {} claimed key {} to change to it.",
+            claimed.account,
+            claimed.key.as_str()
+        ),
+        account::Event::AccountKeyChanged(changed) => {
+            format!("The account changed its key to {}.", changed.key.thumbprint.as_str())
+        }
         account::Event::AccountDeactivated(_) => "The account was deactivated.".to_owned(),
     }
 }

@@ -1,13 +1,13 @@
-//! The index of certificates is complete to its marker.
+//! The indexes are complete to their markers.
 
 use std::sync::{Arc, atomic::Ordering};
 
 use eventstore::{EventStore as _, Stream};
-use readmodel::ReadModel as _;
+use readmodel::{OrdersQuery, ReadModel as _};
 
 use crate::{
     observed::Observed,
-    scene::{Running, Scene, until},
+    scene::{Running, SHARDS, Scene, account_id, order_id, until},
 };
 
 /// More than are read at once.
@@ -69,5 +69,27 @@ async fn the_index_is_completed_when_the_read_model_is_back() {
     views.is_down.store(false, Ordering::Relaxed);
     complete(&scene).await;
     assert!(scene.has_certificate(1).await);
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn every_order_is_listed_for_its_account() {
+    let scene = Scene::new();
+    scene.place(1).await;
+    let projector = scene.start();
+    scene.place(2).await;
+    let last = scene.respond(2).await;
+    for n in 1..=2 {
+        until("the order is listed", async || {
+            let account = account_id(n);
+            let query =
+                OrdersQuery { account: &account, after: None, limit: 9, order_shards: SHARDS };
+            let page = scene.views.orders_page(&query).await.unwrap();
+            let shard = usize::from(order_id(2).shard());
+            let complete = page.complete_to[shard] >= last;
+            (complete && page.orders == [order_id(n)]).then_some(())
+        })
+        .await;
+    }
     projector.stop().await;
 }

@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use domain::{AccountId, IssuerId, OrderId, Serial, account, certificate::LedgerEvent, order};
 use embedded::Embedded;
 use eventstore::{EventStore as _, Sequence, Stream};
-use readmodel::{CertificateEntry, Crl, Lookup, ReadModel, Unavailable, Versioned};
+use readmodel::{
+    CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
+    Versioned,
+};
 
 /// The read model.
 pub(crate) struct Observed {
@@ -97,6 +100,15 @@ impl ReadModel for Observed {
             return Err(Unavailable("refused on purpose".into()));
         }
         self.inner.put_certificate(entry).await
+    }
+
+    async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
+        self.inner.orders_page(query).await
+    }
+
+    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
+        self.check_up()?;
+        self.inner.put_order_entry(entry).await
     }
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {

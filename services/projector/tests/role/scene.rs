@@ -5,8 +5,9 @@ use std::{path::Path, sync::Arc, time::Duration};
 use domain::{
     AccountId, AccountKey, ChallengeType, Identifier, IssuerId, OrderId, Serial, Thumbprint,
     Timestamp,
-    account::{self, Account, AccountCreated},
+    account::AccountCreated,
     certificate::{CertificateSigned, LedgerEvent},
+    key_use::{self, KeyUse},
     order::{self, AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Order, OrderPlaced},
 };
 use embedded::{Embedded, Options};
@@ -121,16 +122,17 @@ impl Scene {
     }
 
     pub(crate) async fn create_account(&self, n: u8) -> Sequence {
-        let create = account::Command::Create(AccountCreated {
+        let account = AccountCreated {
             id: account_id(n),
             profile: "default".parse().unwrap(),
             key: AccountKey { jwk: "{}".into(), thumbprint: Thumbprint("thumbprint".into()) },
             contact: vec![],
             terms_of_service_agreed: false,
             at: at(0),
-        });
+        };
+        let create = key_use::Creation::from(account).into();
         let (subject, loaded) = (Subject::account(&account_id(n)), Loaded::default());
-        let decided = execute::<Account>(&self.log, &subject, loaded, &create, &context()).await;
+        let decided = execute::<KeyUse>(&self.log, &subject, loaded, &create, &context()).await;
         decided.unwrap().sequence
     }
 

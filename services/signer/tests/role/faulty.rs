@@ -12,7 +12,10 @@ use eventstore::{
     Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, Message,
     Sequence, StoreError, Stream, Subject, Subscription,
 };
-use readmodel::{Aggregates, CertificateEntry, Crl, Lookup, ReadModel, Unavailable, Versioned};
+use readmodel::{
+    Aggregates, CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel,
+    Unavailable, Versioned,
+};
 
 use crate::faults::{CONFLICT, Fate, Faults, Port, pass};
 
@@ -143,6 +146,14 @@ impl ReadModel for Faulty {
         let order = entry.order.as_ref().map_or("none", OrderId::as_str);
         let work = self.views.put_certificate(entry);
         self.faults.meet(self.faults.fate(Port::PutIndex, order), down, work).await
+    }
+
+    async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
+        self.views.orders_page(query).await
+    }
+
+    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
+        self.views.put_order_entry(entry).await
     }
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {

@@ -12,7 +12,10 @@ use eventstore::{
     Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, Message,
     Sequence, StoreError, Stream, Subject, Subscription, Wake, Wakes,
 };
-use readmodel::{CertificateEntry, Crl, Lookup, ReadModel, Unavailable, Versioned};
+use readmodel::{
+    CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
+    Versioned,
+};
 use tokio::sync::{Notify, broadcast, mpsc};
 
 /// A delay that no test sees the end of.
@@ -203,6 +206,14 @@ impl ReadModel for Memory {
     }
 
     async fn put_certificate(&self, _: &CertificateEntry) -> Result<(), Unavailable> {
+        unneeded()
+    }
+
+    async fn orders_page(&self, _: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
+        unneeded()
+    }
+
+    async fn put_order_entry(&self, _: &OrderEntry) -> Result<(), Unavailable> {
         unneeded()
     }
 

@@ -1,0 +1,92 @@
+//! The index of orders by account: one sorted set for each account, ordered by when they were placed.
+//!
+//! All members have the score 0, so that Redis orders them by their text: 13 digits of milliseconds, then the order's id.
+//! A member is a fact whatever was lost since, as is every index entry.
+
+use std::time::Duration;
+
+use domain::OrderId;
+use eventstore::{Sequence, Stream};
+use readmodel::{OrderEntry, OrdersPage, OrdersQuery};
+use redis::Value;
+
+use crate::{
+    RedisStore,
+    exchange::{MAX_EPOCHS, now},
+    fault::Fault,
+    key,
+    stamp::Stamped,
+};
+
+/// The digits of the time in a member; enough until the year 2286.
+const TIME_DIGITS: usize = 13;
+
+impl RedisStore {
+    pub(crate) async fn index_order(&self, entry: &OrderEntry) -> Result<(), Fault> {
+        let keep = self.options.keep_order_entry;
+        let oldest = now().minus(keep);
+        if entry.placed_at < oldest {
+            return Ok(());
+        }
+        let member = member(entry.placed_at.unix_millis(), entry.order.as_str());
+        let key = key::orders(&entry.account);
+        for _ in 0..MAX_EPOCHS {
+            let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
+            let mut call = self.scripts.put_order.key(key::EPOCH);
+            call.key(key.as_str()).arg(epoch.to_string()).arg(member.as_str());
+            call.arg(self::member(oldest.unix_millis(), "")).arg(milliseconds(keep));
+            if self.link.invoke(&call).await? {
+                return Ok(());
+            }
+            self.last_seen.forget(epoch);
+        }
+        Err(Fault::Unsettled)
+    }
+
+    /// Lists orders; a cursor is the last member of the page before.
+    pub(crate) async fn list_orders(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Fault> {
+        let mut call = self.scripts.list_orders.key(key::orders(query.account));
+        for stream in Stream::orders(query.order_shards) {
+            call.key(key::complete_to(stream));
+        }
+        call.arg(query.after.map_or_else(|| "-".to_owned(), |cursor| format!("({cursor}")));
+        // One more tells whether there is a next page.
+        call.arg(query.limit.saturating_add(1));
+        let mut answer = self.link.invoke::<Vec<Value>>(&call).await?.into_iter();
+        let members = answer.next().ok_or(Fault::Answer)?;
+        let mut members: Vec<String> =
+            redis::from_redis_value(members).map_err(|_| Fault::Answer)?;
+        let complete_to: Vec<Sequence> = answer.map(marker).collect::<Result<_, _>>()?;
+        if complete_to.len() != usize::from(query.order_shards) {
+            return Err(Fault::Answer);
+        }
+        let is_last = members.len() <= query.limit;
+        members.truncate(query.limit);
+        let next = members.last().filter(|_| !is_last).and_then(|member| member.parse().ok());
+        let orders = members.iter().filter_map(|member| order(member)).collect();
+        Ok(OrdersPage { orders, next, complete_to })
+    }
+}
+
+fn member(placed_at_millis: i64, order: &str) -> String {
+    format!("{:0TIME_DIGITS$}{order}", placed_at_millis.max(0))
+}
+
+fn order(member: &str) -> Option<OrderId> {
+    member.get(TIME_DIGITS..)?.parse().ok()
+}
+
+fn marker(value: Value) -> Result<Sequence, Fault> {
+    match value {
+        Value::Nil => Ok(Sequence::NONE),
+        Value::BulkString(octets) => {
+            let marker = Stamped::read(&octets);
+            Ok(marker.map_or(Sequence::NONE, |marker| Sequence(marker.version.sequence)))
+        }
+        _ => Err(Fault::Answer),
+    }
+}
+
+fn milliseconds(keep: Duration) -> u64 {
+    u64::try_from(keep.as_millis()).unwrap_or(u64::MAX).max(1)
+}

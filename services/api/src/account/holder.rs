@@ -1,0 +1,62 @@
+//! Whose a key is under a profile.
+
+use acme::{PublicJwk, account_id};
+use domain::{
+    Timestamp,
+    account::Account,
+    key_use::{Claim, KeyUse, State},
+};
+use eventstore::{Loaded, Subject, load};
+
+use crate::{Api, authenticate::AccountView, problem::Refusal, settings::Profile};
+
+/// Whose a key is.
+pub(super) enum Holder {
+    /// Nobody's. If an account once claimed it and did not change to it in time, that claim may be taken over.
+    Nobody(Option<Claim>),
+    /// The present key of an account.
+    Account(AccountView),
+    /// One that an account had before; nobody may use it again.
+    Former,
+    /// An account claimed it a short while ago and has not changed to it, or not yet.
+    Claimed(Claim),
+}
+
+/// Finds out whose a key is. What speaks against an account is read from the log: a view may be behind.
+pub(super) async fn find(
+    api: &Api,
+    profile: &Profile,
+    key: &PublicJwk,
+    now: Timestamp,
+) -> Result<Holder, Refusal> {
+    let aggregates = &api.ports.aggregates;
+    let id = account_id(&profile.name, key.thumbprint());
+    // An account that did not change its key is found by this alone.
+    if let Ok(Some(account)) = aggregates.views.account(&id).await {
+        return Ok(of_account(account, key));
+    }
+    let (store, subject) = (aggregates.store.as_ref(), Subject::account(&id));
+    let place = load::<KeyUse>(store, &subject, Loaded::default()).await?;
+    match place.state {
+        None => Ok(Holder::Nobody(None)),
+        Some(State::Account) => match aggregates.fold::<Account>(&id).await? {
+            Some(account) => Ok(of_account(account, key)),
+            None => Err(Refusal::Internal("an account was made and is not there".into())),
+        },
+        Some(State::Claimed(claim)) => {
+            let account = aggregates.fold::<Account>(&claim.account).await?;
+            let followed = account.filter(|account| {
+                account.state.key == *key.account_key() || account.state.had_key(key.thumbprint())
+            });
+            Ok(match followed {
+                Some(account) => of_account(account, key),
+                None if claim.has_lapsed(now) => Holder::Nobody(Some(claim)),
+                None => Holder::Claimed(claim),
+            })
+        }
+    }
+}
+
+fn of_account(account: AccountView, key: &PublicJwk) -> Holder {
+    if account.state.key == *key.account_key() { Holder::Account(account) } else { Holder::Former }
+}

@@ -1,0 +1,126 @@
+//! keyChange: an account replaces its key (RFC 8555 §7.3.5).
+
+use acme::{PublicJwk, jws::InnerJws, key_change::KeyChange as Signed};
+use domain::{
+    AccountId, Timestamp,
+    account::{Account, AccountKeyClaimed, Command, KeyChange},
+    key_use::{self, Claim, KeyUse},
+};
+use eventstore::{Actor, ExecuteError, Loaded, Subject, execute};
+use http::StatusCode;
+
+use super::{
+    holder::{self, Holder},
+    show,
+};
+use crate::{
+    Api,
+    authenticate::{self, ByAccount},
+    problem::Refusal,
+    reply::Reply,
+    request::Request,
+    settings::Profile,
+};
+
+/// How often it is looked whose the new key is, while others want it too.
+const ATTEMPTS: usize = 3;
+
+/// Replaces the account's key: first the new key is claimed where every other who wants it would look, then the account
+/// changes to it. Whatever the account has is left as it is.
+pub(crate) async fn key_change(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let signed = authenticate::by_account(api, profile, request).await?;
+    let new = new_key(api, profile, &signed)?;
+    let id = signed.id().clone();
+    claim(api, profile, (&id, &new), request).await?;
+    let command = Command::ChangeKey(KeyChange {
+        from: signed.key.thumbprint().clone(),
+        to: new.account_key().clone(),
+        claimed_at: request.now,
+        now: now(),
+    });
+    let context = request.context(Actor::Account { id: id.clone() });
+    let aggregates = &api.ports.aggregates;
+    let account =
+        aggregates.execute::<Account>(&id, Some(signed.account), &command, &context).await?;
+    show(api, profile, StatusCode::OK, &account.state)
+}
+
+/// The new key, when the request says in all its parts that account and new key want the change.
+fn new_key(api: &Api, profile: &Profile, signed: &ByAccount) -> Result<PublicJwk, Refusal> {
+    let inner = InnerJws::parse(signed.jws.payload()).map_err(Refusal::InnerJws)?;
+    let new = inner.jwk().check().map_err(Refusal::BadPublicKey)?;
+    inner.verify(&new)?;
+    let change = Signed::parse(inner.payload()).map_err(Refusal::KeyChange)?;
+    if inner.url() != signed.jws.url() {
+        return Err(Refusal::KeyChangeMismatch("the inner and the outer url differ"));
+    }
+    if change.account != api.settings.urls.account(&profile.name, signed.id()) {
+        return Err(Refusal::KeyChangeMismatch("account is not the account that signed"));
+    }
+    let old = change.old_key.check().map_err(Refusal::BadPublicKey)?;
+    if old.account_key() != signed.key.account_key() {
+        return Err(Refusal::KeyChangeMismatch("oldKey is not the account's key"));
+    }
+    Ok(new)
+}
+
+/// Claims the new key for the account.
+async fn claim(
+    api: &Api,
+    profile: &Profile,
+    (id, new): (&AccountId, &PublicJwk),
+    request: &Request,
+) -> Result<(), Refusal> {
+    let mut refused = key_use::Rejection::Claimed;
+    for _ in 0..ATTEMPTS {
+        let unfollowed = free(api, profile, (id, new), request.now).await?;
+        let command = key_use::Command::Claim {
+            claim: AccountKeyClaimed {
+                account: id.clone(),
+                key: new.thumbprint().clone(),
+                at: request.now,
+            },
+            unfollowed,
+        };
+        let subject = Subject::account(&acme::account_id(&profile.name, new.thumbprint()));
+        let context = request.context(Actor::Account { id: id.clone() });
+        let store = api.ports.aggregates.store.as_ref();
+        match execute::<KeyUse>(store, &subject, Loaded::default(), &command, &context).await {
+            // Another request claimed the key or made an account with it: look again.
+            Err(ExecuteError::Rejected(rejection)) => refused = rejection,
+            claimed => {
+                claimed?;
+                return Ok(());
+            }
+        }
+    }
+    Err(refused.into())
+}
+
+/// Whether the key can be claimed, and which claim that takes over.
+async fn free(
+    api: &Api,
+    profile: &Profile,
+    (id, new): (&AccountId, &PublicJwk),
+    now: Timestamp,
+) -> Result<Option<Claim>, Refusal> {
+    match holder::find(api, profile, new, now).await? {
+        Holder::Nobody(unfollowed) => Ok(unfollowed),
+        Holder::Claimed(claim) if claim.account == *id => Ok(None),
+        Holder::Claimed(_) => Err(key_use::Rejection::Claimed.into()),
+        Holder::Account(other) => {
+            let url = api.settings.urls.account(&profile.name, &other.state.id);
+            Err(Refusal::KeyInUse(url))
+        }
+        Holder::Former => Err(Refusal::FormerKey),
+    }
+}
+
+/// The request's own time is that of the claim; what was waited for since counts against the claim.
+fn now() -> Timestamp {
+    time::OffsetDateTime::now_utc().into()
+}

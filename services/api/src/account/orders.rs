@@ -1,0 +1,108 @@
+//! The list of an account's orders, page by page (RFC 8555 §7.1.2.1).
+
+use std::time::Duration;
+
+use acme::account::OrderList;
+use domain::{
+    AccountId, OrderId,
+    order::{Order, Status},
+};
+use eventstore::{Sequence, Stream};
+use futures::future::try_join_all;
+use http::StatusCode;
+use readmodel::{OrderCursor, OrdersPage, OrdersQuery};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    Api, authenticate, problem::Refusal, reply::Reply, request::Request, settings::Profile,
+};
+
+/// How many orders one page has at most.
+const ORDERS_PER_PAGE: usize = 50;
+/// How long a reply waits for the index to know the newest orders: it follows the log about once a second.
+const INDEX_PATIENCE: Duration = Duration::from_secs(3);
+/// How often the index is looked at meanwhile.
+const INDEX_INTERVAL: Duration = Duration::from_millis(50);
+/// What precedes the cursor in the query of a page's URL.
+const CURSOR: &str = "cursor=";
+
+/// Lists orders that are not invalid, oldest first.
+pub(crate) async fn list(
+    api: &Api,
+    profile: &Profile,
+    id: &AccountId,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let signed = authenticate::reader(api, profile, request).await?;
+    if signed.id() != id {
+        return Err(Refusal::OtherAccount);
+    }
+    let page = complete_page(api, id, cursor(&request.query)?.as_ref()).await?;
+    let shown = try_join_all(page.orders.iter().map(async |order| {
+        let listed = is_listed(api, profile, (id, order), request).await?;
+        Ok::<_, Refusal>(listed.then(|| api.settings.urls.order(&profile.name, order)))
+    }));
+    let orders = shown.await?.into_iter().flatten().collect();
+    let reply = Reply::json(StatusCode::OK, &OrderList { orders })?;
+    Ok(match page.next {
+        Some(next) => {
+            let url = api.settings.urls.account_orders(&profile.name, id);
+            reply.with_link("next", &format!("{url}?{CURSOR}{next}"))
+        }
+        None => reply,
+    })
+}
+
+fn cursor(query: &str) -> Result<Option<OrderCursor>, Refusal> {
+    let unknown = || Refusal::Payload("the URL names no page of orders");
+    match query {
+        "" => Ok(None),
+        query => {
+            let text = query.strip_prefix(CURSOR).ok_or_else(unknown)?;
+            text.parse().map(Some).map_err(|_| unknown())
+        }
+    }
+}
+
+/// A page of an index that knows every order the log holds now: an order that was acknowledged is never left out.
+async fn complete_page(
+    api: &Api,
+    account: &AccountId,
+    after: Option<&OrderCursor>,
+) -> Result<OrdersPage, Refusal> {
+    let aggregates = &api.ports.aggregates;
+    let order_shards = api.settings.order_shards;
+    // Before the index is read: whatever the log holds up to here is on the page once the index is complete up to here.
+    let streams = Stream::orders(order_shards).into_iter();
+    let last = try_join_all(streams.map(|stream| aggregates.store.last_sequence(stream))).await?;
+    let query = OrdersQuery { account, after, limit: ORDERS_PER_PAGE, order_shards };
+    let deadline = Instant::now() + INDEX_PATIENCE;
+    loop {
+        let page = aggregates.views.orders_page(&query).await?;
+        if is_complete(&page, &last) {
+            return Ok(page);
+        }
+        if Instant::now() >= deadline {
+            return Err(Refusal::Unavailable("the index of orders is behind the log".into()));
+        }
+        sleep(INDEX_INTERVAL).await;
+    }
+}
+
+fn is_complete(page: &OrdersPage, last: &[Sequence]) -> bool {
+    page.complete_to.len() == last.len()
+        && page.complete_to.iter().zip(last).all(|(to, of)| to >= of)
+}
+
+/// Whether an order is shown: one that is gone from the log or invalid is not (RFC 8555 §7.1.2.1).
+async fn is_listed(
+    api: &Api,
+    profile: &Profile,
+    (account, order): (&AccountId, &OrderId),
+    request: &Request,
+) -> Result<bool, Refusal> {
+    let found = api.ports.aggregates.load::<Order>(order).await?;
+    let own = found
+        .filter(|found| found.state.account == *account && found.state.profile == profile.name);
+    Ok(own.is_some_and(|found| found.state.status(request.now) != Status::Invalid))
+}
