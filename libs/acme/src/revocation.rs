@@ -63,7 +63,14 @@ impl PresentedCertificate {
         if text.len() > MAX_CERTIFICATE_BYTES.div_ceil(3) * 4 {
             return Err(MalformedCertificate);
         }
-        let der = base64url::decode(text).map_err(|_| MalformedCertificate)?;
+        Self::from_der(base64url::decode(text).map_err(|_| MalformedCertificate)?)
+    }
+
+    /// Reads a DER certificate.
+    ///
+    /// # Errors
+    /// When it is not exactly one certificate.
+    pub fn from_der(der: Vec<u8>) -> Result<Self, MalformedCertificate> {
         let (serial, public_key) = match X509Certificate::from_der(&der) {
             Ok(([], certificate)) => {
                 let serial = Serial::from_octets(certificate.raw_serial());

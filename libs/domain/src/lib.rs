@@ -17,7 +17,7 @@ mod timestamp;
 pub use decider::{Aggregate, DomainEvent};
 pub use evidence::{Evidence, Hop};
 pub use failure::{Failure, FailureKind};
-pub use id::{AccountId, InvalidId, IssuerId, OrderId, ProfileName, Serial};
+pub use id::{AccountId, InvalidId, IssuerId, KeyHash, OrderId, ProfileName, Serial};
 pub use identifier::{ChallengeType, DnsName, Identifier, InvalidDnsName};
 pub use key::{AccountKey, SubjectPublicKey, Thumbprint};
 pub use timestamp::{InvalidTimestamp, Timestamp};

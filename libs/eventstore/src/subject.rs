@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use domain::{AccountId, IssuerId, OrderId, Serial};
+use domain::{AccountId, IssuerId, KeyHash, OrderId, Serial};
 use serde::{Deserialize, Serialize};
 
 /// A stream: a part of the log with its own sequence, retention and consumers.
@@ -129,6 +129,11 @@ impl Subject {
     /// A revocation's subject.
     pub fn revocation(issuer: &IssuerId, serial: &Serial) -> Self {
         Self::new(Stream::Revocations, format!("revocation.{issuer}.{serial}"))
+    }
+
+    /// A blocked key's subject.
+    pub fn blocked_key(key: &KeyHash) -> Self {
+        Self::new(Stream::Administration, format!("administration.blocked-key.{key}"))
     }
 
     fn new(stream: Stream, text: String) -> Self {

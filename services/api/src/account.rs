@@ -15,6 +15,7 @@ use runtime::metrics::names;
 use crate::{
     Api,
     authenticate::{self, AccountView, ByKey},
+    keys,
     problem::Refusal,
     reply::Reply,
     request::Request,
@@ -36,6 +37,7 @@ pub(crate) async fn new_account(
     if new.only_return_existing == Some(true) {
         return Err(Refusal::AccountDoesNotExist);
     }
+    keys::check_account(api, profile, key.public_key()).await?;
     let agreed = new.terms_of_service_agreed.unwrap_or(false);
     if profile.terms_required && !agreed {
         return Err(Refusal::TermsNotAgreed(profile.meta.terms_of_service.clone()));

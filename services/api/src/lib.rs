@@ -13,6 +13,7 @@ mod directory;
 mod dispatch;
 mod finalize;
 mod hold;
+mod keys;
 mod limits;
 mod listener;
 mod nonce;

@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use acme::directory::Meta;
+use acme::{
+    directory::Meta,
+    key::{BlockList, KeyKind, KeyRules},
+};
 use domain::{ChallengeType, ProfileName};
+use runtime::config::{KeyType, Keys};
 
 use crate::urls::Urls;
 
@@ -30,6 +34,8 @@ pub struct Settings {
     pub connections: usize,
     /// Over how many streams new orders are spread.
     pub order_shards: u8,
+    /// Keys that nobody may use.
+    pub blocked_keys: Arc<BlockList>,
 }
 
 /// The rules of one profile.
@@ -53,10 +59,14 @@ pub struct Profile {
     pub backdate: Duration,
     /// How many identifiers an order may have.
     pub max_identifiers: usize,
+    /// The keys that new accounts may have.
+    pub account_keys: KeyRules,
+    /// The keys that are certified.
+    pub certificate_keys: KeyRules,
 }
 
 impl Settings {
-    /// Takes what concerns an api node from the configuration.
+    /// Takes what concerns an api node from the configuration; files that it names are for the caller to read.
     pub fn from_config(config: &runtime::Config) -> Self {
         let api = &config.api;
         Self {
@@ -74,6 +84,7 @@ impl Settings {
             max_body_bytes: api.max_body_bytes as usize,
             connections: api.max_connections as usize,
             order_shards: config.event_log.order_shards,
+            blocked_keys: Arc::default(),
         }
     }
 
@@ -105,6 +116,8 @@ impl Profile {
             certificate_validity: profile.certificate_validity.get(),
             backdate: profile.backdate.get(),
             max_identifiers: usize::from(profile.max_identifiers),
+            account_keys: key_rules(&profile.account_keys),
+            certificate_keys: key_rules(&profile.certificate_keys),
         }
     }
 
@@ -112,5 +125,19 @@ impl Profile {
     pub(crate) fn challenges(&self, wildcard: bool) -> Vec<ChallengeType> {
         let usable = |kind: &ChallengeType| !wildcard || kind.proves_wildcards();
         self.challenge_types.iter().copied().filter(usable).collect()
+    }
+}
+
+fn key_rules(keys: &Keys) -> KeyRules {
+    let kind = |kind: &KeyType| match kind {
+        KeyType::Rsa => KeyKind::Rsa,
+        KeyType::P256 => KeyKind::P256,
+        KeyType::P384 => KeyKind::P384,
+        KeyType::Ed25519 => KeyKind::Ed25519,
+    };
+    KeyRules {
+        kinds: keys.types.iter().map(kind).collect(),
+        min_rsa_bits: keys.min_rsa_bits.into(),
+        max_rsa_bits: keys.max_rsa_bits.into(),
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use domain::ProfileName;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, ConfigError, EventLogKind, Problem, Profile, Role, least_order_max_age};
+use super::{Config, ConfigError, EventLogKind, Keys, Problem, Profile, Role, least_order_max_age};
 
 /// A held reply must be over before clients and proxies give up, which some do after 30 s.
 const MAX_HOLD: Duration = Duration::from_secs(25);
@@ -258,9 +258,27 @@ fn check_profile(profile: &Profile, problems: &mut Problems) {
         key("backdate"),
         "must be less than certificate_validity",
     );
+    check_keys(problems, &key("account_keys"), &profile.account_keys);
+    check_keys(problems, &key("certificate_keys"), &profile.certificate_keys);
     if let Some(identities) = &profile.validation.caa_identities {
         check_caa_identities(problems, &key("validation.caa_identities"), identities);
     }
+}
+
+fn check_keys(problems: &mut Problems, key: &str, keys: &Keys) {
+    problems.require(
+        !keys.types.is_empty(),
+        format!("{key}.types"),
+        "must have at least one of \"rsa\", \"p256\", \"p384\", \"ed25519\"",
+    );
+    let (least, most) = (Keys::LEAST_RSA_BITS, Keys::MOST_RSA_BITS);
+    problems.require(
+        least <= keys.min_rsa_bits
+            && keys.min_rsa_bits <= keys.max_rsa_bits
+            && keys.max_rsa_bits <= most,
+        format!("{key}.min_rsa_bits, {key}.max_rsa_bits"),
+        format!("must be from {least} to {most}, the first not above the second"),
+    );
 }
 
 fn between(

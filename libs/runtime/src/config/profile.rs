@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{HumanDuration, ProfileValidation};
+use super::{HumanDuration, Keys, ProfileValidation};
 
 /// `[[profile]]`: one kind of certificates; its URLs start with `/acme/{name}/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,10 @@ pub struct Profile {
     pub backdate: HumanDuration,
     /// How many identifiers one order may have.
     pub max_identifiers: u16,
+    /// The account keys that are accepted; accounts that exist keep theirs.
+    pub account_keys: Keys,
+    /// The keys that are certified.
+    pub certificate_keys: Keys,
     /// What this profile sets instead of `[validation]`.
     pub validation: ProfileValidation,
 }
@@ -57,6 +61,8 @@ impl Default for Profile {
             certificate_validity: HumanDuration::days(90),
             backdate: HumanDuration::hours(1),
             max_identifiers: Self::MAX_IDENTIFIERS,
+            account_keys: Keys::default(),
+            certificate_keys: Keys::default(),
             validation: ProfileValidation::default(),
         }
     }

@@ -1,8 +1,9 @@
 //! The entries of the ledger, and revocations.
 
+use domain::KeyHash;
 use domain::certificate::{
-    CertRevoked, CertificateSigned, LedgerEvent, RevocationEvent, RevocationReason, SerialBurned,
-    SerialReserved,
+    BlockedKeyEvent, CertRevoked, CertificateSigned, KeyBlocked, LedgerEvent, RevocationEvent,
+    RevocationReason, SerialBurned, SerialReserved,
 };
 
 use super::{EventSchema, event, samples};
@@ -42,10 +43,17 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         at: samples::days(1),
         not_after: samples::days(90),
     };
+    let blocked = KeyBlocked {
+        key: KeyHash::from_hash(&[0x55; 32]),
+        issuer: samples::issuer(),
+        serial: samples::serial(),
+        at: samples::days(1),
+    };
     vec![
         event(LedgerEvent::SerialReserved, reserved),
         event(LedgerEvent::CertificateSigned, signed),
         event(LedgerEvent::SerialBurned, burned),
         event(RevocationEvent::CertRevoked, revoked),
+        event(BlockedKeyEvent::KeyBlocked, blocked),
     ]
 }
