@@ -136,6 +136,12 @@ impl Subject {
         Self::new(Stream::Administration, format!("administration.blocked-key.{key}"))
     }
 
+    /// The subject of the active certificate of a profile's identifiers, by the SHA-256 over both.
+    pub fn active_certificate(identifiers: &[u8; 32]) -> Self {
+        let hash: String = identifiers.iter().map(|octet| format!("{octet:02x}")).collect();
+        Self::new(Stream::Administration, format!("administration.active-certificate.{hash}"))
+    }
+
     fn new(stream: Stream, text: String) -> Self {
         Self { stream, text: text.into() }
     }

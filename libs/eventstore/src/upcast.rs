@@ -14,7 +14,12 @@ pub struct Upcaster {
 }
 
 /// Every step there is. A new version of an event adds one here and an example in `schemas/events`.
-pub const UPCASTERS: &[Upcaster] = &[];
+pub const UPCASTERS: &[Upcaster] = &[
+    // Version 2 adds the common name of the CSR, which nobody had asked for before.
+    Upcaster { kind: "OrderFinalized", from: 1, step: |data| data },
+    // Version 2 adds alternate chains, of which there were none before.
+    Upcaster { kind: "CertificateSigned", from: 1, step: |data| data },
+];
 
 /// Brings a stored event, as `{"type", "version", "data"}`, to the newest version a step leads to.
 pub fn upcast(stored: Value) -> Value {

@@ -17,6 +17,7 @@ mod role;
 mod secret;
 mod telemetry;
 mod validation;
+mod validity;
 
 use std::{
     collections::BTreeSet,
@@ -36,11 +37,12 @@ pub use self::{
     event_log::{EventLog, EventLogKind, Redis},
     keys::{KeyType, Keys},
     listeners::{Api, Ops},
-    profile::Profile,
+    profile::{KeyPurpose, Profile, Subject},
     role::{InvalidRole, Role},
     secret::Secret,
     telemetry::{LogFormat, Telemetry},
     validation::{ProfileValidation, TrustAnchor, Validation},
+    validity::{InvalidValidity, Validity},
 };
 
 /// How much longer than the longest order an event of an order is kept, so that workers that were away find it.

@@ -62,9 +62,7 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
         Resource::Challenge(id, index, kind) => {
             challenge::challenge(api, profile, (id, *index, *kind), request).await
         }
-        Resource::Certificate { ledger_sequence, serial } => {
-            certificate::download(api, profile, (*ledger_sequence, serial), request).await
-        }
+        Resource::Certificate(wanted) => certificate::download(api, profile, wanted, request).await,
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) async fn finalize(
     let key = csr.public_key.subject_public_key();
     let command = Command::Finalize {
         public_key: key.clone(),
+        common_name: csr.common_name,
         names: csr.names.into_iter().map(|name| Identifier::Dns(name).canonical()).collect(),
         now: request.now,
     };

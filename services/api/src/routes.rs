@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::{AccountId, ChallengeType, IssuerId, OrderId, Serial, order::AuthorizationIndex};
+use domain::{AccountId, ChallengeType, IssuerId, OrderId, order::AuthorizationIndex};
 use http::Method;
 
 use crate::{
+    certificate::Wanted,
     limits::MAX_PATH_BYTES,
     settings::{Profile, Settings},
 };
@@ -32,7 +33,7 @@ pub(crate) enum Resource {
     Finalize(OrderId),
     Authorization(OrderId, AuthorizationIndex),
     Challenge(OrderId, AuthorizationIndex, ChallengeType),
-    Certificate { ledger_sequence: u64, serial: Serial },
+    Certificate(Wanted),
 }
 
 impl Resource {
@@ -49,7 +50,7 @@ impl Resource {
             Self::Finalize(_) => "finalize",
             Self::Authorization(..) => "authorization",
             Self::Challenge(..) => "challenge",
-            Self::Certificate { .. } => "certificate",
+            Self::Certificate(_) => "certificate",
         }
     }
 
@@ -66,7 +67,7 @@ impl Resource {
             | Self::NewOrder
             | Self::RevokeCert
             | Self::Account(_)
-            | Self::Certificate { .. } => None,
+            | Self::Certificate(_) => None,
         }
     }
 }
@@ -137,15 +138,20 @@ fn resource_of(segments: &[&str]) -> Option<Resource> {
         ["challenge", id, index, kind] => {
             Resource::Challenge(id.parse().ok()?, authorization_index(index)?, kind.parse().ok()?)
         }
-        ["certificate", id] => {
-            let (sequence, serial) = id.split_once('-')?;
-            Resource::Certificate {
-                ledger_sequence: canonical_number(sequence)?,
-                serial: serial.parse().ok()?,
-            }
+        ["certificate", id] => Resource::Certificate(certificate(id, 0)?),
+        ["certificate", id, chain] => {
+            let chain = usize::try_from(canonical_number(chain)?).ok()?;
+            // The first chain has the shorter URL.
+            Resource::Certificate(certificate(id, chain).filter(|_| chain > 0)?)
         }
         _ => return None,
     })
+}
+
+fn certificate(id: &str, chain: usize) -> Option<Wanted> {
+    let (sequence, serial) = id.split_once('-')?;
+    let ledger_sequence = canonical_number(sequence)?;
+    Some(Wanted { ledger_sequence, serial: serial.parse().ok()?, chain })
 }
 
 fn authorization_index(text: &str) -> Option<AuthorizationIndex> {
@@ -179,7 +185,15 @@ mod tests {
             resource_of(&segments),
             Some(Resource::Challenge(order, AuthorizationIndex(0), ChallengeType::Http01))
         );
-        for path in ["", "order", "order/", "order/x/finalize", "new-nonce/", "account/../order"] {
+        for path in [
+            "",
+            "order",
+            "order/",
+            "order/x/finalize",
+            "new-nonce/",
+            "account/../order",
+            "certificate/1-01/0",
+        ] {
             let segments: Vec<&str> = path.split('/').collect();
             assert_eq!(resource_of(&segments), None, "{path}");
         }

@@ -57,6 +57,12 @@ pub struct Profile {
     pub certificate_validity: Duration,
     /// How far in the past a certificate's validity may start.
     pub backdate: Duration,
+    /// Lets orders ask for notBefore and notAfter.
+    pub requested_validity_allowed: bool,
+    /// How far ahead a requested notBefore may be.
+    pub not_before_ahead: Duration,
+    /// The shortest validity that an order may ask for.
+    pub min_requested_validity: Duration,
     /// How many identifiers an order may have.
     pub max_identifiers: usize,
     /// The keys that new accounts may have.
@@ -115,6 +121,9 @@ impl Profile {
             order_validity: profile.order_validity.get(),
             certificate_validity: profile.certificate_validity.get(),
             backdate: profile.backdate.get(),
+            requested_validity_allowed: profile.requested_validity_allowed,
+            not_before_ahead: profile.not_before_ahead.unwrap_or(profile.order_validity).get(),
+            min_requested_validity: profile.min_requested_validity.get(),
             max_identifiers: usize::from(profile.max_identifiers),
             account_keys: key_rules(&profile.account_keys),
             certificate_keys: key_rules(&profile.certificate_keys),

@@ -104,7 +104,7 @@ mod tests {
 
     use domain::{
         account,
-        certificate::{BlockedKeyEvent, LedgerEvent, RevocationEvent},
+        certificate::{ActiveCertificateEvent, BlockedKeyEvent, LedgerEvent, RevocationEvent},
         order,
     };
 
@@ -120,6 +120,7 @@ mod tests {
             LedgerEvent::TYPES,
             RevocationEvent::TYPES,
             BlockedKeyEvent::TYPES,
+            ActiveCertificateEvent::TYPES,
         ];
         let written: BTreeSet<(String, u16)> =
             written.concat().iter().map(|(kind, version)| ((*kind).to_owned(), *version)).collect();
@@ -135,7 +136,8 @@ mod tests {
                 || stored.decode::<order::Event>().is_ok()
                 || stored.decode::<LedgerEvent>().is_ok()
                 || stored.decode::<RevocationEvent>().is_ok()
-                || stored.decode::<BlockedKeyEvent>().is_ok();
+                || stored.decode::<BlockedKeyEvent>().is_ok()
+                || stored.decode::<ActiveCertificateEvent>().is_ok();
             assert!(readable, "{}", event.kind);
         }
     }

@@ -4,6 +4,7 @@
 //! `resume` goes on where a crash left off.
 
 mod burn;
+mod chains;
 mod crl;
 mod delivery;
 mod desk;
@@ -14,6 +15,7 @@ mod position;
 mod resume;
 mod server_certificate;
 mod settings;
+mod supersede;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
@@ -24,6 +26,7 @@ use runtime::Check;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use chains::NoSuchRoot;
 use desk::Desk;
 pub use desk::OpenError;
 pub use error::IssuanceError;

@@ -1,13 +1,16 @@
 //! What a signer is told by the configuration.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName};
+use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName, SubjectRule};
 use domain::ProfileName;
+use runtime::config::{KeyPurpose, Subject};
+
+use crate::chains::ChainRule;
 
 /// How long the server's own certificate is valid.
 const SERVER_CERTIFICATE_VALIDITY: Duration = Duration::from_hours(30 * 24);
@@ -25,6 +28,10 @@ pub struct Settings {
     pub(crate) server_profile: CertificateProfile,
     /// How each profile's certificates are made.
     pub(crate) profiles: HashMap<ProfileName, CertificateProfile>,
+    /// Which chains go along with each profile's certificates.
+    pub(crate) chain_rules: HashMap<ProfileName, ChainRule>,
+    /// The profiles where a new certificate revokes the one before.
+    pub(crate) single_active: HashSet<ProfileName>,
     /// How long a CRL is valid.
     pub(crate) crl_validity: Duration,
     /// After what time a new CRL is made even if nothing was revoked.
@@ -56,6 +63,7 @@ impl Settings {
         let common = CertificateProfile {
             validity: SERVER_CERTIFICATE_VALIDITY,
             backdate: CertificateProfile::default().backdate,
+            subject: SubjectRule::Empty,
             extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
             crl_base_url: Some(crl_base_url),
             ca_issuers_url: issuer_url.transpose().map_err(SettingsError::Url)?,
@@ -64,6 +72,8 @@ impl Settings {
             let certificates = CertificateProfile {
                 validity: profile.certificate_validity.get(),
                 backdate: profile.backdate.get(),
+                subject: subject_rule(profile.subject),
+                extended_key_usages: profile.extended_key_usages.iter().map(key_usage).collect(),
                 ..common.clone()
             };
             (profile.name.clone(), certificates)
@@ -74,6 +84,17 @@ impl Settings {
             tls_dir: config.data_dir.join("tls"),
             server_names: vec![server_name],
             profiles: profiles.collect(),
+            chain_rules: config
+                .profiles
+                .iter()
+                .map(|profile| (profile.name.clone(), ChainRule::from_config(profile)))
+                .collect(),
+            single_active: config
+                .profiles
+                .iter()
+                .filter(|profile| profile.single_active_certificate)
+                .map(|profile| profile.name.clone())
+                .collect(),
             server_profile: common,
             crl_validity: config.ca.crl_validity.get(),
             crl_refresh: config.ca.crl_refresh.get(),
@@ -94,5 +115,23 @@ impl Settings {
     /// Where it is kept how far the log had come.
     pub fn position_file(&self) -> PathBuf {
         self.dir.join("log-position.json")
+    }
+}
+
+fn subject_rule(subject: Subject) -> SubjectRule {
+    match subject {
+        Subject::None => SubjectRule::Empty,
+        Subject::FirstName => SubjectRule::FirstName,
+        Subject::AsRequested => SubjectRule::AsRequested,
+    }
+}
+
+fn key_usage(purpose: &KeyPurpose) -> ExtendedKeyUsage {
+    match purpose {
+        KeyPurpose::ServerAuth => ExtendedKeyUsage::ServerAuth,
+        KeyPurpose::ClientAuth => ExtendedKeyUsage::ClientAuth,
+        KeyPurpose::CodeSigning => ExtendedKeyUsage::CodeSigning,
+        KeyPurpose::EmailProtection => ExtendedKeyUsage::EmailProtection,
+        KeyPurpose::IpsecIke => ExtendedKeyUsage::IpsecIke,
     }
 }

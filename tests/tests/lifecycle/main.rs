@@ -5,6 +5,10 @@ mod accounts;
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod chains;
+#[cfg(test)]
+mod contents;
+#[cfg(test)]
 mod holding;
 #[cfg(test)]
 mod issuance;

@@ -254,7 +254,18 @@ fn check_profile(profile: &Profile, problems: &mut Problems) {
     between(problems, key("certificate_validity"), validity, 5 * MINUTE..=10 * YEAR);
     between(problems, key("backdate"), profile.backdate.get(), Duration::ZERO..=DAY);
     problems.require(
-        profile.backdate < profile.certificate_validity,
+        profile.min_requested_validity.get() <= validity,
+        key("min_requested_validity"),
+        "must not be longer than certificate_validity",
+    );
+    let distinct: BTreeSet<_> = profile.extended_key_usages.iter().collect();
+    problems.require(
+        !distinct.is_empty() && distinct.len() == profile.extended_key_usages.len(),
+        key("extended_key_usages"),
+        "must have at least one of \"serverAuth\", \"clientAuth\", \"codeSigning\", \"emailProtection\", \"ipsecIKE\", each once",
+    );
+    problems.require(
+        profile.backdate.get() < validity,
         key("backdate"),
         "must be less than certificate_validity",
     );
