@@ -16,6 +16,7 @@ mod issuance;
 pub mod journal;
 mod key_store;
 mod log_position;
+mod ocsp;
 mod pem_file;
 mod plan;
 mod profile;
@@ -35,6 +36,9 @@ pub use crl_successor::{SuccessorError, check_successor};
 pub use issuance::IssueError;
 pub use key_store::{KeyStore, KeyStoreError, Passphrase};
 pub use log_position::{LogPositionError, LogPositions, LogWentBack};
+pub use ocsp::{
+    MalformedOcspRequest, OcspFailure, OcspRequest, OcspResponder, OcspResponderError, OcspStatus,
+};
 pub use plan::{LeafRequest, PlanError, PlannedCertificate, plan};
 pub use profile::{
     CertificateProfile, CertificateUrl, ExtendedKeyUsage, InvalidCertificateUrl, SubjectRule,

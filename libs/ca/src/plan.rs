@@ -16,7 +16,7 @@ use yasna::{Tag, models::ObjectIdentifier};
 
 use crate::{
     authority::Authority,
-    profile::{CertificateProfile, CertificateUrl, SubjectRule},
+    profile::{CertificateProfile, SubjectRule},
     public_key::{KeyKind, WeakKey, check_public_key},
     subject_name::SubjectName,
     unsigned::tbs_of,
@@ -27,6 +27,7 @@ const MAX_NAMES: usize = 1000;
 /// RFC 5280, ub-common-name.
 const MAX_COMMON_NAME: usize = 64;
 const AUTHORITY_INFORMATION_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+const OCSP: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 48, 1];
 const CA_ISSUERS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 48, 2];
 /// GeneralName's uniformResourceIdentifier (RFC 5280 §4.2.1.6).
 const URI_TAG: u64 = 6;
@@ -123,9 +124,7 @@ pub fn plan(
         let url = base.join(&format!("{}.crl", authority.id()));
         params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url] }];
     }
-    if let Some(url) = &profile.ca_issuers_url {
-        params.custom_extensions = vec![ca_issuers(url)];
-    }
+    params.custom_extensions = authority_information(authority, profile).into_iter().collect();
 
     let public_key =
         rcgen::SubjectPublicKeyInfo::from_der(request.public_key).map_err(PlanError::Build)?;
@@ -191,19 +190,35 @@ fn key_usages(kind: KeyKind) -> Vec<KeyUsagePurpose> {
     }
 }
 
-/// authorityInfoAccess with where to get the issuer's certificate (RFC 5280 §4.2.2.1); rcgen has no word for it.
-fn ca_issuers(url: &CertificateUrl) -> CustomExtension {
+/// authorityInfoAccess with where to ask about the certificate and where to get the issuer's (RFC 5280 §4.2.2.1); rcgen
+/// has no word for it.
+fn authority_information(
+    authority: &Authority,
+    profile: &CertificateProfile,
+) -> Option<CustomExtension> {
+    let ocsp = profile.ocsp_base_url.as_ref().map(|base| base.join(authority.id().as_str()));
+    let issuers = profile.ca_issuers_url.as_ref().map(|url| url.as_str().to_owned());
+    let places: Vec<([u64; 9], String)> =
+        [ocsp.map(|url| (OCSP, url)), issuers.map(|url| (CA_ISSUERS, url))]
+            .into_iter()
+            .flatten()
+            .collect();
+    if places.is_empty() {
+        return None;
+    }
     let content = yasna::construct_der(|writer| {
-        writer.write_sequence(|writer| {
-            writer.next().write_sequence(|writer| {
-                writer.next().write_oid(&ObjectIdentifier::from_slice(&CA_ISSUERS));
-                writer.next().write_tagged_implicit(Tag::context(URI_TAG), |writer| {
-                    writer.write_ia5_string(url.as_str());
+        writer.write_sequence_of(|writer| {
+            for (method, url) in &places {
+                writer.next().write_sequence(|writer| {
+                    writer.next().write_oid(&ObjectIdentifier::from_slice(method));
+                    writer.next().write_tagged_implicit(Tag::context(URI_TAG), |writer| {
+                        writer.write_ia5_string(url);
+                    });
                 });
-            });
+            }
         });
     });
-    CustomExtension::from_oid_content(&AUTHORITY_INFORMATION_ACCESS, content)
+    Some(CustomExtension::from_oid_content(&AUTHORITY_INFORMATION_ACCESS, content))
 }
 
 /// Reads the bytes with another library than wrote them: what is reserved is what was asked.

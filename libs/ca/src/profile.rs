@@ -20,6 +20,8 @@ pub struct CertificateProfile {
     pub extended_key_usages: Vec<ExtendedKeyUsage>,
     /// Below which URL each issuer's CRL is served, as `{base}/{issuer}.crl`.
     pub crl_base_url: Option<CertificateUrl>,
+    /// Below which URL each issuer's OCSP responder answers, as `{base}/{issuer}`.
+    pub ocsp_base_url: Option<CertificateUrl>,
     /// Where the issuer's own certificate is served.
     pub ca_issuers_url: Option<CertificateUrl>,
 }
@@ -32,6 +34,7 @@ impl Default for CertificateProfile {
             subject: SubjectRule::Empty,
             extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
             crl_base_url: None,
+            ocsp_base_url: None,
             ca_issuers_url: None,
         }
     }

@@ -177,6 +177,14 @@ impl Config {
             None => format!("{}/crl", self.api.base_url),
         }
     }
+
+    /// Where certificates say OCSP is answered: what precedes the issuer's id, without a slash at the end.
+    pub fn ocsp_base_url(&self) -> String {
+        match &self.ca.ocsp_base_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("{}/ocsp", self.api.base_url),
+        }
+    }
 }
 
 impl TryFrom<ConfigFile> for Config {

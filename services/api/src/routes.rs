@@ -18,6 +18,8 @@ pub(crate) enum Route {
     Acme(Arc<Profile>, Resource),
     /// An issuer's CRL, outside all profiles.
     Crl(IssuerId),
+    /// An issuer's OCSP responder, outside all profiles; the request, in the path or in the body, names the issuer again.
+    Ocsp(Option<String>),
 }
 
 /// A resource of a profile.
@@ -81,6 +83,10 @@ impl Route {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         match segments.as_slice() {
             ["crl", file] => Some(Self::Crl(file.strip_suffix(".crl")?.parse().ok()?)),
+            ["ocsp", issuer, request @ ..] => {
+                let _: IssuerId = issuer.parse().ok()?;
+                Some(Self::Ocsp((!request.is_empty()).then(|| request.join("/"))))
+            }
             ["acme", "directory"] => {
                 let name = configuration_id(query).unwrap_or(settings.default_profile.as_str());
                 Some(Self::Acme(Arc::clone(settings.profile(name)?), Resource::Directory))
@@ -100,6 +106,7 @@ impl Route {
         match self {
             Self::Acme(_, resource) => resource.name(),
             Self::Crl(_) => "crl",
+            Self::Ocsp(..) => "ocsp",
         }
     }
 
@@ -109,7 +116,8 @@ impl Route {
         const READ_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
         const POST: &[Method] = &[Method::POST, Method::OPTIONS];
         match self {
-            Self::Crl(_) => READ,
+            Self::Crl(_) | Self::Ocsp(Some(_)) => READ,
+            Self::Ocsp(None) => POST,
             // The two that RFC 8555 §6.3 lets be read either way.
             Self::Acme(_, Resource::Directory | Resource::NewNonce) => READ_OR_POST,
             Self::Acme(_, _) => POST,

@@ -34,6 +34,8 @@ pub struct Settings {
     pub connections: usize,
     /// Over how many streams new orders are spread.
     pub order_shards: u8,
+    /// Answers OCSP requests.
+    pub ocsp: bool,
     /// Keys that nobody may use.
     pub blocked_keys: Arc<BlockList>,
 }
@@ -90,6 +92,7 @@ impl Settings {
             max_body_bytes: api.max_body_bytes as usize,
             connections: api.max_connections as usize,
             order_shards: config.event_log.order_shards,
+            ocsp: config.ca.ocsp,
             blocked_keys: Arc::default(),
         }
     }

@@ -5,7 +5,7 @@ mod embedded;
 
 use std::sync::Arc;
 
-use eventstore::{EventFeed, EventStore, Wakes};
+use eventstore::{Calls, EventFeed, EventStore, Wakes};
 use readmodel::{Admission, Aggregates, ReadModel};
 use runtime::{Config, config::EventLogKind};
 
@@ -22,6 +22,7 @@ pub(crate) struct Ports {
     pub(crate) store: Arc<dyn EventStore>,
     pub(crate) feed: Arc<dyn EventFeed>,
     pub(crate) wakes: Arc<dyn Wakes>,
+    pub(crate) calls: Arc<dyn Calls>,
     pub(crate) views: Arc<dyn ReadModel>,
     pub(crate) admission: Arc<dyn Admission>,
     pub(crate) log: Log,
@@ -72,6 +73,7 @@ impl Ports {
             aggregates: self.aggregates(),
             admission: Arc::clone(&self.admission),
             wakes: Arc::clone(&self.wakes),
+            calls: Arc::clone(&self.calls),
         }
     }
 
@@ -90,6 +92,7 @@ impl Ports {
             aggregates: self.aggregates(),
             feed: Arc::clone(&self.feed),
             wakes: Arc::clone(&self.wakes),
+            calls: Arc::clone(&self.calls),
         }
     }
 

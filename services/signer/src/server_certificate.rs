@@ -134,7 +134,8 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
     Ok(certificate)
 }
 
-async fn issue_planned(
+/// Issues what nobody ordered, with ledger and journal.
+pub(crate) async fn issue_planned(
     desk: &Desk,
     planned: &PlannedCertificate,
 ) -> Result<Vec<u8>, IssuanceError> {

@@ -32,6 +32,8 @@ pub struct Settings {
     pub(crate) chain_rules: HashMap<ProfileName, ChainRule>,
     /// The profiles where a new certificate revokes the one before.
     pub(crate) single_active: HashSet<ProfileName>,
+    /// How long an OCSP response is valid; `None` where OCSP is off.
+    pub(crate) ocsp_validity: Option<Duration>,
     /// How long a CRL is valid.
     pub(crate) crl_validity: Duration,
     /// After what time a new CRL is made even if nothing was revoked.
@@ -47,7 +49,7 @@ pub enum SettingsError {
     #[error("the host of api.base_url cannot stand in a certificate")]
     ServerName(#[source] ca::InvalidSubjectName),
     /// A URL of `[ca]` cannot stand in a certificate.
-    #[error("ca.crl_base_url or ca.issuer_url cannot stand in a certificate")]
+    #[error("ca.crl_base_url, ca.ocsp_base_url or ca.issuer_url cannot stand in a certificate")]
     Url(#[source] ca::InvalidCertificateUrl),
 }
 
@@ -59,6 +61,7 @@ impl Settings {
     pub fn from_config(config: &runtime::Config) -> Result<Self, SettingsError> {
         let crl_base_url: CertificateUrl =
             config.crl_base_url().parse().map_err(SettingsError::Url)?;
+        let ocsp_base_url = config.ca.ocsp.then(|| config.ocsp_base_url().parse());
         let issuer_url = config.ca.issuer_url.as_ref().map(|url| url.as_str().parse());
         let common = CertificateProfile {
             validity: SERVER_CERTIFICATE_VALIDITY,
@@ -66,6 +69,7 @@ impl Settings {
             subject: SubjectRule::Empty,
             extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
             crl_base_url: Some(crl_base_url),
+            ocsp_base_url: ocsp_base_url.transpose().map_err(SettingsError::Url)?,
             ca_issuers_url: issuer_url.transpose().map_err(SettingsError::Url)?,
         };
         let profiles = config.profiles.iter().map(|profile| {
@@ -96,6 +100,7 @@ impl Settings {
                 .map(|profile| profile.name.clone())
                 .collect(),
             server_profile: common,
+            ocsp_validity: config.ca.ocsp.then(|| config.ca.ocsp_validity.get()),
             crl_validity: config.ca.crl_validity.get(),
             crl_refresh: config.ca.crl_refresh.get(),
             order_shards: config.event_log.order_shards,

@@ -13,6 +13,8 @@ mod holding;
 #[cfg(test)]
 mod issuance;
 #[cfg(test)]
+mod ocsp;
+#[cfg(test)]
 mod operation;
 #[cfg(test)]
 mod profiles;

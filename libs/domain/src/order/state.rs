@@ -209,8 +209,7 @@ impl State {
     /// The identifiers whose control is proven at a time, in canonical form; a wildcard proves nothing but itself.
     pub fn proven(&self, now: Timestamp) -> impl Iterator<Item = String> {
         self.authorizations.iter().filter_map(move |authorization| {
-            let valid =
-                self.authorization_status(authorization, now) == AuthorizationStatus::Valid;
+            let valid = self.authorization_status(authorization, now) == AuthorizationStatus::Valid;
             let name = authorization.identifier.canonical();
             valid.then(|| if authorization.wildcard { format!("*.{name}") } else { name })
         })

@@ -203,6 +203,7 @@ fn check_ca(config: &Config, problems: &mut Problems) {
         "ca.intermediate_validity",
         "must not be longer than ca.root_validity",
     );
+    between(problems, "ca.ocsp_validity", ca.ocsp_validity.get(), MINUTE..=10 * DAY);
     between(problems, "ca.crl_validity", ca.crl_validity.get(), 10 * MINUTE..=YEAR);
     problems.require(
         ca.crl_refresh.get() >= MINUTE && ca.crl_refresh < ca.crl_validity,

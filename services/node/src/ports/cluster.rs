@@ -16,7 +16,8 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
     Ok(Ports {
         store: Arc::clone(&log) as _,
         feed: Arc::clone(&log) as _,
-        wakes: log,
+        wakes: Arc::clone(&log) as _,
+        calls: log,
         views: Arc::clone(&redis) as _,
         admission: redis,
         log: Log::JetStream(jetstream),
