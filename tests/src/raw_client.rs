@@ -258,12 +258,30 @@ impl RawClient {
         url: &str,
         body: Option<(&str, Vec<u8>)>,
     ) -> anyhow::Result<Reply> {
-        let rest = self.node.as_ref().and_then(|node| Some((node, url.strip_prefix(&node.base)?)));
-        let target = rest.map_or_else(|| url.to_owned(), |(node, rest)| node.own.clone() + rest);
-        let mut request = self.http.request(method, target);
+        let mut request = self.http.request(method, self.target(url));
         if let Some((content_type, body)) = body {
             request = request.header("content-type", content_type).body(body);
         }
+        self.send(request, url).await
+    }
+
+    /// Reads a resource in the form that an Accept header asks for.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn post_as_get_accepting(&self, url: &str, accept: &str) -> anyhow::Result<Reply> {
+        let jws = self.key.sign(&self.protected(url).await?, b"")?.to_string();
+        let request = self.http.post(self.target(url)).header("accept", accept);
+        self.send(request.header("content-type", JOSE).body(jws), url).await
+    }
+
+    /// Where a URL is reached.
+    fn target(&self, url: &str) -> String {
+        let rest = self.node.as_ref().and_then(|node| Some((node, url.strip_prefix(&node.base)?)));
+        rest.map_or_else(|| url.to_owned(), |(node, rest)| node.own.clone() + rest)
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, url: &str) -> anyhow::Result<Reply> {
         let response = request.send().await.with_context(|| format!("no answer from {url}"))?;
         let reply = Reply {
             status: response.status().as_u16(),

@@ -32,6 +32,8 @@ pub const MAX_NAMES: usize = 256;
 pub struct CertificateRequest {
     /// The names and addresses of subjectAltName and common name in canonical form, sorted, each once; at least one.
     pub identifiers: Vec<Identifier>,
+    /// The first common name that is not empty, in lower case; it is one of `identifiers`.
+    pub common_name: Option<String>,
     /// The key to certify.
     pub public_key: PublicKey,
 }
@@ -114,7 +116,13 @@ impl CertificateRequest {
         let identifiers = names::requested_names(request)?;
         verify(&csr)?;
         public_key.check_factors().map_err(BadCsr::PublicKey)?;
-        Ok(Self { identifiers, public_key })
+        let common_name = request
+            .subject
+            .iter_common_name()
+            .filter_map(|name| name.as_str().ok())
+            .find(|name| !name.is_empty())
+            .map(str::to_ascii_lowercase);
+        Ok(Self { identifiers, common_name, public_key })
     }
 }
 

@@ -180,4 +180,12 @@ mod tests {
         assert_ne!(id("default", "abc"), id("defaulta", "bc"));
         assert_eq!(id("default", "abc").as_str(), "-ll6thADckuJMHH1jiDo-A");
     }
+
+    #[test]
+    fn a_key_has_the_same_thumbprint_in_a_csr_as_in_an_account() {
+        let jwk =
+            r#"{"crv":"Ed25519","kty":"OKP","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+        let account = PublicJwk::parse(jwk).unwrap();
+        assert_eq!(account.public_key().thumbprint(), *account.thumbprint());
+    }
 }

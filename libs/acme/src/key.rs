@@ -1,13 +1,19 @@
 //! Public keys of accounts and certificates: which ones we accept, and their one DER form.
 
+mod block_list;
+mod roca;
+mod rules;
 mod spki;
 mod strength;
 
 use std::fmt;
 
-use domain::SubjectPublicKey;
+use domain::{KeyHash, SubjectPublicKey, Thumbprint};
+use ring::digest::{SHA256, digest};
 
 use crate::base64url;
+pub use block_list::{BadEntry, BlockList};
+pub use rules::KeyRules;
 
 /// A public key whose type and size we accept.
 #[derive(Clone, PartialEq, Eq)]
@@ -28,7 +34,7 @@ enum Material {
 }
 
 /// What kind of key a key is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyKind {
     /// RSA, 2048 to 4096 bits.
     Rsa,
@@ -64,6 +70,15 @@ pub enum BadPublicKey {
     /// The point is not on its curve.
     #[error("the point is not on the curve")]
     NotOnCurve,
+    /// The modulus was made by a generator whose keys can be factored (CVE-2017-15361).
+    #[error("the RSA modulus has the ROCA fingerprint: its private key can be computed")]
+    Roca,
+    /// The kind of key or its length is not among those the profile allows.
+    #[error("the kind or the length of the key is not allowed here")]
+    NotAllowed,
+    /// The key is on a list of keys that others know, or a certificate for it was revoked for keyCompromise.
+    #[error("the key is known to others and must not be used any more")]
+    Compromised,
 }
 
 impl PublicKey {
@@ -130,6 +145,32 @@ impl PublicKey {
             Material::P384(_) => KeyKind::P384,
             Material::Ed25519(_) => KeyKind::Ed25519,
         }
+    }
+
+    /// The length of an RSA modulus in bits.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        self.rsa_modulus().map(|modulus| modulus.len() * 8)
+    }
+
+    /// An RSA key's modulus, big-endian and without leading zeros.
+    pub fn rsa_modulus(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Material::Rsa { modulus, .. } => Some(modulus),
+            Material::P256(_) | Material::P384(_) | Material::Ed25519(_) => None,
+        }
+    }
+
+    /// The SHA-256 over the key's SubjectPublicKeyInfo, by which keys are blocked.
+    pub fn hash(&self) -> KeyHash {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, &self.spki_der()).as_ref());
+        KeyHash::from_hash(&hash)
+    }
+
+    /// The thumbprint that the key has as an account's (RFC 7638).
+    pub fn thumbprint(&self) -> Thumbprint {
+        let hash = digest(&SHA256, self.canonical_jwk().as_bytes());
+        Thumbprint(base64url::encode(hash.as_ref()))
     }
 
     /// The key to certify as the rules know it: its SubjectPublicKeyInfo in our one encoding.

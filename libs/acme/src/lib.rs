@@ -6,6 +6,7 @@
 pub mod account;
 pub mod authorization;
 pub mod base64url;
+mod certs_only;
 pub mod csr;
 pub mod directory;
 pub mod jwk;
@@ -19,6 +20,7 @@ pub mod revocation;
 mod strict_json;
 mod time;
 
+pub use certs_only::certs_only;
 pub use jwk::{PublicJwk, UncheckedJwk, account_id};
 pub use jws::{Jws, KeyReference, SignatureAlgorithm};
 pub use key::{BadPublicKey, PublicKey};

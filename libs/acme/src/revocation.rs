@@ -1,8 +1,10 @@
 //! Revocation requests (RFC 8555 §7.6).
 
+use std::net::IpAddr;
+
 use domain::{Serial, certificate::RevocationReason};
 use serde::Deserialize;
-use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
 use crate::{base64url, key::PublicKey};
 
@@ -31,6 +33,8 @@ pub struct PresentedCertificate {
     pub der: Vec<u8>,
     /// Its serial.
     pub serial: Serial,
+    /// The DNS names and addresses it certifies, in canonical form; `None` when it certifies something else as well.
+    pub names: Option<Vec<String>>,
     /// Its key, to be compared with the one that signed the request; `None` when it is of a kind we never certify.
     pub public_key: Option<PublicKey>,
 }
@@ -63,17 +67,45 @@ impl PresentedCertificate {
         if text.len() > MAX_CERTIFICATE_BYTES.div_ceil(3) * 4 {
             return Err(MalformedCertificate);
         }
-        let der = base64url::decode(text).map_err(|_| MalformedCertificate)?;
-        let (serial, public_key) = match X509Certificate::from_der(&der) {
+        Self::from_der(base64url::decode(text).map_err(|_| MalformedCertificate)?)
+    }
+
+    /// Reads a DER certificate.
+    ///
+    /// # Errors
+    /// When it is not exactly one certificate.
+    pub fn from_der(der: Vec<u8>) -> Result<Self, MalformedCertificate> {
+        let (serial, names, public_key) = match X509Certificate::from_der(&der) {
             Ok(([], certificate)) => {
                 let serial = Serial::from_octets(certificate.raw_serial());
                 let key = PublicKey::from_spki(certificate.public_key());
-                (serial.map_err(|_| MalformedCertificate)?, key.ok())
+                let names = certified_names(&certificate);
+                (serial.map_err(|_| MalformedCertificate)?, names, key.ok())
             }
             Ok(_) | Err(_) => return Err(MalformedCertificate),
         };
-        Ok(Self { der, serial, public_key })
+        Ok(Self { der, serial, names, public_key })
     }
+}
+
+fn certified_names(certificate: &X509Certificate<'_>) -> Option<Vec<String>> {
+    let names = certificate.subject_alternative_name().ok().flatten()?;
+    let canonical = names.value.general_names.iter().map(|name| match name {
+        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+        GeneralName::IPAddress(octets) => match <[u8; 4]>::try_from(*octets) {
+            Ok(v4) => Some(IpAddr::from(v4).to_string()),
+            Err(_) => <[u8; 16]>::try_from(*octets).ok().map(|v6| IpAddr::from(v6).to_string()),
+        },
+        GeneralName::OtherName(..)
+        | GeneralName::RFC822Name(_)
+        | GeneralName::X400Address(_)
+        | GeneralName::DirectoryName(_)
+        | GeneralName::EDIPartyName(_)
+        | GeneralName::URI(_)
+        | GeneralName::RegisteredID(_)
+        | GeneralName::Invalid(..) => None,
+    });
+    canonical.collect()
 }
 
 #[cfg(test)]
@@ -102,6 +134,7 @@ mod tests {
         let text = base64url::encode(&der);
         let presented = PresentedCertificate::from_base64url(&text).unwrap();
         assert_eq!(presented.serial.as_str(), "01ff02");
+        assert_eq!(presented.names, Some(vec!["a.example".to_owned()]));
         let spki = rcgen::PublicKeyData::subject_public_key_info(&key);
         assert_eq!(presented.public_key.unwrap().spki_der(), spki);
         assert_eq!(presented.der, der);

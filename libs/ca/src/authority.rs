@@ -8,6 +8,7 @@ use crate::{
     ca_certificate::{CaCertificate, CaCertificateError, ChainError, check_chain},
     ca_key::CaKey,
     ca_profile::rcgen_issuer,
+    chain::{AlternateError, Chain},
     unsigned::Unsigned,
 };
 
@@ -16,8 +17,8 @@ use crate::{
 pub struct Authority {
     key: CaKey,
     certificate: CaCertificate,
-    /// From the issuing certificate upwards, without roots.
-    chain: Vec<CaCertificate>,
+    /// The default one first.
+    chains: Vec<Chain>,
     roots: Vec<CaCertificate>,
     id: IssuerId,
     unsigned: Issuer<'static, Unsigned>,
@@ -41,6 +42,9 @@ pub enum AuthorityError {
     /// The key may not sign CRLs, so that nothing could be revoked.
     #[error("the ca certificate may not sign crls: keyUsage lacks cRLSign")]
     NoCrlSigning,
+    /// An alternate chain does not hold.
+    #[error("an alternate chain cannot be used")]
+    Alternate(#[from] AlternateError),
     /// rcgen cannot write the subject as it is, so that leaves would name another issuer.
     #[error(
         "the ca's subject cannot be reproduced: it repeats an attribute or has several in one part; \
@@ -73,7 +77,19 @@ impl Authority {
             return Err(AuthorityError::UnsupportedSubject);
         }
         chain.retain(|certificate| roots.iter().all(|root| root.der() != certificate.der()));
-        Ok(Self { id: certificate.issuer_id(), key, certificate, chain, roots, unsigned })
+        let chains = vec![Chain::default_of(&certificate, chain)];
+        Ok(Self { id: certificate.issuer_id(), key, certificate, chains, roots, unsigned })
+    }
+
+    /// Adds another chain from the same key: its DER certificates from the issuing one up to a root, which is not sent.
+    ///
+    /// # Errors
+    /// When it is not for this key and name, or does not hold.
+    pub fn add_alternate(&mut self, certificates: &[Vec<u8>]) -> Result<(), AuthorityError> {
+        let certificates = certificates.iter().map(|der| CaCertificate::from_der(der));
+        let chain = Chain::alternate(&self.certificate, certificates.collect::<Result<_, _>>()?)?;
+        self.chains.push(chain);
+        Ok(())
     }
 
     /// The id of this issuer.
@@ -93,7 +109,12 @@ impl Authority {
 
     /// The DER certificates that go along with a leaf: the issuing one first, without roots (RFC 8555 §9.1).
     pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
-        self.chain.iter().map(CaCertificate::der)
+        self.chains.iter().take(1).flat_map(Chain::certificates)
+    }
+
+    /// All chains that may go along with a leaf, the default one first.
+    pub fn chains(&self) -> &[Chain] {
+        &self.chains
     }
 
     /// The DER certificates that clients trust.

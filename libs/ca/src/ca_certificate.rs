@@ -110,6 +110,11 @@ impl CaCertificate {
         &self.subject
     }
 
+    /// The DER Name of whoever signed it.
+    pub fn issuer(&self) -> &[u8] {
+        &self.issuer
+    }
+
     /// The DER SubjectPublicKeyInfo.
     pub fn spki(&self) -> &[u8] {
         &self.spki

@@ -27,10 +27,12 @@ const ROOT_KEY: &str = "root.key";
 const ROOT_PEM: &str = "root.pem";
 const INTERMEDIATE_KEY: &str = "intermediate.key";
 const INTERMEDIATE_PEM: &str = "intermediate.pem";
+const ALTERNATES: &str = "alternates";
 const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
 /// The directory of one CA: `root.pem` holds the roots that clients trust, `intermediate.pem` the issuing certificate
-/// and those between it and the root, `keys/root.key` and `keys/intermediate.key` the keys.
+/// and those between it and the root, `keys/root.key` and `keys/intermediate.key` the keys. Each file of `alternates/` that
+/// ends in `.pem` holds another chain for the issuing key, from its cross-signed certificate up to another root.
 #[derive(Debug)]
 pub struct CaDirectory {
     dir: PathBuf,
@@ -103,7 +105,29 @@ impl CaDirectory {
     /// When a file is missing, damaged, too open, or does not belong to the others.
     pub fn open(&self) -> Result<Authority, CaDirectoryError> {
         let (chain, roots) = (self.read(INTERMEDIATE_PEM)?, self.read(ROOT_PEM)?);
-        Ok(Authority::new(self.keys.load(INTERMEDIATE_KEY)?, &chain, &roots)?)
+        let mut authority = Authority::new(self.keys.load(INTERMEDIATE_KEY)?, &chain, &roots)?;
+        for name in self.alternates()? {
+            authority.add_alternate(&self.read(&name)?)?;
+        }
+        Ok(authority)
+    }
+
+    /// The files with alternate chains, by name.
+    fn alternates(&self) -> Result<Vec<String>, CaDirectoryError> {
+        let dir = self.dir.join(ALTERNATES);
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+            entries => entries.map_err(at(&dir))?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(at(&dir))?.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".pem") {
+                names.push(format!("{ALTERNATES}/{name}"));
+            }
+        }
+        names.sort();
+        Ok(names)
     }
 
     /// Opens the root, to sign an intermediate or a CRL with it.

@@ -8,6 +8,7 @@ mod ca_certificate;
 mod ca_directory;
 mod ca_key;
 mod ca_profile;
+mod chain;
 mod crl;
 mod crl_successor;
 mod durable;
@@ -15,6 +16,7 @@ mod issuance;
 pub mod journal;
 mod key_store;
 mod log_position;
+mod ocsp;
 mod pem_file;
 mod plan;
 mod profile;
@@ -28,13 +30,19 @@ pub use ca_certificate::{CaCertificate, CaCertificateError, ChainError};
 pub use ca_directory::{CaDirectory, CaDirectoryError};
 pub use ca_key::{CaKey, KeyError, SignError};
 pub use ca_profile::{CaProfileError, CaRequest, CaSubject};
+pub use chain::{AlternateError, Chain};
 pub use crl::{CrlError, CrlPlan, sign_crl};
 pub use crl_successor::{SuccessorError, check_successor};
 pub use issuance::IssueError;
 pub use key_store::{KeyStore, KeyStoreError, Passphrase};
 pub use log_position::{LogPositionError, LogPositions, LogWentBack};
+pub use ocsp::{
+    MalformedOcspRequest, OcspFailure, OcspRequest, OcspResponder, OcspResponderError, OcspStatus,
+};
 pub use pem_file::encode_certificates;
 pub use plan::{LeafRequest, PlanError, PlannedCertificate, plan};
-pub use profile::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, InvalidCertificateUrl};
+pub use profile::{
+    CertificateProfile, CertificateUrl, ExtendedKeyUsage, InvalidCertificateUrl, SubjectRule,
+};
 pub use public_key::{KeyKind, WeakKey, check_public_key};
 pub use subject_name::{InvalidSubjectName, SubjectName};

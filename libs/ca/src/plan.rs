@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::{Serial, Timestamp};
 use rcgen::{
-    CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, IsCa,
+    CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, IsCa,
     KeyUsagePurpose,
 };
 use x509_parser::{
@@ -16,7 +16,7 @@ use yasna::{Tag, models::ObjectIdentifier};
 
 use crate::{
     authority::Authority,
-    profile::{CertificateProfile, CertificateUrl},
+    profile::{CertificateProfile, SubjectRule},
     public_key::{KeyKind, WeakKey, check_public_key},
     subject_name::SubjectName,
     unsigned::tbs_of,
@@ -24,7 +24,10 @@ use crate::{
 
 /// More names than this are no certificate but an attack on those who parse it.
 const MAX_NAMES: usize = 1000;
+/// RFC 5280, ub-common-name.
+const MAX_COMMON_NAME: usize = 64;
 const AUTHORITY_INFORMATION_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
+const OCSP: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 48, 1];
 const CA_ISSUERS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 48, 2];
 /// GeneralName's uniformResourceIdentifier (RFC 5280 §4.2.1.6).
 const URI_TAG: u64 = 6;
@@ -34,6 +37,8 @@ const URI_TAG: u64 = 6;
 pub struct LeafRequest<'a> {
     /// The names certified, without repetition.
     pub names: &'a [SubjectName],
+    /// The common name asked for, of which the profile decides.
+    pub common_name: Option<&'a str>,
     /// The DER SubjectPublicKeyInfo certified.
     pub public_key: &'a [u8],
     /// The start of validity, when the order asks for one.
@@ -96,7 +101,11 @@ pub fn plan(
     let (not_before, not_after) = validity(authority, profile, request)?;
 
     let mut params = CertificateParams::default();
+    let common_name = common_name(profile.subject, request);
     params.distinguished_name = DistinguishedName::new();
+    if let Some(name) = &common_name {
+        params.distinguished_name.push(DnType::CommonName, name.as_str());
+    }
     params.serial_number = Some(request.serial.octets().into());
     params.not_before = not_before.to_offset_date_time();
     params.not_after = not_after.to_offset_date_time();
@@ -115,15 +124,13 @@ pub fn plan(
         let url = base.join(&format!("{}.crl", authority.id()));
         params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url] }];
     }
-    if let Some(url) = &profile.ca_issuers_url {
-        params.custom_extensions = vec![ca_issuers(url)];
-    }
+    params.custom_extensions = authority_information(authority, profile).into_iter().collect();
 
     let public_key =
         rcgen::SubjectPublicKeyInfo::from_der(request.public_key).map_err(PlanError::Build)?;
     let unsigned = params.signed_by(&public_key, authority.unsigned()).map_err(PlanError::Build)?;
     let tbs = tbs_of(unsigned.der()).ok_or(PlanError::Mismatch)?;
-    if !says(&tbs, authority, request) {
+    if !says(&tbs, authority, request) || !names_itself(&tbs, common_name.as_deref()) {
         return Err(PlanError::Mismatch);
     }
     Ok(PlannedCertificate { tbs, serial: request.serial.clone(), not_before, not_after })
@@ -133,6 +140,19 @@ fn check_names(names: &[SubjectName]) -> Result<(), PlanError> {
     let distinct: HashSet<&SubjectName> = names.iter().collect();
     let fits = (1..=MAX_NAMES).contains(&names.len());
     if fits && distinct.len() == names.len() { Ok(()) } else { Err(PlanError::Names) }
+}
+
+/// A name that is too long for a common name stands in subjectAltName only.
+fn common_name(rule: SubjectRule, request: &LeafRequest<'_>) -> Option<String> {
+    let texts = request.names.iter().map(SubjectName::to_string);
+    let chosen = match rule {
+        SubjectRule::Empty => None,
+        SubjectRule::FirstName => texts.take(1).next(),
+        SubjectRule::AsRequested => {
+            texts.into_iter().find(|name| Some(name.as_str()) == request.common_name)
+        }
+    };
+    chosen.filter(|name| name.len() <= MAX_COMMON_NAME)
 }
 
 /// What the client asked for is kept exactly or refused (RFC 8555 §7.4); what it left open ends with the issuer.
@@ -170,19 +190,35 @@ fn key_usages(kind: KeyKind) -> Vec<KeyUsagePurpose> {
     }
 }
 
-/// authorityInfoAccess with where to get the issuer's certificate (RFC 5280 §4.2.2.1); rcgen has no word for it.
-fn ca_issuers(url: &CertificateUrl) -> CustomExtension {
+/// authorityInfoAccess with where to ask about the certificate and where to get the issuer's (RFC 5280 §4.2.2.1); rcgen
+/// has no word for it.
+fn authority_information(
+    authority: &Authority,
+    profile: &CertificateProfile,
+) -> Option<CustomExtension> {
+    let ocsp = profile.ocsp_base_url.as_ref().map(|base| base.join(authority.id().as_str()));
+    let issuers = profile.ca_issuers_url.as_ref().map(|url| url.as_str().to_owned());
+    let places: Vec<([u64; 9], String)> =
+        [ocsp.map(|url| (OCSP, url)), issuers.map(|url| (CA_ISSUERS, url))]
+            .into_iter()
+            .flatten()
+            .collect();
+    if places.is_empty() {
+        return None;
+    }
     let content = yasna::construct_der(|writer| {
-        writer.write_sequence(|writer| {
-            writer.next().write_sequence(|writer| {
-                writer.next().write_oid(&ObjectIdentifier::from_slice(&CA_ISSUERS));
-                writer.next().write_tagged_implicit(Tag::context(URI_TAG), |writer| {
-                    writer.write_ia5_string(url.as_str());
+        writer.write_sequence_of(|writer| {
+            for (method, url) in &places {
+                writer.next().write_sequence(|writer| {
+                    writer.next().write_oid(&ObjectIdentifier::from_slice(method));
+                    writer.next().write_tagged_implicit(Tag::context(URI_TAG), |writer| {
+                        writer.write_ia5_string(url);
+                    });
                 });
-            });
+            }
         });
     });
-    CustomExtension::from_oid_content(&AUTHORITY_INFORMATION_ACCESS, content)
+    Some(CustomExtension::from_oid_content(&AUTHORITY_INFORMATION_ACCESS, content))
 }
 
 /// Reads the bytes with another library than wrote them: what is reserved is what was asked.
@@ -193,6 +229,18 @@ fn says(tbs: &[u8], authority: &Authority, request: &LeafRequest<'_>) -> bool {
         && parsed.public_key().raw == request.public_key
         && !parsed.is_ca()
         && certifies(&parsed, request.names)
+}
+
+/// Whether the subject is that common name and nothing else.
+fn names_itself(tbs: &[u8], common_name: Option<&str>) -> bool {
+    let Ok(([], parsed)) = TbsCertificate::from_der(tbs) else { return false };
+    let attributes: Vec<_> = parsed.subject().iter_attributes().collect();
+    let names: Vec<_> =
+        parsed.subject().iter_common_name().map(|name| name.as_str().ok()).collect();
+    match common_name {
+        Some(_) => attributes.len() == 1 && names == [common_name],
+        None => attributes.is_empty(),
+    }
 }
 
 fn certifies(parsed: &TbsCertificate<'_>, names: &[SubjectName]) -> bool {

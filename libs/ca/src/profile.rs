@@ -4,6 +4,9 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use rcgen::ExtendedKeyUsagePurpose;
 
+/// id-kp-ipsecIKE.
+const IPSEC_IKE: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 17];
+
 /// How leaf certificates are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateProfile {
@@ -11,10 +14,14 @@ pub struct CertificateProfile {
     pub validity: Duration,
     /// How long before now validity starts, for clients whose clocks are slow.
     pub backdate: Duration,
+    /// What stands in the subject.
+    pub subject: SubjectRule,
     /// What the certificates are for.
     pub extended_key_usages: Vec<ExtendedKeyUsage>,
     /// Below which URL each issuer's CRL is served, as `{base}/{issuer}.crl`.
     pub crl_base_url: Option<CertificateUrl>,
+    /// Below which URL each issuer's OCSP responder answers, as `{base}/{issuer}`.
+    pub ocsp_base_url: Option<CertificateUrl>,
     /// Where the issuer's own certificate is served.
     pub ca_issuers_url: Option<CertificateUrl>,
 }
@@ -24,8 +31,10 @@ impl Default for CertificateProfile {
         Self {
             validity: Duration::from_hours(90 * 24),
             backdate: Duration::from_hours(1),
+            subject: SubjectRule::Empty,
             extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
             crl_base_url: None,
+            ocsp_base_url: None,
             ca_issuers_url: None,
         }
     }
@@ -38,6 +47,23 @@ pub enum ExtendedKeyUsage {
     ServerAuth,
     /// A TLS client.
     ClientAuth,
+    /// Signed code.
+    CodeSigning,
+    /// Signed or encrypted mail.
+    EmailProtection,
+    /// An IPsec peer (RFC 4945 §5.1.3.12).
+    IpsecIke,
+}
+
+/// What stands in the subject of a leaf; names are certified by subjectAltName in any case (RFC 6125 §6.4.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubjectRule {
+    /// Nothing.
+    Empty,
+    /// The first name as common name, if it is short enough.
+    FirstName,
+    /// The common name that was asked for, if it is one of the names and short enough.
+    AsRequested,
 }
 
 impl ExtendedKeyUsage {
@@ -45,6 +71,9 @@ impl ExtendedKeyUsage {
         match self {
             Self::ServerAuth => ExtendedKeyUsagePurpose::ServerAuth,
             Self::ClientAuth => ExtendedKeyUsagePurpose::ClientAuth,
+            Self::CodeSigning => ExtendedKeyUsagePurpose::CodeSigning,
+            Self::EmailProtection => ExtendedKeyUsagePurpose::EmailProtection,
+            Self::IpsecIke => ExtendedKeyUsagePurpose::Other(IPSEC_IKE.to_vec()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a leaf certificate names: DNS names and addresses.
 
-use std::{net::IpAddr, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
 
 use domain::Identifier;
 use rcgen::SanType;
@@ -33,6 +33,15 @@ impl SubjectName {
         match self {
             Self::Dns(name) => Ok(SanType::DnsName(name.as_str().try_into()?)),
             Self::Ip(address) => Ok(SanType::IpAddress(*address)),
+        }
+    }
+}
+
+impl fmt::Display for SubjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Ip(address) => address.fmt(f),
         }
     }
 }

@@ -3,9 +3,13 @@
 //! The ledger is an idempotent record without rules of its own; a revocation is an aggregate of one serial, so that
 //! revoking twice meets at one compare-and-set.
 
+mod active;
+mod blocked_key;
 mod ledger;
 mod revocation;
 
+pub use active::{ActiveCertificate, ActiveCertificateEvent, ActiveState, CertificateActivated};
+pub use blocked_key::{BlockedKey, BlockedKeyEvent, KeyBlocked};
 pub use ledger::{CertificateSigned, LedgerEvent, SerialBurned, SerialReserved};
 pub use revocation::{
     CertRevoked, Command, Rejection, Revocation, RevocationEvent, RevocationReason, State,

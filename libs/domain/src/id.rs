@@ -83,6 +83,10 @@ text_id!(
     |text| (2..=40).contains(&text.len()) && text.len().is_multiple_of(2) && is_lower_hex(text)
 );
 text_id!(
+    /// A public key: the SHA-256 over its SubjectPublicKeyInfo, in lower-case hex.
+    KeyHash, "hash of a public key", "^[0-9a-f]{64}$", |text| text.len() == 64 && is_lower_hex(text)
+);
+text_id!(
     /// A profile's name: 1 to 250 of `A–Z a–z 0–9 - _`, case-sensitive; `directory` and `raProfile` are reserved.
     ProfileName, "profile name", "^[A-Za-z0-9_-]{1,250}$",
     |text| (1..=250).contains(&text.len()) && is_base64url(text) && !matches!(text, "directory" | "raProfile")
@@ -132,6 +136,13 @@ impl IssuerId {
     /// Makes the id from the SHA-256 over the issuer's SubjectPublicKeyInfo.
     pub fn from_hash(hash: &[u8; 32]) -> Self {
         Self(hex(&hash[..8]).into())
+    }
+}
+
+impl KeyHash {
+    /// Takes the SHA-256 over the key's SubjectPublicKeyInfo.
+    pub fn from_hash(hash: &[u8; 32]) -> Self {
+        Self(hex(hash).into())
     }
 }
 

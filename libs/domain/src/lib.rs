@@ -20,7 +20,7 @@ pub use challenge_type::ChallengeType;
 pub use decider::{Aggregate, DomainEvent};
 pub use evidence::{CaaEvidence, Evidence, Handshake, Hop};
 pub use failure::{Failure, FailureKind};
-pub use id::{AccountId, InvalidId, IssuerId, OrderId, ProfileName, Serial};
+pub use id::{AccountId, InvalidId, IssuerId, KeyHash, OrderId, ProfileName, Serial};
 pub use identifier::{
     DnsName, Identifier, IdentifierType, InvalidDnsName, InvalidIpAddress, IpAddress,
 };

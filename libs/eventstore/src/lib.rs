@@ -3,6 +3,7 @@
 //! One command is one append is one message holding all its events. Adapters (`jetstream`, `embedded`) implement
 //! [`EventStore`], [`EventFeed`] and [`Wakes`]; the suite in `contract` says what they must promise.
 
+mod calls;
 #[cfg(feature = "contract")]
 #[expect(clippy::expect_used, reason = "the contract suite is test code")]
 pub mod contract;
@@ -16,6 +17,7 @@ mod tail;
 mod upcast;
 mod wake;
 
+pub use calls::{CALL_TIMEOUT, CALLS_WAITING, Call, CallError, Calls, LocalCalls, Service};
 pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, StoredEvent};
 pub use error::{AppendError, StoreError};
 pub use execute::{Decided, ExecuteError, Loaded, execute, execute_after, load};

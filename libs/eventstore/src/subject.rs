@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use domain::{AccountId, IssuerId, OrderId, Serial};
+use domain::{AccountId, IssuerId, KeyHash, OrderId, Serial};
 use serde::{Deserialize, Serialize};
 
 /// A stream: a part of the log with its own sequence, retention and consumers.
@@ -129,6 +129,17 @@ impl Subject {
     /// A revocation's subject.
     pub fn revocation(issuer: &IssuerId, serial: &Serial) -> Self {
         Self::new(Stream::Revocations, format!("revocation.{issuer}.{serial}"))
+    }
+
+    /// A blocked key's subject.
+    pub fn blocked_key(key: &KeyHash) -> Self {
+        Self::new(Stream::Administration, format!("administration.blocked-key.{key}"))
+    }
+
+    /// The subject of the active certificate of a profile's identifiers, by the SHA-256 over both.
+    pub fn active_certificate(identifiers: &[u8; 32]) -> Self {
+        let hash: String = identifiers.iter().map(|octet| format!("{octet:02x}")).collect();
+        Self::new(Stream::Administration, format!("administration.active-certificate.{hash}"))
     }
 
     fn new(stream: Stream, text: String) -> Self {

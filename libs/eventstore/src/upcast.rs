@@ -15,7 +15,8 @@ pub struct Upcaster {
 
 /// Every step there is. A new version of an event adds one here and an example in `schemas/events`.
 ///
-/// The second versions name more: addresses, tls-alpn-01, what CAA and TLS showed. All the first say, they say too.
+/// The second versions name more: addresses, tls-alpn-01, what CAA and TLS showed, the CSR's common name, alternate
+/// chains. All the first say, they say too.
 pub const UPCASTERS: &[Upcaster] = &[
     Upcaster { kind: "OrderPlaced", from: 1, step: unchanged },
     Upcaster { kind: "ChallengeReady", from: 1, step: challenge_ready_v2 },
@@ -23,6 +24,7 @@ pub const UPCASTERS: &[Upcaster] = &[
     Upcaster { kind: "ChallengeFailed", from: 1, step: unchanged },
     Upcaster { kind: "OrderFinalized", from: 1, step: unchanged },
     Upcaster { kind: "SerialReserved", from: 1, step: unchanged },
+    Upcaster { kind: "CertificateSigned", from: 1, step: unchanged },
 ];
 
 fn unchanged(data: Value) -> Value {

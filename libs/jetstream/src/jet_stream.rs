@@ -1,18 +1,18 @@
-//! The adapter: one connection behind all three ports.
+//! The adapter: one connection behind all ports.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use eventstore::{
-    AppendError, Envelope, EventFeed, EventStore, EventTail, Expected, Message, Sequence,
-    StoreError, Stream, Subject, Subscription, Tail, Wake, Wakes,
+    AppendError, Call, CallError, Calls, Envelope, EventFeed, EventStore, EventTail, Expected,
+    Message, Sequence, Service, StoreError, Stream, Subject, Subscription, Tail, Wake, Wakes,
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::{
     ConnectError, Options,
     append::Publication,
-    connect,
+    calls, connect,
     connection::Connection,
     feed::{self, Consumer, Kind},
     names::Names,
@@ -151,5 +151,18 @@ impl Wakes for JetStream {
 
     fn subscribe(&self) -> broadcast::Receiver<Wake> {
         self.log.listener.subscribe()
+    }
+}
+
+#[async_trait]
+impl Calls for JetStream {
+    async fn call(&self, service: Service, question: Vec<u8>) -> Result<Vec<u8>, CallError> {
+        let Log { connection, names, .. } = self.log.as_ref();
+        calls::call(&connection.client, names.service(service), question).await
+    }
+
+    async fn serve(&self, service: Service) -> Result<mpsc::Receiver<Call>, CallError> {
+        let Log { connection, names, .. } = self.log.as_ref();
+        calls::serve(&connection.client, names.service(service)).await
     }
 }

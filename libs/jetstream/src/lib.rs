@@ -1,10 +1,12 @@
-//! The event log on NATS JetStream: [`JetStream`] is the adapter behind `EventStore`, `EventFeed` and `Wakes`.
+//! The event log on NATS JetStream: [`JetStream`] is the adapter behind `EventStore`, `EventFeed`, `Wakes` and
+//! `Calls`.
 //!
 //! Every read asks the leader of a stream: no direct gets and no consumers, which replicas that lag may serve. Every
 //! append compares and sets. What is not as it must be — an old server, lazy sync, a stream configured otherwise — is
 //! refused at start by [`JetStream::connect`], with a message that says what to change.
 
 mod append;
+mod calls;
 mod connect;
 mod connection;
 mod feed;

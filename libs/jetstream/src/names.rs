@@ -1,6 +1,6 @@
 //! What streams and subjects of the log are called on the servers.
 
-use eventstore::{InvalidSubject, Stream, Subject};
+use eventstore::{InvalidSubject, Service, Stream, Subject};
 
 /// The longest prefix.
 const MAX_PREFIX_BYTES: usize = 32;
@@ -55,6 +55,11 @@ impl Names {
     /// A subject of that stream, or all of them for `>`.
     pub(crate) fn self_test_subject(&self, token: &str) -> String {
         format!("{}.self-test.{token}", self.prefix)
+    }
+
+    /// The subject on which a service is asked; in no stream.
+    pub(crate) fn service(&self, service: Service) -> String {
+        format!("{}.call.{}", self.prefix, service.as_str())
     }
 
     /// The subject that wakes are published on; in no stream.

@@ -10,6 +10,7 @@ mod aggregates;
 pub mod contract;
 mod index;
 mod port;
+mod revoking;
 pub mod view;
 
 pub use admission::{Admission, Admitted};

@@ -101,7 +101,12 @@ fn finalized() -> impl Strategy<Value = Finalized> {
             Reservation { issuer, serial, ledger_sequence }
         });
     (any::<String>(), timestamp(), option::of(reservation)).prop_map(|(key, at, reservation)| {
-        Finalized { public_key: SubjectPublicKey(key), at, reservation }
+        Finalized {
+            public_key: SubjectPublicKey(key),
+            common_name: Some("a.example".into()),
+            at,
+            reservation,
+        }
     })
 }
 
@@ -225,7 +230,12 @@ fn an_order_keeps_its_status_whatever_it_is() {
     let at = Timestamp::from_unix_seconds(150);
     let valid = ChallengeStatus::Valid { at };
     let failure = Failure::new(FailureKind::Dns, "no such name");
-    let finalized = Finalized { public_key: SubjectPublicKey("key".into()), at, reservation: None };
+    let finalized = Finalized {
+        public_key: SubjectPublicKey("key".into()),
+        common_name: None,
+        at,
+        reservation: None,
+    };
     let cases = [
         (ChallengeStatus::Pending, Progress::Open, Status::Pending),
         (ChallengeStatus::Processing(Attempts::default()), Progress::Open, Status::Pending),

@@ -9,6 +9,7 @@ mod check;
 mod duration;
 mod error;
 mod event_log;
+mod keys;
 mod layers;
 mod listeners;
 mod profile;
@@ -16,6 +17,7 @@ mod role;
 mod secret;
 mod telemetry;
 mod validation;
+mod validity;
 
 use std::{
     collections::BTreeSet,
@@ -33,12 +35,14 @@ pub use self::{
     duration::{HumanDuration, InvalidDuration},
     error::{ConfigError, Origin, Problem},
     event_log::{EventLog, EventLogKind, Redis},
+    keys::{KeyType, Keys},
     listeners::{Api, Ops},
-    profile::Profile,
+    profile::{KeyPurpose, Profile, Subject},
     role::{InvalidRole, Role},
     secret::Secret,
     telemetry::{LogFormat, Telemetry},
     validation::{ProfileValidation, TrustAnchor, Validation},
+    validity::{InvalidValidity, Validity},
 };
 
 /// How much longer than the longest order an event of an order is kept, so that workers that were away find it.
@@ -63,6 +67,8 @@ pub struct Config {
     pub ca: Ca,
     /// Logs and traces.
     pub telemetry: Telemetry,
+    /// Files with keys that nobody may use.
+    pub key_block_lists: Vec<PathBuf>,
     /// The profile of `/acme/directory`; one of `profiles`.
     pub default_profile: ProfileName,
     /// The kinds of certificates that are issued; at least one.
@@ -83,6 +89,9 @@ struct ConfigFile {
     validation: Validation,
     ca: Ca,
     telemetry: Telemetry,
+    /// Files with keys that nobody may use, for an account or a certificate: each line is the SHA-256 over a key's
+    /// SubjectPublicKeyInfo in hex, or an entry of Debian's `openssl-blacklist`. Read at the start.
+    key_block_lists: Vec<PathBuf>,
     /// The profile of `/acme/directory`; may be left out where there is only one.
     default_profile: Option<ProfileName>,
     /// The kinds of certificates that are issued; without any, there is one named `default`.
@@ -100,6 +109,7 @@ impl Default for ConfigFile {
             validation: Validation::default(),
             ca: Ca::default(),
             telemetry: Telemetry::default(),
+            key_block_lists: Vec::new(),
             default_profile: None,
             profile: Vec::new(),
         }
@@ -167,6 +177,14 @@ impl Config {
             None => format!("{}/crl", self.api.base_url),
         }
     }
+
+    /// Where certificates say OCSP is answered: what precedes the issuer's id, without a slash at the end.
+    pub fn ocsp_base_url(&self) -> String {
+        match &self.ca.ocsp_base_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_owned(),
+            None => format!("{}/ocsp", self.api.base_url),
+        }
+    }
 }
 
 impl TryFrom<ConfigFile> for Config {
@@ -184,6 +202,7 @@ impl TryFrom<ConfigFile> for Config {
             validation: file.validation,
             ca: file.ca,
             telemetry: file.telemetry,
+            key_block_lists: file.key_block_lists,
             default_profile: check::default_profile(file.default_profile, &profiles)?,
             profiles,
         };

@@ -24,6 +24,7 @@ use self::holder::Holder;
 use crate::{
     Api,
     authenticate::{self, AccountView, ByKey},
+    keys,
     problem::Refusal,
     reply::Reply,
     request::Request,
@@ -49,6 +50,7 @@ pub(crate) async fn new_account(
         Holder::Claimed(_) => return Err(key_use::Rejection::Claimed.into()),
         Holder::Nobody(unfollowed) => unfollowed,
     };
+    keys::check_account(api, profile, key.public_key()).await?;
     let creation = Creation { unfollowed, ..wanted(profile, &key, new, request)? };
     let id = creation.account.id.clone();
     let command = creation.into();

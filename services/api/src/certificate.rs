@@ -1,40 +1,59 @@
 //! Downloading a certificate with its chain (RFC 8555 §7.4.2): one read of the ledger.
 
+mod format;
+
 use acme::base64url;
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use domain::{
     Serial,
     certificate::{CertificateSigned, LedgerEvent},
 };
 use eventstore::{Sequence, Stream};
-use http::StatusCode;
+use http::{StatusCode, header};
 
 use crate::{
     Api, authenticate, problem::Refusal, reply::Reply, request::Request, settings::Profile,
 };
+use format::Format;
 
-/// A line of PEM (RFC 7468 §2).
-const PEM_LINE: usize = 64;
+/// Which certificate is asked for, and which of its chains: 0 is the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) ledger_sequence: u64,
+    pub(crate) serial: Serial,
+    pub(crate) chain: usize,
+}
 
+/// Sends the certificate in the form that is accepted, with a link to each of its other chains.
 pub(crate) async fn download(
     api: &Api,
     profile: &Profile,
-    (ledger_sequence, serial): (u64, &Serial),
+    wanted: &Wanted,
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let signed = authenticate::reader(api, profile, request).await?;
-    let certificate = read(api, ledger_sequence, serial).await?.ok_or(Refusal::NotFound)?;
+    let certificate = read(api, wanted.ledger_sequence, &wanted.serial).await?;
+    let certificate = certificate.ok_or(Refusal::NotFound)?;
     let owned = certificate.account.as_ref() == Some(signed.id())
         && certificate.profile.as_ref() == Some(&profile.name);
     if !owned {
         return Err(Refusal::NotFound);
     }
-    let mut pem = String::new();
-    for der in std::iter::once(&certificate.certificate).chain(&certificate.chain) {
-        let der = base64url::decode(der).map_err(|error| Refusal::Internal(error.into()))?;
-        push_pem(&mut pem, &der);
-    }
-    Ok(Reply::body(StatusCode::OK, "application/pem-certificate-chain", pem))
+    let chains: Vec<&Vec<String>> =
+        std::iter::once(&certificate.chain).chain(&certificate.alternates).collect();
+    let chain = chains.get(wanted.chain).ok_or(Refusal::NotFound)?;
+    let certificates = std::iter::once(&certificate.certificate)
+        .chain(chain.iter())
+        .map(|der| base64url::decode(der))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Refusal::Internal(error.into()))?;
+    let accept = request.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let format = Format::accepted(accept);
+    let reply = Reply::body(StatusCode::OK, format.media_type(), format.write(&certificates));
+    let others = (0..chains.len()).filter(|&chain| chain != wanted.chain);
+    Ok(others.fold(reply, |reply, chain| {
+        let other = Wanted { chain, ..wanted.clone() };
+        reply.with_link("alternate", &api.settings.urls.certificate(&profile.name, &other))
+    }))
 }
 
 /// Reads a certificate from its place in the ledger.
@@ -54,30 +73,4 @@ pub(crate) async fn read(
         | LedgerEvent::SerialReserved(_)
         | LedgerEvent::SerialBurned(_) => None,
     }))
-}
-
-/// Every certificate ends with a newline, which certbot needs.
-fn push_pem(pem: &mut String, der: &[u8]) {
-    let text = BASE64_STANDARD.encode(der);
-    pem.push_str("-----BEGIN CERTIFICATE-----\n");
-    for line in text.as_bytes().chunks(PEM_LINE) {
-        pem.extend(line.iter().copied().map(char::from));
-        pem.push('\n');
-    }
-    pem.push_str("-----END CERTIFICATE-----\n");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pem_is_strict() {
-        let mut pem = String::new();
-        push_pem(&mut pem, &[0; 49]);
-        let lines: Vec<&str> = pem.lines().collect();
-        assert_eq!(lines[0], "-----BEGIN CERTIFICATE-----");
-        assert_eq!((lines[1].len(), lines[2].len()), (64, 4));
-        assert!(pem.ends_with("-----END CERTIFICATE-----\n"));
-    }
 }

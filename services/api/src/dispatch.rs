@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use crate::{
-    Api, account, authorization, certificate, challenge, crl, directory, finalize, nonce, order,
+    Api, account, authorization, certificate, challenge, crl, directory, finalize, nonce, ocsp,
+    order,
     problem::{self, Refusal},
     reply::Reply,
     request::Request,
@@ -40,13 +41,14 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
     if request.method == Method::OPTIONS {
         return Ok(preflight(route.methods()));
     }
+    let (profile, resource) = match route {
+        Route::Crl(issuer) => return crl::read(api, issuer).await,
+        Route::Ocsp(in_path) => return ocsp::respond(api, in_path.as_deref(), request).await,
+        Route::Acme(profile, resource) => (profile, resource),
+    };
     if request.method == Method::POST && !request.is_jose() {
         return Err(Refusal::NotJose);
     }
-    let (profile, resource) = match route {
-        Route::Crl(issuer) => return crl::read(api, issuer).await,
-        Route::Acme(profile, resource) => (profile, resource),
-    };
     match resource {
         Resource::Directory => directory::read(api, profile, request).await,
         Resource::NewNonce => nonce::new_nonce(api, profile, request).await,
@@ -64,9 +66,7 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
         Resource::Challenge(id, index, kind) => {
             challenge::challenge(api, profile, (id, *index, *kind), request).await
         }
-        Resource::Certificate { ledger_sequence, serial } => {
-            certificate::download(api, profile, (*ledger_sequence, serial), request).await
-        }
+        Resource::Certificate(wanted) => certificate::download(api, profile, wanted, request).await,
     }
 }
 
@@ -96,7 +96,8 @@ pub(crate) async fn finish(
     };
     let gives_nonces = matches!(route, Some(Route::Acme(_, Resource::NewNonce))) && !refused;
     let mut response = reply.into_response();
-    if *method == Method::POST || (gives_nonces && *method != Method::OPTIONS) {
+    let is_acme = !matches!(route, Some(Route::Crl(_) | Route::Ocsp(..)));
+    if (*method == Method::POST && is_acme) || (gives_nonces && *method != Method::OPTIONS) {
         match api.ports.admission.issue().await.map(|nonce| HeaderValue::from_str(&nonce)) {
             Ok(Ok(nonce)) => {
                 response.headers_mut().insert(REPLAY_NONCE, nonce);
@@ -118,10 +119,10 @@ pub(crate) async fn finish(
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if !matches!(route, Some(Route::Acme(_, Resource::Directory) | Route::Crl(_))) {
+    if is_acme && !matches!(route, Some(Route::Acme(_, Resource::Directory))) {
         let directory = match route {
             Some(Route::Acme(profile, _)) => api.settings.urls.of(&profile.name, "directory"),
-            Some(Route::Crl(_)) | None => api.settings.urls.default_directory(),
+            Some(Route::Crl(_) | Route::Ocsp(..)) | None => api.settings.urls.default_directory(),
         };
         if let Ok(link) = HeaderValue::from_str(&format!("<{directory}>;rel=\"index\"")) {
             headers.append(header::LINK, link);

@@ -11,7 +11,7 @@ use http::StatusCode;
 use crate::{
     Api,
     authenticate::{self, OrderView},
-    hold,
+    hold, keys,
     order::{is_processing, show},
     problem::Refusal,
     reply::Reply,
@@ -33,9 +33,11 @@ pub(crate) async fn finalize(
     if csr.public_key == *signed.key.public_key() {
         return Err(Refusal::CsrKey);
     }
+    keys::check_certified(api, profile, &csr.public_key).await?;
     let key = csr.public_key.subject_public_key();
     let command = Command::Finalize {
         public_key: key.clone(),
+        common_name: csr.common_name,
         names: csr.identifiers.iter().map(Identifier::canonical).collect(),
         now: request.now,
     };

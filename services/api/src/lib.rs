@@ -13,9 +13,11 @@ mod directory;
 mod dispatch;
 mod finalize;
 mod hold;
+mod keys;
 mod limits;
 mod listener;
 mod nonce;
+mod ocsp;
 mod order;
 mod problem;
 mod random;
@@ -30,7 +32,7 @@ mod urls;
 
 use std::{net::SocketAddr, sync::Arc};
 
-use eventstore::Wakes;
+use eventstore::{Calls, Wakes};
 use readmodel::{Admission, Aggregates};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +49,8 @@ pub struct Ports {
     pub admission: Arc<dyn Admission>,
     /// News from the workers for requests that wait.
     pub wakes: Arc<dyn Wakes>,
+    /// Asks the signer what only it can answer.
+    pub calls: Arc<dyn Calls>,
 }
 
 /// Everything a request handler needs.
@@ -54,6 +58,7 @@ struct Api {
     settings: Settings,
     ports: Ports,
     holds: Arc<hold::Holds>,
+    kept_ocsp: ocsp::Kept,
 }
 
 /// Serves ACME on the listener until told to stop, then finishes the requests under way.
@@ -72,7 +77,7 @@ pub async fn run(
     let holds = Arc::new(hold::Holds::new(settings.hold, settings.max_held, stop.clone()));
     let listening = tokio::spawn(hold::listen(Arc::clone(&holds), ports.wakes.subscribe()));
     let limits = settings.connections;
-    let api = Arc::new(Api { settings, ports, holds });
+    let api = Arc::new(Api { settings, ports, holds, kept_ocsp: ocsp::Kept::default() });
     listener::accept(listener, service::service(api), certificate, limits, stop).await;
     listening.abort();
     Ok(())

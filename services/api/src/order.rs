@@ -20,6 +20,7 @@ use runtime::metrics::names;
 use crate::{
     Api,
     authenticate::{self, ByAccount, OrderView},
+    certificate::Wanted,
     hold,
     problem::{Refusal, RefusedIdentifier},
     random,
@@ -137,16 +138,23 @@ fn authorization(
 /// Refuses a requested validity that the profile does not grant, before anything is proven for nothing.
 fn check_validity(profile: &Profile, new: &NewOrder, now: Timestamp) -> Result<(), Refusal> {
     let refused = |detail| Err(Refusal::Payload(detail));
+    if !profile.requested_validity_allowed && (new.not_before.is_some() || new.not_after.is_some())
+    {
+        return refused("this profile does not let orders ask for notBefore or notAfter");
+    }
     let start = new.not_before.unwrap_or(now);
     if start < now.minus(profile.backdate) {
         return refused("notBefore is too far in the past");
     }
-    if start > now.plus(profile.order_validity) {
+    if start > now.plus(profile.not_before_ahead) {
         return refused("notBefore is too far in the future");
     }
     match new.not_after {
         Some(end) if end <= start.max(now) => {
             refused("notAfter is not after the start of validity")
+        }
+        Some(end) if end < start.plus(profile.min_requested_validity) => {
+            refused("notAfter is earlier than this profile allows")
         }
         Some(end) if end > start.plus(profile.certificate_validity) => {
             refused("notAfter is later than this profile allows")
@@ -184,7 +192,8 @@ pub(crate) fn show(
     let urls = &api.settings.urls;
     let certificate = match &order.progress {
         Progress::Valid { serial, ledger_sequence, .. } => {
-            Some(urls.certificate(&order.profile, *ledger_sequence, serial))
+            let (ledger_sequence, serial) = (*ledger_sequence, serial.clone());
+            Some(urls.certificate(&order.profile, &Wanted { ledger_sequence, serial, chain: 0 }))
         }
         Progress::Open | Progress::Processing(_) | Progress::Invalid { .. } => None,
     };

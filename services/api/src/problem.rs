@@ -96,8 +96,10 @@ pub(crate) enum Refusal {
     Csr(#[source] BadCsr),
     #[error("the CSR has other names than the order")]
     CsrNames,
-    #[error("the CSR has the account's key")]
+    #[error("the CSR has an account's key")]
     CsrKey,
+    #[error("the key of the CSR is not certified")]
+    CertificateKey(#[source] BadPublicKey),
     #[error("the certificate is malformed")]
     Certificate(#[source] MalformedCertificate),
     #[error("the certificate is not the signer's to revoke")]
@@ -217,8 +219,9 @@ fn problem(refusal: &Refusal) -> Problem {
             Problem::new(ErrorType::BadCsr, "the CSR must ask for exactly the order's identifiers")
         }
         Refusal::CsrKey => {
-            Problem::new(ErrorType::BadCsr, "the CSR must not have the account's key")
+            Problem::new(ErrorType::BadCsr, "the CSR must not have the key of an account")
         }
+        Refusal::CertificateKey(reason) => csr_problem(BadCsr::PublicKey(*reason)),
         Refusal::Certificate(reason) => malformed(&reason.to_string()),
         Refusal::NotRevocable => {
             unauthorized("the certificate is not one that this key may revoke here")

@@ -1,10 +1,11 @@
 //! revokeCert (RFC 8555 §7.6): by the issuing account, or by the certificate's own key.
 
+use acme::PublicKey;
 use acme::base64url;
 use acme::revocation::{PresentedCertificate, Revoke};
 use domain::Serial;
-use domain::certificate::{CertRevoked, CertificateSigned, Command, Revocation};
-use eventstore::{Actor, Loaded, Stream, Subject, execute};
+use domain::certificate::{CertRevoked, CertificateSigned};
+use eventstore::{Actor, Stream};
 use http::StatusCode;
 use readmodel::{CertificateEntry, Lookup};
 use runtime::metrics::names;
@@ -49,17 +50,16 @@ pub(crate) async fn revoke_cert(
         return Err(Refusal::NotRevocable);
     }
     let reason = payload.reason().map_err(Refusal::RevocationReason)?;
-    let command = Command::Revoke(CertRevoked {
-        issuer: issued.issuer.clone(),
-        serial: issued.serial.clone(),
+    let revoked = CertRevoked {
+        issuer: issued.issuer,
+        serial: issued.serial,
         reason,
         at: request.now,
         not_after: issued.not_after,
-    });
-    let subject = Subject::revocation(&issued.issuer, &issued.serial);
-    let store = api.ports.aggregates.store.as_ref();
-    let context = request.context(actor);
-    execute::<Revocation>(store, &subject, Loaded::default(), &command, &context).await?;
+    };
+    let key = presented.public_key.as_ref().map(PublicKey::hash);
+    api.ports.aggregates.revoke(revoked, key, &request.context(actor)).await?;
+    api.kept_ocsp.clear();
     metrics::counter!(names::CERTIFICATES_REVOKED, "reason" => reason.name()).increment(1);
     Ok(Reply::empty(StatusCode::OK))
 }

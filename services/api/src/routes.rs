@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use domain::{AccountId, ChallengeType, IssuerId, OrderId, Serial, order::AuthorizationIndex};
+use domain::{AccountId, ChallengeType, IssuerId, OrderId, order::AuthorizationIndex};
 use http::Method;
 
 use crate::{
+    certificate::Wanted,
     limits::MAX_PATH_BYTES,
     settings::{Profile, Settings},
 };
@@ -17,6 +18,8 @@ pub(crate) enum Route {
     Acme(Arc<Profile>, Resource),
     /// An issuer's CRL, outside all profiles.
     Crl(IssuerId),
+    /// An issuer's OCSP responder, outside all profiles; the request, in the path or in the body, names the issuer again.
+    Ocsp(Option<String>),
 }
 
 /// A resource of a profile.
@@ -34,7 +37,7 @@ pub(crate) enum Resource {
     Finalize(OrderId),
     Authorization(OrderId, AuthorizationIndex),
     Challenge(OrderId, AuthorizationIndex, ChallengeType),
-    Certificate { ledger_sequence: u64, serial: Serial },
+    Certificate(Wanted),
 }
 
 impl Resource {
@@ -53,7 +56,7 @@ impl Resource {
             Self::Finalize(_) => "finalize",
             Self::Authorization(..) => "authorization",
             Self::Challenge(..) => "challenge",
-            Self::Certificate { .. } => "certificate",
+            Self::Certificate(_) => "certificate",
         }
     }
 
@@ -72,7 +75,7 @@ impl Resource {
             | Self::KeyChange
             | Self::Account(_)
             | Self::AccountOrders(_)
-            | Self::Certificate { .. } => None,
+            | Self::Certificate(_) => None,
         }
     }
 }
@@ -86,6 +89,10 @@ impl Route {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         match segments.as_slice() {
             ["crl", file] => Some(Self::Crl(file.strip_suffix(".crl")?.parse().ok()?)),
+            ["ocsp", issuer, request @ ..] => {
+                let _: IssuerId = issuer.parse().ok()?;
+                Some(Self::Ocsp((!request.is_empty()).then(|| request.join("/"))))
+            }
             ["acme", "directory"] => {
                 let name = configuration_id(query).unwrap_or(settings.default_profile.as_str());
                 Some(Self::Acme(Arc::clone(settings.profile(name)?), Resource::Directory))
@@ -105,6 +112,7 @@ impl Route {
         match self {
             Self::Acme(_, resource) => resource.name(),
             Self::Crl(_) => "crl",
+            Self::Ocsp(..) => "ocsp",
         }
     }
 
@@ -114,7 +122,8 @@ impl Route {
         const READ_OR_POST: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::OPTIONS];
         const POST: &[Method] = &[Method::POST, Method::OPTIONS];
         match self {
-            Self::Crl(_) => READ,
+            Self::Crl(_) | Self::Ocsp(Some(_)) => READ,
+            Self::Ocsp(None) => POST,
             // The two that RFC 8555 §6.3 lets be read either way.
             Self::Acme(_, Resource::Directory | Resource::NewNonce) => READ_OR_POST,
             Self::Acme(_, _) => POST,
@@ -145,15 +154,20 @@ fn resource_of(segments: &[&str]) -> Option<Resource> {
         ["challenge", id, index, kind] => {
             Resource::Challenge(id.parse().ok()?, authorization_index(index)?, kind.parse().ok()?)
         }
-        ["certificate", id] => {
-            let (sequence, serial) = id.split_once('-')?;
-            Resource::Certificate {
-                ledger_sequence: canonical_number(sequence)?,
-                serial: serial.parse().ok()?,
-            }
+        ["certificate", id] => Resource::Certificate(certificate(id, 0)?),
+        ["certificate", id, chain] => {
+            let chain = usize::try_from(canonical_number(chain)?).ok()?;
+            // The first chain has the shorter URL.
+            Resource::Certificate(certificate(id, chain).filter(|_| chain > 0)?)
         }
         _ => return None,
     })
+}
+
+fn certificate(id: &str, chain: usize) -> Option<Wanted> {
+    let (sequence, serial) = id.split_once('-')?;
+    let ledger_sequence = canonical_number(sequence)?;
+    Some(Wanted { ledger_sequence, serial: serial.parse().ok()?, chain })
 }
 
 fn authorization_index(text: &str) -> Option<AuthorizationIndex> {
@@ -187,7 +201,15 @@ mod tests {
             resource_of(&segments),
             Some(Resource::Challenge(order, AuthorizationIndex(0), ChallengeType::Http01))
         );
-        for path in ["", "order", "order/", "order/x/finalize", "new-nonce/", "account/../order"] {
+        for path in [
+            "",
+            "order",
+            "order/",
+            "order/x/finalize",
+            "new-nonce/",
+            "account/../order",
+            "certificate/1-01/0",
+        ] {
             let segments: Vec<&str> = path.split('/').collect();
             assert_eq!(resource_of(&segments), None, "{path}");
         }

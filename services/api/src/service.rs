@@ -98,7 +98,7 @@ fn order_of(api: &Api, route: Option<&Route>) -> Option<OrderId> {
             random::order_id(api.settings.order_shards).ok()
         }
         Some(Route::Acme(_, resource)) => resource.order().cloned(),
-        Some(Route::Crl(_)) | None => None,
+        Some(Route::Crl(_) | Route::Ocsp(..)) | None => None,
     }
 }
 

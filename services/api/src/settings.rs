@@ -2,8 +2,12 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use acme::directory::Meta;
+use acme::{
+    directory::Meta,
+    key::{BlockList, KeyKind, KeyRules},
+};
 use domain::{ChallengeType, Identifier, IdentifierType, ProfileName};
+use runtime::config::{KeyType, Keys};
 
 use crate::urls::Urls;
 
@@ -30,6 +34,10 @@ pub struct Settings {
     pub connections: usize,
     /// Over how many streams new orders are spread.
     pub order_shards: u8,
+    /// Answers OCSP requests.
+    pub ocsp: bool,
+    /// Keys that nobody may use.
+    pub blocked_keys: Arc<BlockList>,
 }
 
 /// The rules of one profile.
@@ -59,8 +67,18 @@ pub struct Profile {
     pub certificate_validity: Duration,
     /// How far in the past a certificate's validity may start.
     pub backdate: Duration,
+    /// Lets orders ask for notBefore and notAfter.
+    pub requested_validity_allowed: bool,
+    /// How far ahead a requested notBefore may be.
+    pub not_before_ahead: Duration,
+    /// The shortest validity that an order may ask for.
+    pub min_requested_validity: Duration,
     /// How many identifiers an order may have.
     pub max_identifiers: usize,
+    /// The keys that new accounts may have.
+    pub account_keys: KeyRules,
+    /// The keys that are certified.
+    pub certificate_keys: KeyRules,
 }
 
 /// The ways to prove control that a profile offers.
@@ -72,7 +90,7 @@ pub struct Challenges {
 }
 
 impl Settings {
-    /// Takes what concerns an api node from the configuration.
+    /// Takes what concerns an api node from the configuration; files that it names are for the caller to read.
     pub fn from_config(config: &runtime::Config) -> Self {
         let api = &config.api;
         Self {
@@ -90,6 +108,8 @@ impl Settings {
             max_body_bytes: api.max_body_bytes as usize,
             connections: api.max_connections as usize,
             order_shards: config.event_log.order_shards,
+            ocsp: config.ca.ocsp,
+            blocked_keys: Arc::default(),
         }
     }
 
@@ -128,7 +148,12 @@ impl Profile {
             order_validity: profile.order_validity.get(),
             certificate_validity: profile.certificate_validity.get(),
             backdate: profile.backdate.get(),
+            requested_validity_allowed: profile.requested_validity_allowed,
+            not_before_ahead: profile.not_before_ahead.unwrap_or(profile.order_validity).get(),
+            min_requested_validity: profile.min_requested_validity.get(),
             max_identifiers: usize::from(profile.max_identifiers),
+            account_keys: key_rules(&profile.account_keys),
+            certificate_keys: key_rules(&profile.certificate_keys),
         }
     }
 
@@ -139,5 +164,19 @@ impl Profile {
             Identifier::Dns(_) => &self.challenges.names,
             Identifier::Ip(_) => &self.challenges.addresses,
         }
+    }
+}
+
+fn key_rules(keys: &Keys) -> KeyRules {
+    let kind = |kind: &KeyType| match kind {
+        KeyType::Rsa => KeyKind::Rsa,
+        KeyType::P256 => KeyKind::P256,
+        KeyType::P384 => KeyKind::P384,
+        KeyType::Ed25519 => KeyKind::Ed25519,
+    };
+    KeyRules {
+        kinds: keys.types.iter().map(kind).collect(),
+        min_rsa_bits: keys.min_rsa_bits.into(),
+        max_rsa_bits: keys.max_rsa_bits.into(),
     }
 }

@@ -1,6 +1,8 @@
 //! The URLs of resources: `https://host/acme/{profile}/…`.
 
-use domain::{AccountId, ChallengeType, OrderId, ProfileName, Serial, order::AuthorizationIndex};
+use domain::{AccountId, ChallengeType, OrderId, ProfileName, order::AuthorizationIndex};
+
+use crate::certificate::Wanted;
 
 /// Makes the URLs that the server hands out.
 #[derive(Clone, Debug)]
@@ -70,13 +72,13 @@ impl Urls {
     }
 
     /// A certificate's URL carries its place in the ledger: a download is one read.
-    pub(crate) fn certificate(
-        &self,
-        profile: &ProfileName,
-        ledger_sequence: u64,
-        serial: &Serial,
-    ) -> String {
-        self.of(profile, &format!("certificate/{ledger_sequence}-{serial}"))
+    pub(crate) fn certificate(&self, profile: &ProfileName, wanted: &Wanted) -> String {
+        let Wanted { ledger_sequence, serial, chain } = wanted;
+        let first = format!("certificate/{ledger_sequence}-{serial}");
+        match chain {
+            0 => self.of(profile, &first),
+            chain => self.of(profile, &format!("{first}/{chain}")),
+        }
     }
 }
 

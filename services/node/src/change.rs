@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use acme::revocation::PresentedCertificate;
 use domain::{
-    AccountId, IssuerId, Serial, Timestamp,
+    AccountId, IssuerId, KeyHash, Serial, Timestamp,
     account::{self, Account, AccountTermsAgreed},
-    certificate::{self, CertRevoked, Revocation, RevocationReason},
+    certificate::{self, CertRevoked, LedgerEvent, RevocationReason},
 };
-use eventstore::{Actor, Context, ExecuteError, Loaded, Stream, Subject, execute};
+use eventstore::{Actor, Context, ExecuteError, Sequence, Stream};
 use readmodel::{CertificateEntry, Lookup};
 use serde::{Deserialize, Serialize};
 
@@ -137,10 +138,8 @@ async fn revoke(
         at: context.at,
         not_after: entry.not_after,
     };
-    let subject = Subject::revocation(&entry.issuer, &entry.serial);
-    let command = certificate::Command::Revoke(revoked);
-    let store = ports.store.as_ref();
-    match execute::<Revocation>(store, &subject, Loaded::default(), &command, context).await {
+    let key = certified_key(&entry, ports).await?;
+    match ports.aggregates().revoke(revoked, key, context).await {
         Ok(_) => {
             Ok(Done::Revoked { issuer: entry.issuer, serial: entry.serial, reason, at: context.at })
         }
@@ -165,6 +164,25 @@ async fn find(serial: &Serial, ports: &Ports) -> Result<CertificateEntry, Failur
         Lookup::Missing => Err(Failure::new("the index of certificates is behind the log"))
             .advise("Try again in a moment; if that does not help, run `certmill rebuild`."),
     }
+}
+
+/// The hash of the key that the ledger's certificate is for.
+async fn certified_key(
+    entry: &CertificateEntry,
+    ports: &Ports,
+) -> Result<Option<KeyHash>, Failure> {
+    let place = Sequence(entry.ledger_sequence);
+    let Some(message) = ports.store.message(Stream::Ledger, place).await? else { return Ok(None) };
+    let signed =
+        message.envelope.decode::<LedgerEvent>()?.into_iter().find_map(|event| match event {
+            LedgerEvent::CertificateSigned(signed) if signed.serial == entry.serial => Some(signed),
+            LedgerEvent::CertificateSigned(_)
+            | LedgerEvent::SerialReserved(_)
+            | LedgerEvent::SerialBurned(_) => None,
+        });
+    let der =
+        signed.and_then(|signed| PresentedCertificate::from_base64url(&signed.certificate).ok());
+    Ok(der.and_then(|certificate| certificate.public_key).map(|key| key.hash()))
 }
 
 async fn change_account(

@@ -104,7 +104,7 @@ mod tests {
 
     use domain::{
         account,
-        certificate::{LedgerEvent, RevocationEvent},
+        certificate::{ActiveCertificateEvent, BlockedKeyEvent, LedgerEvent, RevocationEvent},
         order,
     };
 
@@ -119,6 +119,8 @@ mod tests {
             order::Event::TYPES,
             LedgerEvent::TYPES,
             RevocationEvent::TYPES,
+            BlockedKeyEvent::TYPES,
+            ActiveCertificateEvent::TYPES,
         ];
         let written: BTreeSet<(String, u16)> =
             written.concat().iter().map(|(kind, version)| ((*kind).to_owned(), *version)).collect();
@@ -133,7 +135,9 @@ mod tests {
             let readable = stored.decode::<account::Event>().is_ok()
                 || stored.decode::<order::Event>().is_ok()
                 || stored.decode::<LedgerEvent>().is_ok()
-                || stored.decode::<RevocationEvent>().is_ok();
+                || stored.decode::<RevocationEvent>().is_ok()
+                || stored.decode::<BlockedKeyEvent>().is_ok()
+                || stored.decode::<ActiveCertificateEvent>().is_ok();
             assert!(readable, "{}", event.kind);
         }
     }

@@ -1,5 +1,6 @@
 //! The certmill binary: chooses adapters and roles, and holds the operator's commands.
 
+mod block_lists;
 mod ca_files;
 mod change;
 mod cli;

@@ -5,7 +5,7 @@ mod embedded;
 
 use std::sync::Arc;
 
-use eventstore::{EventFeed, EventStore, EventTail, Wakes};
+use eventstore::{Calls, EventFeed, EventStore, EventTail, Wakes};
 use readmodel::{Admission, Aggregates, ReadModel};
 use runtime::{Config, config::EventLogKind};
 
@@ -23,6 +23,7 @@ pub(crate) struct Ports {
     pub(crate) feed: Arc<dyn EventFeed>,
     pub(crate) tail: Arc<dyn EventTail>,
     pub(crate) wakes: Arc<dyn Wakes>,
+    pub(crate) calls: Arc<dyn Calls>,
     pub(crate) views: Arc<dyn ReadModel>,
     pub(crate) admission: Arc<dyn Admission>,
     pub(crate) log: Log,
@@ -73,6 +74,7 @@ impl Ports {
             aggregates: self.aggregates(),
             admission: Arc::clone(&self.admission),
             wakes: Arc::clone(&self.wakes),
+            calls: Arc::clone(&self.calls),
         }
     }
 
@@ -91,6 +93,7 @@ impl Ports {
             aggregates: self.aggregates(),
             feed: Arc::clone(&self.feed),
             wakes: Arc::clone(&self.wakes),
+            calls: Arc::clone(&self.calls),
         }
     }
 

@@ -65,6 +65,7 @@ fn signed(
 ) -> (LedgerEvent, CertificateEntry) {
     let (issuer, serial) = (desk.authority.id().clone(), serial.clone());
     let Purpose { order, account, profile, .. } = purpose;
+    let chains = desk.chains.of(profile.as_ref());
     let signed = CertificateSigned {
         issuer: issuer.clone(),
         serial: serial.clone(),
@@ -72,7 +73,8 @@ fn signed(
         account: account.clone(),
         profile: profile.clone(),
         certificate: BASE64_URL_SAFE_NO_PAD.encode(der),
-        chain: desk.authority.chain().map(|der| BASE64_URL_SAFE_NO_PAD.encode(der)).collect(),
+        chain: chains.chain.clone(),
+        alternates: chains.alternates.clone(),
         not_after,
     };
     let entry =

@@ -23,7 +23,10 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    IssuanceError, Ports, PositionError, Settings, issuance::OrderView, position::Positions,
+    IssuanceError, Ports, PositionError, Settings,
+    chains::{Chains, NoSuchRoot},
+    issuance::OrderView,
+    position::Positions,
     server_certificate::ServerCertificate,
 };
 
@@ -35,6 +38,7 @@ pub(crate) struct Desk {
     pub(crate) ports: Ports,
     pub(crate) positions: Positions,
     pub(crate) server_certificate: watch::Sender<Option<Arc<ServerCertificate>>>,
+    pub(crate) chains: Chains,
     /// The journal takes nothing more until it is opened again.
     pub(crate) journal_failed: CancellationToken,
     under_way: Mutex<HashSet<OrderId>>,
@@ -52,6 +56,9 @@ pub enum OpenError {
     /// The log went backwards, or its position is not known.
     #[error("the signer does not sign on this event log")]
     Position(#[source] PositionError),
+    /// A profile prefers a root that is not there.
+    #[error("a profile's preferred_root is not one of the ca's")]
+    Root(#[source] NoSuchRoot),
     /// What a crash left half done cannot be finished.
     #[error("an interrupted issuance cannot be finished")]
     Resume(#[source] IssuanceError),
@@ -63,6 +70,7 @@ impl Desk {
         authority: Authority,
         ports: Ports,
     ) -> Result<Self, OpenError> {
+        let chains = Chains::new(&authority, &settings.chain_rules).map_err(OpenError::Root)?;
         std::fs::create_dir_all(&settings.dir).map_err(OpenError::Directory)?;
         let journal = Journal::open(settings.journal_dir()).map_err(OpenError::Journal)?;
         let positions = Positions::open(&settings.position_file()).map_err(OpenError::Position)?;
@@ -71,6 +79,7 @@ impl Desk {
             settings,
             authority: Arc::new(authority),
             journal,
+            chains,
             ports,
             positions,
             server_certificate: watch::Sender::new(None),

@@ -26,6 +26,9 @@ pub enum IssuanceError {
     /// The key did not sign; the serial was given up.
     #[error("the certificate was not signed")]
     Sign(#[source] ca::IssueError),
+    /// The OCSP responder's certificate cannot be planned.
+    #[error("there is no ocsp responder")]
+    OcspResponder(#[source] ca::OcspResponderError),
     /// The operating system gave no random numbers.
     #[error("no random numbers")]
     Random,

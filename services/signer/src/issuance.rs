@@ -24,7 +24,7 @@ use crate::{
     IssuanceError, burn,
     delivery::{deliver, wake},
     desk::{Desk, Taken, now},
-    resume,
+    resume, supersede,
 };
 
 /// An order and the last message folded into it.
@@ -53,7 +53,8 @@ pub(crate) async fn issue(
     };
     let overtaken = match lead_on(desk, view).await {
         Err(IssuanceError::Overtaken(rejection)) => rejection,
-        led => return led,
+        Ok(()) => return supersede::supersede(desk, order).await,
+        Err(error) => return Err(error),
     };
     // The view was stale, or another signer works on the order, which may be dead by the time the order comes again.
     match desk.ports.aggregates.fold::<Order>(order).await? {
@@ -131,6 +132,7 @@ fn plan(desk: &Desk, order: &State) -> Result<Result<PlannedCertificate, Failure
     let serial = random_serial()?;
     let request = LeafRequest {
         names: &names,
+        common_name: finalized.common_name.as_deref(),
         public_key: &public_key,
         not_before: order.not_before,
         not_after: order.not_after,

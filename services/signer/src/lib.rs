@@ -4,26 +4,30 @@
 //! `resume` goes on where a crash left off.
 
 mod burn;
+mod chains;
 mod crl;
 mod delivery;
 mod desk;
 mod error;
 mod files;
 mod issuance;
+mod ocsp;
 mod position;
 mod resume;
 mod server_certificate;
 mod settings;
+mod supersede;
 mod worker;
 
 use std::{sync::Arc, time::Duration};
 
-use eventstore::{EventFeed, Wakes};
+use eventstore::{Calls, EventFeed, Wakes};
 use readmodel::Aggregates;
 use runtime::Check;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+pub use chains::NoSuchRoot;
 use desk::Desk;
 pub use desk::OpenError;
 pub use error::IssuanceError;
@@ -40,6 +44,8 @@ pub struct Ports {
     pub feed: Arc<dyn EventFeed>,
     /// Tells waiting requests that an outcome is in the log.
     pub wakes: Arc<dyn Wakes>,
+    /// Brings questions that only the signer can answer.
+    pub calls: Arc<dyn Calls>,
 }
 
 /// An open signer: the only place in the program that holds CA keys.
@@ -95,8 +101,9 @@ impl Signer {
         let positions = position::keep(Arc::clone(&desk), POSITION_INTERVAL, stop.clone());
         let issuing = worker::Worker::new(Arc::clone(&desk), health).run(stop.clone());
         let publishing = crl::Publisher::new(Arc::clone(&desk)).run(stop.clone());
-        let renewing = server_certificate::renew(Arc::clone(&desk), stop);
-        let work = async { tokio::join!(issuing, publishing, renewing) };
+        let renewing = server_certificate::renew(Arc::clone(&desk), stop.clone());
+        let answering = ocsp::serve(Arc::clone(&desk), stop);
+        let work = async { tokio::join!(issuing, publishing, renewing, answering) };
         tokio::pin!(positions, work);
         tokio::select! {
             kept = &mut positions => {

@@ -114,6 +114,7 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
     let public_key = key.subject_public_key_info();
     let request = LeafRequest {
         names: &desk.settings.server_names,
+        common_name: None,
         public_key: &public_key,
         not_before: None,
         not_after: None,
@@ -131,7 +132,8 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
     Ok(certificate)
 }
 
-async fn issue_planned(
+/// Issues what nobody ordered, with ledger and journal.
+pub(crate) async fn issue_planned(
     desk: &Desk,
     planned: &PlannedCertificate,
 ) -> Result<Vec<u8>, IssuanceError> {

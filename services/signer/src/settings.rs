@@ -6,8 +6,11 @@ use std::{
     time::Duration,
 };
 
-use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName};
+use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName, SubjectRule};
 use domain::{ProfileName, Timestamp, order::CAA_VALID_FOR};
+use runtime::config::{KeyPurpose, Subject};
+
+use crate::chains::ChainRule;
 
 /// How long the server's own certificate is valid.
 const SERVER_CERTIFICATE_VALIDITY: Duration = Duration::from_hours(30 * 24);
@@ -27,6 +30,12 @@ pub struct Settings {
     pub(crate) profiles: HashMap<ProfileName, CertificateProfile>,
     /// The profiles whose certificates need a recent look at CAA.
     pub(crate) caa_profiles: HashSet<ProfileName>,
+    /// Which chains go along with each profile's certificates.
+    pub(crate) chain_rules: HashMap<ProfileName, ChainRule>,
+    /// The profiles where a new certificate revokes the one before.
+    pub(crate) single_active: HashSet<ProfileName>,
+    /// How long an OCSP response is valid; `None` where OCSP is off.
+    pub(crate) ocsp_validity: Option<Duration>,
     /// How long a CRL is valid.
     pub(crate) crl_validity: Duration,
     /// After what time a new CRL is made even if nothing was revoked.
@@ -42,7 +51,7 @@ pub enum SettingsError {
     #[error("the host of api.base_url cannot stand in a certificate")]
     ServerName(#[source] ca::InvalidSubjectName),
     /// A URL of `[ca]` cannot stand in a certificate.
-    #[error("ca.crl_base_url or ca.issuer_url cannot stand in a certificate")]
+    #[error("ca.crl_base_url, ca.ocsp_base_url or ca.issuer_url cannot stand in a certificate")]
     Url(#[source] ca::InvalidCertificateUrl),
 }
 
@@ -54,18 +63,23 @@ impl Settings {
     pub fn from_config(config: &runtime::Config) -> Result<Self, SettingsError> {
         let crl_base_url: CertificateUrl =
             config.crl_base_url().parse().map_err(SettingsError::Url)?;
+        let ocsp_base_url = config.ca.ocsp.then(|| config.ocsp_base_url().parse());
         let issuer_url = config.ca.issuer_url.as_ref().map(|url| url.as_str().parse());
         let common = CertificateProfile {
             validity: SERVER_CERTIFICATE_VALIDITY,
             backdate: CertificateProfile::default().backdate,
+            subject: SubjectRule::Empty,
             extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
             crl_base_url: Some(crl_base_url),
+            ocsp_base_url: ocsp_base_url.transpose().map_err(SettingsError::Url)?,
             ca_issuers_url: issuer_url.transpose().map_err(SettingsError::Url)?,
         };
         let profiles = config.profiles.iter().map(|profile| {
             let certificates = CertificateProfile {
                 validity: profile.certificate_validity.get(),
                 backdate: profile.backdate.get(),
+                subject: subject_rule(profile.subject),
+                extended_key_usages: profile.extended_key_usages.iter().map(key_usage).collect(),
                 ..common.clone()
             };
             (profile.name.clone(), certificates)
@@ -81,8 +95,20 @@ impl Settings {
             tls_dir: config.data_dir.join("tls"),
             server_names: vec![server_name],
             profiles: profiles.collect(),
+            chain_rules: config
+                .profiles
+                .iter()
+                .map(|profile| (profile.name.clone(), ChainRule::from_config(profile)))
+                .collect(),
+            single_active: config
+                .profiles
+                .iter()
+                .filter(|profile| profile.single_active_certificate)
+                .map(|profile| profile.name.clone())
+                .collect(),
             server_profile: common,
             caa_profiles: caa_profiles.collect(),
+            ocsp_validity: config.ca.ocsp.then(|| config.ca.ocsp_validity.get()),
             crl_validity: config.ca.crl_validity.get(),
             crl_refresh: config.ca.crl_refresh.get(),
             order_shards: config.event_log.order_shards,
@@ -107,5 +133,23 @@ impl Settings {
     /// Where it is kept how far the log had come.
     pub fn position_file(&self) -> PathBuf {
         self.dir.join("log-position.json")
+    }
+}
+
+fn subject_rule(subject: Subject) -> SubjectRule {
+    match subject {
+        Subject::None => SubjectRule::Empty,
+        Subject::FirstName => SubjectRule::FirstName,
+        Subject::AsRequested => SubjectRule::AsRequested,
+    }
+}
+
+fn key_usage(purpose: &KeyPurpose) -> ExtendedKeyUsage {
+    match purpose {
+        KeyPurpose::ServerAuth => ExtendedKeyUsage::ServerAuth,
+        KeyPurpose::ClientAuth => ExtendedKeyUsage::ClientAuth,
+        KeyPurpose::CodeSigning => ExtendedKeyUsage::CodeSigning,
+        KeyPurpose::EmailProtection => ExtendedKeyUsage::EmailProtection,
+        KeyPurpose::IpsecIke => ExtendedKeyUsage::IpsecIke,
     }
 }

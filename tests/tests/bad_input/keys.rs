@@ -1,9 +1,17 @@
 //! Keys that no account may have (RFC 8555 §6.2, badPublicKey).
 
-use acceptance::{AccountKey, Scene};
+use acceptance::{AccountKey, RawClient, Scene};
 use serde_json::{Value, json};
 
 use crate::MALFORMED;
+
+/// A modulus that is a power of 65537 modulo small primes, as Infineon's generator makes them (ROCA).
+const ROCA_MODULUS: &str = concat!(
+    "gAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB4auEmUhbx8oQdts8w",
+);
 
 /// Asks for an account with a JWK that is not the key's own; the signature is never reached.
 async fn send_with_jwk(scene: &Scene, jwk: Value) -> anyhow::Result<acceptance::Reply> {
@@ -31,6 +39,7 @@ async fn keys_that_are_too_small_too_large_or_of_another_kind_are_refused() -> a
         json!({ "kty": "RSA", "e": number(48), "n": number(384) }),
         json!({ "kty": "RSA", "e": "", "n": "" }),
         json!({ "kty": "RSA", "e": "AQAB" }),
+        json!({ "kty": "RSA", "e": "AQAB", "n": ROCA_MODULUS }),
         json!({ "kty": "EC", "crv": "P-521", "x": number(66), "y": number(66) }),
         json!({ "kty": "EC", "crv": "secp256k1", "x": number(33), "y": number(33) }),
         json!({ "kty": "EC", "crv": "Ed25519", "x": number(33) }),
@@ -116,4 +125,24 @@ async fn a_small_rsa_key_is_refused_although_it_signs_well() -> anyhow::Result<(
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn a_profile_takes_only_the_account_keys_it_allows() -> anyhow::Result<()> {
+    let profiles = r#"[{name="default"}, {name="strict", account_keys={types=["p384"]}}]"#;
+    let mut scene =
+        Scene::with(|setup| setup.set("profile", profiles).set("default_profile", "default"))
+            .await?;
+    let strict = scene.server.profile_url("strict");
+    let root = scene.server.root();
+    scene
+        .unimpressed(async |_| {
+            let client = RawClient::connect(&strict, &root, AccountKey::p256()?).await?;
+            let payload = json!({ "termsOfServiceAgreed": true });
+            client.post("newAccount", &payload).await?.refused((400, "badPublicKey"))?;
+            Ok(())
+        })
+        .await?;
+    RawClient::connect(&strict, &root, AccountKey::p384()?).await?.with_account().await?;
+    Ok(())
 }

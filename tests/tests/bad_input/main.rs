@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod certificate_keys;
+#[cfg(test)]
 mod finalizing;
 #[cfg(test)]
 mod jws;

@@ -4,8 +4,11 @@
 mod accounts;
 #[cfg(test)]
 mod authority;
+mod chains;
 #[cfg(test)]
 mod challenges;
+#[cfg(test)]
+mod contents;
 #[cfg(test)]
 mod holding;
 #[cfg(test)]
@@ -14,6 +17,7 @@ mod identifiers;
 mod issuance;
 #[cfg(test)]
 mod key_change;
+mod ocsp;
 #[cfg(test)]
 mod operation;
 #[cfg(test)]

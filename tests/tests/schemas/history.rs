@@ -36,6 +36,8 @@ fn decode(stored: &StoredEvent) -> anyhow::Result<()> {
         .or_else(|| owned::<order::Event>(stored, &kind))
         .or_else(|| owned::<certificate::LedgerEvent>(stored, &kind))
         .or_else(|| owned::<certificate::RevocationEvent>(stored, &kind))
+        .or_else(|| owned::<certificate::BlockedKeyEvent>(stored, &kind))
+        .or_else(|| owned::<certificate::ActiveCertificateEvent>(stored, &kind))
         .with_context(|| format!("nobody reads {kind} any more"))?
 }
 

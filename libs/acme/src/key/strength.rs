@@ -2,17 +2,17 @@
 
 use ring::{agreement, rand::SystemRandom};
 
-use super::{BadPublicKey, Material, PublicKey};
+use super::{BadPublicKey, Material, PublicKey, roca};
 
 /// CAs check for factors below this bound (CA/Browser Forum BR §6.1.6).
 const SMALL_FACTOR_BOUND: u64 = 752;
 
 impl PublicKey {
-    /// Checks the key's numbers: that an RSA modulus has no small factor and that a point is on its curve. An Ed25519 key
-    /// is decompressed by every verification.
+    /// Checks the key's numbers: that an RSA modulus has neither a small factor nor the ROCA fingerprint, and that a
+    /// point is on its curve. An Ed25519 key is decompressed by every verification.
     ///
     /// # Errors
-    /// [`BadPublicKey::SmallFactor`] or [`BadPublicKey::NotOnCurve`].
+    /// [`BadPublicKey::SmallFactor`], [`BadPublicKey::Roca`] or [`BadPublicKey::NotOnCurve`].
     pub fn check_numbers(&self) -> Result<(), BadPublicKey> {
         match &self.0 {
             Material::Rsa { .. } => self.check_factors(),
@@ -25,24 +25,38 @@ impl PublicKey {
     /// Checks only what a valid signature does not prove: ring refuses points off the curve when it verifies.
     pub(crate) fn check_factors(&self) -> Result<(), BadPublicKey> {
         match &self.0 {
-            Material::Rsa { modulus, .. } if has_small_factor(modulus) => {
-                Err(BadPublicKey::SmallFactor)
-            }
-            Material::Rsa { .. } | Material::P256(_) | Material::P384(_) | Material::Ed25519(_) => {
-                Ok(())
-            }
+            Material::Rsa { modulus, .. } => check_modulus(&Limbs::of(modulus)),
+            Material::P256(_) | Material::P384(_) | Material::Ed25519(_) => Ok(()),
         }
     }
 }
 
-fn has_small_factor(modulus: &[u8]) -> bool {
-    let limbs: Vec<u64> = modulus
-        .rchunks(4)
-        .rev()
-        .map(|limb| limb.iter().fold(0, |value, &octet| value << 8 | u64::from(octet)))
-        .collect();
-    let remainder = |divisor| limbs.iter().fold(0, |rest, limb| (rest << 32 | limb) % divisor);
-    (3..SMALL_FACTOR_BOUND).step_by(2).any(|divisor| remainder(divisor) == 0)
+fn check_modulus(modulus: &Limbs) -> Result<(), BadPublicKey> {
+    if modulus.has_small_factor() {
+        return Err(BadPublicKey::SmallFactor);
+    }
+    if roca::has_fingerprint(modulus) { Err(BadPublicKey::Roca) } else { Ok(()) }
+}
+
+/// A number in 32-bit parts, the most significant first.
+pub(super) struct Limbs(Vec<u64>);
+
+impl Limbs {
+    /// Takes big-endian octets.
+    pub(super) fn of(number: &[u8]) -> Self {
+        let value =
+            |limb: &[u8]| limb.iter().fold(0, |value, &octet| value << 8 | u64::from(octet));
+        Self(number.rchunks(4).rev().map(value).collect())
+    }
+
+    /// The remainder after division by a number below 2^32.
+    pub(super) fn remainder(&self, divisor: u64) -> u64 {
+        self.0.iter().fold(0, |rest, limb| (rest << 32 | limb) % divisor)
+    }
+
+    fn has_small_factor(&self) -> bool {
+        (3..SMALL_FACTOR_BOUND).step_by(2).any(|divisor| self.remainder(divisor) == 0)
+    }
 }
 
 /// ring shows no point check of its own, but agrees on a key only with points on the curve.
@@ -70,9 +84,9 @@ mod tests {
     #[test]
     fn small_factors_are_found() {
         // 2^2048 - 1 is divisible by 3; 751 is the largest prime below the bound and 757 the next one.
-        assert!(has_small_factor(&[0xff; 256]));
-        assert!(has_small_factor(&751_u32.to_be_bytes()));
-        assert!(has_small_factor(&(751_u64 * 1_000_003).to_be_bytes()));
-        assert!(!has_small_factor(&(757_u64 * 1_000_003).to_be_bytes()));
+        assert!(Limbs::of(&[0xff; 256]).has_small_factor());
+        assert!(Limbs::of(&751_u32.to_be_bytes()).has_small_factor());
+        assert!(Limbs::of(&(751_u64 * 1_000_003).to_be_bytes()).has_small_factor());
+        assert!(!Limbs::of(&(757_u64 * 1_000_003).to_be_bytes()).has_small_factor());
     }
 }

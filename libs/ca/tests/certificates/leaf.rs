@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use ca::{CertificateProfile, IssueError, KeyAlgorithm, LeafRequest, PlanError, SubjectName, plan};
+use ca::{
+    CertificateProfile, ExtendedKeyUsage, IssueError, KeyAlgorithm, LeafRequest, PlanError,
+    SubjectName, SubjectRule, plan,
+};
 use domain::{Serial, Timestamp};
 
 use crate::support::{
@@ -183,4 +186,61 @@ fn a_certificate_of_our_own_server_names_localhost_and_addresses() {
     let certificate = ca.authority.issue(&planned.tbs).unwrap();
     assert_success(&ca.verify(&certificate, &["-verify_hostname", "localhost"]));
     assert_success(&ca.verify(&certificate, &["-verify_ip", "::1"]));
+}
+
+/// Given names and a common name asked for, when a certificate is planned by a rule, then it has this common name.
+fn check_subject(rule: SubjectRule, names: &[&str], asked: Option<&str>, expected: Option<&str>) {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let names: Vec<SubjectName> = names.iter().map(|name| dns(name)).collect();
+    let (key, serial) = (public_key(KeyAlgorithm::Ed25519), serial());
+    let request = LeafRequest { common_name: asked, ..leaf_request(&names, &key, &serial) };
+    let profile = CertificateProfile { subject: rule, ..profile() };
+    let planned = plan(&ca.authority, &profile, &request).unwrap();
+    let certificate = ca.authority.issue(&planned.tbs).unwrap();
+    let file = ca.path("subject.pem");
+    std::fs::write(&file, pem_of("CERTIFICATE", &certificate)).unwrap();
+    let shown = openssl(&["x509", "-noout", "-subject", "-nameopt", "RFC2253", "-in", text(&file)]);
+    let expected = expected.map(|name| format!("CN={name}")).unwrap_or_default();
+    assert_eq!(shown.trim_end(), format!("subject={expected}"));
+    assert_success(&ca.verify(&certificate, &[]));
+}
+
+#[test]
+fn the_subject_follows_the_profiles_rule() {
+    use SubjectRule::{AsRequested, Empty, FirstName};
+    let long = format!("{}.example", "a".repeat(60));
+    let names = ["b.example", "a.example"];
+    check_subject(Empty, &names, Some("a.example"), None);
+    check_subject(FirstName, &names, Some("a.example"), Some("b.example"));
+    check_subject(FirstName, &[&long, "a.example"], None, None);
+    check_subject(AsRequested, &names, Some("a.example"), Some("a.example"));
+    check_subject(AsRequested, &names, Some("c.example"), None);
+    check_subject(AsRequested, &names, None, None);
+    check_subject(AsRequested, &[&long], Some(&long), None);
+}
+
+#[test]
+fn every_extended_key_usage_of_the_profile_stands_in_the_certificate() {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let (names, key, serial) = ([dns("a.example")], public_key(KeyAlgorithm::Ed25519), serial());
+    let usages = vec![
+        ExtendedKeyUsage::ServerAuth,
+        ExtendedKeyUsage::ClientAuth,
+        ExtendedKeyUsage::CodeSigning,
+        ExtendedKeyUsage::EmailProtection,
+        ExtendedKeyUsage::IpsecIke,
+    ];
+    let profile = CertificateProfile { extended_key_usages: usages, ..profile() };
+    let planned = plan(&ca.authority, &profile, &leaf_request(&names, &key, &serial)).unwrap();
+    let file = ca.path("usages.pem");
+    let certificate = ca.authority.issue(&planned.tbs).unwrap();
+    std::fs::write(&file, pem_of("CERTIFICATE", &certificate)).unwrap();
+    let shown = openssl(&["x509", "-noout", "-ext", "extendedKeyUsage", "-in", text(&file)]);
+    assert!(
+        shown.contains(
+            "TLS Web Server Authentication, TLS Web Client Authentication, Code Signing, \
+             E-mail Protection, ipsec Internet Key Exchange"
+        ),
+        "{shown}"
+    );
 }

@@ -100,7 +100,15 @@ pub(crate) fn leaf_request<'a>(
     public_key: &'a [u8],
     serial: &'a Serial,
 ) -> LeafRequest<'a> {
-    LeafRequest { names, public_key, not_before: None, not_after: None, now: now(), serial }
+    LeafRequest {
+        names,
+        common_name: None,
+        public_key,
+        not_before: None,
+        not_after: None,
+        now: now(),
+        serial,
+    }
 }
 
 pub(crate) fn dns(name: &str) -> SubjectName {

@@ -66,6 +66,9 @@ pub struct CertificateSigned {
     pub certificate: String,
     /// The certificates above it, leaf's issuer first and without the root, each DER as unpadded base64url.
     pub chain: Vec<String>,
+    /// Other chains from the same key to other roots, each like `chain`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternates: Vec<Vec<String>>,
     /// The end of validity.
     pub not_after: Timestamp,
 }
@@ -83,7 +86,7 @@ pub struct SerialBurned {
 
 impl DomainEvent for LedgerEvent {
     const TYPES: &'static [(&'static str, u16)] =
-        &[("SerialReserved", 2), ("CertificateSigned", 1), ("SerialBurned", 1)];
+        &[("SerialReserved", 2), ("CertificateSigned", 2), ("SerialBurned", 1)];
 
     fn event_type(&self) -> &'static str {
         match self {

@@ -46,6 +46,8 @@ pub enum Command {
         public_key: SubjectPublicKey,
         /// The names the CSR asks for, in canonical form.
         names: Vec<String>,
+        /// The CSR's common name, one of `names`.
+        common_name: Option<String>,
         /// Now.
         now: Timestamp,
     },

@@ -35,7 +35,9 @@ pub(super) fn decide(state: Option<&State>, command: &Command) -> Decision {
         Command::DeactivateAuthorization { authorization, now } => {
             deactivate(order, *authorization, *now)
         }
-        Command::Finalize { public_key, names, now } => finalize(order, public_key, names, *now),
+        Command::Finalize { public_key, names, common_name, now } => {
+            finalize(order, public_key, (names, common_name.as_ref()), *now)
+        }
         Command::RequestCaaCheck { since } => caa::request(order, *since),
         Command::RecordCaa(checked) => caa::record(order, checked),
         Command::RecordCaaFailure(failed) => caa::record_failure(order, failed),
@@ -178,7 +180,12 @@ fn deactivate(order: &State, index: AuthorizationIndex, now: Timestamp) -> Decis
     }
 }
 
-fn finalize(order: &State, key: &SubjectPublicKey, names: &[String], now: Timestamp) -> Decision {
+fn finalize(
+    order: &State,
+    key: &SubjectPublicKey,
+    (names, common_name): (&[String], Option<&String>),
+    now: Timestamp,
+) -> Decision {
     let status = order.status(now);
     if status != Status::Ready {
         return Err(Rejection::WrongStatus(status));
@@ -190,6 +197,7 @@ fn finalize(order: &State, key: &SubjectPublicKey, names: &[String], now: Timest
     Ok(vec![Event::OrderFinalized(OrderFinalized {
         public_key: key.clone(),
         identifiers: order.identifiers.clone(),
+        common_name: common_name.filter(|name| names.contains(name)).cloned(),
         not_before: order.not_before,
         not_after: order.not_after,
         account: order.account.clone(),

@@ -179,6 +179,9 @@ pub struct OrderFinalized {
     pub public_key: SubjectPublicKey,
     /// What to certify.
     pub identifiers: Vec<Identifier>,
+    /// The common name that the CSR asks for: one of the identifiers, in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<String>,
     /// The requested start of validity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,

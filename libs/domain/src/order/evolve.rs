@@ -78,6 +78,7 @@ fn evolve_order(mut order: State, event: &Event) -> State {
         Event::OrderFinalized(finalized) => {
             order.progress = Progress::Processing(Finalized {
                 public_key: finalized.public_key.clone(),
+                common_name: finalized.common_name.clone(),
                 at: finalized.at,
                 reservation: None,
             });

@@ -61,6 +61,8 @@ pub enum Progress {
 pub struct Finalized {
     /// The key to certify.
     pub public_key: SubjectPublicKey,
+    /// The common name that the CSR asks for.
+    pub common_name: Option<String>,
     /// When.
     pub at: Timestamp,
     /// The serial claimed for it, once the signer chose one.
@@ -133,6 +135,15 @@ impl State {
             }
             outcome => outcome,
         }
+    }
+
+    /// The identifiers whose control is proven at a time, in canonical form; a wildcard proves nothing but itself.
+    pub fn proven(&self, now: Timestamp) -> impl Iterator<Item = String> {
+        self.authorizations.iter().filter_map(move |authorization| {
+            let valid = self.authorization_status(authorization, now) == AuthorizationStatus::Valid;
+            let name = authorization.identifier.canonical();
+            valid.then(|| if authorization.wildcard { format!("*.{name}") } else { name })
+        })
     }
 
     /// The authorization at a place, if there is one.

@@ -169,6 +169,7 @@ pub(crate) fn finalize(names: &[&str], seconds: i64) -> Command {
     Command::Finalize {
         public_key: key(),
         names: names.iter().map(|&name| name.to_owned()).collect(),
+        common_name: None,
         now: at(seconds),
     }
 }
@@ -178,6 +179,7 @@ pub(crate) fn finalized() -> Event {
     Event::OrderFinalized(OrderFinalized {
         public_key: key(),
         identifiers: placed.identifiers,
+        common_name: None,
         not_before: None,
         not_after: None,
         account: placed.account,

@@ -181,3 +181,14 @@ fn the_key_authorization_is_made_with_the_accounts_thumbprint() {
     expected.key_authorization = "token-A.example.other".into();
     check(&[placed()], &command, &Ok(vec![Event::ChallengeReady(expected)]));
 }
+
+#[test]
+fn what_is_proven_lasts_until_it_is_given_up_or_expires() {
+    let names = |given: &[Event], seconds| {
+        state(given).unwrap().proven(at(seconds)).collect::<Vec<String>>()
+    };
+    assert_eq!(names(&proven(), 3), ["a.example", "*.b.example"]);
+    assert_eq!(names(&[proven(), vec![deactivated(0)]].concat(), 3), ["*.b.example"]);
+    assert_eq!(names(&proven(), EXPIRES), Vec::<String>::new());
+    assert_eq!(names(&[placed()], 3), Vec::<String>::new());
+}

@@ -72,6 +72,7 @@ pub(crate) fn certificate_signed(n: u8) -> Envelope {
         profile: Some("default".parse().unwrap()),
         certificate: "c".repeat(600),
         chain: vec![],
+        alternates: vec![],
         not_after: at(90 * 86_400),
     })])
 }

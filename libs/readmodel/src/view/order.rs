@@ -76,6 +76,8 @@ enum ProgressView {
 #[derive(Serialize, Deserialize)]
 struct FinalizedView {
     public_key: SubjectPublicKey,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    common_name: Option<String>,
     at: Timestamp,
     reservation: Option<ReservationView>,
 }
@@ -223,7 +225,12 @@ impl From<&Finalized> for FinalizedView {
             serial: reservation.serial.clone(),
             ledger_sequence: reservation.ledger_sequence,
         });
-        Self { public_key: finalized.public_key.clone(), at: finalized.at, reservation }
+        Self {
+            public_key: finalized.public_key.clone(),
+            common_name: finalized.common_name.clone(),
+            at: finalized.at,
+            reservation,
+        }
     }
 }
 
@@ -234,6 +241,11 @@ impl From<FinalizedView> for Finalized {
             serial: reservation.serial,
             ledger_sequence: reservation.ledger_sequence,
         });
-        Self { public_key: view.public_key, at: view.at, reservation }
+        Self {
+            public_key: view.public_key,
+            common_name: view.common_name,
+            at: view.at,
+            reservation,
+        }
     }
 }

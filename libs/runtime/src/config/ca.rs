@@ -29,6 +29,14 @@ pub struct Ca {
     /// What precedes a CRL's file name in certificates; without it, `/crl` of the server itself.
     #[schemars(with = "Option<String>")]
     pub crl_base_url: Option<Url>,
+    /// Answers OCSP requests, and says so in certificates.
+    pub ocsp: bool,
+    /// What precedes the issuer's name in certificates that say where to ask by OCSP; without it, `/ocsp` of the server
+    /// itself.
+    #[schemars(with = "Option<String>")]
+    pub ocsp_base_url: Option<Url>,
+    /// How long an OCSP response is valid and may be kept: a revocation is seen at most so much later.
+    pub ocsp_validity: HumanDuration,
     /// Where the issuer's certificate is, as certificates say it; without it, they do not.
     #[schemars(with = "Option<String>")]
     pub issuer_url: Option<Url>,
@@ -61,6 +69,9 @@ impl Default for Ca {
             root_validity: HumanDuration::days(20 * 365),
             intermediate_validity: HumanDuration::days(5 * 365),
             crl_base_url: None,
+            ocsp: false,
+            ocsp_base_url: None,
+            ocsp_validity: HumanDuration::hours(1),
             issuer_url: None,
             crl_validity: HumanDuration::days(7),
             crl_refresh: HumanDuration::hours(12),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use domain::{IdentifierType, ProfileName};
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, ConfigError, EventLogKind, Problem, Profile, Role, least_order_max_age};
+use super::{Config, ConfigError, EventLogKind, Keys, Problem, Profile, Role, least_order_max_age};
 
 /// A held reply must be over before clients and proxies give up, which some do after 30 s.
 const MAX_HOLD: Duration = Duration::from_secs(25);
@@ -232,6 +232,7 @@ fn check_ca(config: &Config, problems: &mut Problems) {
         "ca.intermediate_validity",
         "must not be longer than ca.root_validity",
     );
+    between(problems, "ca.ocsp_validity", ca.ocsp_validity.get(), MINUTE..=10 * DAY);
     between(problems, "ca.crl_validity", ca.crl_validity.get(), 10 * MINUTE..=YEAR);
     problems.require(
         ca.crl_refresh.get() >= MINUTE && ca.crl_refresh < ca.crl_validity,
@@ -284,10 +285,23 @@ fn check_profile(profile: &Profile, problems: &mut Problems) {
     between(problems, key("certificate_validity"), validity, 5 * MINUTE..=10 * YEAR);
     between(problems, key("backdate"), profile.backdate.get(), Duration::ZERO..=DAY);
     problems.require(
-        profile.backdate < profile.certificate_validity,
+        profile.min_requested_validity.get() <= validity,
+        key("min_requested_validity"),
+        "must not be longer than certificate_validity",
+    );
+    let distinct: BTreeSet<_> = profile.extended_key_usages.iter().collect();
+    problems.require(
+        !distinct.is_empty() && distinct.len() == profile.extended_key_usages.len(),
+        key("extended_key_usages"),
+        "must have at least one of \"serverAuth\", \"clientAuth\", \"codeSigning\", \"emailProtection\", \"ipsecIKE\", each once",
+    );
+    problems.require(
+        profile.backdate.get() < validity,
         key("backdate"),
         "must be less than certificate_validity",
     );
+    check_keys(problems, &key("account_keys"), &profile.account_keys);
+    check_keys(problems, &key("certificate_keys"), &profile.certificate_keys);
 }
 
 fn check_challenges(profile: &Profile, problems: &mut Problems) {
@@ -332,6 +346,22 @@ fn check_profile_validation(config: &Config, profile: &Profile, problems: &mut P
         profile.validation.dnssec_required != Some(true) || both.trust_anchor.is_some(),
         key("dnssec_required"),
         "must be false unless trust_anchor is given: nothing could be proven",
+    );
+}
+
+fn check_keys(problems: &mut Problems, key: &str, keys: &Keys) {
+    problems.require(
+        !keys.types.is_empty(),
+        format!("{key}.types"),
+        "must have at least one of \"rsa\", \"p256\", \"p384\", \"ed25519\"",
+    );
+    let (least, most) = (Keys::LEAST_RSA_BITS, Keys::MOST_RSA_BITS);
+    problems.require(
+        least <= keys.min_rsa_bits
+            && keys.min_rsa_bits <= keys.max_rsa_bits
+            && keys.max_rsa_bits <= most,
+        format!("{key}.min_rsa_bits, {key}.max_rsa_bits"),
+        format!("must be from {least} to {most}, the first not above the second"),
     );
 }
 

@@ -64,29 +64,31 @@ impl FromStr for HumanDuration {
     type Err = InvalidDuration;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut rest = text.trim();
-        if rest == "0" {
-            return Ok(Self::ZERO);
-        }
-        let mut millis = None;
-        while !rest.is_empty() {
-            let (part, after) = parse_part(rest)?;
-            let total: u64 = millis.unwrap_or(0);
-            millis = Some(total.checked_add(part).ok_or(InvalidDuration)?);
-            rest = after.trim_start();
-        }
-        millis.map(Duration::from_millis).map(Self).ok_or(InvalidDuration)
+        if text.trim() == "0" { Ok(Self::ZERO) } else { parse(text, &UNITS) }
     }
 }
 
+/// Adds up numbers with units.
+pub(super) fn parse(text: &str, units: &[(&str, u64)]) -> Result<HumanDuration, InvalidDuration> {
+    let mut rest = text.trim();
+    let mut millis = None;
+    while !rest.is_empty() {
+        let (part, after) = parse_part(rest, units)?;
+        let total: u64 = millis.unwrap_or(0);
+        millis = Some(total.checked_add(part).ok_or(InvalidDuration)?);
+        rest = after.trim_start();
+    }
+    millis.map(Duration::from_millis).map(HumanDuration).ok_or(InvalidDuration)
+}
+
 /// Takes one number with its unit off the front of the text; answers its milliseconds and what follows it.
-fn parse_part(text: &str) -> Result<(u64, &str), InvalidDuration> {
+fn parse_part<'a>(text: &'a str, units: &[(&str, u64)]) -> Result<(u64, &'a str), InvalidDuration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or(InvalidDuration)?;
     let (number, rest) = text.split_at(digits);
     let letters = rest.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(letters);
     let number: u64 = number.parse().map_err(|_| InvalidDuration)?;
-    let (_, millis) = UNITS.iter().find(|(name, _)| *name == unit).ok_or(InvalidDuration)?;
+    let (_, millis) = units.iter().find(|(name, _)| *name == unit).ok_or(InvalidDuration)?;
     Ok((number.checked_mul(*millis).ok_or(InvalidDuration)?, rest))
 }
 

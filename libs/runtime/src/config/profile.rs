@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{HumanDuration, ProfileValidation};
+use super::{HumanDuration, Keys, ProfileValidation, Validity};
 
 /// `[[profile]]`: one kind of certificates; its URLs start with `/acme/{name}/`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,13 +43,64 @@ pub struct Profile {
     /// How long a client has to complete an order.
     pub order_validity: HumanDuration,
     /// How long a certificate is valid.
-    pub certificate_validity: HumanDuration,
+    pub certificate_validity: Validity,
     /// How far before its issuance a certificate's validity starts, for clients whose clock is late.
     pub backdate: HumanDuration,
     /// How many identifiers one order may have.
     pub max_identifiers: u16,
+    /// The account keys that are accepted; accounts that exist keep theirs.
+    pub account_keys: Keys,
+    /// The keys that are certified.
+    pub certificate_keys: Keys,
+    /// Lets orders ask for notBefore and notAfter.
+    pub requested_validity_allowed: bool,
+    /// How far ahead a requested notBefore may be; without it, as far as `order_validity`.
+    pub not_before_ahead: Option<HumanDuration>,
+    /// The shortest validity that an order may ask for.
+    pub min_requested_validity: HumanDuration,
+    /// What the certificates are for.
+    pub extended_key_usages: Vec<KeyPurpose>,
+    /// What stands in the subject of the certificates.
+    pub subject: Subject,
+    /// Revokes the certificate before, as superseded, when a new one is issued for the same identifiers.
+    pub single_active_certificate: bool,
+    /// The common name of the root that the chain sent first leads to; without it, that of the default chain.
+    pub preferred_root: Option<String>,
+    /// Offers the other chains as alternates; without them, the one chain is all there is.
+    pub alternate_chains: bool,
     /// What this profile sets instead of `[validation]`.
     pub validation: ProfileValidation,
+}
+
+/// What a certificate is for (RFC 5280 §4.2.1.12).
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyPurpose {
+    /// TLS servers.
+    ServerAuth,
+    /// TLS clients.
+    ClientAuth,
+    /// Signed code.
+    CodeSigning,
+    /// Signed or encrypted mail.
+    EmailProtection,
+    /// IPsec peers.
+    #[serde(rename = "ipsecIKE")]
+    IpsecIke,
+}
+
+/// What stands in the subject of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// Nothing.
+    None,
+    /// The first name as common name, unless it has more than 64 characters.
+    FirstName,
+    /// The common name of the CSR, if it is one of the names.
+    AsRequested,
 }
 
 impl Profile {
@@ -87,9 +138,19 @@ impl Default for Profile {
             challenge_types: ChallengeType::ALL.into(),
             ip_challenge_types: BTreeSet::from([ChallengeType::Http01, ChallengeType::TlsAlpn01]),
             order_validity: HumanDuration::hours(24),
-            certificate_validity: HumanDuration::days(90),
+            certificate_validity: Validity::days(90),
             backdate: HumanDuration::hours(1),
             max_identifiers: Self::MAX_IDENTIFIERS,
+            account_keys: Keys::default(),
+            certificate_keys: Keys::default(),
+            requested_validity_allowed: true,
+            not_before_ahead: None,
+            min_requested_validity: HumanDuration::ZERO,
+            extended_key_usages: vec![KeyPurpose::ServerAuth],
+            subject: Subject::None,
+            single_active_certificate: false,
+            preferred_root: None,
+            alternate_chains: true,
             validation: ProfileValidation::default(),
         }
     }

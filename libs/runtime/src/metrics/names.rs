@@ -42,6 +42,8 @@ pub const ISSUANCE_SECONDS: &str = "certmill_issuance_seconds";
 pub const SIGNING_SECONDS: &str = "certmill_signing_seconds";
 /// Certificates revoked; label `reason`.
 pub const CERTIFICATES_REVOKED: &str = "certmill_certificates_revoked_total";
+/// OCSP responses signed.
+pub const OCSP_RESPONSES: &str = "certmill_ocsp_responses_total";
 /// When the published CRL ends to be valid, in seconds since 1970; label `issuer`.
 pub const CRL_NEXT_UPDATE: &str = "certmill_crl_next_update_timestamp_seconds";
 /// Messages taken from the log; label `role`.
@@ -72,6 +74,7 @@ pub(super) fn describe() {
     describe_histogram!(ISSUANCE_SECONDS, "Seconds from finalize to the recorded certificate.");
     describe_histogram!(SIGNING_SECONDS, "Seconds a CA key took to sign.");
     describe_counter!(CERTIFICATES_REVOKED, "Certificates revoked, by reason.");
+    describe_counter!(OCSP_RESPONSES, "OCSP responses signed.");
     describe_gauge!(
         CRL_NEXT_UPDATE,
         "End of validity of the published CRL, in seconds since 1970."

@@ -1,8 +1,9 @@
 //! The entries of the ledger, and revocations.
 
+use domain::KeyHash;
 use domain::certificate::{
-    CertRevoked, CertificateSigned, LedgerEvent, RevocationEvent, RevocationReason, SerialBurned,
-    SerialReserved,
+    ActiveCertificateEvent, BlockedKeyEvent, CertRevoked, CertificateActivated, CertificateSigned,
+    KeyBlocked, LedgerEvent, RevocationEvent, RevocationReason, SerialBurned, SerialReserved,
 };
 
 use super::{EventSchema, event, samples};
@@ -28,6 +29,7 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         profile: Some(samples::profile()),
         certificate: samples::DER.to_owned(),
         chain: vec![samples::DER.to_owned()],
+        alternates: vec![vec![samples::DER.to_owned()]],
         not_after: samples::days(90),
     };
     let burned = SerialBurned {
@@ -42,10 +44,25 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         at: samples::days(1),
         not_after: samples::days(90),
     };
+    let blocked = KeyBlocked {
+        key: KeyHash::from_hash(&[0x55; 32]),
+        issuer: samples::issuer(),
+        serial: samples::serial(),
+        at: samples::days(1),
+    };
+    let activated = CertificateActivated {
+        profile: samples::profile(),
+        issuer: samples::issuer(),
+        serial: samples::serial(),
+        ledger_sequence: 7,
+        not_after: samples::days(90),
+    };
     vec![
         event(LedgerEvent::SerialReserved, reserved),
         event(LedgerEvent::CertificateSigned, signed),
         event(LedgerEvent::SerialBurned, burned),
         event(RevocationEvent::CertRevoked, revoked),
+        event(BlockedKeyEvent::KeyBlocked, blocked),
+        event(ActiveCertificateEvent::CertificateActivated, activated),
     ]
 }

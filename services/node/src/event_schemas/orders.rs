@@ -155,6 +155,7 @@ fn finalized() -> OrderFinalized {
     OrderFinalized {
         public_key: samples::public_key(),
         identifiers: samples::identifiers(),
+        common_name: Some("www.example.com".to_owned()),
         not_before: Some(samples::at(0)),
         not_after: Some(samples::days(90)),
         account: samples::account(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use embedded::{Embedded, MemoryNonces, OpenError, Options};
+use eventstore::LocalCalls;
 use runtime::Config;
 
 use super::{Log, Ports};
@@ -24,6 +25,7 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
         feed: Arc::clone(&shared) as _,
         tail: Arc::clone(&shared) as _,
         wakes: Arc::clone(&shared) as _,
+        calls: Arc::new(LocalCalls::default()),
         views: shared,
         admission,
         log: Log::Embedded(embedded),

@@ -7,7 +7,7 @@ use signer::Signer;
 use tokio::net::TcpListener;
 
 use crate::{
-    ca_files, clock,
+    block_lists, ca_files, clock,
     failure::{Explain as _, Failure},
     ports::Ports,
     tls::{self, Certificates},
@@ -49,7 +49,7 @@ impl Roles<'_> {
             self.start_signer(signer);
         }
         if let (Some(listener), Some(certificates)) = (api, certificates) {
-            self.start_api(listener, certificates);
+            self.start_api(listener, certificates).await?;
         }
         Ok(())
     }
@@ -106,12 +106,20 @@ impl Roles<'_> {
         workers.spawn("signer", signer.run(health, workers.token()));
     }
 
-    fn start_api(&self, listener: TcpListener, certificates: Certificates) {
-        let settings = api::Settings::from_config(self.config);
+    async fn start_api(
+        &self,
+        listener: TcpListener,
+        certificates: Certificates,
+    ) -> Result<(), Failure> {
+        let config = self.config.clone();
+        let lists = tokio::task::spawn_blocking(move || block_lists::read(&config)).await??;
+        let mut settings = api::Settings::from_config(self.config);
+        settings.blocked_keys = lists.into();
         let certificate = api::ServerCertificate::new(certificates);
         let (ports, listeners) = (self.ports.api(), self.process.listeners());
         // Connections are taken from now on: they wait in the listener's queue until the task runs.
         self.health.register("api").ready();
         listeners.spawn("api", api::run(settings, ports, certificate, listener, listeners.token()));
+        Ok(())
     }
 }

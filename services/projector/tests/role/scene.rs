@@ -148,6 +148,7 @@ impl Scene {
             profile: None,
             certificate: String::new(),
             chain: vec![],
+            alternates: vec![],
             not_after: at(1_000_000_000),
         });
         let envelope = Envelope::new(MessageId::random(), &context(), &[signed]).unwrap();

@@ -100,6 +100,7 @@ pub(crate) fn finalize(names: &[&str], public_key: &[u8]) -> Command {
     Command::Finalize {
         public_key: SubjectPublicKey(BASE64_URL_SAFE_NO_PAD.encode(public_key)),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
+        common_name: None,
         now: now(),
     }
 }

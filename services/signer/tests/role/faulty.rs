@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use domain::{AccountId, IssuerId, OrderId, Serial, account, order};
 use embedded::Embedded;
 use eventstore::{
-    Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, Message,
-    Sequence, StoreError, Stream, Subject, Subscription,
+    Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, LocalCalls,
+    Message, Sequence, StoreError, Stream, Subject, Subscription,
 };
 use readmodel::{
     Aggregates, CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel,
@@ -37,6 +37,7 @@ impl Faulty {
             aggregates: self.aggregates(),
             feed: Arc::new(self.clone()),
             wakes: Arc::new(self.log.clone()),
+            calls: Arc::new(LocalCalls::default()),
         }
     }
 }

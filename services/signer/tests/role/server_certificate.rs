@@ -100,6 +100,7 @@ fn aged(workshop: &Workshop, days: u32) -> ServerCertificate {
     let key = KeyPair::generate().unwrap();
     let authority = workshop.authority();
     let request = LeafRequest {
+        common_name: None,
         names: &[workshop.config.api.base_url.host().parse().unwrap()],
         public_key: &key.subject_public_key_info(),
         not_before: None,

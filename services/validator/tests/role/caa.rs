@@ -49,6 +49,7 @@ async fn needed(scenario: &Scenario, name: &str) -> Sequence {
     });
     let finalized = Event::OrderFinalized(OrderFinalized {
         public_key: SubjectPublicKey("key".to_owned()),
+        common_name: None,
         identifiers: vec![identifier.clone()],
         not_before: None,
         not_after: None,

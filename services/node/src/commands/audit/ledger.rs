@@ -171,6 +171,7 @@ mod tests {
             profile: None,
             certificate: base64url::encode(&certificate),
             chain: vec![],
+            alternates: vec![],
             not_after: Timestamp::from_unix_seconds(2),
         })
     }

@@ -1,0 +1,78 @@
+//! Revoking a certificate: whoever asks for it, a compromised key is blocked before its certificate is revoked.
+
+use domain::{
+    KeyHash,
+    certificate::{
+        BlockedKey, CertRevoked, Command, KeyBlocked, Rejection, Revocation, RevocationReason,
+    },
+};
+use eventstore::{Context, Decided, ExecuteError, Loaded, Subject, execute, load};
+
+use crate::{Aggregates, LoadError};
+
+impl Aggregates {
+    /// Revokes a certificate. For keyCompromise its key is blocked first, so that a crash in between leaves nothing that
+    /// repeating the request does not make good, and also when the certificate is revoked for another reason already.
+    ///
+    /// # Errors
+    /// See [`execute`].
+    pub async fn revoke(
+        &self,
+        revoked: CertRevoked,
+        key: Option<KeyHash>,
+        context: &Context,
+    ) -> Result<Decided<Revocation>, ExecuteError<Rejection>> {
+        match (revoked.reason, key) {
+            (RevocationReason::KeyCompromise, Some(key)) => {
+                self.block(&revoked, key, context).await?;
+            }
+            (RevocationReason::KeyCompromise, None)
+            | (
+                RevocationReason::Unspecified
+                | RevocationReason::AffiliationChanged
+                | RevocationReason::Superseded
+                | RevocationReason::CessationOfOperation
+                | RevocationReason::PrivilegeWithdrawn,
+                _,
+            ) => {}
+        }
+        let subject = Subject::revocation(&revoked.issuer, &revoked.serial);
+        let command = Command::Revoke(revoked);
+        execute(self.store.as_ref(), &subject, Loaded::default(), &command, context).await
+    }
+
+    async fn block(
+        &self,
+        revoked: &CertRevoked,
+        key: KeyHash,
+        context: &Context,
+    ) -> Result<(), ExecuteError<Rejection>> {
+        let subject = Subject::blocked_key(&key);
+        let (issuer, serial) = (revoked.issuer.clone(), revoked.serial.clone());
+        let command = KeyBlocked { key, issuer, serial, at: revoked.at };
+        let store = self.store.as_ref();
+        let blocked =
+            execute::<BlockedKey>(store, &subject, Loaded::default(), &command, context).await;
+        blocked.map(drop).map_err(|error| match error {
+            ExecuteError::Rejected(never) => match never {},
+            ExecuteError::Store(source) => ExecuteError::Store(source),
+            ExecuteError::Decode(source) => ExecuteError::Decode(source),
+            ExecuteError::TooLarge => ExecuteError::TooLarge,
+        })
+    }
+
+    /// Whether a certificate for the key was revoked for keyCompromise.
+    ///
+    /// # Errors
+    /// When the log is out of reach.
+    pub async fn is_blocked(&self, key: &KeyHash) -> Result<bool, LoadError> {
+        let subject = Subject::blocked_key(key);
+        match load::<BlockedKey>(self.store.as_ref(), &subject, Loaded::default()).await {
+            Ok(loaded) => Ok(loaded.state.is_some()),
+            Err(ExecuteError::Store(source)) => Err(LoadError::Store(source)),
+            Err(ExecuteError::Decode(source)) => Err(LoadError::Decode(source)),
+            // Only deciding rejects and only appending is too large.
+            Err(ExecuteError::Rejected(_) | ExecuteError::TooLarge) => Ok(false),
+        }
+    }
+}
