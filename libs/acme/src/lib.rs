@@ -8,6 +8,7 @@ pub mod authorization;
 pub mod base64url;
 pub mod csr;
 pub mod directory;
+pub mod external_account;
 pub mod jwk;
 pub mod jws;
 pub mod key;

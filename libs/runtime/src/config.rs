@@ -9,6 +9,7 @@ mod check;
 mod duration;
 mod error;
 mod event_log;
+mod external_accounts;
 mod layers;
 mod listeners;
 mod profile;
@@ -33,6 +34,7 @@ pub use self::{
     duration::{HumanDuration, InvalidDuration},
     error::{ConfigError, Origin, Problem},
     event_log::{EventLog, EventLogKind, Redis},
+    external_accounts::ExternalAccounts,
     listeners::{Api, Ops},
     profile::Profile,
     role::{InvalidRole, Role},
@@ -61,6 +63,8 @@ pub struct Config {
     pub validation: Validation,
     /// The issuer.
     pub ca: Ca,
+    /// How accounts are bound to those of another system.
+    pub external_accounts: ExternalAccounts,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// The profile of `/acme/directory`; one of `profiles`.
@@ -82,6 +86,7 @@ struct ConfigFile {
     redis: Redis,
     validation: Validation,
     ca: Ca,
+    external_accounts: ExternalAccounts,
     telemetry: Telemetry,
     /// The profile of `/acme/directory`; may be left out where there is only one.
     default_profile: Option<ProfileName>,
@@ -99,6 +104,7 @@ impl Default for ConfigFile {
             redis: Redis::default(),
             validation: Validation::default(),
             ca: Ca::default(),
+            external_accounts: ExternalAccounts::default(),
             telemetry: Telemetry::default(),
             default_profile: None,
             profile: Vec::new(),
@@ -183,6 +189,7 @@ impl TryFrom<ConfigFile> for Config {
             redis: file.redis,
             validation: file.validation,
             ca: file.ca,
+            external_accounts: file.external_accounts,
             telemetry: file.telemetry,
             default_profile: check::default_profile(file.default_profile, &profiles)?,
             profiles,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use acme::directory::Meta;
+use acme::{directory::Meta, external_account::OperatorKey};
 use domain::{ChallengeType, ProfileName};
 
 use crate::urls::Urls;
@@ -16,6 +16,8 @@ pub struct Settings {
     pub default_profile: ProfileName,
     /// Every profile.
     pub profiles: Vec<Arc<Profile>>,
+    /// Opens the keys for external accounts; without it there are none.
+    pub operator_key: Option<Arc<OperatorKey>>,
     /// How long a reply may wait for an outcome.
     pub hold: Duration,
     /// How many replies may wait at once.
@@ -63,7 +65,7 @@ pub struct Profile {
 
 impl Settings {
     /// Takes what concerns an api node from the configuration.
-    pub fn from_config(config: &runtime::Config) -> Self {
+    pub fn from_config(config: &runtime::Config, operator_key: Option<OperatorKey>) -> Self {
         let api = &config.api;
         Self {
             urls: Urls::new(&api.base_url.to_string()),
@@ -73,6 +75,7 @@ impl Settings {
                 .iter()
                 .map(|profile| Arc::new(Profile::from_config(config, profile)))
                 .collect(),
+            operator_key: operator_key.map(Arc::new),
             hold: api.hold.get(),
             max_held: api.max_held as usize,
             retry_after: api.retry_after.get(),
@@ -102,7 +105,7 @@ impl Profile {
                 terms_of_service: profile.terms_of_service.as_ref().map(ToString::to_string),
                 website: profile.website.as_ref().map(ToString::to_string),
                 caa_identities: config.validation_of(profile).caa_identities,
-                external_account_required: false,
+                external_account_required: profile.external_account_required,
             },
             terms_required: profile.terms_required,
             terms_change_url: profile.terms_change_url.as_ref().map(ToString::to_string),

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod external_accounts;
+#[cfg(test)]
 mod finalizing;
 #[cfg(test)]
 mod jws;

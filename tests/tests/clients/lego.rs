@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use acceptance::{Site, run, tool};
+use acceptance::{OperatorKey, Site, run, tool};
 use tokio::process::Command;
 
 use crate::outcome;
@@ -72,6 +72,21 @@ async fn proves_a_wildcard(site: Site) -> anyhow::Result<()> {
     let lego = Lego { site };
     lego.by_dns(&["run"]).await?;
     outcome::issued(&lego.site, &lego.certificate(WILDCARD), &[WILDCARD]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn lego_binds_its_account_to_an_external_one() -> anyhow::Result<()> {
+    let operator = OperatorKey::new()?;
+    let profile = r#"[{name="default", external_account_required=true}]"#;
+    let change = |setup| operator.configure(setup).set("profile", profile);
+    let site = Site::embedded_with(Site::challenge_port()?, change).await?;
+    let key = site.operator().external_key(&["--name", NAME]).await?;
+    let lego = Lego { site };
+    assert!(lego.by_http(&["run"]).await.is_err(), "no account without a binding");
+    let binding = ["--eab", "--kid", &key.kid, "--hmac", &key.hmac_key, "run"];
+    lego.by_http(&binding).await?;
+    outcome::issued(&lego.site, &lego.certificate(NAME), &[NAME]).await?;
     Ok(())
 }
 

@@ -5,6 +5,8 @@ mod accounts;
 #[cfg(test)]
 mod authority;
 #[cfg(test)]
+mod external_accounts;
+#[cfg(test)]
 mod holding;
 #[cfg(test)]
 mod issuance;

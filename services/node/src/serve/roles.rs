@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use crate::{
     ca_files, clock,
     failure::{Explain as _, Failure},
+    operator_key,
     ports::Ports,
     tls::{self, Certificates},
 };
@@ -49,7 +50,7 @@ impl Roles<'_> {
             self.start_signer(signer);
         }
         if let (Some(listener), Some(certificates)) = (api, certificates) {
-            self.start_api(listener, certificates);
+            self.start_api(listener, certificates)?;
         }
         Ok(())
     }
@@ -106,12 +107,13 @@ impl Roles<'_> {
         workers.spawn("signer", signer.run(health, workers.token()));
     }
 
-    fn start_api(&self, listener: TcpListener, certificates: Certificates) {
-        let settings = api::Settings::from_config(self.config);
+    fn start_api(&self, listener: TcpListener, certificates: Certificates) -> Result<(), Failure> {
+        let settings = api::Settings::from_config(self.config, operator_key::read(self.config)?);
         let certificate = api::ServerCertificate::new(certificates);
         let (ports, listeners) = (self.ports.api(), self.process.listeners());
         // Connections are taken from now on: they wait in the listener's queue until the task runs.
         self.health.register("api").ready();
         listeners.spawn("api", api::run(settings, ports, certificate, listener, listeners.token()));
+        Ok(())
     }
 }
