@@ -30,6 +30,16 @@ impl LibraryClient {
         Ok(Self(account))
     }
 
+    /// Changes the account's key.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn change_key(&mut self) -> anyhow::Result<()> {
+        // The credentials are for those who store them.
+        self.0.update_key().await.map(drop)?;
+        Ok(())
+    }
+
     /// Issues a certificate for names by http-01.
     ///
     /// # Errors

@@ -95,6 +95,13 @@ impl RawClient {
         Ok(self)
     }
 
+    /// The account that was made at a URL with the client's key.
+    #[must_use]
+    pub fn with_account_at(mut self, url: String) -> Self {
+        self.account = Some(url);
+        self
+    }
+
     /// The same account through one of the servers behind the base URL, with nonces of its own.
     ///
     /// # Errors

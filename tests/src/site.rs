@@ -28,8 +28,19 @@ impl Site {
     /// # Errors
     /// When it does not become ready.
     pub async fn embedded(http01_port: u16) -> anyhow::Result<Self> {
+        Self::embedded_with(http01_port, |setup| setup).await
+    }
+
+    /// The same with a configuration that differs.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn embedded_with(
+        http01_port: u16,
+        change: impl FnOnce(Setup) -> Setup,
+    ) -> anyhow::Result<Self> {
         let dns = DnsServer::start().await?;
-        let server = Self::setup(http01_port, &dns).start().await?;
+        let server = change(Self::setup(http01_port, &dns)).start().await?;
         Self::with(Backend::Embedded(server.into()), http01_port, dns)
     }
 

@@ -2,8 +2,9 @@
 
 mod contact;
 
-use domain::account::Status;
+use domain::account::{Binding, Status};
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 pub use contact::{BadContact, MAX_CONTACT_BYTES, MAX_CONTACTS, check_contacts};
 
@@ -19,6 +20,9 @@ pub struct Account<'a> {
     /// Whether its holder agreed to the terms of service; shown only when that is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub terms_of_service_agreed: Option<bool>,
+    /// What bound it to an account of another system, as it was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_account_binding: Option<&'a Binding>,
     /// Where its orders are listed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub orders: Option<String>,
@@ -32,7 +36,7 @@ pub struct OrderList {
 }
 
 /// The payload of newAccount; whatever else it has is ignored.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NewAccount {
     /// Contact URLs; see [`check_contacts`].
@@ -41,6 +45,8 @@ pub struct NewAccount {
     pub terms_of_service_agreed: Option<bool>,
     /// Whether no account is to be made (RFC 8555 §7.3.1).
     pub only_return_existing: Option<bool>,
+    /// What binds the account to one of another system; see [`crate::external_account::Binding`].
+    pub external_account_binding: Option<Box<RawValue>>,
 }
 
 /// The payload of a request to an account; whatever else it has is ignored (RFC 8555 §7.3.2).
@@ -79,6 +85,7 @@ mod tests {
             status: Status::Valid,
             contact: &["mailto:a@b.example".into()],
             terms_of_service_agreed: Some(true),
+            external_account_binding: None,
             orders: Some("https://ca.example/orders".into()),
         };
         assert_eq!(

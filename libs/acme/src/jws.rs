@@ -5,7 +5,7 @@
 
 mod algorithm;
 mod flattened;
-mod header;
+pub(crate) mod header;
 mod inner;
 
 use serde::de::DeserializeOwned;
@@ -15,7 +15,7 @@ pub use header::KeyReference;
 pub use inner::InnerJws;
 
 use crate::{PublicJwk, nonce::Nonce};
-use flattened::Flattened;
+pub(crate) use flattened::Flattened;
 use header::Header;
 
 /// The longest request body: a CSR of [`crate::csr::MAX_CSR_BYTES`] is encoded twice within it.

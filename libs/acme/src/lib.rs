@@ -9,6 +9,7 @@ pub mod base64url;
 mod certs_only;
 pub mod csr;
 pub mod directory;
+pub mod external_account;
 pub mod jwk;
 pub mod jws;
 pub mod key;

@@ -3,10 +3,13 @@
 mod decide;
 mod event;
 
-use crate::{AccountId, AccountKey, Aggregate, ProfileName, Thumbprint, Timestamp};
+use crate::{
+    AccountId, AccountKey, Aggregate, ExternalKeyId, Identifier, NamePattern, ProfileName,
+    Thumbprint, Timestamp,
+};
 pub use event::{
-    AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed, AccountTermsAgreed,
-    AccountUpdated, Event,
+    AccountBound, AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed,
+    AccountTermsAgreed, AccountUpdated, Binding, Event,
 };
 
 /// How often an account's key may be changed: every former key is remembered.
@@ -33,10 +36,23 @@ pub struct State {
     pub terms_of_service_agreed: bool,
     /// The URL of the terms it agreed to last; unknown of accounts that an older release made.
     pub agreed_terms: Option<String>,
+    /// What binds it to an account of another system, if anything does.
+    pub external_account: Option<ExternalAccount>,
     /// When the account was made.
     pub created_at: Timestamp,
     /// Whether the account may still be used.
     pub status: Status,
+}
+
+/// What binds an account to one of another system (RFC 8555 §7.3.4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalAccount {
+    /// The key that binds it.
+    pub key: ExternalKeyId,
+    /// What the client sent.
+    pub binding: Binding,
+    /// The names the account may order; all of them when there are none here.
+    pub names: Vec<NamePattern>,
 }
 
 /// The status of an account (RFC 8555 §7.1.6).
@@ -95,6 +111,16 @@ pub enum Rejection {
 }
 
 impl State {
+    /// Whether the account may order an identifier, as far as its external account says.
+    pub fn may_order(&self, identifier: &Identifier) -> bool {
+        match &self.external_account {
+            Some(external) if !external.names.is_empty() => {
+                external.names.iter().any(|pattern| pattern.matches(identifier))
+            }
+            Some(_) | None => true,
+        }
+    }
+
     /// Whether the account had this key before.
     pub fn had_key(&self, key: &Thumbprint) -> bool {
         self.former_keys.contains(key)

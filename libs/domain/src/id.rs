@@ -87,6 +87,11 @@ text_id!(
     KeyHash, "hash of a public key", "^[0-9a-f]{64}$", |text| text.len() == 64 && is_lower_hex(text)
 );
 text_id!(
+    /// A key for binding accounts to those of another system, the `kid` of its bindings: 128 random bits as unpadded
+    /// base64url.
+    ExternalKeyId, "key id", "^[A-Za-z0-9_-]{22}$", |text| text.len() == 22 && is_base64url(text)
+);
+text_id!(
     /// A profile's name: 1 to 250 of `A–Z a–z 0–9 - _`, case-sensitive; `directory` and `raProfile` are reserved.
     ProfileName, "profile name", "^[A-Za-z0-9_-]{1,250}$",
     |text| (1..=250).contains(&text.len()) && is_base64url(text) && !matches!(text, "directory" | "raProfile")
@@ -103,6 +108,13 @@ impl AccountId {
     /// Makes the id from the SHA-256 over the profile and the thumbprint.
     pub fn from_hash(hash: &[u8; 32]) -> Self {
         Self(base64url(&hash[..16]).into())
+    }
+}
+
+impl ExternalKeyId {
+    /// Makes an id from 128 random bits.
+    pub fn from_random(random: &[u8; 16]) -> Self {
+        Self(base64url(random).into())
     }
 }
 

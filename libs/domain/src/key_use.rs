@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     AccountId, Aggregate, Timestamp,
-    account::{AccountCreated, AccountKeyClaimed, AccountTermsAgreed, Event},
+    account::{AccountBound, AccountCreated, AccountKeyClaimed, AccountTermsAgreed, Event},
 };
 
 /// How long after its claim a change of keys may be completed. Whoever comes later claims again.
@@ -59,13 +59,15 @@ pub struct Creation {
     pub account: AccountCreated,
     /// The terms of service that its holder agrees to.
     pub terms: Option<AccountTermsAgreed>,
+    /// What binds it to an account of another system.
+    pub external_account: Option<AccountBound>,
     /// A claim that was looked into and that no completed change had followed.
     pub unfollowed: Option<Claim>,
 }
 
 impl From<AccountCreated> for Creation {
     fn from(account: AccountCreated) -> Self {
-        Self { account, terms: None, unfollowed: None }
+        Self { account, terms: None, external_account: None, unfollowed: None }
     }
 }
 
@@ -105,7 +107,8 @@ impl Aggregate for KeyUse {
                 free(state, creation.unfollowed.as_ref(), creation.account.at)?;
                 let created = Event::AccountCreated(creation.account.clone());
                 let agreed = creation.terms.clone().map(Event::AccountTermsAgreed);
-                Ok([created].into_iter().chain(agreed).collect())
+                let bound = creation.external_account.clone().map(Event::AccountBound);
+                Ok([created].into_iter().chain(agreed).chain(bound).collect())
             }
             Command::Claim { claim, unfollowed } => {
                 match state {
@@ -131,6 +134,7 @@ impl Aggregate for KeyUse {
             },
             Event::AccountUpdated(_)
             | Event::AccountTermsAgreed(_)
+            | Event::AccountBound(_)
             | Event::AccountKeyChanged(_)
             | Event::AccountDeactivated(_) => state,
         }

@@ -8,11 +8,13 @@ pub mod certificate;
 mod challenge_type;
 mod decider;
 mod evidence;
+pub mod external_key;
 mod failure;
 mod id;
 mod identifier;
 mod key;
 pub mod key_use;
+mod name_pattern;
 pub mod order;
 mod timestamp;
 
@@ -20,9 +22,12 @@ pub use challenge_type::ChallengeType;
 pub use decider::{Aggregate, DomainEvent};
 pub use evidence::{CaaEvidence, Evidence, Handshake, Hop};
 pub use failure::{Failure, FailureKind};
-pub use id::{AccountId, InvalidId, IssuerId, KeyHash, OrderId, ProfileName, Serial};
+pub use id::{
+    AccountId, ExternalKeyId, InvalidId, IssuerId, KeyHash, OrderId, ProfileName, Serial,
+};
 pub use identifier::{
     DnsName, Identifier, IdentifierType, InvalidDnsName, InvalidIpAddress, IpAddress,
 };
 pub use key::{AccountKey, SubjectPublicKey, Thumbprint};
+pub use name_pattern::{InvalidNamePattern, NamePattern};
 pub use timestamp::{InvalidTimestamp, Timestamp};

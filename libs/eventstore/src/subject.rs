@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use domain::{AccountId, IssuerId, KeyHash, OrderId, Serial};
+use domain::{AccountId, ExternalKeyId, IssuerId, KeyHash, OrderId, Serial};
 use serde::{Deserialize, Serialize};
 
 /// A stream: a part of the log with its own sequence, retention and consumers.
@@ -94,6 +94,9 @@ impl fmt::Display for Sequence {
     }
 }
 
+/// What the subjects of keys for external accounts begin with.
+const EXTERNAL_KEY: &str = "administration.external-key.";
+
 /// The address of one aggregate, as dot-separated tokens: `order.05.<id>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
@@ -113,6 +116,11 @@ impl Subject {
     /// An account's subject.
     pub fn account(id: &AccountId) -> Self {
         Self::new(Stream::Accounts, format!("account.{id}"))
+    }
+
+    /// The subject of a key for external accounts.
+    pub fn external_key(id: &ExternalKeyId) -> Self {
+        Self::new(Stream::Administration, format!("{EXTERNAL_KEY}{id}"))
     }
 
     /// An order's subject, with its authorizations and challenges inside.
@@ -159,6 +167,11 @@ impl Subject {
     /// The order this is the subject of.
     pub fn order_id(&self) -> Option<OrderId> {
         self.text.strip_prefix("order.")?.split_once('.')?.1.parse().ok()
+    }
+
+    /// The key for external accounts this is the subject of.
+    pub fn external_key_id(&self) -> Option<ExternalKeyId> {
+        self.text.strip_prefix(EXTERNAL_KEY)?.parse().ok()
     }
 
     /// The account this is the subject of.

@@ -165,6 +165,15 @@ fn account() -> impl Strategy<Value = account::State> {
                 key: AccountKey { jwk, thumbprint: Thumbprint(thumbprint) },
                 former_keys: former.into_iter().map(Thumbprint).collect(),
                 contact,
+                external_account: (!agreed).then(|| account::ExternalAccount {
+                    key: "AAAAAAAAAAAAAAAAAAAAAA".parse().unwrap(),
+                    binding: account::Binding {
+                        protected: "a".to_owned(),
+                        payload: "b".to_owned(),
+                        signature: "c".to_owned(),
+                    },
+                    names: vec![".example.org".parse().unwrap(), "example.com".parse().unwrap()],
+                }),
                 agreed_terms: agreed.then(|| "https://ca.example/terms".to_owned()),
                 terms_of_service_agreed: agreed,
                 created_at,

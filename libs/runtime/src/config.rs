@@ -9,6 +9,7 @@ mod check;
 mod duration;
 mod error;
 mod event_log;
+mod external_accounts;
 mod keys;
 mod layers;
 mod listeners;
@@ -35,6 +36,7 @@ pub use self::{
     duration::{HumanDuration, InvalidDuration},
     error::{ConfigError, Origin, Problem},
     event_log::{EventLog, EventLogKind, Redis},
+    external_accounts::ExternalAccounts,
     keys::{KeyType, Keys},
     listeners::{Api, Ops},
     profile::{KeyPurpose, Profile, Subject},
@@ -65,6 +67,8 @@ pub struct Config {
     pub validation: Validation,
     /// The issuer.
     pub ca: Ca,
+    /// How accounts are bound to those of another system.
+    pub external_accounts: ExternalAccounts,
     /// Logs and traces.
     pub telemetry: Telemetry,
     /// Files with keys that nobody may use.
@@ -88,6 +92,7 @@ struct ConfigFile {
     redis: Redis,
     validation: Validation,
     ca: Ca,
+    external_accounts: ExternalAccounts,
     telemetry: Telemetry,
     /// Files with keys that nobody may use, for an account or a certificate: each line is the SHA-256 over a key's
     /// SubjectPublicKeyInfo in hex, or an entry of Debian's `openssl-blacklist`. Read at the start.
@@ -108,6 +113,7 @@ impl Default for ConfigFile {
             redis: Redis::default(),
             validation: Validation::default(),
             ca: Ca::default(),
+            external_accounts: ExternalAccounts::default(),
             telemetry: Telemetry::default(),
             key_block_lists: Vec::new(),
             default_profile: None,
@@ -201,6 +207,7 @@ impl TryFrom<ConfigFile> for Config {
             redis: file.redis,
             validation: file.validation,
             ca: file.ca,
+            external_accounts: file.external_accounts,
             telemetry: file.telemetry,
             key_block_lists: file.key_block_lists,
             default_profile: check::default_profile(file.default_profile, &profiles)?,

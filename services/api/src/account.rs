@@ -1,5 +1,6 @@
 //! Accounts: newAccount, reading, updating and deactivating (RFC 8555 §7.3).
 
+mod external;
 mod holder;
 pub(crate) mod key_change;
 pub(crate) mod orders;
@@ -20,7 +21,7 @@ use eventstore::{Actor, ExecuteError, Loaded, StoreError, Subject, execute};
 use http::StatusCode;
 use runtime::metrics::names;
 
-use self::holder::Holder;
+use self::{external::Newcomer, holder::Holder};
 use crate::{
     Api,
     authenticate::{self, AccountView, ByKey},
@@ -51,9 +52,13 @@ pub(crate) async fn new_account(
         Holder::Nobody(unfollowed) => unfollowed,
     };
     keys::check_account(api, profile, key.public_key()).await?;
-    let creation = Creation { unfollowed, ..wanted(profile, &key, new, request)? };
-    let id = creation.account.id.clone();
-    let command = creation.into();
+    let sent = new.external_account_binding.clone();
+    let wanted = wanted(profile, &key, new, request)?;
+    let id = wanted.account.id.clone();
+    let newcomer = Newcomer { id: &id, key: &key, url: jws.url() };
+    let external_account =
+        external::bind(api, profile, (&newcomer, sent.as_deref()), request).await?;
+    let command = Creation { unfollowed, external_account, ..wanted }.into();
     match create(api, &id, &command, request).await {
         // Another request with this key was faster.
         Err(ExecuteError::Rejected(rejection)) => {
@@ -178,6 +183,7 @@ fn show(
             status: account.status,
             contact: &account.contact,
             terms_of_service_agreed: has_terms.then(|| terms::are_agreed(profile, account)),
+            external_account_binding: account.external_account.as_ref().map(|it| &it.binding),
             orders: Some(api.settings.urls.account_orders(&profile.name, &account.id)),
         },
     )

@@ -7,7 +7,7 @@ use acme::{
     order::{self as wire, BadIdentifier, NewOrder, RequestedIdentifier},
 };
 use domain::{
-    Identifier, OrderId, Timestamp,
+    Identifier, OrderId, Timestamp, account,
     order::{
         AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced,
         Progress, State, Status,
@@ -40,6 +40,7 @@ pub(crate) async fn new_order(
     terms::check(profile, &signed.account.state)?;
     let new: NewOrder = authenticate::payload(&signed.jws)?;
     let identifiers = accepted(profile, &new.identifiers)?;
+    check_permitted(&signed.account.state, &new.identifiers, &identifiers)?;
     check_validity(profile, &new, request.now)?;
     let id = request.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
     let authorizations = identifiers
@@ -115,6 +116,25 @@ fn accept(
         return Err((ErrorType::Malformed, "the identifier stands in the order twice".to_owned()));
     }
     Ok(identifier)
+}
+
+/// Refuses names that the account's external account does not have.
+fn check_permitted(
+    account: &account::State,
+    requested: &[RequestedIdentifier],
+    identifiers: &[Identifier],
+) -> Result<(), Refusal> {
+    let refused: Vec<RefusedIdentifier> = requested
+        .iter()
+        .zip(identifiers)
+        .filter(|(_, identifier)| !account.may_order(identifier))
+        .map(|(requested, _)| RefusedIdentifier {
+            kind: ErrorType::RejectedIdentifier,
+            detail: "the account may not order this identifier".to_owned(),
+            requested: requested.clone(),
+        })
+        .collect();
+    if refused.is_empty() { Ok(()) } else { Err(Refusal::Identifiers(refused)) }
 }
 
 fn authorization(

@@ -1,19 +1,18 @@
 //! Why a request is refused, and the problem document that says so. Problem documents are made here and nowhere else.
 
+mod account;
+
 use acme::{
     BadPublicKey, ErrorType, NoncesUnavailable, Problem,
     account::BadContact,
     csr::BadCsr,
-    jws::{BadSignature, JwsErrorReason},
+    jws::JwsErrorReason,
     key_change::MalformedKeyChange,
     order::RequestedIdentifier,
     problem::Subproblem,
     revocation::{BadRevocationReason, MalformedCertificate},
 };
-use domain::{
-    account, key_use,
-    order::{self, Status},
-};
+use domain::order::{self, Status};
 use eventstore::ExecuteError;
 use http::{Method, StatusCode, header};
 use readmodel::LoadError;
@@ -82,6 +81,14 @@ pub(crate) enum Refusal {
         /// Where a person learns how to agree.
         instance: String,
     },
+    #[error("an external account is required")]
+    ExternalAccountRequired,
+    #[error("the external account binding cannot be read")]
+    Binding(#[source] JwsErrorReason),
+    #[error("the external account binding does not fit the request")]
+    BindingMismatch(&'static str),
+    #[error("the external account binding is not accepted")]
+    BindingRefused(#[source] Source),
     #[error("a contact is refused")]
     Contact(#[source] BadContact),
     #[error("identifiers are refused")]
@@ -193,6 +200,7 @@ fn problem(refusal: &Refusal) -> Problem {
         ),
         Refusal::TooManyKeys => unauthorized("the account's key was changed too often"),
         Refusal::KeyChangeMismatch(detail)
+        | Refusal::BindingMismatch(detail)
         | Refusal::WrongKeyReference(detail)
         | Refusal::Payload(detail) => malformed(detail),
         Refusal::AccountDoesNotExist => {
@@ -209,6 +217,15 @@ fn problem(refusal: &Refusal) -> Problem {
             "the terms of service have changed; agree to them as the page at instance says",
         )
         .with_instance(instance.clone()),
+        Refusal::ExternalAccountRequired => Problem::new(
+            ErrorType::ExternalAccountRequired,
+            "accounts must be bound to an external account: send externalAccountBinding",
+        ),
+        Refusal::Binding(reason) => malformed(&reason.to_string()),
+        // A key that is unknown, expired, disabled, used up or another profile's: all answer alike.
+        Refusal::BindingRefused(_) => {
+            unauthorized("the external account binding is not accepted: ask for a new key")
+        }
         Refusal::Contact(reason) => contact_problem(*reason),
         Refusal::Identifiers(refused) => identifiers_problem(refused),
         Refusal::OrderNotReady(status) => order_problem(*status),
@@ -334,34 +351,6 @@ impl<R: std::error::Error + Into<Refusal> + 'static> From<ExecuteError<R>> for R
             ExecuteError::Store(source) => Self::Unavailable(source.into()),
             ExecuteError::Decode(source) => Self::Internal(source.into()),
             ExecuteError::TooLarge => Self::BodyTooLarge,
-        }
-    }
-}
-
-impl From<account::Rejection> for Refusal {
-    fn from(rejection: account::Rejection) -> Self {
-        match rejection {
-            account::Rejection::NotFound => Self::AccountDoesNotExist,
-            account::Rejection::Deactivated => Self::AccountDeactivated,
-            account::Rejection::KeyReplaced => Self::BadSignature,
-            account::Rejection::ClaimTooOld => Self::Unavailable(rejection.into()),
-            account::Rejection::TooManyKeys => Self::TooManyKeys,
-        }
-    }
-}
-
-/// Whose the key is changed under way: the client's next attempt finds out.
-impl From<key_use::Rejection> for Refusal {
-    fn from(rejection: key_use::Rejection) -> Self {
-        Self::Unavailable(rejection.into())
-    }
-}
-
-impl From<BadSignature> for Refusal {
-    fn from(error: BadSignature) -> Self {
-        match error {
-            BadSignature::Algorithm => Self::WrongAlgorithm,
-            BadSignature::Signature => Self::BadSignature,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use acme::{
     directory::Meta,
+    external_account::OperatorKey,
     key::{BlockList, KeyKind, KeyRules},
 };
 use domain::{ChallengeType, Identifier, IdentifierType, ProfileName};
@@ -20,6 +21,8 @@ pub struct Settings {
     pub default_profile: ProfileName,
     /// Every profile.
     pub profiles: Vec<Arc<Profile>>,
+    /// Opens the keys for external accounts; without it there are none.
+    pub operator_key: Option<Arc<OperatorKey>>,
     /// How long a reply may wait for an outcome.
     pub hold: Duration,
     /// How many replies may wait at once.
@@ -91,7 +94,7 @@ pub struct Challenges {
 
 impl Settings {
     /// Takes what concerns an api node from the configuration; files that it names are for the caller to read.
-    pub fn from_config(config: &runtime::Config) -> Self {
+    pub fn from_config(config: &runtime::Config, operator_key: Option<OperatorKey>) -> Self {
         let api = &config.api;
         Self {
             urls: Urls::new(&api.base_url.to_string()),
@@ -101,6 +104,7 @@ impl Settings {
                 .iter()
                 .map(|profile| Arc::new(Profile::from_config(config, profile)))
                 .collect(),
+            operator_key: operator_key.map(Arc::new),
             hold: api.hold.get(),
             max_held: api.max_held as usize,
             retry_after: api.retry_after.get(),
@@ -132,7 +136,7 @@ impl Profile {
                 terms_of_service: profile.terms_of_service.as_ref().map(ToString::to_string),
                 website: profile.website.as_ref().map(ToString::to_string),
                 caa_identities: config.validation_of(profile).caa_identities,
-                external_account_required: false,
+                external_account_required: profile.external_account_required,
             },
             terms_required: profile.terms_required,
             identifier_types: profile.identifier_types.clone(),

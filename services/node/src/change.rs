@@ -4,11 +4,12 @@ use std::fmt;
 
 use acme::revocation::PresentedCertificate;
 use domain::{
-    AccountId, IssuerId, KeyHash, Serial, Timestamp,
+    AccountId, ExternalKeyId, IssuerId, KeyHash, Serial, Timestamp,
     account::{self, Account, AccountTermsAgreed},
     certificate::{self, CertRevoked, LedgerEvent, RevocationReason},
+    external_key::{self, ExternalKey, ExternalKeyCreated},
 };
-use eventstore::{Actor, Context, ExecuteError, Sequence, Stream};
+use eventstore::{Actor, Context, ExecuteError, Loaded, Sequence, Stream, Subject, execute};
 use readmodel::{CertificateEntry, Lookup};
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,16 @@ pub(crate) enum Change {
         /// The URL of the terms.
         terms_of_service: String,
     },
+    /// Makes a key for external accounts.
+    CreateExternalKey {
+        /// The key, with its secret sealed.
+        key: ExternalKeyCreated,
+    },
+    /// Ends a key for external accounts.
+    DisableExternalKey {
+        /// Which one.
+        key: ExternalKeyId,
+    },
     /// Builds the read model anew.
     Rebuild,
 }
@@ -72,6 +83,16 @@ pub(crate) enum Done {
         /// The URL of the terms.
         terms_of_service: String,
     },
+    /// The key for external accounts is there.
+    ExternalKeyCreated {
+        /// Which one.
+        key: ExternalKeyId,
+    },
+    /// The key for external accounts is ended.
+    ExternalKeyDisabled {
+        /// Which one.
+        key: ExternalKeyId,
+    },
     /// The read model is complete.
     Rebuilt,
 }
@@ -86,6 +107,8 @@ impl fmt::Display for Done {
             Self::TermsAgreed { account, terms_of_service } => {
                 write!(f, "account {account} agreed to {terms_of_service}")
             }
+            Self::ExternalKeyCreated { key } => write!(f, "key {key} is made"),
+            Self::ExternalKeyDisabled { key } => write!(f, "key {key} is disabled"),
             Self::Rebuilt => f.write_str("the read model is built anew from the log"),
         }
     }
@@ -119,6 +142,15 @@ pub(crate) async fn make(
             let command = account::Command::AgreeToTerms(agreed);
             change_account(&account, &command, &context, ports).await?;
             Ok(Done::TermsAgreed { account, terms_of_service })
+        }
+        Change::CreateExternalKey { key } => {
+            let id = key.id.clone();
+            change_key(&id, &external_key::Command::Create(key), &context, ports).await?;
+            Ok(Done::ExternalKeyCreated { key: id })
+        }
+        Change::DisableExternalKey { key } => {
+            change_key(&key, &external_key::Command::Disable, &context, ports).await?;
+            Ok(Done::ExternalKeyDisabled { key })
         }
         Change::Rebuild => rebuild(ports, order_shards).await,
     }
@@ -196,6 +228,23 @@ async fn change_account(
         Err(ExecuteError::Rejected(rejection)) => {
             Err(Failure::from(rejection).while_doing(format_args!("account {account}")))
                 .advise("See which there are with `certmill account list`.")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn change_key(
+    id: &ExternalKeyId,
+    command: &external_key::Command,
+    context: &Context,
+    ports: &Ports,
+) -> Result<(), Failure> {
+    let (store, subject) = (ports.store.as_ref(), Subject::external_key(id));
+    match execute::<ExternalKey>(store, &subject, Loaded::default(), command, context).await {
+        Ok(_) => Ok(()),
+        Err(ExecuteError::Rejected(rejection)) => {
+            Err(Failure::from(rejection).while_doing(format_args!("key {id}")))
+                .advise("See which there are with `certmill eab list`.")
         }
         Err(error) => Err(error.into()),
     }

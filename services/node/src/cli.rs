@@ -1,6 +1,7 @@
 //! The command line: every command and flag, with the text `--help` shows for it.
 
 mod ca;
+mod eab;
 mod values;
 
 use std::{collections::BTreeSet, path::PathBuf};
@@ -11,6 +12,7 @@ use eventstore::Subject;
 use runtime::{Config, ConfigError, Role, config};
 
 pub(crate) use ca::{CaCommand, KeyOf, NewCa};
+pub(crate) use eab::{EabCommand, NewExternalKey};
 
 use crate::output::Format;
 
@@ -94,6 +96,9 @@ pub(crate) enum Command {
     /// Lists, shows and deactivates accounts
     #[command(subcommand)]
     Account(AccountCommand),
+    /// Makes, lists and disables keys for external account binding
+    #[command(subcommand)]
+    Eab(EabCommand),
     /// Verifies what is stored
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 mod ca;
 mod check_config;
+mod eab;
 mod events;
 mod rebuild;
 mod revoke;
@@ -45,6 +46,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
             revoke::run(&config, serial, reason, &mut out).await?;
         }
         Command::Account(command) => account::run(&config, command, &mut out).await?,
+        Command::Eab(command) => eab::run(&config, command, &mut out).await?,
         Command::Audit(command) => audit::run(&config, &command, &mut out).await?,
         Command::Events { follow, aggregate } => {
             let until = if follow { Until::Interrupted } else { Until::End };

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod certificates;
+mod external_keys;
 mod orders;
 mod samples;
 
@@ -49,7 +50,12 @@ pub(crate) fn files() -> Result<Vec<SchemaFile>, Failure> {
 }
 
 fn events() -> Result<Vec<EventSchema>, Failure> {
-    accounts::events().into_iter().chain(orders::events()).chain(certificates::events()).collect()
+    accounts::events()
+        .into_iter()
+        .chain(external_keys::events())
+        .chain(orders::events())
+        .chain(certificates::events())
+        .collect()
 }
 
 fn file(path: String, value: &Value) -> Result<SchemaFile, Failure> {
@@ -105,7 +111,7 @@ mod tests {
     use domain::{
         account,
         certificate::{ActiveCertificateEvent, BlockedKeyEvent, LedgerEvent, RevocationEvent},
-        order,
+        external_key, order,
     };
 
     use super::*;
@@ -116,6 +122,7 @@ mod tests {
             events().unwrap().into_iter().map(|event| (event.kind, event.version)).collect();
         let written = [
             account::Event::TYPES,
+            external_key::Event::TYPES,
             order::Event::TYPES,
             LedgerEvent::TYPES,
             RevocationEvent::TYPES,
@@ -133,6 +140,7 @@ mod tests {
             let stored: StoredEvent = serde_json::from_value(event.example.clone()).unwrap();
             assert_eq!(stored.kind().unwrap(), (event.kind.clone(), event.version));
             let readable = stored.decode::<account::Event>().is_ok()
+                || stored.decode::<external_key::Event>().is_ok()
                 || stored.decode::<order::Event>().is_ok()
                 || stored.decode::<LedgerEvent>().is_ok()
                 || stored.decode::<RevocationEvent>().is_ok()

@@ -13,6 +13,7 @@ mod failure;
 mod fixtures;
 mod log;
 mod operator;
+mod operator_key;
 mod output;
 mod ports;
 mod serve;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use acceptance::{Site, run, tool};
+use acceptance::{OperatorKey, Site, run, tool};
 use tokio::process::Command;
 
 use crate::outcome;
@@ -98,6 +98,21 @@ async fn lego_proves_a_name_and_an_address_by_tls_on_the_embedded_log() -> anyho
 #[tokio::test]
 async fn lego_proves_a_name_and_an_address_by_tls_on_jetstream_and_redis() -> anyhow::Result<()> {
     proves_a_name_and_an_address_by_tls(Site::cluster(Site::challenge_port()?).await?).await
+}
+
+#[tokio::test]
+async fn lego_binds_its_account_to_an_external_one() -> anyhow::Result<()> {
+    let operator = OperatorKey::new()?;
+    let profile = r#"[{name="default", external_account_required=true}]"#;
+    let change = |setup| operator.configure(setup).set("profile", profile);
+    let site = Site::embedded_with(Site::challenge_port()?, change).await?;
+    let key = site.operator().external_key(&["--name", NAME]).await?;
+    let lego = Lego { site };
+    assert!(lego.by_http(&["run"]).await.is_err(), "no account without a binding");
+    let binding = ["--eab", "--kid", &key.kid, "--hmac", &key.hmac_key, "run"];
+    lego.by_http(&binding).await?;
+    outcome::issued(&lego.site, &lego.certificate(NAME), &[NAME]).await?;
+    Ok(())
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ use crate::outcome;
 const NAMES: [&str; 2] = ["library.example.com", "www.library.example.com"];
 
 async fn issues_renews_and_revokes(web: ChallengeServer, site: Site) -> anyhow::Result<()> {
-    let client = LibraryClient::register(&site.directory_url(), &site.trust()).await?;
+    let mut client = LibraryClient::register(&site.directory_url(), &site.trust()).await?;
     let first = outcome::check(&site, client.issue(&NAMES, &web).await?, &NAMES).await?;
+    client.change_key().await?;
     let second = outcome::check(&site, client.issue(&NAMES, &web).await?, &NAMES).await?;
     outcome::renewed(&first, &second)?;
     client.revoke(&second).await?;

@@ -10,6 +10,8 @@ mod challenges;
 #[cfg(test)]
 mod contents;
 #[cfg(test)]
+mod external_accounts;
+#[cfg(test)]
 mod holding;
 #[cfg(test)]
 mod identifiers;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use acceptance::workspace;
 use anyhow::Context as _;
-use domain::{DomainEvent, account, certificate, order};
+use domain::{DomainEvent, account, certificate, external_key, order};
 use eventstore::StoredEvent;
 use ring::digest;
 use serde_json::Value;
@@ -33,6 +33,7 @@ fn decode(stored: &StoredEvent) -> anyhow::Result<()> {
     }
     let (kind, _) = stored.kind()?;
     owned::<account::Event>(stored, &kind)
+        .or_else(|| owned::<external_key::Event>(stored, &kind))
         .or_else(|| owned::<order::Event>(stored, &kind))
         .or_else(|| owned::<certificate::LedgerEvent>(stored, &kind))
         .or_else(|| owned::<certificate::RevocationEvent>(stored, &kind))

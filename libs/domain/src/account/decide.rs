@@ -1,8 +1,8 @@
 //! The rules of an account.
 
 use super::{
-    AccountDeactivated, AccountKeyChanged, AccountUpdated, Command, Event, KeyChange,
-    MAX_KEY_CHANGES, Rejection, State, Status,
+    AccountDeactivated, AccountKeyChanged, AccountUpdated, Command, Event, ExternalAccount,
+    KeyChange, MAX_KEY_CHANGES, Rejection, State, Status,
 };
 use crate::key_use::CLAIM_IS_GOOD_FOR;
 
@@ -60,11 +60,13 @@ pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
                 contact: created.contact.clone(),
                 terms_of_service_agreed: created.terms_of_service_agreed,
                 agreed_terms: None,
+                external_account: None,
                 created_at: created.at,
                 status: Status::Valid,
             }),
             Event::AccountUpdated(_)
             | Event::AccountTermsAgreed(_)
+            | Event::AccountBound(_)
             | Event::AccountKeyClaimed(_)
             | Event::AccountKeyChanged(_)
             | Event::AccountDeactivated(_) => None,
@@ -75,6 +77,13 @@ pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
         Event::AccountTermsAgreed(agreed) => {
             account.terms_of_service_agreed = true;
             account.agreed_terms = Some(agreed.terms_of_service.clone());
+        }
+        Event::AccountBound(bound) => {
+            account.external_account = Some(ExternalAccount {
+                key: bound.key.clone(),
+                binding: bound.binding.clone(),
+                names: bound.names.clone(),
+            });
         }
         Event::AccountKeyChanged(changed) => {
             let former = std::mem::replace(&mut account.key, changed.key.clone());
@@ -88,7 +97,7 @@ pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Account, AccountCreated, AccountTermsAgreed};
+    use super::super::{Account, AccountBound, AccountCreated, AccountTermsAgreed, Binding};
     use super::*;
     use crate::{AccountId, AccountKey, Aggregate, Thumbprint, Timestamp};
 
@@ -214,6 +223,32 @@ mod tests {
         let state = Account::fold(Account::fold(None, &given), &[second]).unwrap();
         assert_eq!(state.agreed_terms.as_deref(), Some("https://ca.example/2"));
         check(&[created(), deactivated()], &agree("x"), &Err(Rejection::Deactivated));
+    }
+
+    #[test]
+    fn a_bound_account_orders_what_its_external_account_allows() {
+        let bound = |names: &[&str]| {
+            Event::AccountBound(AccountBound {
+                key: crate::ExternalKeyId::from_random(&[3; 16]),
+                binding: Binding {
+                    protected: "a".into(),
+                    payload: "b".into(),
+                    signature: "c".into(),
+                },
+                names: names.iter().map(|name| name.parse().unwrap()).collect(),
+                at: Timestamp::from_unix_seconds(1),
+            })
+        };
+        let may_order = |events: &[Event], name: &str| {
+            let state = Account::fold(None, events).unwrap();
+            state.may_order(&crate::Identifier::Dns(name.parse().unwrap()))
+        };
+        let limited = [created(), bound(&[".example.com", "example.org"])];
+        assert!(may_order(&limited, "a.example.com"));
+        assert!(may_order(&limited, "example.org"));
+        assert!(!may_order(&limited, "a.example.org"));
+        assert!(may_order(&[created(), bound(&[])], "a.example.org"));
+        assert!(may_order(&[created()], "a.example.org"));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, AccountKey, DomainEvent, ProfileName, Thumbprint, Timestamp};
+use crate::{
+    AccountId, AccountKey, DomainEvent, ExternalKeyId, NamePattern, ProfileName, Thumbprint,
+    Timestamp,
+};
 
 /// An event of an account, or of a key that an account changes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +18,8 @@ pub enum Event {
     AccountUpdated(AccountUpdated),
     /// The account's holder agreed to the terms of service.
     AccountTermsAgreed(AccountTermsAgreed),
+    /// The account was bound to one of another system.
+    AccountBound(AccountBound),
     /// An account claimed a key; stored where an account that the key made would be.
     AccountKeyClaimed(AccountKeyClaimed),
     /// The account's key was replaced.
@@ -56,6 +61,30 @@ pub struct AccountTermsAgreed {
     pub at: Timestamp,
 }
 
+/// The account was bound to one of another system, when it was made (RFC 8555 §7.3.4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AccountBound {
+    /// The key that binds it.
+    pub key: ExternalKeyId,
+    /// What the client sent, which the account shows.
+    pub binding: Binding,
+    /// The names the account may order; all of them when there are none here.
+    pub names: Vec<NamePattern>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A binding as it was sent: a flattened JWS with the parts in unpadded base64url.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Binding {
+    /// The protected header.
+    pub protected: String,
+    /// The account's key.
+    pub payload: String,
+    /// The MAC.
+    pub signature: String,
+}
+
 /// An account claimed a key that it is about to change to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountKeyClaimed {
@@ -85,6 +114,7 @@ impl DomainEvent for Event {
         ("AccountCreated", 1),
         ("AccountUpdated", 1),
         ("AccountTermsAgreed", 1),
+        ("AccountBound", 1),
         ("AccountKeyClaimed", 1),
         ("AccountKeyChanged", 1),
         ("AccountDeactivated", 1),
@@ -95,6 +125,7 @@ impl DomainEvent for Event {
             Self::AccountCreated(_) => "AccountCreated",
             Self::AccountUpdated(_) => "AccountUpdated",
             Self::AccountTermsAgreed(_) => "AccountTermsAgreed",
+            Self::AccountBound(_) => "AccountBound",
             Self::AccountKeyClaimed(_) => "AccountKeyClaimed",
             Self::AccountKeyChanged(_) => "AccountKeyChanged",
             Self::AccountDeactivated(_) => "AccountDeactivated",

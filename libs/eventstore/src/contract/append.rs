@@ -33,6 +33,7 @@ pub(super) async fn contacts(store: &dyn EventStore, subject: &Subject) -> Vec<S
             Event::AccountUpdated(updated) => updated.contact.into_iter().next(),
             Event::AccountCreated(_)
             | Event::AccountTermsAgreed(_)
+            | Event::AccountBound(_)
             | Event::AccountKeyClaimed(_)
             | Event::AccountKeyChanged(_)
             | Event::AccountDeactivated(_) => None,

@@ -29,6 +29,15 @@ pub fn account(sequence: u64) -> Versioned<Arc<account::State>> {
         contact: vec![format!("mailto:{sequence}@example.org")],
         terms_of_service_agreed: true,
         agreed_terms: Some("https://ca.example.org/terms".into()),
+        external_account: Some(account::ExternalAccount {
+            key: MessageId::random().as_str().parse().expect("128 random bits make a key id"),
+            binding: account::Binding {
+                protected: "e30".into(),
+                payload: "e30".into(),
+                signature: "AA".into(),
+            },
+            names: vec![".example.org".parse().expect("a pattern")],
+        }),
         created_at: Timestamp::from_unix_seconds(1_800_000_000),
         status: Status::Valid,
     };

@@ -1,8 +1,8 @@
 //! An account's cached form.
 
 use domain::{
-    AccountId, AccountKey, ProfileName, Thumbprint, Timestamp,
-    account::{State, Status},
+    AccountId, AccountKey, ExternalKeyId, NamePattern, ProfileName, Thumbprint, Timestamp,
+    account::{Binding, ExternalAccount, State, Status},
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ pub(super) struct AccountView {
     contact: Vec<String>,
     terms_of_service_agreed: bool,
     agreed_terms: Option<String>,
+    external_account: Option<ExternalAccountView>,
     created_at: Timestamp,
     status: AccountStatus,
 }
@@ -23,6 +24,26 @@ pub(super) struct AccountView {
 enum AccountStatus {
     Valid,
     Deactivated,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ExternalAccountView {
+    key: ExternalKeyId,
+    binding: Binding,
+    names: Vec<NamePattern>,
+}
+
+impl From<&ExternalAccount> for ExternalAccountView {
+    fn from(external: &ExternalAccount) -> Self {
+        let ExternalAccount { key, binding, names } = external.clone();
+        Self { key, binding, names }
+    }
+}
+
+impl From<ExternalAccountView> for ExternalAccount {
+    fn from(view: ExternalAccountView) -> Self {
+        Self { key: view.key, binding: view.binding, names: view.names }
+    }
 }
 
 impl From<&State> for AccountView {
@@ -35,6 +56,7 @@ impl From<&State> for AccountView {
             contact: state.contact.clone(),
             terms_of_service_agreed: state.terms_of_service_agreed,
             agreed_terms: state.agreed_terms.clone(),
+            external_account: state.external_account.as_ref().map(Into::into),
             created_at: state.created_at,
             status: match state.status {
                 Status::Valid => AccountStatus::Valid,
@@ -54,6 +76,7 @@ impl From<AccountView> for State {
             contact: view.contact,
             terms_of_service_agreed: view.terms_of_service_agreed,
             agreed_terms: view.agreed_terms,
+            external_account: view.external_account.map(Into::into),
             created_at: view.created_at,
             status: match view.status {
                 AccountStatus::Valid => Status::Valid,

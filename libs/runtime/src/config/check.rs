@@ -81,6 +81,12 @@ pub(super) fn roles(config: &Config, roles: &BTreeSet<Role>) -> Problems {
         "event_log.kind",
         "must be \"jetstream\" to run only some roles: the embedded log serves one process",
     );
+    let required = config.profiles.iter().any(|profile| profile.external_account_required);
+    problems.require(
+        config.external_accounts.key_file.is_some() || !required || !roles.contains(&Role::Api),
+        "external_accounts.key_file",
+        "required where a profile has external_account_required",
+    );
     problems
 }
 

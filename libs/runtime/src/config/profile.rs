@@ -32,6 +32,8 @@ pub struct Profile {
     pub terms_approval_required: bool,
     /// Lets a client agree to changed terms by an update of its account; otherwise `certmill account agree` does.
     pub terms_agreed_by_account: bool,
+    /// Refuses new accounts without a key made by `certmill eab create`; needs `external_accounts.key_file`.
+    pub external_account_required: bool,
     /// Allows names that start with `*.`; they can be proven by dns-01 only.
     pub wildcard_allowed: bool,
     /// Lets http-01 prove names that start with `*.` too, although it shows control of one host only.
@@ -130,6 +132,7 @@ impl Default for Profile {
             terms_of_service: None,
             terms_required: false,
             identifier_types: BTreeSet::from([IdentifierType::Dns]),
+            external_account_required: false,
             terms_change_url: None,
             terms_approval_required: false,
             terms_agreed_by_account: false,

@@ -197,6 +197,16 @@ fn roles_in_processes_of_their_own_need_a_cluster_and_a_certificate() {
 }
 
 #[test]
+fn an_api_whose_profile_requires_external_accounts_needs_the_key_they_are_kept_under() {
+    let sets = ["profile=[{external_account_required=true}]"];
+    let config = load("", &[], &sets).unwrap();
+    let message = config.check_for(&Role::ALL.into()).unwrap_err().to_string();
+    assert!(message.contains("external_accounts.key_file: required"), "{message}");
+    let with_key = [sets[0], "external_accounts.key_file=key"];
+    load("", &[], &with_key).unwrap().check_for(&Role::ALL.into()).unwrap();
+}
+
+#[test]
 fn every_sample_is_a_configuration() {
     let mut seen = 0;
     for entry in std::fs::read_dir(samples()).unwrap() {

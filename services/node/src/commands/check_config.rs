@@ -9,6 +9,7 @@ use toml::{Table, Value};
 use crate::{
     ca_files,
     failure::{Explain as _, Failure},
+    operator_key,
     output::{Format, Output},
     tls,
 };
@@ -53,6 +54,7 @@ fn unusable_files(config: &Config, roles: &BTreeSet<Role>) -> Vec<String> {
         failures.extend(ca_files::directory(config).err());
     }
     if roles.contains(&Role::Api) {
+        failures.extend(operator_key::read(config).err());
         let files = tls::Files::configured(config);
         failures.extend(files.and_then(|files| files.read().err()));
     }

@@ -1,8 +1,8 @@
 //! The events of an account.
 
 use domain::account::{
-    AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed, AccountTermsAgreed,
-    AccountUpdated, Event,
+    AccountBound, AccountCreated, AccountDeactivated, AccountKeyChanged, AccountKeyClaimed,
+    AccountTermsAgreed, AccountUpdated, Binding, Event,
 };
 
 use super::{EventSchema, event, samples};
@@ -22,6 +22,16 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         terms_of_service: "https://ca.example.com/terms".to_owned(),
         at: samples::at(0),
     };
+    let bound = AccountBound {
+        key: samples::external_key(),
+        binding: Binding {
+            protected: "eyJhbGciOiJIUzI1NiJ9".to_owned(),
+            payload: "eyJrdHkiOiJFQyJ9".to_owned(),
+            signature: samples::TOKEN.to_owned(),
+        },
+        names: samples::names(),
+        at: samples::at(0),
+    };
     let claimed = AccountKeyClaimed {
         account: samples::account(),
         key: samples::account_key().thumbprint,
@@ -32,6 +42,7 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         event(Event::AccountCreated, created),
         event(Event::AccountUpdated, updated),
         event(Event::AccountTermsAgreed, agreed),
+        event(Event::AccountBound, bound),
         event(Event::AccountKeyClaimed, claimed),
         event(Event::AccountKeyChanged, changed),
         event(Event::AccountDeactivated, AccountDeactivated {}),

@@ -1,8 +1,8 @@
 //! The values the examples share: one account, one order of two names, one certificate.
 
 use domain::{
-    AccountId, AccountKey, CaaEvidence, Evidence, Hop, Identifier, IssuerId, OrderId, ProfileName,
-    Serial, SubjectPublicKey, Thumbprint, Timestamp,
+    AccountId, AccountKey, CaaEvidence, Evidence, ExternalKeyId, Hop, Identifier, IssuerId,
+    NamePattern, OrderId, ProfileName, Serial, SubjectPublicKey, Thumbprint, Timestamp,
 };
 
 /// 2026-01-01T12:00:00Z.
@@ -21,6 +21,15 @@ pub(crate) fn account() -> AccountId {
 pub(super) fn account_key() -> AccountKey {
     let jwk = r#"{"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
     AccountKey { jwk: jwk.to_owned(), thumbprint: Thumbprint(THUMBPRINT.to_owned()) }
+}
+
+pub(super) fn external_key() -> ExternalKeyId {
+    ExternalKeyId::from_random(&[0x55; 16])
+}
+
+/// One name, and all below another.
+pub(super) fn names() -> Vec<NamePattern> {
+    [".example.com", "example.org"].into_iter().filter_map(|name| name.parse().ok()).collect()
 }
 
 pub(super) fn contact() -> Vec<String> {

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use crate::{
     block_lists, ca_files, clock,
     failure::{Explain as _, Failure},
+    operator_key,
     ports::Ports,
     tls::{self, Certificates},
 };
@@ -113,7 +114,8 @@ impl Roles<'_> {
     ) -> Result<(), Failure> {
         let config = self.config.clone();
         let lists = tokio::task::spawn_blocking(move || block_lists::read(&config)).await??;
-        let mut settings = api::Settings::from_config(self.config);
+        let operator_key = operator_key::read(self.config)?;
+        let mut settings = api::Settings::from_config(self.config, operator_key);
         settings.blocked_keys = lists.into();
         let certificate = api::ServerCertificate::new(certificates);
         let (ports, listeners) = (self.ports.api(), self.process.listeners());

@@ -174,6 +174,7 @@ impl Story {
                     self.contact.clone_from(&updated.contact);
                 }
                 account::Event::AccountTermsAgreed(_)
+                | account::Event::AccountBound(_)
                 | account::Event::AccountKeyClaimed(_)
                 | account::Event::AccountKeyChanged(_)
                 | account::Event::AccountDeactivated(_) => {}

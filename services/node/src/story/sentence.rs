@@ -51,6 +51,9 @@ pub(super) fn account(event: &account::Event) -> String {
         account::Event::AccountTermsAgreed(agreed) => {
             format!("The account agreed to the terms at {}.", agreed.terms_of_service)
         }
+        account::Event::AccountBound(bound) => {
+            format!("The account was bound to an external account by key {}.", bound.key)
+        }
         account::Event::AccountKeyClaimed(claimed) => format!(
             "Account {} claimed key {} to change to it.",
             claimed.account,

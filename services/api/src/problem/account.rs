@@ -1,0 +1,40 @@
+//! Refusals by the rules of accounts and their keys.
+
+use acme::jws::BadSignature;
+use domain::{account, external_key, key_use};
+
+use super::Refusal;
+
+impl From<account::Rejection> for Refusal {
+    fn from(rejection: account::Rejection) -> Self {
+        match rejection {
+            account::Rejection::NotFound => Self::AccountDoesNotExist,
+            account::Rejection::Deactivated => Self::AccountDeactivated,
+            account::Rejection::KeyReplaced => Self::BadSignature,
+            account::Rejection::ClaimTooOld => Self::Unavailable(rejection.into()),
+            account::Rejection::TooManyKeys => Self::TooManyKeys,
+        }
+    }
+}
+
+impl From<external_key::Rejection> for Refusal {
+    fn from(rejection: external_key::Rejection) -> Self {
+        Self::BindingRefused(rejection.into())
+    }
+}
+
+/// Whose the key is changed under way: the client's next attempt finds out.
+impl From<key_use::Rejection> for Refusal {
+    fn from(rejection: key_use::Rejection) -> Self {
+        Self::Unavailable(rejection.into())
+    }
+}
+
+impl From<BadSignature> for Refusal {
+    fn from(error: BadSignature) -> Self {
+        match error {
+            BadSignature::Algorithm => Self::WrongAlgorithm,
+            BadSignature::Signature => Self::BadSignature,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The operator's key, under which the keys for external accounts are kept.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use acme::external_account::OperatorKey;
+use runtime::Config;
+
+use crate::failure::{Explain as _, Failure};
+
+/// The longest key file.
+const MAX_KEY_FILE_BYTES: u64 = 4096;
+
+/// Reads the key from the file that the configuration names; `None` where it names none.
+///
+/// # Errors
+/// When the file cannot be read or holds no key.
+pub(crate) fn read(config: &Config) -> Result<Option<OperatorKey>, Failure> {
+    let Some(path) = &config.external_accounts.key_file else { return Ok(None) };
+    let key =
+        read_text(path).map_err(Failure::from).and_then(|text| Ok(OperatorKey::from_text(&text)?));
+    key.while_doing(format_args!("cannot use {}", path.display()))
+        .advise("Set external_accounts.key_file to a file that `openssl rand -base64 32` made.")
+        .map(Some)
+}
+
+fn read_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_KEY_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
