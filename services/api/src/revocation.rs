@@ -1,4 +1,7 @@
-//! revokeCert (RFC 8555 §7.6): by the issuing account, or by the certificate's own key.
+//! revokeCert (RFC 8555 §7.6): by the issuing account, by one that holds authorizations for all of the certificate's names,
+//! or by the certificate's own key.
+
+mod authorized;
 
 use acme::PublicKey;
 use acme::base64url;
@@ -38,10 +41,12 @@ pub(crate) async fn revoke_cert(
     // A certificate we did not issue answers like one that is not the signer's.
     let issued = issued_here.ok_or(Refusal::NotRevocable)?;
     let (allowed, actor) = match &signer {
-        Signer::Account(signed) => (
-            issued.account.as_ref() == Some(signed.id()),
-            Actor::Account { id: signed.id().clone() },
-        ),
+        Signer::Account(signed) => {
+            let names = presented.names.as_deref().unwrap_or_default();
+            let allowed = issued.account.as_ref() == Some(signed.id())
+                || authorized::holds_all(api, profile, signed.id(), (names, request.now)).await?;
+            (allowed, Actor::Account { id: signed.id().clone() })
+        }
         Signer::Key(signed) => {
             (presented.public_key.as_ref() == Some(signed.key.public_key()), Actor::Certificate)
         }

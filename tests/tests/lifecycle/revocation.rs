@@ -79,3 +79,51 @@ async fn a_revocation_survives_a_restart() -> anyhow::Result<()> {
     reason_on_crl(&scene, &issued.chain).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn an_account_that_proved_all_names_revokes_another_accounts_certificate()
+-> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost", "b.localhost"], &scene.web).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()?, "reason": 5 });
+    let owner = scene.stranger().await?;
+    owner.post("revokeCert", &payload).await?.refused((403, "unauthorized"))?;
+    // The names are proven in two orders, of which one has its certificate already.
+    owner.issue(&["A.localhost"], &scene.web).await?;
+    owner.place(&["b.localhost"]).await?;
+    owner.post("revokeCert", &payload).await?.refused((403, "unauthorized"))?;
+    owner.ready_order(&["b.localhost"], &scene.web).await?;
+    owner.post("revokeCert", &payload).await?.expect(200)?;
+    assert_eq!(reason_on_crl(&scene, &issued.chain).await?, 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_authorization_that_was_given_up_revokes_nothing() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
+    let owner = scene.stranger().await?;
+    let order = owner.ready_order(&["a.localhost"], &scene.web).await?;
+    for authorization in order.authorizations() {
+        owner.post(&authorization, &json!({ "status": "deactivated" })).await?.expect(200)?;
+    }
+    owner.post("revokeCert", &payload).await?.refused((403, "unauthorized"))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn authorizations_of_another_profile_revoke_nothing() -> anyhow::Result<()> {
+    let profiles = r#"[{name="default"}, {name="other"}]"#;
+    let scene =
+        Scene::with(|setup| setup.set("profile", profiles).set("default_profile", "default"))
+            .await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let other =
+        acceptance::RawClient::register(&scene.server.profile_url("other"), &scene.server.root())
+            .await?;
+    other.ready_order(&["a.localhost"], &scene.web).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
+    other.post("revokeCert", &payload).await?.refused((403, "unauthorized"))?;
+    Ok(())
+}

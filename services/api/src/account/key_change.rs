@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Api,
     authenticate::{self, ByAccount},
+    keys,
     problem::Refusal,
     reply::Reply,
     request::Request,
@@ -34,6 +35,7 @@ pub(crate) async fn key_change(
 ) -> Result<Reply, Refusal> {
     let signed = authenticate::by_account(api, profile, request).await?;
     let new = new_key(api, profile, &signed)?;
+    keys::check_account(api, profile, new.public_key()).await?;
     let id = signed.id().clone();
     claim(api, profile, (&id, &new), request).await?;
     let command = Command::ChangeKey(KeyChange {

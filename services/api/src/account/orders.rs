@@ -37,7 +37,8 @@ pub(crate) async fn list(
     if signed.id() != id {
         return Err(Refusal::OtherAccount);
     }
-    let page = complete_page(api, id, cursor(&request.query)?.as_ref()).await?;
+    let after = cursor(&request.query)?;
+    let page = complete_page(api, id, after.as_ref(), ORDERS_PER_PAGE).await?;
     let shown = try_join_all(page.orders.iter().map(async |order| {
         let listed = is_listed(api, profile, (id, order), request).await?;
         Ok::<_, Refusal>(listed.then(|| api.settings.urls.order(&profile.name, order)))
@@ -65,17 +66,18 @@ fn cursor(query: &str) -> Result<Option<OrderCursor>, Refusal> {
 }
 
 /// A page of an index that knows every order the log holds now: an order that was acknowledged is never left out.
-async fn complete_page(
+pub(crate) async fn complete_page(
     api: &Api,
     account: &AccountId,
     after: Option<&OrderCursor>,
+    limit: usize,
 ) -> Result<OrdersPage, Refusal> {
     let aggregates = &api.ports.aggregates;
     let order_shards = api.settings.order_shards;
     // Before the index is read: whatever the log holds up to here is on the page once the index is complete up to here.
     let streams = Stream::orders(order_shards).into_iter();
     let last = try_join_all(streams.map(|stream| aggregates.store.last_sequence(stream))).await?;
-    let query = OrdersQuery { account, after, limit: ORDERS_PER_PAGE, order_shards };
+    let query = OrdersQuery { account, after, limit, order_shards };
     let deadline = Instant::now() + INDEX_PATIENCE;
     loop {
         let page = aggregates.views.orders_page(&query).await?;
