@@ -58,16 +58,9 @@ impl Reader<'_> {
         let (stream, name) = (subject.stream(), self.names.subject(subject));
         let next = Get::Next { seq: after.0 + 1, next_by_subj: &name };
         let last = Get::Last { last_by_subj: &name };
-        let (next, last) = if after == Sequence::NONE {
-            futures::try_join!(self.get(stream, &next), self.get(stream, &last))?
-        } else {
-            // Whoever knows the subject up to here mostly finds nothing new.
-            match self.get(stream, &next).await? {
-                Some(next) => (Some(next), self.get(stream, &last).await?),
-                None => return Ok(Vec::new()),
-            }
-        };
-        let Some(next) = next else { return Ok(Vec::new()) };
+        // Mostly there is nothing new to whoever knows the subject up to here, or nothing at all.
+        let Some(next) = self.get(stream, &next).await? else { return Ok(Vec::new()) };
+        let last = self.get(stream, &last).await?;
         let last = match last {
             Some(last) if last.sequence > next.sequence => last,
             Some(_) | None => return Ok(vec![next]),
