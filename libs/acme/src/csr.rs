@@ -3,7 +3,7 @@
 //! What the certificate says beyond those two is the profile's decision, so other requested extensions are ignored,
 //! except those whose silent loss would surprise: a CA certificate and OCSP must-staple are refused.
 
-mod names;
+pub(crate) mod names;
 
 use domain::{Identifier, InvalidDnsName, InvalidIpAddress};
 use x509_parser::{

@@ -1,12 +1,10 @@
 //! Revocation requests (RFC 8555 §7.6).
 
-use std::net::IpAddr;
-
 use domain::{Serial, certificate::RevocationReason};
 use serde::Deserialize;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
-use crate::{base64url, key::PublicKey};
+use crate::{base64url, csr::names::ip_address, key::PublicKey};
 
 /// The longest certificate looked at: ours have at most as many names as a CSR.
 pub const MAX_CERTIFICATE_BYTES: usize = 32 * 1024;
@@ -92,10 +90,7 @@ fn certified_names(certificate: &X509Certificate<'_>) -> Option<Vec<String>> {
     let names = certificate.subject_alternative_name().ok().flatten()?;
     let canonical = names.value.general_names.iter().map(|name| match name {
         GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        GeneralName::IPAddress(octets) => match <[u8; 4]>::try_from(*octets) {
-            Ok(v4) => Some(IpAddr::from(v4).to_string()),
-            Err(_) => <[u8; 16]>::try_from(*octets).ok().map(|v6| IpAddr::from(v6).to_string()),
-        },
+        GeneralName::IPAddress(octets) => ip_address(octets).map(|address| address.to_string()),
         GeneralName::OtherName(..)
         | GeneralName::RFC822Name(_)
         | GeneralName::X400Address(_)

@@ -2,18 +2,14 @@
 
 use ca::journal::{AppendError as JournalError, Burning, Entry, Synced};
 use domain::{
-    certificate::{
-        CertRevoked, Command as RevocationCommand, LedgerEvent, Revocation, RevocationReason,
-        SerialBurned,
-    },
+    certificate::{LedgerEvent, SerialBurned},
     order::{Command, Rejection, ReservationBurned},
 };
-use eventstore::{ExecuteError, Loaded, StoreError, Stream, Subject, execute};
 use tracing::warn;
 
 use crate::{
     IssuanceError,
-    desk::{Desk, context, now},
+    desk::{Desk, now},
     issuance::OrderView,
 };
 
@@ -45,32 +41,12 @@ pub(crate) async fn burn(
     let serial = burned.serial.clone();
     warn!(%serial, reason, "serial burned");
     desk.record(LedgerEvent::SerialBurned(burned.clone())).await?;
-    revoke(desk, burned).await?;
+    let SerialBurned { issuer, not_after, .. } = burned;
+    desk.supersede(issuer, serial.clone(), not_after).await?;
     let entry = Burning { serial, reason: reason.to_owned(), at: now() };
     match desk.journal(Entry::Burned(entry), Synced::Now).await {
         // What was signed by another key, or burned already, is not pending.
         Ok(()) | Err(IssuanceError::Journal(JournalError::NotReserved(_))) => Ok(()),
         Err(error) => Err(error),
-    }
-}
-
-async fn revoke(desk: &Desk, burned: SerialBurned) -> Result<(), IssuanceError> {
-    let SerialBurned { issuer, serial, not_after } = burned;
-    let subject = Subject::revocation(&issuer, &serial);
-    let reason = RevocationReason::Superseded;
-    let revoked = CertRevoked { issuer, serial, reason, at: now(), not_after };
-    let command = RevocationCommand::Revoke(revoked);
-    let store = desk.ports.aggregates.store.as_ref();
-    match execute::<Revocation>(store, &subject, Loaded::default(), &command, &context()).await {
-        Ok(decided) => {
-            desk.positions.acknowledged(Stream::Revocations, decided.sequence);
-            Ok(())
-        }
-        Err(ExecuteError::Rejected(_)) => Ok(()),
-        Err(ExecuteError::Store(source)) => Err(IssuanceError::Store(source)),
-        Err(ExecuteError::Decode(source)) => Err(IssuanceError::Decode(source)),
-        Err(ExecuteError::TooLarge) => {
-            Err(IssuanceError::Store(StoreError::unavailable("the event is too large")))
-        }
     }
 }

@@ -27,9 +27,9 @@ pub(crate) async fn deliver(
     let purpose = purpose(&order.state);
     let (issuer, at) = (desk.authority.id().clone(), now());
     let (signed, entry) = signed(desk, purpose, (serial, not_after), der);
-    let serial = serial.clone();
+    let own = serial.clone();
     let command = move |sequence: Sequence| {
-        let (issuer, serial) = (issuer.clone(), serial.clone());
+        let (issuer, serial) = (issuer.clone(), own.clone());
         let ledger_sequence = sequence.0;
         Command::RecordCertificate(CertificateIssued { issuer, serial, ledger_sequence, at })
     };
@@ -37,7 +37,7 @@ pub(crate) async fn deliver(
     // Before the order's view: a client that sees the certificate may ask for its revocation.
     index(desk, entry, sequence).await?;
     let order = desk.ports.aggregates.write(issued).await?;
-    info!("certificate issued");
+    info!(%serial, "certificate issued");
     let profile = order.state.profile.to_string();
     metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
     wake(desk, &order).await;

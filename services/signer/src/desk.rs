@@ -11,13 +11,13 @@ use ca::{
     journal::{AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError, Synced},
 };
 use domain::{
-    OrderId, Timestamp,
-    certificate::LedgerEvent,
+    IssuerId, OrderId, Serial, Timestamp,
+    certificate::{CertRevoked, LedgerEvent, RevocationReason},
     order::{Command, Order},
 };
 use eventstore::{
-    Actor, AppendError, Context, Decided, DecodeError, Envelope, Expected, MessageId, NewMessage,
-    Sequence, StoreError, Stream, Subject,
+    Actor, AppendError, Context, Decided, DecodeError, Envelope, ExecuteError, Expected, MessageId,
+    NewMessage, Sequence, StoreError, Stream, Subject,
 };
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -113,6 +113,33 @@ impl Desk {
         let (sequence, decided) = executed.map_err(not_recorded)?;
         self.positions.acknowledged(Stream::Ledger, sequence);
         Ok((sequence, decided?))
+    }
+
+    /// What the ledger says at a place.
+    pub(crate) async fn ledger(&self, place: Sequence) -> Result<Vec<LedgerEvent>, IssuanceError> {
+        let store = &self.ports.aggregates.store;
+        let message = store.message(Stream::Ledger, place).await.map_err(IssuanceError::Store)?;
+        let message = message.ok_or(IssuanceError::LostReservation)?;
+        message.envelope.decode().map_err(IssuanceError::Decode)
+    }
+
+    /// Revokes a serial that another takes the place of; says whether it was not revoked before.
+    pub(crate) async fn supersede(
+        &self,
+        issuer: IssuerId,
+        serial: Serial,
+        not_after: Timestamp,
+    ) -> Result<bool, IssuanceError> {
+        let reason = RevocationReason::Superseded;
+        let revoked = CertRevoked { issuer, serial, reason, at: now(), not_after };
+        match self.ports.aggregates.revoke(revoked, None, &context()).await {
+            Ok(decided) => {
+                self.positions.acknowledged(Stream::Revocations, decided.sequence);
+                Ok(true)
+            }
+            Err(ExecuteError::Rejected(_)) => Ok(false),
+            Err(error) => Err(IssuanceError::of_execution(error)),
+        }
     }
 
     /// Gives a command to an order and writes its view through.

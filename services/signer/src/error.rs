@@ -40,15 +40,24 @@ pub enum IssuanceError {
     LostReservation,
 }
 
+impl IssuanceError {
+    /// A command that no rule should have refused had no effect.
+    pub(crate) fn of_execution<R: std::error::Error>(error: ExecuteError<R>) -> Self {
+        match error {
+            ExecuteError::Store(source) => Self::Store(source),
+            ExecuteError::Decode(source) => Self::Decode(source),
+            ExecuteError::Rejected(_) | ExecuteError::TooLarge => {
+                Self::Store(StoreError::unavailable("the event is refused or too large"))
+            }
+        }
+    }
+}
+
 impl From<ExecuteError<Rejection>> for IssuanceError {
     fn from(error: ExecuteError<Rejection>) -> Self {
         match error {
             ExecuteError::Rejected(rejection) => Self::Overtaken(rejection),
-            ExecuteError::Store(source) => Self::Store(source),
-            ExecuteError::Decode(source) => Self::Decode(source),
-            ExecuteError::TooLarge => {
-                Self::Store(StoreError::unavailable("the event is too large"))
-            }
+            error => Self::of_execution(error),
         }
     }
 }

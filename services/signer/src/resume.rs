@@ -10,7 +10,7 @@ use domain::{
     certificate::{LedgerEvent, SerialBurned, SerialReserved},
     order::{Finalized, Order, Progress, Reservation},
 };
-use eventstore::{Sequence, Stream};
+use eventstore::Sequence;
 use tracing::info;
 
 use crate::{
@@ -143,7 +143,7 @@ async fn start_again(desk: &Desk, id: &OrderId) -> Result<(), IssuanceError> {
 
 /// What the ledger says about a reservation.
 async fn reserved(desk: &Desk, reservation: &Reservation) -> Result<SerialReserved, IssuanceError> {
-    let events = ledger(desk, Sequence(reservation.ledger_sequence)).await?;
+    let events = desk.ledger(Sequence(reservation.ledger_sequence)).await?;
     let found = events.into_iter().find_map(|event| match event {
         LedgerEvent::SerialReserved(reserved) if reserved.serial == reservation.serial => {
             Some(reserved)
@@ -161,7 +161,7 @@ async fn recorded(
     serial: &Serial,
     sequence: Sequence,
 ) -> Result<Vec<u8>, IssuanceError> {
-    let found = ledger(desk, sequence).await?.into_iter().find_map(|event| match event {
+    let found = desk.ledger(sequence).await?.into_iter().find_map(|event| match event {
         LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => {
             BASE64_URL_SAFE_NO_PAD.decode(&signed.certificate).ok()
         }
@@ -170,11 +170,4 @@ async fn recorded(
         | LedgerEvent::SerialBurned(_) => None,
     });
     found.ok_or(IssuanceError::LostReservation)
-}
-
-async fn ledger(desk: &Desk, sequence: Sequence) -> Result<Vec<LedgerEvent>, IssuanceError> {
-    let store = &desk.ports.aggregates.store;
-    let message = store.message(Stream::Ledger, sequence).await.map_err(IssuanceError::Store)?;
-    let message = message.ok_or(IssuanceError::LostReservation)?;
-    message.envelope.decode().map_err(IssuanceError::Decode)
 }

@@ -2,12 +2,10 @@
 
 use domain::{
     Identifier, OrderId, ProfileName,
-    certificate::{
-        ActiveCertificate, CertRevoked, CertificateActivated, LedgerEvent, RevocationReason,
-    },
+    certificate::{ActiveCertificate, CertificateActivated, LedgerEvent},
     order::{Order, Progress},
 };
-use eventstore::{ExecuteError, Loaded, Sequence, StoreError, Stream, Subject, execute};
+use eventstore::{Loaded, Sequence, Subject, execute};
 use ring::digest::{Context as Hash, SHA256};
 use tracing::info;
 
@@ -30,10 +28,7 @@ pub(crate) async fn supersede(desk: &Desk, order: &OrderId) -> Result<(), Issuan
         return Ok(());
     };
     let store = desk.ports.aggregates.store.as_ref();
-    let place = Sequence(*ledger_sequence);
-    let message = store.message(Stream::Ledger, place).await.map_err(IssuanceError::Store)?;
-    let message = message.ok_or(IssuanceError::LostReservation)?;
-    let events: Vec<LedgerEvent> = message.envelope.decode().map_err(IssuanceError::Decode)?;
+    let events = desk.ledger(Sequence(*ledger_sequence)).await?;
     let not_after = events.iter().find_map(|event| match event {
         LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => {
             Some(signed.not_after)
@@ -52,39 +47,16 @@ pub(crate) async fn supersede(desk: &Desk, order: &OrderId) -> Result<(), Issuan
     let subject = Subject::active_certificate(&set_hash(profile, &order.state.identifiers));
     let activated =
         execute::<ActiveCertificate>(store, &subject, Loaded::default(), &issued, &context()).await;
-    let state = activated.map_err(failed)?.state;
+    let state = activated.map_err(IssuanceError::of_execution)?.state;
     match state.to_revoke(&issued) {
-        Some(superseded) if superseded.not_after > now() => revoke(desk, superseded).await,
-        Some(_) | None => Ok(()),
-    }
-}
-
-async fn revoke(desk: &Desk, superseded: &CertificateActivated) -> Result<(), IssuanceError> {
-    let revoked = CertRevoked {
-        issuer: superseded.issuer.clone(),
-        serial: superseded.serial.clone(),
-        reason: RevocationReason::Superseded,
-        at: now(),
-        not_after: superseded.not_after,
-    };
-    match desk.ports.aggregates.revoke(revoked, None, &context()).await {
-        Ok(decided) => {
-            desk.positions.acknowledged(Stream::Revocations, decided.sequence);
-            info!(serial = %superseded.serial, "superseded certificate revoked");
+        Some(superseded) if superseded.not_after > now() => {
+            let CertificateActivated { issuer, serial, not_after, .. } = superseded.clone();
+            if desk.supersede(issuer, serial.clone(), not_after).await? {
+                info!(%serial, "superseded certificate revoked");
+            }
             Ok(())
         }
-        Err(ExecuteError::Rejected(_)) => Ok(()),
-        Err(error) => Err(failed(error)),
-    }
-}
-
-fn failed<R: std::error::Error>(error: ExecuteError<R>) -> IssuanceError {
-    match error {
-        ExecuteError::Store(source) => IssuanceError::Store(source),
-        ExecuteError::Decode(source) => IssuanceError::Decode(source),
-        ExecuteError::Rejected(_) | ExecuteError::TooLarge => {
-            IssuanceError::Store(StoreError::unavailable("the event is refused or too large"))
-        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -1,9 +1,6 @@
 //! The names and addresses a CSR asks for.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use domain::{Identifier, IpAddress};
 use x509_parser::{
@@ -103,14 +100,13 @@ impl Names {
 }
 
 /// An address of RFC 5280 §4.2.1.6: 4 or 16 octets.
+pub(crate) fn ip_address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
+    v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
+}
+
 fn address(octets: &[u8]) -> Result<IpAddress, BadCsr> {
-    let address: IpAddr = if let Ok(octets) = <[u8; 4]>::try_from(octets) {
-        octets.into()
-    } else if let Ok(octets) = <[u8; 16]>::try_from(octets) {
-        Ipv6Addr::from(octets).into()
-    } else {
-        return Err(BadCsr::Malformed);
-    };
+    let address = ip_address(octets).ok_or(BadCsr::Malformed)?;
     address.try_into().map_err(BadCsr::Address)
 }
 

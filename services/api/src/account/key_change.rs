@@ -19,7 +19,7 @@ use crate::{
     keys,
     problem::Refusal,
     reply::Reply,
-    request::Request,
+    request::{self, Request},
     settings::Profile,
 };
 
@@ -42,7 +42,8 @@ pub(crate) async fn key_change(
         from: signed.key.thumbprint().clone(),
         to: new.account_key().clone(),
         claimed_at: request.now,
-        now: now(),
+        // The request's own time is that of the claim; what was waited for since counts against the claim.
+        now: request::now(),
     });
     let context = request.context(Actor::Account { id: id.clone() });
     let aggregates = &api.ports.aggregates;
@@ -120,9 +121,4 @@ async fn free(
         }
         Holder::Former => Err(Refusal::FormerKey),
     }
-}
-
-/// The request's own time is that of the claim; what was waited for since counts against the claim.
-fn now() -> Timestamp {
-    time::OffsetDateTime::now_utc().into()
 }
