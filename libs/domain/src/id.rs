@@ -87,7 +87,7 @@ text_id!(
     KeyHash, "hash of a public key", "^[0-9a-f]{64}$", |text| text.len() == 64 && is_lower_hex(text)
 );
 text_id!(
-    /// A key for binding accounts to those of another system, the `kid` of its bindings: 128 random bits as unpadded
+    /// A key for binding accounts to those of another system, the `kid` of its bindings: 127 random bits as unpadded
     /// base64url.
     ExternalKeyId, "key id", "^[A-Za-z0-9_-]{22}$", |text| text.len() == 22 && is_base64url(text)
 );
@@ -112,9 +112,13 @@ impl AccountId {
 }
 
 impl ExternalKeyId {
-    /// Makes an id from 128 random bits.
+    /// Makes an id from 127 random bits; the first bit is not used.
+    ///
+    /// The id is an argument of clients' command lines, where one that began with a hyphen would be taken for a flag.
     pub fn from_random(random: &[u8; 16]) -> Self {
-        Self(base64url(random).into())
+        let mut bits = *random;
+        bits[0] &= 0x7f;
+        Self(base64url(&bits).into())
     }
 }
 

@@ -108,7 +108,7 @@ pub(crate) enum Command {
         #[arg(long)]
         follow: bool,
         /// Only those of one aggregate: a subject such as `order.05.<id>`, an order id or an account id
-        #[arg(long, value_name = "SUBJECT", value_parser = values::subject)]
+        #[arg(long, value_name = "SUBJECT", value_parser = values::subject, allow_hyphen_values = true)]
         aggregate: Option<Subject>,
     },
     /// Tells why a certificate was issued: who ordered it, what was validated how, who signed
@@ -132,19 +132,19 @@ pub(crate) enum AccountCommand {
     /// Shows one account
     Show {
         /// The account's id, the last part of its URL
-        #[arg(value_parser = values::account)]
+        #[arg(value_parser = values::account, allow_hyphen_values = true)]
         id: AccountId,
     },
     /// Records that an account's holder agreed to the terms of service its profile has today
     Agree {
         /// The account's id, the last part of its URL
-        #[arg(value_parser = values::account)]
+        #[arg(value_parser = values::account, allow_hyphen_values = true)]
         id: AccountId,
     },
     /// Deactivates an account for ever; its certificates stay valid
     Deactivate {
         /// The account's id, the last part of its URL
-        #[arg(value_parser = values::account)]
+        #[arg(value_parser = values::account, allow_hyphen_values = true)]
         id: AccountId,
     },
 }
@@ -235,6 +235,18 @@ mod tests {
             let cli = parse(line).unwrap();
             assert_eq!(cli.common.format(), Format::Json);
             assert_eq!(cli.common.sets, ["a=1"]);
+        }
+    }
+
+    #[test]
+    fn an_id_that_begins_with_a_hyphen_is_no_flag() {
+        for id in ["-h".to_owned() + &"V".repeat(19) + "x", "--".to_owned() + &"j".repeat(20)] {
+            for action in ["show", "agree", "deactivate"] {
+                parse(&format!("certmill account {action} {id} --json")).unwrap();
+                parse(&format!("certmill account {action} --json {id}")).unwrap();
+            }
+            parse(&format!("certmill eab disable {id}")).unwrap();
+            parse(&format!("certmill events --aggregate {id} --follow")).unwrap();
         }
     }
 

@@ -1,7 +1,8 @@
 //! The command that the server prints when it is ready.
 
-use acceptance::{Chain, Setup, free_port, run, verify};
-use anyhow::Context as _;
+use std::time::Duration;
+
+use acceptance::{Chain, Setup, eventually, free_port, run, verify};
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -9,10 +10,16 @@ use tokio::process::Command;
 async fn the_command_that_the_server_prints_works_when_it_is_pasted() -> anyhow::Result<()> {
     let setup = Setup::embedded().set("validation.http01_port", free_port()?);
     let mut server = setup.start().await?;
-    let printed = server.process()?.log_tail();
-    let line = printed.lines().find(|line| line.contains("certbot certonly"));
+    let process = server.process()?;
+    // A probe may see that the server is ready before the operator reads it.
+    let line = eventually("a certbot command is printed", Duration::from_secs(10), async || {
+        let printed = process.log_tail();
+        let mut complete = printed.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        Ok(complete.find(|line| line.contains("certbot certonly")).map(str::to_owned))
+    })
+    .await?;
     let mut pasted = Command::new("sh");
-    pasted.args(["-c", line.context("no certbot command was printed")?]);
+    pasted.args(["-c", &line]);
     let elsewhere = TempDir::new()?;
     run(pasted, elsewhere.path()).await?.success()?;
 

@@ -27,6 +27,8 @@ impl MacKey {
     pub fn random() -> Result<Self, Unspecified> {
         let mut octets = [0; BYTES];
         SystemRandom::new().fill(&mut octets)?;
+        // As text it is an argument of clients' command lines, where a first hyphen would make it a flag.
+        octets[0] &= 0x7f;
         Ok(Self(octets))
     }
 

@@ -14,6 +14,7 @@ pub(crate) enum EabCommand {
     /// Ends a key; accounts that it bound stay
     Disable {
         /// The key's kid
+        #[arg(allow_hyphen_values = true)]
         id: ExternalKeyId,
     },
 }
