@@ -162,6 +162,17 @@ pub(crate) fn position(connection: &Connection, subject: &Subject) -> rusqlite::
     Ok(found.unwrap_or_default())
 }
 
+/// Whether no subject of these ever held a message.
+pub(crate) fn are_empty(connection: &Connection, subjects: &[Subject]) -> Result<bool, ReadError> {
+    let mut found = connection.prepare_cached("SELECT 1 FROM subjects WHERE subject = ?")?;
+    for subject in subjects {
+        if found.exists([subject.as_str()])? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Where the log ends.
 pub(crate) fn tip(connection: &Connection) -> rusqlite::Result<Tip> {
     let found = connection

@@ -122,6 +122,13 @@ impl EventStore for Embedded {
         shared.readers.query(move |c| queries::subject_after(c, &subject, after)).await
     }
 
+    async fn are_empty(&self, subjects: &[Subject]) -> Result<bool, StoreError> {
+        let shared = &self.inner.shared;
+        shared.counts.disk_reads.add(1);
+        let subjects = subjects.to_vec();
+        shared.readers.query(move |c| queries::are_empty(c, &subjects)).await
+    }
+
     async fn message(
         &self,
         stream: Stream,

@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use append::{
     appends_survive_a_restart, commands_meet_at_one_append, lost_acks_never_write_twice,
     one_of_many_writers_wins_each_round, order_is_kept_and_read_at_once, scans_see_every_message,
+    what_is_written_is_not_empty,
 };
 use domain::{
     AccountId, AccountKey, Thumbprint, Timestamp,

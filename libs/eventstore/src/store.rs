@@ -1,6 +1,7 @@
 //! The port to the log itself.
 
 use async_trait::async_trait;
+use futures::future::try_join_all;
 
 use crate::{AppendError, Envelope, Message, Sequence, StoreError, Stream, Subject};
 
@@ -71,6 +72,17 @@ pub trait EventStore: Send + Sync {
     /// # Errors
     /// When the log is out of reach or damaged.
     async fn read(&self, subject: &Subject, after: Sequence) -> Result<Vec<Message>, StoreError>;
+
+    /// Whether nothing stands on any of these subjects.
+    ///
+    /// As a [`read`](Self::read) of each at once; an adapter may have a cheaper answer.
+    ///
+    /// # Errors
+    /// When the log is out of reach or damaged.
+    async fn are_empty(&self, subjects: &[Subject]) -> Result<bool, StoreError> {
+        let reads = subjects.iter().map(|subject| self.read(subject, Sequence::NONE));
+        Ok(try_join_all(reads).await?.iter().all(Vec::is_empty))
+    }
 
     /// Reads one message of a stream; `None` when there is none at that place.
     ///

@@ -1,8 +1,7 @@
 //! Keys that are not certified or taken for accounts, beyond what the wire refuses by itself (RFC 8555 §11.1).
 
 use acme::{BadPublicKey, PublicKey, account_id};
-use eventstore::{Sequence, Subject};
-use futures::future::try_join_all;
+use eventstore::Subject;
 
 use crate::{Api, problem::Refusal, settings::Profile};
 
@@ -14,10 +13,22 @@ pub(crate) async fn check_certified(
     key: &PublicKey,
 ) -> Result<(), Refusal> {
     profile.certificate_keys.check(key).map_err(Refusal::CertificateKey)?;
-    if is_compromised(api, key).await? {
+    if api.settings.blocked_keys.contains(key) {
         return Err(Refusal::CertificateKey(BadPublicKey::Compromised));
     }
-    if is_an_accounts(api, key).await? { Err(Refusal::CsrKey) } else { Ok(()) }
+    // Nearly all keys are new: one answer for every place where they could be known.
+    let blocked = Subject::blocked_key(&key.hash());
+    let mut known: Vec<_> = accounts_of(api, key).collect();
+    known.push(blocked.clone());
+    let store = &api.ports.aggregates.store;
+    if store.are_empty(&known).await? {
+        return Ok(());
+    }
+    if store.are_empty(&[blocked]).await? {
+        Err(Refusal::CsrKey)
+    } else {
+        Err(Refusal::CertificateKey(BadPublicKey::Compromised))
+    }
 }
 
 /// Checks the key of a new account, or one that is to take the place of an account's.
@@ -38,14 +49,12 @@ async fn is_compromised(api: &Api, key: &PublicKey) -> Result<bool, Refusal> {
     Ok(api.ports.aggregates.is_blocked(&key.hash()).await?)
 }
 
+/// Where every account stands that has or had the key, one place for each profile.
+///
 /// An account's subject is made of its profile and first key, and a key change claims the new key's: whatever stands
 /// there says that the key is or was an account's.
-async fn is_an_accounts(api: &Api, key: &PublicKey) -> Result<bool, Refusal> {
+fn accounts_of(api: &Api, key: &PublicKey) -> impl Iterator<Item = Subject> {
     let thumbprint = key.thumbprint();
-    let store = &api.ports.aggregates.store;
-    let histories = api.settings.profiles.iter().map(|profile| {
-        let subject = Subject::account(&account_id(&profile.name, &thumbprint));
-        async move { store.read(&subject, Sequence::NONE).await }
-    });
-    Ok(try_join_all(histories).await?.iter().any(|history| !history.is_empty()))
+    let profiles = api.settings.profiles.iter();
+    profiles.map(move |profile| Subject::account(&account_id(&profile.name, &thumbprint)))
 }

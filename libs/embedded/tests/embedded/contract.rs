@@ -52,6 +52,7 @@ promises_of_ports!(
     the_first_of_a_pair_stays,
     commands_after_records_take_effect_once,
     scans_see_every_message,
+    what_is_written_is_not_empty,
     unacknowledged_deliveries_come_again,
     workers_share_a_consumer,
     every_follower_sees_every_message,

@@ -160,6 +160,17 @@ pub async fn appends_survive_a_restart(harness: &dyn Harness) {
     assert_eq!(contacts(ports.store.as_ref(), &subject).await, ["a", "c", "d"]);
 }
 
+/// Subjects are empty together until one of them is written, which shows at once.
+pub async fn what_is_written_is_not_empty(ports: &Ports) {
+    let store = ports.store.as_ref();
+    let subjects = [fresh_account().1, fresh_account().1, fresh_account().1];
+    assert!(store.are_empty(&[]).await.expect("the log answers"));
+    assert!(store.are_empty(&subjects).await.expect("the log answers"));
+    append(store, &subjects[1], Expected::Anything, &[update("a")]).await.expect("it is stored");
+    assert!(!store.are_empty(&subjects).await.expect("the log answers"));
+    assert!(store.are_empty(&[subjects[0].clone()]).await.expect("the log answers"));
+}
+
 /// A scan in pages sees every message of the stream once, in order.
 pub async fn scans_see_every_message(ports: &Ports) {
     let store = ports.store.as_ref();

@@ -62,6 +62,7 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     contract::feeds_resume_after_a_restart(&logs).await;
     contract::unacknowledged_deliveries_come_again(&ports).await;
     contract::scans_see_every_message(&ports).await;
+    contract::what_is_written_is_not_empty(&ports).await;
 }
 
 /// The name of the server that leads the accounts' stream.

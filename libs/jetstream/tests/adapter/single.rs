@@ -35,6 +35,7 @@ async fn the_contract_holds_on_one_server() {
     contract::commands_after_records_take_effect_once(&ports).await;
     contract::appends_survive_a_restart(&logs).await;
     contract::scans_see_every_message(&ports).await;
+    contract::what_is_written_is_not_empty(&ports).await;
     contract::feeds_resume_after_a_restart(&logs).await;
     contract::unacknowledged_deliveries_come_again(&ports).await;
     contract::workers_share_a_consumer(&ports).await;
