@@ -29,7 +29,11 @@ pub(crate) async fn finalize(
     let place = api.holds.take_place(id);
     let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
     let payload: Finalize = authenticate::payload(&signed.jws)?;
-    let csr = CertificateRequest::from_base64url(&payload.csr).map_err(Refusal::Csr)?;
+    let csr = match profile.padded_csr_allowed {
+        true => payload.csr.trim_end_matches('='),
+        false => &payload.csr,
+    };
+    let csr = CertificateRequest::from_base64url(csr).map_err(Refusal::Csr)?;
     if csr.public_key == *signed.key.public_key() {
         return Err(Refusal::CsrKey);
     }

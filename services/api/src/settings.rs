@@ -70,6 +70,8 @@ pub struct Profile {
     pub certificate_validity: Duration,
     /// How far in the past a certificate's validity may start.
     pub backdate: Duration,
+    /// Accepts padded CSRs.
+    pub padded_csr_allowed: bool,
     /// Lets orders ask for notBefore and notAfter.
     pub requested_validity_allowed: bool,
     /// How far ahead a requested notBefore may be.
@@ -152,6 +154,7 @@ impl Profile {
             order_validity: profile.order_validity.get(),
             certificate_validity: profile.certificate_validity.get(),
             backdate: profile.backdate.get(),
+            padded_csr_allowed: profile.padded_csr_allowed,
             requested_validity_allowed: profile.requested_validity_allowed,
             not_before_ahead: profile.not_before_ahead.unwrap_or(profile.order_validity).get(),
             min_requested_validity: profile.min_requested_validity.get(),

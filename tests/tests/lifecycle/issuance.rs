@@ -93,6 +93,21 @@ async fn a_finalize_that_is_repeated_answers_with_the_same_certificate() -> anyh
 }
 
 #[tokio::test]
+async fn a_padded_csr_is_taken_where_the_profile_allows_it() -> anyhow::Result<()> {
+    let profiles = r#"[{name="default"}, {name="lenient", padded_csr_allowed=true}]"#;
+    let scene = Scene::with(|setup| setup.set("profile", profiles)).await?;
+    let payload = json!({ "csr": format!("{}==", csr(&[NAME])?.1) });
+    let order = scene.client.ready_order(&[NAME], &scene.web).await?;
+    scene.client.post(&order.finalize()?, &payload).await?.refused((400, "badCSR"))?;
+    let directory = scene.server.profile_url("lenient");
+    let lenient = RawClient::register(&directory, &scene.server.root()).await?;
+    let order = lenient.ready_order(&[NAME], &scene.web).await?;
+    lenient.post(&order.finalize()?, &payload).await?.expect(200)?;
+    lenient.expect_status(&order.url, "valid").await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_proof_that_is_not_there_ends_the_order() -> anyhow::Result<()> {
     let scene = Scene::with(|setup| setup.set("validation.attempts", 1)).await?;
     let order = scene.client.place(&[NAME]).await?;

@@ -33,7 +33,7 @@ pub(super) fn refuse(problems: Problems) -> Result<(), ConfigError> {
     if problems.0.is_empty() { Ok(()) } else { Err(ConfigError::Rules(problems.0)) }
 }
 
-/// Finds the profile of `/acme/directory`: the one that is named, or the only one.
+/// Finds the profile of `/acme/directory`: the one that is chosen, the one named `default`, or the only one.
 pub(super) fn default_profile(
     named: Option<ProfileName>,
     profiles: &[Profile],
@@ -42,6 +42,7 @@ pub(super) fn default_profile(
     match (named, profiles) {
         (Some(named), _) if names.contains(&named.as_str()) => Ok(named),
         (None, [only]) => Ok(only.name.clone()),
+        (None, _) if names.contains(&ProfileName::default().as_str()) => Ok(ProfileName::default()),
         _ => Err(ConfigError::Rules(vec![Problem {
             key: "default_profile".to_owned(),
             message: format!("must be the name of a profile: {}", names.join(", ")),

@@ -54,6 +54,8 @@ pub struct Profile {
     pub account_keys: Keys,
     /// The keys that are certified.
     pub certificate_keys: Keys,
+    /// Accepts the CSR of a finalize request also with `=` at its end, for clients that pad base64url.
+    pub padded_csr_allowed: bool,
     /// Lets orders ask for notBefore and notAfter.
     pub requested_validity_allowed: bool,
     /// How far ahead a requested notBefore may be; without it, as far as `order_validity`.
@@ -146,6 +148,7 @@ impl Default for Profile {
             max_identifiers: Self::MAX_IDENTIFIERS,
             account_keys: Keys::default(),
             certificate_keys: Keys::default(),
+            padded_csr_allowed: false,
             requested_validity_allowed: true,
             not_before_ahead: None,
             min_requested_validity: HumanDuration::ZERO,

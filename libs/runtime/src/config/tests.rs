@@ -180,12 +180,15 @@ fn values_that_do_not_fit_together_are_all_named() {
 }
 
 #[test]
-fn several_profiles_need_a_default_that_is_one_of_them() {
+fn several_profiles_need_a_default_that_is_one_of_them_or_named_so() {
     let profiles = "[[profile]]\nname = \"a\"\n[[profile]]\nname = \"b\"\n";
     let expected = "default_profile: must be the name of a profile: a, b";
     assert_eq!(message(load(profiles, &[], &[])), expected);
     assert_eq!(message(load(profiles, &[], &["default_profile=c"])), expected);
     assert!(load(profiles, &[], &["default_profile=b"]).is_ok());
+    let with_default = format!("{profiles}[[profile]]\nname = \"default\"\n");
+    let config = load(&with_default, &[], &[]).unwrap();
+    assert_eq!(config.default_profile.as_str(), "default");
 }
 
 #[test]
