@@ -30,6 +30,7 @@ pub struct Setup {
     roles: Vec<&'static str>,
     settings: Vec<(String, String)>,
     configuration: Option<PathBuf>,
+    disk: Option<(&'static str, u64)>,
 }
 
 /// A server with its directory; dropping it kills it.
@@ -66,6 +67,14 @@ impl Setup {
     #[must_use]
     pub fn configuration(mut self, file: PathBuf) -> Self {
         self.configuration = Some(file);
+        self
+    }
+
+    /// Gives the server a disk of its own for a part of its directory, or for all of it (`""`), in a namespace of its
+    /// own: what is on it ends with the server, and is seen through [`Certmill::inside`] only.
+    #[must_use]
+    pub fn disk_of(mut self, part: &'static str, bytes: u64) -> Self {
+        self.disk = Some((part, bytes));
         self
     }
 
@@ -185,6 +194,15 @@ impl Certmill {
         self.files.path().join("data")
     }
 
+    /// The server's directory as the running server sees it, which has a disk of its own.
+    ///
+    /// # Errors
+    /// When the server does not run.
+    pub fn inside(&mut self) -> anyhow::Result<PathBuf> {
+        let id = self.process()?.id().context("the server has ended")?;
+        Ok(PathBuf::from(format!("/proc/{id}/root{}", self.data_dir().display())))
+    }
+
     /// Runs an operator's command with the server's configuration.
     ///
     /// # Errors
@@ -234,6 +252,21 @@ impl Certmill {
         self.setup = setup.set(key, value);
     }
 
+    /// Lets the next start use the disk that everything is on.
+    pub fn without_own_disk(&mut self) {
+        self.setup.disk = None;
+    }
+
+    /// Waits until the server ended by itself, and returns the end of its log.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn ended(&mut self) -> anyhow::Result<String> {
+        let mut process = self.process.take().context("the server does not run")?;
+        process.ended(START_LIMIT).await?;
+        Ok(process.log_tail())
+    }
+
     /// Lets the server present a certificate that it did not make.
     pub(crate) fn use_certificate(&mut self, certificate: &ServerCertificate) {
         let setup = std::mem::take(&mut self.setup);
@@ -247,7 +280,7 @@ impl Certmill {
             Some(file) => file.clone(),
             None => workspace().join("config/dev.toml"),
         };
-        let mut command = Command::new(tools::certmill()?);
+        let mut command = self.program()?;
         command.args(arguments).arg("--config").arg(configuration);
         if arguments.first() == Some(&"serve") {
             for role in &self.setup.roles {
@@ -263,6 +296,18 @@ impl Certmill {
         for (key, value) in own.iter().chain(&self.setup.settings) {
             command.arg("--set").arg(format!("{key}={value}"));
         }
+        Ok(command)
+    }
+
+    fn program(&self) -> anyhow::Result<Command> {
+        let program = tools::certmill()?;
+        let Some((part, bytes)) = self.setup.disk else { return Ok(Command::new(program)) };
+        // Each program takes the place of the one before, so that the process id is the server's.
+        let mount =
+            r#"mkdir -p "$1" && mount -t tmpfs -o size="$2" none "$1" && shift 2 && exec "$@""#;
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", mount, "sh"]);
+        command.arg(self.data_dir().join(part)).arg(bytes.to_string()).arg(program);
         Ok(command)
     }
 

@@ -89,6 +89,15 @@ impl Process {
         Ok(start.elapsed())
     }
 
+    /// Waits until the process ends by itself.
+    ///
+    /// # Errors
+    /// When it is still there after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        let ended = timeout(limit, self.child.wait()).await;
+        Ok(ended.with_context(|| format!("{} has not ended in {limit:?}", self.name))??)
+    }
+
     /// Ends the process without asking, as a power cut would.
     ///
     /// # Errors

@@ -68,8 +68,9 @@ impl Scene {
         hostile(self).await?;
         let after = self.server.events().await?;
         ensure!(after.len() == before.len(), "events were written: {:?}", &after[before.len()..]);
-        let failures =
-            self.server.metric_where("certmill_api_requests_total", "status=\"5").await?;
+        let requests = "certmill_http_requests_total";
+        ensure!(self.server.metric(requests).await? > 0.0, "{requests} counts nothing");
+        let failures = self.server.metric_where(requests, "status=\"5").await?;
         ensure!(failures == 0.0, "{failures} requests were answered with 5xx");
         let log = self.server.process()?.log_tail();
         ensure!(!log.contains("panicked"), "the server panicked");

@@ -56,7 +56,7 @@ pub struct Signer {
 /// Why a signer ended.
 #[derive(Debug, thiserror::Error)]
 pub enum SignerError {
-    /// The log went backwards or its position cannot be kept.
+    /// The log went backwards, or its position could not be kept at the end.
     #[error("the signer stopped signing")]
     Position(#[source] PositionError),
     /// The journal failed, and takes nothing more until it is opened again.

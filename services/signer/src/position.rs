@@ -75,6 +75,9 @@ impl Positions {
 }
 
 /// Writes the position down and compares it with the log until told to stop.
+///
+/// # Errors
+/// When the log went backwards, or the position cannot be written at the end.
 pub(crate) async fn keep(
     desk: Arc<Desk>,
     interval: Duration,
@@ -88,9 +91,13 @@ pub(crate) async fn keep(
             () = stop.cancelled() => return desk.positions.write(),
         }
         let writer = Arc::clone(&desk);
+        // A disk that is full takes no certificates either, and may have room again a moment later.
         match tokio::task::spawn_blocking(move || writer.positions.write()).await {
-            Ok(written) => written?,
-            Err(error) => warn!(%error, "position not written"),
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                error!(error = &error as &dyn std::error::Error, "position not written");
+            }
+            Err(error) => error!(%error, "position not written"),
         }
         let checked = tokio::select! {
             checked = desk.positions.check(desk.ports.aggregates.store.as_ref()) => checked,

@@ -47,6 +47,24 @@ async fn the_position_is_kept_when_the_signer_stops_and_a_whole_log_is_accepted(
 }
 
 #[tokio::test]
+async fn a_position_that_cannot_be_written_is_written_later() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let order = workshop.finalized().await;
+    let signer = workshop.start("signer").await;
+    let dir = workshop.data_dir("signer").join("signer");
+    // A file that is not replaced: a directory that is not empty stands in its place.
+    fs::create_dir_all(dir.join(FILE).join("in the way")).unwrap();
+    workshop.ended(&order).await;
+    let written = dir.join(format!(".{FILE}.new"));
+    until("it was tried in vain", async || written.exists().then_some(())).await;
+    let again = workshop.finalized().await;
+    workshop.ended(&again).await;
+    fs::remove_dir_all(dir.join(FILE)).unwrap();
+    until("the position is kept", async || fs::read(dir.join(FILE)).ok()).await;
+    signer.stop().await;
+}
+
+#[tokio::test]
 async fn a_log_that_goes_backwards_stops_a_running_signer() {
     let workshop = Workshop::new(KeyAlgorithm::Ed25519);
     let lost = Arc::new(AtomicBool::new(false));
