@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 certmill := target/release/certmill
 
-.PHONY: help run test check bench schemas demo nightly clean-tools release
+.PHONY: help run test check bench image schemas demo nightly clean-tools release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ bench: release ## issue certificates against this CA, Pebble and Caddy side by s
 	scripts/test-tools
 	cargo build --release -p load
 	scripts/tools-env target/release/load $(ARGS)
+
+image: release ## build the OCI image, its bill of materials and licences in target/image
+	scripts/image
+	scripts/sbom
 
 schemas: ## write the JSON Schemas of events and configuration to ./schemas
 	scripts/build-tools

@@ -300,7 +300,7 @@ impl Certmill {
     }
 
     fn program(&self) -> anyhow::Result<Command> {
-        let program = tools::certmill()?;
+        let program = tools::server_under_test()?;
         let Some((part, bytes)) = self.setup.disk else { return Ok(Command::new(program)) };
         // Each program takes the place of the one before, so that the process id is the server's.
         let mount =

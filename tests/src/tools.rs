@@ -46,7 +46,10 @@ pub(crate) fn search_path() -> anyhow::Result<OsString> {
 }
 
 /// The server under test, built with the same profile as this test and beside it.
-pub(crate) fn certmill() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// When it is not built.
+pub fn server_under_test() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let built = test.parent().and_then(Path::parent).context("the test runs outside of target")?;
     let binary = built.join("certmill");

@@ -1,0 +1,6 @@
+//! The OCI image that `make image` builds: the same each time, and all that an unprivileged server needs.
+
+#[cfg(test)]
+mod layout;
+#[cfg(test)]
+mod running;
