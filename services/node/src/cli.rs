@@ -1,5 +1,6 @@
 //! The command line: every command and flag, with the text `--help` shows for it.
 
+mod audit;
 mod ca;
 mod eab;
 mod values;
@@ -11,6 +12,7 @@ use domain::{AccountId, Serial, certificate::RevocationReason};
 use eventstore::Subject;
 use runtime::{Config, ConfigError, Role, config};
 
+pub(crate) use audit::{AuditCommand, Outcome, Wanted};
 pub(crate) use ca::{CaCommand, KeyOf, NewCa};
 pub(crate) use eab::{EabCommand, NewExternalKey};
 
@@ -99,7 +101,7 @@ pub(crate) enum Command {
     /// Makes, lists and disables keys for external account binding
     #[command(subcommand)]
     Eab(EabCommand),
-    /// Verifies what is stored
+    /// Verifies what is stored, and lists what was issued, revoked and refused
     #[command(subcommand)]
     Audit(AuditCommand),
     /// Lists what happened, oldest first
@@ -147,13 +149,6 @@ pub(crate) enum AccountCommand {
         #[arg(value_parser = values::account, allow_hyphen_values = true)]
         id: AccountId,
     },
-}
-
-/// What can be verified.
-#[derive(Debug, Subcommand)]
-pub(crate) enum AuditCommand {
-    /// Verifies the whole log, the ledger of certificates and the signer's journal
-    Verify,
 }
 
 /// Which roles a process plays.

@@ -3,7 +3,10 @@
 #[cfg(test)]
 mod accounts;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod authority;
+#[cfg(test)]
 mod chains;
 #[cfg(test)]
 mod challenges;

@@ -1,7 +1,10 @@
 //! Values of the command line, in the forms people have them in.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use domain::{AccountId, InvalidId, OrderId, Serial, certificate::RevocationReason};
+use domain::{
+    AccountId, InvalidId, InvalidTimestamp, OrderId, Serial, Timestamp,
+    certificate::RevocationReason,
+};
 use eventstore::{InvalidSubject, Subject};
 use runtime::Role;
 
@@ -37,6 +40,11 @@ pub(super) fn account(text: &str) -> Result<AccountId, InvalidId> {
     text.rsplit('/').next().unwrap_or(text).parse()
 }
 
+/// Reads a time, or a date as its first moment in UTC.
+pub(super) fn time(text: &str) -> Result<Timestamp, InvalidTimestamp> {
+    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse())
+}
+
 /// Reads a subject, or the id of an order or account.
 pub(super) fn subject(text: &str) -> Result<Subject, InvalidSubject> {
     let order = || text.parse::<OrderId>().ok().map(|id| Subject::order(&id));
@@ -64,6 +72,13 @@ mod tests {
         }
         assert!(serial("").is_err());
         assert!(serial("xyz").is_err());
+    }
+
+    #[test]
+    fn a_time_may_be_a_date() {
+        assert_eq!(time("2026-11-01"), "2026-11-01T00:00:00Z".parse());
+        assert_eq!(time("2026-11-01T12:00:00+01:00"), "2026-11-01T11:00:00Z".parse());
+        assert!(time("yesterday").is_err());
     }
 
     #[test]

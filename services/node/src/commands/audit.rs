@@ -1,6 +1,8 @@
-//! `certmill audit verify`: whether what is stored is whole and does not contradict itself.
+//! `certmill audit`: whether what is stored is whole and does not contradict itself, and what it comes to.
 
+mod export;
 mod ledger;
+mod record;
 
 use ca::journal;
 use domain::certificate::LedgerEvent;
@@ -30,13 +32,20 @@ struct Finding {
     problems: Vec<String>,
 }
 
-/// Verifies everything there is, and fails after telling all of it when something is wrong.
+/// Runs the command.
 pub(crate) async fn run(
     config: &Config,
     command: &AuditCommand,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let AuditCommand::Verify = command;
+    match command {
+        AuditCommand::Verify => verify(config, out).await,
+        AuditCommand::Export(wanted) => export::run(config, wanted, out).await,
+    }
+}
+
+/// Verifies everything there is, and fails after telling all of it when something is wrong.
+async fn verify(config: &Config, out: &mut Output) -> Result<(), Failure> {
     let mut findings = Vec::new();
     if config.event_log.kind == EventLogKind::Embedded {
         findings.push(log_file(config).await?);

@@ -1,0 +1,169 @@
+//! `certmill audit export`: every certificate that was issued or revoked, and every order that failed, as a table.
+
+use acme::{base64url, revocation::PresentedCertificate};
+use domain::{
+    Failure as OrderFailure, Identifier,
+    certificate::{CertRevoked, CertificateSigned, LedgerEvent, RevocationEvent},
+    order::{self, OrderPlaced},
+};
+use eventstore::{Message, Sequence, StoredEvent, Stream, Subject};
+use runtime::Config;
+
+use super::record::{HEADER, Record, csv_line};
+use crate::{
+    cli::{Outcome, Wanted},
+    failure::Failure,
+    log::{Log, serial_of},
+    output::{Format, Output},
+};
+
+/// Prints what is wanted.
+///
+/// # Errors
+/// When the log is out of reach or damaged.
+pub(super) async fn run(config: &Config, wanted: &Wanted, out: &mut Output) -> Result<(), Failure> {
+    let log = Log::open(config).await?;
+    if out.format() == Format::Text {
+        out.line(csv_line(HEADER)?)?;
+    }
+    let mut tail = log.tail();
+    loop {
+        let page = tail.next().await?;
+        if page.is_empty() {
+            return out.flush();
+        }
+        for message in &page {
+            for record in records(&log, message).await? {
+                if record.is_wanted(wanted) {
+                    print(&record, out)?;
+                }
+            }
+        }
+    }
+}
+
+fn print(record: &Record, out: &mut Output) -> Result<(), Failure> {
+    match out.format() {
+        Format::Text => out.line(csv_line(record.cells().iter().map(String::as_str))?),
+        Format::Json => out.json(record),
+    }
+}
+
+/// What a message adds to the audit.
+async fn records(log: &Log, message: &Message) -> Result<Vec<Record>, Failure> {
+    let mut records = Vec::new();
+    for event in &message.envelope.events {
+        match message.subject.stream() {
+            Stream::Ledger if event.is("CertificateSigned") => {
+                if let LedgerEvent::CertificateSigned(signed) = event.decode()? {
+                    records.push(issued(message, signed)?);
+                }
+            }
+            Stream::Revocations => {
+                let RevocationEvent::CertRevoked(revoked) = event.decode()?;
+                records.push(self::revoked(log, message, revoked).await?);
+            }
+            Stream::Orders(_) => records.extend(failed(log, message, event).await?),
+            Stream::Ledger | Stream::Accounts | Stream::Administration => {}
+        }
+    }
+    Ok(records)
+}
+
+fn record(message: &Message, outcome: Outcome) -> Record {
+    let envelope = &message.envelope;
+    Record {
+        at: envelope.at,
+        outcome,
+        serial: None,
+        issuer: None,
+        profile: None,
+        account: None,
+        order: None,
+        names: Vec::new(),
+        not_after: None,
+        reason: None,
+        by: envelope.actor.to_string(),
+        request_id: envelope.request_id.clone(),
+    }
+}
+
+fn issued(message: &Message, signed: CertificateSigned) -> Result<Record, Failure> {
+    let der = base64url::decode(&signed.certificate)?;
+    Ok(Record {
+        names: PresentedCertificate::from_der(der)?.names.unwrap_or_default(),
+        serial: Some(signed.serial),
+        issuer: Some(signed.issuer),
+        profile: signed.profile,
+        account: signed.account,
+        order: signed.order,
+        not_after: Some(signed.not_after),
+        ..record(message, Outcome::Issued)
+    })
+}
+
+/// A revocation, with what the ledger says of the certificate; one that was given up after a crash is not there.
+async fn revoked(log: &Log, message: &Message, revoked: CertRevoked) -> Result<Record, Failure> {
+    let mut found = record(message, Outcome::Revoked);
+    for entry in log.ledger(&revoked.serial).await? {
+        for event in entry.envelope.decode::<LedgerEvent>()? {
+            if serial_of(&event) == &revoked.serial
+                && let LedgerEvent::CertificateSigned(signed) = event
+            {
+                let signed = issued(message, signed)?;
+                found = Record { outcome: Outcome::Revoked, ..signed };
+            }
+        }
+    }
+    found.serial = Some(revoked.serial);
+    found.issuer = Some(revoked.issuer);
+    found.not_after = Some(revoked.not_after);
+    found.reason = Some(revoked.reason.name().to_owned());
+    Ok(found)
+}
+
+/// An event after which there is no certificate.
+async fn failed(
+    log: &Log,
+    message: &Message,
+    event: &StoredEvent,
+) -> Result<Option<Record>, Failure> {
+    const FAILURES: [&str; 3] = ["ChallengeFailed", "CaaCheckFailed", "IssuanceFailed"];
+    if !FAILURES.iter().any(|kind| event.is(kind)) {
+        return Ok(None);
+    }
+    let (failure, identifier) = match event.decode()? {
+        order::Event::ChallengeFailed(failed) => (failed.failure, Some(failed.identifier)),
+        order::Event::CaaCheckFailed(failed) => (failed.failure, Some(failed.identifier)),
+        order::Event::IssuanceFailed(failed) => (failed.failure, None),
+        _ => return Ok(None),
+    };
+    let placed = placed(log, &message.subject).await?;
+    let ordered = placed.as_ref().map(|placed| placed.identifiers.as_slice()).unwrap_or_default();
+    let names = identifier.as_ref().map_or(ordered, std::slice::from_ref);
+    Ok(Some(Record {
+        names: names.iter().map(Identifier::canonical).collect(),
+        profile: placed.as_ref().map(|placed| placed.profile.clone()),
+        account: placed.as_ref().map(|placed| placed.account.clone()),
+        order: placed.as_ref().map(|placed| placed.id.clone()),
+        reason: Some(describe(&failure)),
+        ..record(message, Outcome::Failed)
+    }))
+}
+
+/// How an order began; none when its events are no longer kept.
+async fn placed(log: &Log, subject: &Subject) -> Result<Option<OrderPlaced>, Failure> {
+    let history = log.store().read(subject, Sequence::NONE).await?;
+    let first = history.first().and_then(|message| message.envelope.events.first());
+    match first.map(StoredEvent::decode).transpose()? {
+        Some(order::Event::OrderPlaced(placed)) => Ok(Some(placed)),
+        Some(_) | None => Ok(None),
+    }
+}
+
+/// The failure as clients see it: its type, and what is said of it.
+fn describe(failure: &OrderFailure) -> String {
+    let kind = serde_json::to_value(failure.kind).ok();
+    let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default();
+    format!("{kind}: {}", failure.detail)
+}
