@@ -19,7 +19,7 @@ pub struct Settings {
     pub urls: Urls,
     /// The profile of `/acme/directory`.
     pub default_profile: ProfileName,
-    /// Every profile.
+    /// Every profile, also those that are disabled.
     pub profiles: Vec<Arc<Profile>>,
     /// Opens the keys for external accounts; without it there are none.
     pub operator_key: Option<Arc<OperatorKey>>,
@@ -48,6 +48,8 @@ pub struct Settings {
 pub struct Profile {
     /// Its name in URLs.
     pub name: ProfileName,
+    /// Whether there is anything under those URLs.
+    pub enabled: bool,
     /// What its directory says about it.
     pub meta: Meta,
     /// Refuses accounts whose client does not agree to the terms.
@@ -119,9 +121,9 @@ impl Settings {
         }
     }
 
-    /// The profile of a name; absent and misspelt are the same.
+    /// The profile of a name; absent, misspelt and disabled are the same.
     pub(crate) fn profile(&self, name: &str) -> Option<&Arc<Profile>> {
-        self.profiles.iter().find(|profile| profile.name.as_str() == name)
+        self.profiles.iter().find(|profile| profile.enabled && profile.name.as_str() == name)
     }
 
     /// The value of a Retry-After header: whole seconds, at least one.
@@ -134,6 +136,7 @@ impl Profile {
     fn from_config(config: &runtime::Config, profile: &runtime::config::Profile) -> Self {
         Self {
             name: profile.name.clone(),
+            enabled: profile.enabled,
             meta: Meta {
                 terms_of_service: profile.terms_of_service.as_ref().map(ToString::to_string),
                 website: profile.website.as_ref().map(ToString::to_string),

@@ -123,7 +123,7 @@ fn plan(desk: &Desk, order: &State) -> Result<Result<PlannedCertificate, Failure
         return failed("the order is not being processed");
     };
     let Some(profile) = desk.settings.profiles.get(&order.profile) else {
-        return failed("the order's profile is no longer configured");
+        return failed("the order's profile is disabled or no longer configured");
     };
     let Ok(public_key) = BASE64_URL_SAFE_NO_PAD.decode(&finalized.public_key.0) else {
         return failed("the order's key cannot be read");

@@ -26,7 +26,7 @@ pub struct Settings {
     pub(crate) server_names: Vec<SubjectName>,
     /// How the server's own certificate is made.
     pub(crate) server_profile: CertificateProfile,
-    /// How each profile's certificates are made.
+    /// How each profile's certificates are made, where the profile is not disabled.
     pub(crate) profiles: HashMap<ProfileName, CertificateProfile>,
     /// The profiles whose certificates need a recent look at CAA.
     pub(crate) caa_profiles: HashSet<ProfileName>,
@@ -74,7 +74,7 @@ impl Settings {
             ocsp_base_url: ocsp_base_url.transpose().map_err(SettingsError::Url)?,
             ca_issuers_url: issuer_url.transpose().map_err(SettingsError::Url)?,
         };
-        let profiles = config.profiles.iter().map(|profile| {
+        let profiles = config.profiles.iter().filter(|profile| profile.enabled).map(|profile| {
             let certificates = CertificateProfile {
                 validity: profile.certificate_validity.get(),
                 backdate: profile.backdate.get(),

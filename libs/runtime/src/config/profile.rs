@@ -15,6 +15,9 @@ use super::{HumanDuration, Keys, ProfileValidation, Validity};
 pub struct Profile {
     /// The name in the profile's URLs.
     pub name: ProfileName,
+    /// Whether the profile serves anyone. One that does not answers 404 under all its URLs and has nothing signed, while its
+    /// accounts stay in the log and its certificates on CRLs and in OCSP.
+    pub enabled: bool,
     /// The page about this CA that the directory names.
     #[schemars(with = "Option<String>")]
     pub website: Option<Url>,
@@ -130,6 +133,7 @@ impl Default for Profile {
     fn default() -> Self {
         Self {
             name: ProfileName::default(),
+            enabled: true,
             website: None,
             terms_of_service: None,
             terms_required: false,

@@ -20,7 +20,7 @@ const OWN_NAME: &str = "YOUR.HOST.NAME";
 #[derive(Debug, Serialize)]
 pub(super) struct Banner {
     roles: Vec<&'static str>,
-    /// The directory URL clients are given; only where the api runs.
+    /// The URL of the default directory; only where the api runs and the default profile is enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     directory: Option<String>,
     /// The certificates clients trust; only where the CA is.
@@ -29,6 +29,9 @@ pub(super) struct Banner {
     /// A client's command.
     #[serde(skip_serializing_if = "Option::is_none")]
     try_it: Option<String>,
+    /// The profiles that serve nobody.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disabled: Vec<String>,
     /// What must not be so in production.
     warnings: Vec<String>,
 }
@@ -37,7 +40,9 @@ impl Banner {
     /// Takes what is to be said from the configuration.
     pub(super) fn of(config: &Config, roles: &BTreeSet<Role>) -> Self {
         let is_api = roles.contains(&Role::Api);
-        let directory = is_api.then(|| format!("{}/acme/directory", config.api.base_url));
+        let has_default = config.profile(&config.default_profile).is_some_and(|it| it.enabled);
+        let directory =
+            (is_api && has_default).then(|| format!("{}/acme/directory", config.api.base_url));
         let bundle = roles
             .contains(&Role::Signer)
             .then(|| ca_files::absolute(&ca_files::path(config).join("root.pem")));
@@ -46,7 +51,9 @@ impl Banner {
             .zip(bundle.as_ref())
             .map(|(directory, bundle)| certbot(config, directory, &bundle.to_string_lossy()));
         let roles = roles.iter().map(|role| role.as_str()).collect();
-        Self { roles, directory, bundle, try_it, warnings: warnings(config) }
+        let disabled = config.profiles.iter().filter(|profile| !profile.enabled);
+        let disabled = disabled.map(|profile| profile.name.to_string()).collect();
+        Self { roles, directory, bundle, try_it, disabled, warnings: warnings(config) }
     }
 
     /// Logs the warnings, for those who read only the logs.
@@ -65,6 +72,9 @@ impl fmt::Display for Banner {
         }
         if let Some(bundle) = &self.bundle {
             writeln!(f, "  CA bundle       {}", bundle.display())?;
+        }
+        if !self.disabled.is_empty() {
+            writeln!(f, "  Disabled        {}", self.disabled.join(", "))?;
         }
         if let Some(try_it) = &self.try_it {
             writeln!(f, "\nGet a certificate, in a second terminal:\n\n{try_it}")?;

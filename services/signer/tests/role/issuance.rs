@@ -133,6 +133,16 @@ async fn an_order_of_a_profile_that_is_gone_fails() {
 }
 
 #[tokio::test]
+async fn an_order_of_a_profile_that_was_disabled_meanwhile_fails() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let order = workshop.finalized().await;
+    for profile in &mut workshop.config.profiles {
+        profile.enabled = false;
+    }
+    failed(&workshop, &order, FailureKind::ServerInternal).await;
+}
+
+#[tokio::test]
 async fn an_order_for_a_key_that_is_no_point_on_its_curve_fails() {
     let workshop = Workshop::new(KeyAlgorithm::Ed25519);
     let mut public_key = public_key();
