@@ -8,10 +8,12 @@ mod window;
 use std::{error::Error, fmt, str::FromStr};
 
 use async_trait::async_trait;
+use domain::ProfileName;
 
 pub use sealer::{ForgedNonce, NonceSealer};
 pub use window::{
-    MAX_PER_MINUTE, NonceCounter, NonceParts, OutsideWindow, SPENT_LIFETIME, minute_of,
+    InvalidLifetime, MAX_PER_MINUTE, NonceCounter, NonceLifetime, NonceParts, OutsideWindow,
+    SPENT_LIFETIME, minute_of,
 };
 
 use crate::base64url;
@@ -19,17 +21,22 @@ use crate::base64url;
 /// Issues and redeems anti-replay nonces (RFC 8555 §6.5).
 #[async_trait]
 pub trait Nonces: Send + Sync {
-    /// Makes a nonce that nobody has seen, as it stands in `Replay-Nonce`.
+    /// Makes a nonce that nobody has seen, as it stands in `Replay-Nonce`; it is good under this profile alone.
     ///
     /// # Errors
     /// When the memory of spent nonces cannot be reached; the caller answers 503.
-    async fn issue(&self) -> Result<String, NoncesUnavailable>;
+    async fn issue(&self, profile: &ProfileName) -> Result<String, NoncesUnavailable>;
 
-    /// Spends a nonce: of any number of calls with one nonce, at most one says [`Redeemed::Fresh`].
+    /// Spends a nonce: of any number of calls with one nonce, at most one says [`Redeemed::Fresh`]. One of another profile
+    /// is unknown, and not spent.
     ///
     /// # Errors
     /// When the memory of spent nonces cannot be reached; the caller answers 503.
-    async fn redeem(&self, nonce: &str) -> Result<Redeemed, NoncesUnavailable>;
+    async fn redeem(
+        &self,
+        profile: &ProfileName,
+        nonce: &str,
+    ) -> Result<Redeemed, NoncesUnavailable>;
 }
 
 /// What became of a nonce.
@@ -39,7 +46,7 @@ pub enum Redeemed {
     Fresh,
     /// It was spent before.
     Replayed,
-    /// It is of another epoch, too old, or not ours.
+    /// It is of another epoch or profile, too old, or not ours.
     Unknown,
 }
 

@@ -11,10 +11,10 @@ use std::{
 
 use acme::{
     Nonces, NoncesUnavailable, Redeemed,
-    nonce::{NonceCounter, NonceParts, NonceSealer, SPENT_LIFETIME},
+    nonce::{NonceCounter, NonceLifetime, NonceParts, NonceSealer, SPENT_LIFETIME},
 };
 use async_trait::async_trait;
-use domain::{AccountId, OrderId};
+use domain::{AccountId, OrderId, ProfileName};
 use readmodel::{Admission, Admitted, ReadModel};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::warn;
@@ -24,11 +24,12 @@ const NODE: u32 = 0;
 
 /// Issues and redeems nonces, and admits requests with the views of a read model.
 ///
-/// Takes at most a bit per nonce issued, for a quarter of an hour: 1 MiB for each minute of 140,000 nonces a second.
+/// Takes at most a bit per nonce issued, for about an hour: 1 MiB for each minute of 140,000 nonces a second.
 pub struct MemoryNonces {
     views: Arc<dyn ReadModel>,
     epoch: u64,
     sealer: NonceSealer,
+    lifetime: NonceLifetime,
     counter: NonceCounter,
     /// Minutes are counted from here: a clock that is set must not bring back what is forgotten.
     started: Instant,
@@ -36,12 +37,12 @@ pub struct MemoryNonces {
 }
 
 impl MemoryNonces {
-    /// Starts an epoch.
+    /// Starts an epoch of nonces that are good for some time.
     ///
     /// # Panics
     /// Never in practice: only when the operating system has no random numbers.
     #[expect(clippy::expect_used, reason = "without randomness a CA must not go on")]
-    pub fn new(views: Arc<dyn ReadModel>) -> Self {
+    pub fn new(views: Arc<dyn ReadModel>, lifetime: NonceLifetime) -> Self {
         let (mut epoch, mut key) = ([0; 8], [0; 32]);
         let random = SystemRandom::new();
         random.fill(&mut epoch).expect("the operating system gives random numbers");
@@ -50,6 +51,7 @@ impl MemoryNonces {
             views,
             epoch: u64::from_be_bytes(epoch),
             sealer: NonceSealer::new(&key),
+            lifetime,
             counter: NonceCounter::default(),
             started: Instant::now(),
             spent: Mutex::default(),
@@ -60,16 +62,17 @@ impl MemoryNonces {
         u32::try_from(self.started.elapsed().as_secs() / 60).unwrap_or(u32::MAX)
     }
 
-    fn issue_in(&self, minute: u32) -> Result<String, NoncesUnavailable> {
+    fn issue_in(&self, profile: &ProfileName, minute: u32) -> Result<String, NoncesUnavailable> {
         let taken = self.counter.take(minute);
         let (minute, counter) =
             taken.ok_or_else(|| NoncesUnavailable::because("this minute's nonces are used up"))?;
-        self.sealer.seal(&NonceParts { epoch: self.epoch, node: NODE, minute, counter })
+        let parts = NonceParts { epoch: self.epoch, node: NODE, minute, counter };
+        self.sealer.seal(profile, &parts)
     }
 
-    fn redeem_in(&self, nonce: &str, minute: u32) -> Redeemed {
-        let good = |parts: &NonceParts| parts.check(self.epoch, minute).is_ok();
-        let Some(parts) = self.sealer.open(nonce).ok().filter(good) else {
+    fn redeem_in(&self, profile: &ProfileName, nonce: &str, minute: u32) -> Redeemed {
+        let good = |parts: &NonceParts| parts.check(self.epoch, minute, self.lifetime).is_ok();
+        let Some(parts) = self.sealer.open(profile, nonce).ok().filter(good) else {
             return Redeemed::Unknown;
         };
         let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,12 +106,16 @@ impl Spent {
 
 #[async_trait]
 impl Nonces for MemoryNonces {
-    async fn issue(&self) -> Result<String, NoncesUnavailable> {
-        self.issue_in(self.minute())
+    async fn issue(&self, profile: &ProfileName) -> Result<String, NoncesUnavailable> {
+        self.issue_in(profile, self.minute())
     }
 
-    async fn redeem(&self, nonce: &str) -> Result<Redeemed, NoncesUnavailable> {
-        Ok(self.redeem_in(nonce, self.minute()))
+    async fn redeem(
+        &self,
+        profile: &ProfileName,
+        nonce: &str,
+    ) -> Result<Redeemed, NoncesUnavailable> {
+        Ok(self.redeem_in(profile, nonce, self.minute()))
     }
 }
 
@@ -117,12 +124,12 @@ impl Admission for MemoryNonces {
     /// Views that cannot be read are misses: they are folded from the log.
     async fn admit(
         &self,
-        nonce: &str,
+        (profile, nonce): (&ProfileName, &str),
         account: Option<&AccountId>,
         order: Option<&OrderId>,
     ) -> Result<Admitted, NoncesUnavailable> {
-        let mut admitted =
-            Admitted { nonce: self.redeem_in(nonce, self.minute()), account: None, order: None };
+        let nonce = self.redeem_in(profile, nonce, self.minute());
+        let mut admitted = Admitted { nonce, account: None, order: None };
         if let Some(id) = account {
             admitted.account = or_miss(self.views.account(id).await);
         }
@@ -214,8 +221,12 @@ mod tests {
         }
     }
 
+    fn profile() -> ProfileName {
+        ProfileName::default()
+    }
+
     fn nonces() -> MemoryNonces {
-        MemoryNonces::new(Arc::new(Down))
+        MemoryNonces::new(Arc::new(Down), NonceLifetime::default())
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -227,16 +238,17 @@ mod tests {
     async fn admissions_with_the_views_of_the_store_keep_the_contract() {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(Embedded::open(directory.path(), &Options::default()).unwrap());
-        let nonces = Arc::new(MemoryNonces::new(Arc::clone(&store) as _));
+        let nonces = Arc::new(MemoryNonces::new(Arc::clone(&store) as _, NonceLifetime::default()));
         readmodel::contract::admission(nonces, store).await;
     }
 
     #[tokio::test]
     async fn a_view_that_cannot_be_read_is_a_miss() {
         let nonces = nonces();
-        let nonce = nonces.issue().await.unwrap();
+        let nonce = nonces.issue(&profile()).await.unwrap();
         let (account, order) = (AccountId::from_hash(&[1; 32]), OrderId::new(1, &[1; 16]));
-        let admitted = nonces.admit(&nonce, Some(&account), Some(&order)).await.unwrap();
+        let admitted =
+            nonces.admit((&profile(), &nonce), Some(&account), Some(&order)).await.unwrap();
         assert_eq!(admitted.nonce, Redeemed::Fresh);
         assert_eq!((admitted.account, admitted.order), (None, None));
     }
@@ -244,35 +256,48 @@ mod tests {
     #[test]
     fn no_nonce_is_good_after_a_restart() {
         let (before, after) = (nonces(), nonces());
-        let (spent, unspent) = (before.issue_in(0).unwrap(), before.issue_in(0).unwrap());
-        assert_eq!(before.redeem_in(&spent, 0), Redeemed::Fresh);
-        assert_eq!(after.redeem_in(&spent, 0), Redeemed::Unknown);
-        assert_eq!(after.redeem_in(&unspent, 0), Redeemed::Unknown);
+        let (spent, unspent) =
+            (before.issue_in(&profile(), 0).unwrap(), before.issue_in(&profile(), 0).unwrap());
+        assert_eq!(before.redeem_in(&profile(), &spent, 0), Redeemed::Fresh);
+        assert_eq!(after.redeem_in(&profile(), &spent, 0), Redeemed::Unknown);
+        assert_eq!(after.redeem_in(&profile(), &unspent, 0), Redeemed::Unknown);
     }
 
     #[test]
     fn a_spent_nonce_is_refused_as_long_as_it_could_be_good_and_then_forgotten() {
         let nonces = nonces();
-        let nonce = nonces.issue_in(100).unwrap();
-        assert_eq!(nonces.redeem_in(&nonce, 100), Redeemed::Fresh);
+        let nonce = nonces.issue_in(&profile(), 100).unwrap();
+        assert_eq!(nonces.redeem_in(&profile(), &nonce, 100), Redeemed::Fresh);
         for minute in 100..1000 {
-            let other = nonces.issue_in(minute).unwrap();
-            assert_eq!(nonces.redeem_in(&other, minute), Redeemed::Fresh);
-            assert_ne!(nonces.redeem_in(&nonce, minute), Redeemed::Fresh, "{minute}");
+            let other = nonces.issue_in(&profile(), minute).unwrap();
+            assert_eq!(nonces.redeem_in(&profile(), &other, minute), Redeemed::Fresh);
+            assert_ne!(nonces.redeem_in(&profile(), &nonce, minute), Redeemed::Fresh, "{minute}");
         }
-        assert!(nonces.spent.lock().unwrap().0.len() < 20, "old minutes are dropped");
+        assert!(nonces.spent.lock().unwrap().0.len() < 70, "old minutes are dropped");
+    }
+
+    #[test]
+    fn a_nonce_is_good_for_as_long_as_is_configured() {
+        let lifetime = std::time::Duration::from_mins(2).try_into().unwrap();
+        let nonces = MemoryNonces::new(Arc::new(Down), lifetime);
+        let (early, late) = (nonces.issue_in(&profile(), 100), nonces.issue_in(&profile(), 100));
+        assert_eq!(nonces.redeem_in(&profile(), &early.unwrap(), 102), Redeemed::Fresh);
+        assert_eq!(nonces.redeem_in(&profile(), &late.unwrap(), 103), Redeemed::Unknown);
     }
 
     #[test]
     fn a_hundred_thousand_nonces_take_a_bit_each() {
         let nonces = nonces();
-        let issued: Vec<_> = (0..100_000).map(|_| nonces.issue_in(5).unwrap()).collect();
+        let issued: Vec<_> =
+            (0..100_000).map(|_| nonces.issue_in(&profile(), 5).unwrap()).collect();
         assert!(nonces.spent.lock().unwrap().0.is_empty(), "issuing takes nothing");
         for nonce in issued.iter().rev() {
-            assert_eq!(nonces.redeem_in(nonce, 5), Redeemed::Fresh);
+            assert_eq!(nonces.redeem_in(&profile(), nonce, 5), Redeemed::Fresh);
         }
         let bits: usize = nonces.spent.lock().unwrap().0.values().map(|bits| bits.len() * 64).sum();
         assert!(bits < 101_000);
-        assert!(issued.iter().all(|nonce| nonces.redeem_in(nonce, 5) == Redeemed::Replayed));
+        assert!(
+            issued.iter().all(|nonce| nonces.redeem_in(&profile(), nonce, 5) == Redeemed::Replayed)
+        );
     }
 }

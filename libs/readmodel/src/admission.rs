@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use acme::{Nonces, NoncesUnavailable, Redeemed};
 use async_trait::async_trait;
-use domain::{AccountId, OrderId, account, order};
+use domain::{AccountId, OrderId, ProfileName, account, order};
 
 use crate::Versioned;
 
@@ -22,13 +22,13 @@ pub struct Admitted {
 /// Redeems a nonce and reads the views a request names, in one round trip.
 #[async_trait]
 pub trait Admission: Nonces {
-    /// Redeems the nonce and reads the views asked for.
+    /// Redeems a profile's nonce and reads the views asked for.
     ///
     /// # Errors
     /// When nonces cannot be redeemed: the request is answered with 503.
     async fn admit(
         &self,
-        nonce: &str,
+        nonce: (&ProfileName, &str),
         account: Option<&AccountId>,
         order: Option<&OrderId>,
     ) -> Result<Admitted, NoncesUnavailable>;

@@ -2,7 +2,7 @@
 
 use acme::NoncesUnavailable;
 use async_trait::async_trait;
-use domain::{AccountId, OrderId};
+use domain::{AccountId, OrderId, ProfileName};
 use readmodel::{Admission, Admitted};
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 impl Admission for RedisStore {
     async fn admit(
         &self,
-        nonce: &str,
+        nonce: (&ProfileName, &str),
         account: Option<&AccountId>,
         order: Option<&OrderId>,
     ) -> Result<Admitted, NoncesUnavailable> {

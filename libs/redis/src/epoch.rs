@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use acme::nonce::{NonceParts, NonceSealer};
+use acme::nonce::{NonceLifetime, NonceParts, NonceSealer};
+use domain::ProfileName;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::info;
 
@@ -29,10 +30,15 @@ pub(crate) struct Epoch {
 pub(crate) struct LastSeen(RwLock<Option<Arc<Epoch>>>);
 
 impl Epoch {
-    /// Opens a nonce that may be redeemed in this minute if it was not before.
-    pub(crate) fn open(&self, nonce: &str, minute: u32) -> Option<NonceParts> {
-        let parts = self.sealer.open(nonce).ok()?;
-        parts.check(self.id.0, minute).ok()?;
+    /// Opens a profile's nonce that may be redeemed in this minute if it was not before.
+    pub(crate) fn open(
+        &self,
+        (profile, nonce): (&ProfileName, &str),
+        minute: u32,
+        lifetime: NonceLifetime,
+    ) -> Option<NonceParts> {
+        let parts = self.sealer.open(profile, nonce).ok()?;
+        parts.check(self.id.0, minute, lifetime).ok()?;
         Some(parts)
     }
 }
@@ -87,5 +93,25 @@ impl FromStr for EpochId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         u64::from_str_radix(text, 16).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_nonce_is_good_for_as_long_as_is_configured() {
+        let epoch = Epoch { id: EpochId(7), sealer: NonceSealer::new(&[1; 32]) };
+        let profile = ProfileName::default();
+        let parts = NonceParts { epoch: 7, node: 1, minute: 1000, counter: 0 };
+        let nonce = epoch.sealer.seal(&profile, &parts).unwrap();
+        let lifetime = NonceLifetime::try_from(Duration::from_mins(2)).unwrap();
+        let open = |minute| epoch.open((&profile, &nonce), minute, lifetime);
+        assert_eq!(open(1002), Some(parts));
+        assert_eq!(open(1003), None);
+        assert!(epoch.open((&profile, &nonce), 1003, NonceLifetime::default()).is_some());
     }
 }

@@ -6,7 +6,7 @@ use acme::{
     Redeemed,
     nonce::{NonceParts, SPENT_LIFETIME, minute_of},
 };
-use domain::Timestamp;
+use domain::{ProfileName, Timestamp};
 use redis::Value;
 use time::OffsetDateTime;
 
@@ -57,12 +57,13 @@ impl RedisStore {
     /// nonce that goes out with the reply is of the new epoch.
     pub(crate) async fn exchange(
         &self,
-        nonce: Option<&str>,
+        nonce: Option<(&ProfileName, &str)>,
         wanted: &[Wanted],
     ) -> Result<Answer, Fault> {
         for _ in 0..MAX_EPOCHS {
             let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?;
-            let parts = nonce.and_then(|nonce| epoch.open(nonce, minute_of(now())));
+            let lifetime = self.options.nonce_lifetime;
+            let parts = nonce.and_then(|nonce| epoch.open(nonce, minute_of(now()), lifetime));
             let mut answer = self.ask(epoch.id, parts.as_ref(), wanted).await?.into_iter();
             let nonce = match answer.next() {
                 Some(Value::Int(-1)) => {

@@ -5,18 +5,24 @@ use acme::{
     nonce::{NonceParts, minute_of},
 };
 use async_trait::async_trait;
+use domain::ProfileName;
 
 use crate::{RedisStore, exchange::now, fault::Fault};
 
 #[async_trait]
 impl Nonces for RedisStore {
-    async fn issue(&self) -> Result<String, NoncesUnavailable> {
+    async fn issue(&self, profile: &ProfileName) -> Result<String, NoncesUnavailable> {
         let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?;
         let (minute, counter) = self.counter.take(minute_of(now())).ok_or(Fault::Exhausted)?;
-        epoch.sealer.seal(&NonceParts { epoch: epoch.id.0, node: self.node, minute, counter })
+        let parts = NonceParts { epoch: epoch.id.0, node: self.node, minute, counter };
+        epoch.sealer.seal(profile, &parts)
     }
 
-    async fn redeem(&self, nonce: &str) -> Result<Redeemed, NoncesUnavailable> {
-        Ok(self.exchange(Some(nonce), &[]).await?.nonce)
+    async fn redeem(
+        &self,
+        profile: &ProfileName,
+        nonce: &str,
+    ) -> Result<Redeemed, NoncesUnavailable> {
+        Ok(self.exchange(Some((profile, nonce)), &[]).await?.nonce)
     }
 }

@@ -2,12 +2,16 @@
 
 use std::{fmt, time::Duration};
 
+use acme::nonce::NonceLifetime;
+
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What can be chosen about a [`crate::RedisStore`].
 #[derive(Clone)]
 pub struct Options {
+    /// How long a nonce is good.
+    pub nonce_lifetime: NonceLifetime,
     /// How long an account's view is kept after it was last written or read by its account.
     pub keep_account: Duration,
     /// How long an order's view is kept after the order has ended, by its outcome or its expiry.
@@ -23,6 +27,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            nonce_lifetime: NonceLifetime::default(),
             keep_account: DAY,
             keep_order: HOUR,
             keep_order_entry: 7 * DAY,
@@ -35,6 +40,7 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
+            .field("nonce_lifetime", &self.nonce_lifetime)
             .field("keep_account", &self.keep_account)
             .field("keep_order", &self.keep_order)
             .field("keep_order_entry", &self.keep_order_entry)

@@ -39,7 +39,7 @@ pub(crate) async fn new_account(
     profile: &Profile,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let ByKey { jws, key } = authenticate::by_key(api, request).await?;
+    let ByKey { jws, key } = authenticate::by_key(api, profile, request).await?;
     let new: NewAccount = authenticate::payload(&jws)?;
     let only_existing = new.only_return_existing == Some(true);
     let unfollowed = match holder::find(api, profile, &key, request.now).await? {

@@ -51,7 +51,7 @@ pub(crate) async fn by_account(
     profile: &Profile,
     request: &Request,
 ) -> Result<ByAccount, Refusal> {
-    let jws = parse(api, request).await?;
+    let jws = parse(api, profile, request).await?;
     verify_account(api, profile, request, jws, None).await.map(|(signed, _)| signed)
 }
 
@@ -62,7 +62,7 @@ pub(crate) async fn by_owner(
     request: &Request,
     order: &OrderId,
 ) -> Result<(ByAccount, OrderView), Refusal> {
-    let jws = parse(api, request).await?;
+    let jws = parse(api, profile, request).await?;
     let (signed, found) = verify_account(api, profile, request, jws, Some(order)).await?;
     let found = match found {
         Some(view) => view,
@@ -73,9 +73,13 @@ pub(crate) async fn by_owner(
 }
 
 /// Takes a request signed by the key it brings along.
-pub(crate) async fn by_key(api: &Api, request: &Request) -> Result<ByKey, Refusal> {
-    let jws = parse(api, request).await?;
-    verify_key(api, request, jws).await
+pub(crate) async fn by_key(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<ByKey, Refusal> {
+    let jws = parse(api, profile, request).await?;
+    verify_key(api, profile, request, jws).await
 }
 
 /// Takes a request signed either way.
@@ -84,22 +88,23 @@ pub(crate) async fn by_either(
     profile: &Profile,
     request: &Request,
 ) -> Result<Signer, Refusal> {
-    let jws = parse(api, request).await?;
+    let jws = parse(api, profile, request).await?;
     match jws.key_reference() {
         KeyReference::Kid(_) => verify_account(api, profile, request, jws, None)
             .await
             .map(|(signed, _)| Signer::Account(signed)),
-        KeyReference::Jwk(_) => verify_key(api, request, jws).await.map(Signer::Key),
+        KeyReference::Jwk(_) => verify_key(api, profile, request, jws).await.map(Signer::Key),
     }
 }
 
 /// Reads the JWS; one that cannot be read burns its nonce all the same (RFC 8555 §6.5).
-async fn parse(api: &Api, request: &Request) -> Result<Jws, Refusal> {
+async fn parse(api: &Api, profile: &Profile, request: &Request) -> Result<Jws, Refusal> {
     match Jws::parse(&request.body) {
         Ok(jws) => Ok(jws),
         Err(error) => {
             if let Some(nonce) = &error.nonce {
-                let _: Redeemed = api.ports.admission.redeem(nonce.as_str()).await?;
+                let redeemed = api.ports.admission.redeem(&profile.name, nonce.as_str());
+                let _: Redeemed = redeemed.await?;
             }
             Err(Refusal::Jws(error.reason))
         }
@@ -121,7 +126,8 @@ async fn verify_account(
             "the protected header must have kid, the account URL, not jwk",
         )),
     };
-    let admitted = api.ports.admission.admit(jws.nonce().as_str(), id.as_ref().ok(), order).await?;
+    let nonce = (&profile.name, jws.nonce().as_str());
+    let admitted = api.ports.admission.admit(nonce, id.as_ref().ok(), order).await?;
     check_nonce_and_url(api, request, &jws, admitted.nonce)?;
     let Admitted { account, order, .. } = admitted;
     let id = id?;
@@ -142,8 +148,13 @@ async fn verify_account(
     }
 }
 
-async fn verify_key(api: &Api, request: &Request, jws: Jws) -> Result<ByKey, Refusal> {
-    let redeemed = api.ports.admission.redeem(jws.nonce().as_str()).await?;
+async fn verify_key(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+    jws: Jws,
+) -> Result<ByKey, Refusal> {
+    let redeemed = api.ports.admission.redeem(&profile.name, jws.nonce().as_str()).await?;
     check_nonce_and_url(api, request, &jws, redeemed)?;
     let key = match jws.key_reference() {
         KeyReference::Jwk(jwk) => jwk.check().map_err(Refusal::BadPublicKey)?,

@@ -34,7 +34,10 @@ pub(crate) async fn dispatch(
 }
 
 async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<Reply, Refusal> {
-    let route = route.ok_or(Refusal::NotFound)?;
+    let route = match route {
+        None | Some(Route::Absent(_)) => return Err(Refusal::NotFound),
+        Some(route) => route,
+    };
     if !route.methods().contains(&request.method) {
         return Err(Refusal::MethodNotAllowed(route.methods()));
     }
@@ -45,6 +48,7 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
         Route::Crl(issuer) => return crl::read(api, issuer).await,
         Route::Ocsp(in_path) => return ocsp::respond(api, in_path.as_deref(), request).await,
         Route::Acme(profile, resource) => (profile, resource),
+        Route::Absent(_) => return Err(Refusal::NotFound),
     };
     if request.method == Method::POST && !request.is_jose() {
         return Err(Refusal::NotJose);
@@ -96,9 +100,11 @@ pub(crate) async fn finish(
     };
     let gives_nonces = matches!(route, Some(Route::Acme(_, Resource::NewNonce))) && !refused;
     let mut response = reply.into_response();
+    let profile = route.and_then(Route::profile);
     let is_acme = !matches!(route, Some(Route::Crl(_) | Route::Ocsp(..)));
     if (*method == Method::POST && is_acme) || (gives_nonces && *method != Method::OPTIONS) {
-        match api.ports.admission.issue().await.map(|nonce| HeaderValue::from_str(&nonce)) {
+        let of = profile.unwrap_or(&api.settings.default_profile);
+        match api.ports.admission.issue(of).await.map(|nonce| HeaderValue::from_str(&nonce)) {
             Ok(Ok(nonce)) => {
                 response.headers_mut().insert(REPLAY_NONCE, nonce);
             }
@@ -120,9 +126,9 @@ pub(crate) async fn finish(
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if is_acme && !matches!(route, Some(Route::Acme(_, Resource::Directory))) {
-        let directory = match route {
-            Some(Route::Acme(profile, _)) => api.settings.urls.of(&profile.name, "directory"),
-            Some(Route::Crl(_) | Route::Ocsp(..)) | None => api.settings.urls.default_directory(),
+        let directory = match profile {
+            Some(profile) => api.settings.urls.of(profile, "directory"),
+            None => api.settings.urls.default_directory(),
         };
         if let Ok(link) = HeaderValue::from_str(&format!("<{directory}>;rel=\"index\"")) {
             headers.append(header::LINK, link);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{AccountId, ChallengeType, IssuerId, OrderId, order::AuthorizationIndex};
+use domain::{AccountId, ChallengeType, IssuerId, OrderId, ProfileName, order::AuthorizationIndex};
 use http::Method;
 
 use crate::{
@@ -11,11 +11,16 @@ use crate::{
     settings::{Profile, Settings},
 };
 
+/// The name under which requests for what is not there are counted and traced.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// What a path names.
 #[derive(Debug)]
 pub(crate) enum Route {
     /// A resource of a profile.
     Acme(Arc<Profile>, Resource),
+    /// Nothing, but below the URLs of a profile.
+    Absent(Arc<Profile>),
     /// An issuer's CRL, outside all profiles.
     Crl(IssuerId),
     /// An issuer's OCSP responder, outside all profiles; the request, in the path or in the body, names the issuer again.
@@ -101,9 +106,21 @@ impl Route {
                 Some(Self::Acme(Arc::clone(settings.profile(profile)?), Resource::Directory))
             }
             ["acme", profile, resource @ ..] => {
-                Some(Self::Acme(Arc::clone(settings.profile(profile)?), resource_of(resource)?))
+                let profile = Arc::clone(settings.profile(profile)?);
+                Some(match resource_of(resource) {
+                    Some(resource) => Self::Acme(profile, resource),
+                    None => Self::Absent(profile),
+                })
             }
             _ => None,
+        }
+    }
+
+    /// The profile below whose URLs the path is.
+    pub(crate) fn profile(&self) -> Option<&ProfileName> {
+        match self {
+            Self::Acme(profile, _) | Self::Absent(profile) => Some(&profile.name),
+            Self::Crl(_) | Self::Ocsp(..) => None,
         }
     }
 
@@ -111,6 +128,7 @@ impl Route {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Acme(_, resource) => resource.name(),
+            Self::Absent(_) => UNKNOWN,
             Self::Crl(_) => "crl",
             Self::Ocsp(..) => "ocsp",
         }
@@ -127,6 +145,7 @@ impl Route {
             // The two that RFC 8555 §6.3 lets be read either way.
             Self::Acme(_, Resource::Directory | Resource::NewNonce) => READ_OR_POST,
             Self::Acme(_, _) => POST,
+            Self::Absent(_) => &[],
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     problem::Refusal,
     random,
     request::{self, Request},
-    routes::{Resource, Route},
+    routes::{self, Resource, Route},
 };
 
 /// The filter that takes every request. Routing is a table of ours: chains of `or` filters compile in minutes and
@@ -41,7 +41,7 @@ async fn answer<B: Buf>(
 ) -> Response<Bytes> {
     let started = Instant::now();
     let route = Route::find(&api.settings, &path, &query);
-    let name = route.as_ref().map_or("unknown", Route::name);
+    let name = route.as_ref().map_or(routes::UNKNOWN, Route::name);
     let id = random::request_id().unwrap_or_default();
     let span = info_span!("request", otel.name = name, method = %method, request = %id);
     let order = order_of(&api, route.as_ref());
@@ -98,7 +98,7 @@ fn order_of(api: &Api, route: Option<&Route>) -> Option<OrderId> {
             random::order_id(api.settings.order_shards).ok()
         }
         Some(Route::Acme(_, resource)) => resource.order().cloned(),
-        Some(Route::Crl(_) | Route::Ocsp(..)) | None => None,
+        Some(Route::Absent(_) | Route::Crl(_) | Route::Ocsp(..)) | None => None,
     }
 }
 

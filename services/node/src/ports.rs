@@ -5,11 +5,12 @@ mod embedded;
 
 use std::sync::Arc;
 
+use acme::nonce::NonceLifetime;
 use eventstore::{Calls, EventFeed, EventStore, EventTail, Wakes};
 use readmodel::{Admission, Aggregates, ReadModel};
 use runtime::{Config, config::EventLogKind};
 
-use crate::failure::Failure;
+use crate::failure::{Explain as _, Failure};
 
 pub(crate) use self::{
     cluster::{jetstream, redis},
@@ -36,6 +37,12 @@ pub(crate) enum Log {
     Embedded(::embedded::Embedded),
     /// A NATS cluster.
     JetStream(::jetstream::JetStream),
+}
+
+/// How long nonces are good.
+fn nonce_lifetime(config: &Config) -> Result<NonceLifetime, Failure> {
+    NonceLifetime::try_from(config.api.nonce_validity.get())
+        .while_doing("cannot use api.nonce_validity")
 }
 
 impl Ports {

@@ -1,6 +1,6 @@
 //! Several profiles behind one server: each under its own URLs, strangers to each other.
 
-use acceptance::{AccountKey, RawClient, Scene, csr};
+use acceptance::{AccountKey, RawClient, Scene, Setup, csr};
 use http::Method;
 use serde_json::json;
 
@@ -72,14 +72,18 @@ async fn the_accounts_and_orders_of_one_profile_do_not_exist_in_another() -> any
             // The account of one profile, in the URLs of the other.
             let url = scene.client.url("newOrder")?;
             let mut protected = member.protected(&url).await?;
+            protected["nonce"] = json!(scene.client.nonce().await?);
             let payload = json!({ "identifiers": [{ "type": "dns", "value": "a.localhost" }] });
             let payload = payload.to_string();
             let jws = member.key().sign(&protected, payload.as_bytes())?;
             member.send_jws(&url, &jws).await?.refused((400, "accountDoesNotExist"))?;
             protected["kid"] = json!(member.account()?.replace("/short/", "/default/"));
-            protected["nonce"] = json!(member.nonce().await?);
+            protected["nonce"] = json!(scene.client.nonce().await?);
             let jws = member.key().sign(&protected, payload.as_bytes())?;
             member.send_jws(&url, &jws).await?.refused((400, "accountDoesNotExist"))?;
+
+            // What the other profile answered came with its nonces.
+            member.forget_nonces();
 
             // The order of one profile, under the URLs of the other, for whoever asks.
             let elsewhere = |url: &str| url.replace("/acme/short/", "/acme/default/");
@@ -98,4 +102,65 @@ async fn the_accounts_and_orders_of_one_profile_do_not_exist_in_another() -> any
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn a_nonce_of_one_profile_is_not_good_in_another() -> anyhow::Result<()> {
+    let mut scene = scene().await?;
+    let member = member_of(&scene, "short").await?;
+    scene
+        .unimpressed(async |scene| {
+            let url = scene.client.url("newOrder")?;
+            let mut protected = scene.client.protected(&url).await?;
+            protected["nonce"] = json!(member.nonce().await?);
+            let jws = scene.client.key().sign(&protected, b"{}")?;
+            scene.client.send_jws(&url, &jws).await?.refused((400, "badNonce"))?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn what_is_not_there_leads_back_to_its_own_profile() -> anyhow::Result<()> {
+    let mut scene = scene().await?;
+    let member = member_of(&scene, "short").await?;
+    scene
+        .unimpressed(async |scene| {
+            let absent = member.url("newOrder")?.replace("new-order", "nothing");
+            let reply = member.post(&absent, &json!({})).await?;
+            reply.refused((404, "malformed"))?;
+            assert_eq!(reply.links("index"), [scene.server.profile_url("short")]);
+            // The nonce that came along is good where the client was.
+            member.post("newAccount", &json!({})).await?.expect(200)?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn the_only_profile_there_is_is_the_default_whatever_its_name() -> anyhow::Result<()> {
+    // The longest name there can be, of every kind of character.
+    let name = format!("Aa0-_{}", "x".repeat(245));
+    let profile = format!("[{{name={name:?}}}]");
+    let scene = Scene::with(|setup| setup.set("profile", profile)).await?;
+    let origin = scene.server.directory_url().replace("/directory", "");
+    assert_eq!(scene.client.url("newOrder")?, format!("{origin}/{name}/new-order"));
+    for other in [name.to_lowercase(), format!("{name}x"), name[1..].to_owned()] {
+        let url = scene.server.profile_url(&other);
+        assert_eq!(scene.client.request(Method::GET, &url, None).await?.status, 404, "{other}");
+    }
+    scene.client.issue(&["a.localhost"], &scene.web).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_that_no_profile_can_have_is_refused_at_the_start() -> anyhow::Result<()> {
+    for name in ["", "a b", "a/b", "ä", "directory", "raProfile", &"x".repeat(251)] {
+        let server =
+            Setup::embedded().set("profile", format!("[{{name={name:?}}}]")).prepare("misnamed")?;
+        let refused = server.operate(&["check-config"]).await?;
+        assert!(!refused.status.success(), "{name}");
+        assert!(refused.stderr.contains("not a valid profile name"), "{}", refused.stderr);
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use domain::ProfileName;
 use tokio::task::JoinSet;
 
 use super::{Nonce, Nonces, Redeemed};
@@ -18,6 +19,7 @@ pub async fn check(nonces: Arc<dyn Nonces>) {
     nonces_are_distinct_and_well_formed(&*nonces).await;
     of_parallel_redeems_one_wins(&nonces).await;
     redeeming_one_nonce_leaves_the_others(&*nonces).await;
+    a_nonce_of_another_profile_is_unknown_and_stays_good(&*nonces).await;
 }
 
 async fn a_fresh_nonce_is_redeemed_once(nonces: &dyn Nonces) {
@@ -73,12 +75,20 @@ async fn redeeming_one_nonce_leaves_the_others(nonces: &dyn Nonces) {
     assert_eq!(redeem(nonces, &second).await, Redeemed::Fresh);
 }
 
+async fn a_nonce_of_another_profile_is_unknown_and_stays_good(nonces: &dyn Nonces) {
+    let other: ProfileName = "other".parse().expect("a name");
+    let nonce = issue(nonces).await;
+    let elsewhere = nonces.redeem(&other, &nonce).await.expect("it answers");
+    assert_eq!(elsewhere, Redeemed::Unknown);
+    assert_eq!(redeem(nonces, &nonce).await, Redeemed::Fresh);
+}
+
 async fn issue(nonces: &dyn Nonces) -> String {
-    nonces.issue().await.expect("a nonce is issued")
+    nonces.issue(&ProfileName::default()).await.expect("a nonce is issued")
 }
 
 async fn redeem(nonces: &dyn Nonces, nonce: &str) -> Redeemed {
-    nonces.redeem(nonce).await.expect("a nonce is redeemed")
+    nonces.redeem(&ProfileName::default(), nonce).await.expect("a nonce is redeemed")
 }
 
 #[cfg(test)]
@@ -88,7 +98,7 @@ mod tests {
     use async_trait::async_trait;
 
     use super::*;
-    use crate::nonce::{NonceCounter, NonceParts, NonceSealer, NoncesUnavailable};
+    use crate::nonce::{NonceCounter, NonceLifetime, NonceParts, NonceSealer, NoncesUnavailable};
 
     const EPOCH: u64 = 7;
     const MINUTE: u32 = 1000;
@@ -102,15 +112,21 @@ mod tests {
 
     #[async_trait]
     impl Nonces for InMemory {
-        async fn issue(&self) -> Result<String, NoncesUnavailable> {
+        async fn issue(&self, profile: &ProfileName) -> Result<String, NoncesUnavailable> {
             let (minute, counter) =
                 self.counter.take(MINUTE).ok_or_else(NoncesUnavailable::default)?;
-            self.sealer.seal(&NonceParts { epoch: EPOCH, node: 1, minute, counter })
+            self.sealer.seal(profile, &NonceParts { epoch: EPOCH, node: 1, minute, counter })
         }
 
-        async fn redeem(&self, nonce: &str) -> Result<Redeemed, NoncesUnavailable> {
-            let parts = self.sealer.open(nonce).ok();
-            let Some(parts) = parts.filter(|parts| parts.check(EPOCH, MINUTE).is_ok()) else {
+        async fn redeem(
+            &self,
+            profile: &ProfileName,
+            nonce: &str,
+        ) -> Result<Redeemed, NoncesUnavailable> {
+            let parts = self.sealer.open(profile, nonce).ok();
+            let lifetime = NonceLifetime::default();
+            let Some(parts) = parts.filter(|parts| parts.check(EPOCH, MINUTE, lifetime).is_ok())
+            else {
                 return Ok(Redeemed::Unknown);
             };
             let mut spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner);

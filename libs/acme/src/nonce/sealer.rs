@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use domain::ProfileName;
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, UnboundKey},
     rand::{SecureRandom as _, SystemRandom},
@@ -14,8 +15,8 @@ const KEY_BYTES: usize = 32;
 const PARTS_BYTES: usize = 20;
 const TAG_BYTES: usize = 16;
 const SEALED_BYTES: usize = NONCE_LEN + PARTS_BYTES + TAG_BYTES;
-/// Keeps the key's nonces apart from anything else that might ever be sealed with it.
-const PURPOSE: &[u8] = b"certmill nonce v1";
+/// Keeps the key's nonces apart from anything else that might ever be sealed with it. A profile's name follows.
+const PURPOSE: &str = "certmill nonce v2 ";
 
 /// Seals and opens nonces with ChaCha20-Poly1305.
 ///
@@ -40,11 +41,15 @@ impl NonceSealer {
         Self { key: LessSafeKey::new(key), random: SystemRandom::new() }
     }
 
-    /// Seals a counter into the 64 characters of a nonce.
+    /// Seals a counter into the 64 characters of a nonce, which only the same profile opens.
     ///
     /// # Errors
     /// When the system gives no random numbers.
-    pub fn seal(&self, parts: &NonceParts) -> Result<String, NoncesUnavailable> {
+    pub fn seal(
+        &self,
+        profile: &ProfileName,
+        parts: &NonceParts,
+    ) -> Result<String, NoncesUnavailable> {
         let mut sealed = [0; SEALED_BYTES];
         let (iv, rest) = sealed.split_at_mut(NONCE_LEN);
         let (body, tag) = rest.split_at_mut(PARTS_BYTES);
@@ -52,7 +57,7 @@ impl NonceSealer {
         body.copy_from_slice(&to_octets(parts));
         let iv = ring::aead::Nonce::try_assume_unique_for_key(iv);
         let computed = iv
-            .and_then(|iv| self.key.seal_in_place_separate_tag(iv, Aad::from(PURPOSE), body))
+            .and_then(|iv| self.key.seal_in_place_separate_tag(iv, bound_to(profile), body))
             .map_err(NoncesUnavailable::because)?;
         tag.copy_from_slice(computed.as_ref());
         Ok(base64url::encode(&sealed))
@@ -61,14 +66,14 @@ impl NonceSealer {
     /// Opens a nonce; whether it is still good is for [`NonceParts::check`] and the memory of spent ones to say.
     ///
     /// # Errors
-    /// When it was not sealed with this key.
-    pub fn open(&self, text: &str) -> Result<NonceParts, ForgedNonce> {
+    /// When it was not sealed with this key for this profile.
+    pub fn open(&self, profile: &ProfileName, text: &str) -> Result<NonceParts, ForgedNonce> {
         let sealed = base64url::decode(text).map_err(|_| ForgedNonce)?;
         let mut sealed: [u8; SEALED_BYTES] = sealed.try_into().map_err(|_| ForgedNonce)?;
         let (iv, body) = sealed.split_at_mut(NONCE_LEN);
         let iv = ring::aead::Nonce::try_assume_unique_for_key(iv).map_err(|_| ForgedNonce)?;
         let opened =
-            self.key.open_in_place(iv, Aad::from(PURPOSE), body).map_err(|_| ForgedNonce)?;
+            self.key.open_in_place(iv, bound_to(profile), body).map_err(|_| ForgedNonce)?;
         from_octets(opened).ok_or(ForgedNonce)
     }
 }
@@ -78,6 +83,10 @@ impl fmt::Debug for NonceSealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NonceSealer(..)")
     }
+}
+
+fn bound_to(profile: &ProfileName) -> Aad<String> {
+    Aad::from(format!("{PURPOSE}{profile}"))
 }
 
 fn to_octets(parts: &NonceParts) -> [u8; PARTS_BYTES] {
@@ -109,32 +118,49 @@ mod tests {
     const PARTS: NonceParts =
         NonceParts { epoch: 0x0102_0304_0506_0708, node: 9, minute: 29_000_000, counter: 7 };
 
+    fn profile(name: &str) -> ProfileName {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_sealed_counter_is_opened_by_its_profile_only() {
+        let sealer = NonceSealer::new(&[1; 32]);
+        let text = sealer.seal(&profile("a"), &PARTS).unwrap();
+        for other in ["b", "A", "aa"] {
+            assert_eq!(sealer.open(&profile(other), &text), Err(ForgedNonce), "{other}");
+        }
+    }
+
     #[test]
     fn a_sealed_counter_is_opened_by_its_key_only() {
         let sealer = NonceSealer::new(&[1; 32]);
-        let text = sealer.seal(&PARTS).unwrap();
+        let text = sealer.seal(&profile("a"), &PARTS).unwrap();
         assert_eq!(text.len(), 64);
-        assert_eq!(sealer.open(&text), Ok(PARTS));
-        assert_eq!(NonceSealer::new(&[2; 32]).open(&text), Err(ForgedNonce));
+        assert_eq!(sealer.open(&profile("a"), &text), Ok(PARTS));
+        assert_eq!(NonceSealer::new(&[2; 32]).open(&profile("a"), &text), Err(ForgedNonce));
     }
 
     #[test]
     fn one_counter_sealed_twice_gives_two_texts() {
         let sealer = NonceSealer::new(&[1; 32]);
-        assert_ne!(sealer.seal(&PARTS).unwrap(), sealer.seal(&PARTS).unwrap());
+        assert_ne!(
+            sealer.seal(&profile("a"), &PARTS).unwrap(),
+            sealer.seal(&profile("a"), &PARTS).unwrap()
+        );
     }
 
     #[test]
     fn no_changed_character_is_accepted() {
         let sealer = NonceSealer::new(&[1; 32]);
-        let text = sealer.seal(&PARTS).unwrap();
+        let text = sealer.seal(&profile("a"), &PARTS).unwrap();
         for at in 0..text.len() {
             let mut forged = text.clone().into_bytes();
             forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(sealer.open(str::from_utf8(&forged).unwrap()), Err(ForgedNonce), "{at}");
+            let forged = str::from_utf8(&forged).unwrap();
+            assert_eq!(sealer.open(&profile("a"), forged), Err(ForgedNonce), "{at}");
         }
         for text in ["", "AAAA", &text[1..], &format!("{text}AAAA")] {
-            assert_eq!(sealer.open(text), Err(ForgedNonce));
+            assert_eq!(sealer.open(&profile("a"), text), Err(ForgedNonce));
         }
     }
 }

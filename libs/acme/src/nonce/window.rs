@@ -7,8 +7,10 @@ use std::{
 
 use domain::Timestamp;
 
-/// How long a nonce is good. Clients hold one for the time between two requests.
-const LIFETIME_MINUTES: u32 = 10;
+/// How long a nonce is good where nothing is configured. Clients hold one for the time between two requests.
+const DEFAULT_LIFETIME_MINUTES: u32 = 10;
+/// How long a nonce may be good.
+const MAX_LIFETIME_MINUTES: u32 = 60;
 /// How far the clocks of two nodes may be apart.
 const MAX_CLOCK_SKEW_MINUTES: u32 = 1;
 
@@ -16,9 +18,37 @@ const MAX_CLOCK_SKEW_MINUTES: u32 = 1;
 pub const MAX_PER_MINUTE: u32 = 1 << 23;
 
 /// How long the memory of the spent nonces of one minute must be kept after each redemption; longer than any node
-/// accepts a nonce of that minute.
+/// accepts a nonce of that minute, whatever lifetime is configured there.
 pub const SPENT_LIFETIME: Duration =
-    Duration::from_mins((LIFETIME_MINUTES + 3 * MAX_CLOCK_SKEW_MINUTES + 1) as u64);
+    Duration::from_mins((MAX_LIFETIME_MINUTES + 3 * MAX_CLOCK_SKEW_MINUTES + 1) as u64);
+
+/// How long a nonce is good: whole minutes, because a nonce knows the minute of its making.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NonceLifetime {
+    minutes: u32,
+}
+
+/// The duration is none that nonces can be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nonces are good for whole minutes, from 1 to {MAX_LIFETIME_MINUTES}")]
+pub struct InvalidLifetime;
+
+impl Default for NonceLifetime {
+    fn default() -> Self {
+        Self { minutes: DEFAULT_LIFETIME_MINUTES }
+    }
+}
+
+impl TryFrom<Duration> for NonceLifetime {
+    type Error = InvalidLifetime;
+
+    fn try_from(duration: Duration) -> Result<Self, InvalidLifetime> {
+        let minutes = u32::try_from(duration.as_secs() / 60).map_err(|_| InvalidLifetime)?;
+        let whole = duration == Duration::from_mins(minutes.into());
+        let allowed = whole && (1..=MAX_LIFETIME_MINUTES).contains(&minutes);
+        if allowed { Ok(Self { minutes }) } else { Err(InvalidLifetime) }
+    }
+}
 
 /// What a nonce counts. Epoch, node, minute and counter name one bit in the memory of spent nonces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +73,14 @@ impl NonceParts {
     ///
     /// # Errors
     /// When it may not.
-    pub fn check(&self, epoch: u64, minute: u32) -> Result<(), OutsideWindow> {
+    pub fn check(
+        &self,
+        epoch: u64,
+        minute: u32,
+        lifetime: NonceLifetime,
+    ) -> Result<(), OutsideWindow> {
         let newest = minute.saturating_add(MAX_CLOCK_SKEW_MINUTES);
-        let oldest = minute.saturating_sub(LIFETIME_MINUTES);
+        let oldest = minute.saturating_sub(lifetime.minutes);
         let good = self.epoch == epoch
             && (oldest..=newest).contains(&self.minute)
             && self.counter < MAX_PER_MINUTE;
@@ -101,21 +136,35 @@ mod tests {
         NonceParts { epoch, node: 1, minute, counter }
     }
 
+    const TEN_MINUTES: NonceLifetime = NonceLifetime { minutes: DEFAULT_LIFETIME_MINUTES };
+
     #[test]
     fn a_nonce_is_good_for_ten_minutes_of_its_epoch() {
         for minute in [999, 1000, 1010] {
-            assert_eq!(parts(7, 1000, 0).check(7, minute), Ok(()), "{minute}");
+            assert_eq!(parts(7, 1000, 0).check(7, minute, TEN_MINUTES), Ok(()), "{minute}");
         }
         for minute in [0, 998, 1011, u32::MAX] {
-            assert_eq!(parts(7, 1000, 0).check(7, minute), Err(OutsideWindow), "{minute}");
+            let checked = parts(7, 1000, 0).check(7, minute, TEN_MINUTES);
+            assert_eq!(checked, Err(OutsideWindow), "{minute}");
         }
-        assert_eq!(parts(7, 1000, 0).check(8, 1000), Err(OutsideWindow));
+        assert_eq!(parts(7, 1000, 0).check(8, 1000, TEN_MINUTES), Err(OutsideWindow));
+    }
+
+    #[test]
+    fn a_nonce_is_good_for_as_long_as_is_configured() {
+        let two = NonceLifetime::try_from(Duration::from_mins(2)).unwrap();
+        assert_eq!(parts(7, 1000, 0).check(7, 1002, two), Ok(()));
+        assert_eq!(parts(7, 1000, 0).check(7, 1003, two), Err(OutsideWindow));
+        for seconds in [0, 59, 61, 61 * 60] {
+            let lifetime = NonceLifetime::try_from(Duration::from_secs(seconds));
+            assert_eq!(lifetime, Err(InvalidLifetime), "{seconds}");
+        }
     }
 
     #[test]
     fn a_counter_beyond_the_bitmap_is_refused() {
-        assert_eq!(parts(7, 1000, MAX_PER_MINUTE - 1).check(7, 1000), Ok(()));
-        assert_eq!(parts(7, 1000, MAX_PER_MINUTE).check(7, 1000), Err(OutsideWindow));
+        assert_eq!(parts(7, 1000, MAX_PER_MINUTE - 1).check(7, 1000, TEN_MINUTES), Ok(()));
+        assert_eq!(parts(7, 1000, MAX_PER_MINUTE).check(7, 1000, TEN_MINUTES), Err(OutsideWindow));
     }
 
     #[test]
@@ -153,7 +202,7 @@ mod tests {
 
     #[test]
     fn spent_nonces_are_remembered_longer_than_they_are_good() {
-        let minutes = u64::from(LIFETIME_MINUTES + 2 * MAX_CLOCK_SKEW_MINUTES + 1);
+        let minutes = u64::from(MAX_LIFETIME_MINUTES + 2 * MAX_CLOCK_SKEW_MINUTES + 1);
         assert!(SPENT_LIFETIME > Duration::from_mins(minutes));
     }
 }

@@ -50,8 +50,8 @@ async fn a_password_is_sent_and_a_wrong_one_is_refused() {
         assert!(matches!(refusal(&server).await, ConnectError::Unreachable(_)));
         let url = format!("redis://:open%20sesame@127.0.0.1:{}/3", server.port());
         let store = RedisStore::connect(&url, Options::default()).await.unwrap();
-        let nonce = store.issue().await.unwrap();
-        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+        assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
     })
     .await;
 }
@@ -104,7 +104,7 @@ async fn rediss_verifies_the_server_and_then_works() {
         let tls_roots = Some(certificate.pem().into_bytes());
         let options = Options { tls_roots, ..Options::default() };
         let store = RedisStore::connect(&url, options).await.unwrap();
-        let nonce = store.issue().await.unwrap();
-        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+        assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
     }
 }

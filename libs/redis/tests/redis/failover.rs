@@ -37,14 +37,14 @@ async fn two_primaries_never_accept_one_nonce() {
         let replica = primary.replica();
         issue(&store).await;
         primary.replicates().await;
-        let nonce = store.issue().await.unwrap();
+        let nonce = store.issue(&crate::profile()).await.unwrap();
         replica.command::<()>(&["REPLICAOF", "NO", "ONE"]).await;
         let other = replica.store().await;
-        assert_eq!(other.redeem(&nonce).await.unwrap(), Redeemed::Unknown);
-        let of_other = other.issue().await.unwrap();
-        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
-        assert_eq!(store.redeem(&of_other).await.unwrap(), Redeemed::Unknown);
-        assert_eq!(other.redeem(&of_other).await.unwrap(), Redeemed::Fresh);
+        assert_eq!(other.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Unknown);
+        let of_other = other.issue(&crate::profile()).await.unwrap();
+        assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
+        assert_eq!(store.redeem(&crate::profile(), &of_other).await.unwrap(), Redeemed::Unknown);
+        assert_eq!(other.redeem(&crate::profile(), &of_other).await.unwrap(), Redeemed::Fresh);
     })
     .await;
 }

@@ -11,3 +11,8 @@ mod outage;
 mod proxy;
 mod restart;
 mod server;
+
+/// The profile whose nonces are used.
+fn profile() -> domain::ProfileName {
+    domain::ProfileName::default()
+}

@@ -22,18 +22,18 @@ async fn used_memory(server: &Server) -> i64 {
 async fn a_hundred_thousand_nonces_take_less_than_a_megabyte() {
     on_each(&[], async |server| {
         let store = server.store().await;
-        let warm = store.issue().await.unwrap();
-        store.redeem(&warm).await.unwrap();
+        let warm = store.issue(&crate::profile()).await.unwrap();
+        store.redeem(&crate::profile(), &warm).await.unwrap();
         let before = used_memory(&server).await;
         let mut last = warm;
         for i in 0..100_000 {
-            let nonce = store.issue().await.unwrap();
+            let nonce = store.issue(&crate::profile()).await.unwrap();
             if i % 100 == 0 {
-                assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
+                assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
             }
             last = nonce;
         }
-        assert_eq!(store.redeem(&last).await.unwrap(), Redeemed::Fresh);
+        assert_eq!(store.redeem(&crate::profile(), &last).await.unwrap(), Redeemed::Fresh);
         let added = used_memory(&server).await - before;
         assert!(added < 1_000_000, "100,000 nonces added {added} bytes");
     })
@@ -66,13 +66,13 @@ async fn everything_but_the_epoch_and_crls_goes_in_time() {
             keep_order: Duration::from_secs(20_000),
             keep_order_entry: Duration::from_secs(40_000),
             keep_certificate: Duration::from_secs(30_000),
-            tls_roots: None,
+            ..Options::default()
         };
         let store = RedisStore::connect(&server.url(), options).await.unwrap();
         let now = Timestamp::from(time::OffsetDateTime::now_utc());
 
-        let nonce = store.issue().await.unwrap();
-        store.redeem(&nonce).await.unwrap();
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+        store.redeem(&crate::profile(), &nonce).await.unwrap();
         check_kept(&kept(&server, "certmill:spent:*").await, SPENT_LIFETIME);
         assert_eq!(kept(&server, "certmill:epoch").await, [-1]);
 
@@ -81,7 +81,7 @@ async fn everything_but_the_epoch_and_crls_goes_in_time() {
         check_kept(&kept(&server, "certmill:account:*").await, Duration::from_secs(10_000));
         let key = format!("certmill:account:{}", account.state.id);
         server.command::<()>(&["PEXPIRE", &key, "5000"]).await;
-        store.admit("", Some(&account.state.id), None).await.unwrap();
+        store.admit((&crate::profile(), ""), Some(&account.state.id), None).await.unwrap();
         check_kept(&kept(&server, "certmill:account:*").await, Duration::from_secs(10_000));
 
         let mut order = order(1);

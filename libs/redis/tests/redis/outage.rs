@@ -13,12 +13,12 @@ use crate::{proxy::Proxy, server::on_each};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 async fn check_unavailable(store: &RedisStore) {
-    let (nonce, order) = (store.issue().await.unwrap(), order(1));
+    let (nonce, order) = (store.issue(&crate::profile()).await.unwrap(), order(1));
     let started = Instant::now();
-    assert!(store.redeem(&nonce).await.is_err());
+    assert!(store.redeem(&crate::profile(), &nonce).await.is_err());
     assert!(started.elapsed() < PATIENCE);
     let started = Instant::now();
-    assert!(store.admit(&nonce, None, Some(&order.state.id)).await.is_err());
+    assert!(store.admit((&crate::profile(), &nonce), None, Some(&order.state.id)).await.is_err());
     assert!(started.elapsed() < PATIENCE);
     let started = Instant::now();
     assert!(store.order(&order.state.id).await.is_err());
@@ -32,16 +32,20 @@ async fn check_unavailable(store: &RedisStore) {
 async fn a_server_that_is_down_fails_at_once_and_is_used_again_when_it_is_back() {
     on_each(&[], async |mut server| {
         let store = server.store().await;
-        let nonce = store.issue().await.unwrap();
+        let nonce = store.issue(&crate::profile()).await.unwrap();
         for _ in 0..3 {
             server.kill();
             let started = Instant::now();
             check_unavailable(&store).await;
             assert!(started.elapsed() < PATIENCE, "nobody waits for a refused connection");
             server.start_again();
-            assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Unknown, "the first call");
-            let next = store.issue().await.unwrap();
-            assert_eq!(store.redeem(&next).await.unwrap(), Redeemed::Fresh);
+            assert_eq!(
+                store.redeem(&crate::profile(), &nonce).await.unwrap(),
+                Redeemed::Unknown,
+                "the first call"
+            );
+            let next = store.issue(&crate::profile()).await.unwrap();
+            assert_eq!(store.redeem(&crate::profile(), &next).await.unwrap(), Redeemed::Fresh);
         }
     })
     .await;
@@ -53,15 +57,19 @@ async fn a_server_that_hangs_is_given_up_in_time_and_left_for_one_that_answers()
         let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let proxy = Proxy::to(server.port()).await;
         let store = RedisStore::connect(&proxy.url(), Options::default()).await.unwrap();
-        let nonce = store.issue().await.unwrap();
+        let nonce = store.issue(&crate::profile()).await.unwrap();
         // Breaks the connection; the next one is accepted by nobody.
         proxy.lead_to(silent.local_addr().unwrap().port());
         server.command::<()>(&["CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "yes"]).await;
         check_unavailable(&store).await;
         proxy.lead_to(server.port());
         // A connection attempt to the silent one may still be under way: it ends in time, too.
-        let _ = store.redeem("").await;
-        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh, "nothing was lost");
+        let _ = store.redeem(&crate::profile(), "").await;
+        assert_eq!(
+            store.redeem(&crate::profile(), &nonce).await.unwrap(),
+            Redeemed::Fresh,
+            "nothing was lost"
+        );
     })
     .await;
 }
@@ -71,10 +79,10 @@ async fn a_broken_connection_is_replaced_without_anyone_noticing() {
     on_each(&[], async |server| {
         let store = server.store().await;
         for _ in 0..20 {
-            let (nonce, order) = (store.issue().await.unwrap(), order(1));
+            let (nonce, order) = (store.issue(&crate::profile()).await.unwrap(), order(1));
             server.command::<()>(&["CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "yes"]).await;
-            assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
-            assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Replayed);
+            assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
+            assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Replayed);
             server.command::<()>(&["CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "yes"]).await;
             store.put_order(&order).await.unwrap();
             assert_eq!(store.order(&order.state.id).await.unwrap(), Some(order));
@@ -87,10 +95,10 @@ async fn a_broken_connection_is_replaced_without_anyone_noticing() {
 async fn scripts_are_loaded_again_when_the_server_forgot_them() {
     on_each(&[], async |server| {
         let store = server.store().await;
-        let nonce = store.issue().await.unwrap();
-        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+        assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
         server.command::<()>(&["SCRIPT", "FLUSH"]).await;
-        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Replayed);
+        assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Replayed);
     })
     .await;
 }

@@ -19,10 +19,10 @@ pub(crate) struct Issued {
 pub(crate) async fn issue(store: &RedisStore) -> Issued {
     let mut issued = Issued { spent: Vec::new(), unspent: Vec::new() };
     for _ in 0..500 {
-        let nonce = store.issue().await.unwrap();
-        assert_eq!(store.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+        assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
         issued.spent.push(nonce);
-        issued.unspent.push(store.issue().await.unwrap());
+        issued.unspent.push(store.issue(&crate::profile()).await.unwrap());
     }
     issued
 }
@@ -30,10 +30,14 @@ pub(crate) async fn issue(store: &RedisStore) -> Issued {
 /// Checks that no nonce is accepted that a lost memory knew, and that the next one issued is good.
 pub(crate) async fn check_all_refused(store: &RedisStore, issued: &Issued) {
     for nonce in issued.spent.iter().chain(&issued.unspent) {
-        assert_eq!(store.redeem(nonce).await.unwrap(), Redeemed::Unknown);
+        assert_eq!(store.redeem(&crate::profile(), nonce).await.unwrap(), Redeemed::Unknown);
     }
-    let next = store.issue().await.unwrap();
-    assert_eq!(store.redeem(&next).await.unwrap(), Redeemed::Fresh, "one retry is enough");
+    let next = store.issue(&crate::profile()).await.unwrap();
+    assert_eq!(
+        store.redeem(&crate::profile(), &next).await.unwrap(),
+        Redeemed::Fresh,
+        "one retry is enough"
+    );
 }
 
 #[tokio::test]
@@ -96,11 +100,11 @@ async fn no_nonce_is_replayed_after_a_restart_of_the_api() {
         drop(before);
         let after = server.store().await;
         for nonce in &issued.spent {
-            assert_eq!(after.redeem(nonce).await.unwrap(), Redeemed::Replayed);
+            assert_eq!(after.redeem(&crate::profile(), nonce).await.unwrap(), Redeemed::Replayed);
         }
         for expected in [Redeemed::Fresh, Redeemed::Replayed] {
             for nonce in &issued.unspent {
-                assert_eq!(after.redeem(nonce).await.unwrap(), expected);
+                assert_eq!(after.redeem(&crate::profile(), nonce).await.unwrap(), expected);
             }
         }
         assert_eq!(after.account(&account.state.id).await.unwrap(), Some(account));
@@ -113,11 +117,14 @@ async fn two_nodes_redeem_each_others_nonces_once() {
     on_each(&[], async |server| {
         let (one, two) = (server.store().await, server.store().await);
         for _ in 0..100 {
-            let (of_one, of_two) = (one.issue().await.unwrap(), two.issue().await.unwrap());
-            assert_eq!(two.redeem(&of_one).await.unwrap(), Redeemed::Fresh);
-            assert_eq!(one.redeem(&of_one).await.unwrap(), Redeemed::Replayed);
-            assert_eq!(one.redeem(&of_two).await.unwrap(), Redeemed::Fresh);
-            assert_eq!(two.redeem(&of_two).await.unwrap(), Redeemed::Replayed);
+            let (of_one, of_two) = (
+                one.issue(&crate::profile()).await.unwrap(),
+                two.issue(&crate::profile()).await.unwrap(),
+            );
+            assert_eq!(two.redeem(&crate::profile(), &of_one).await.unwrap(), Redeemed::Fresh);
+            assert_eq!(one.redeem(&crate::profile(), &of_one).await.unwrap(), Redeemed::Replayed);
+            assert_eq!(one.redeem(&crate::profile(), &of_two).await.unwrap(), Redeemed::Fresh);
+            assert_eq!(two.redeem(&crate::profile(), &of_two).await.unwrap(), Redeemed::Replayed);
         }
     })
     .await;
@@ -130,10 +137,10 @@ async fn a_nonce_of_an_epoch_the_node_has_not_seen_is_good() {
         issue(&two).await;
         server.command::<()>(&["FLUSHALL"]).await;
         // The first to notice makes the new epoch; the other learns of it by a nonce it cannot open.
-        assert_eq!(one.redeem("").await.unwrap(), Redeemed::Unknown);
-        let nonce = one.issue().await.unwrap();
-        assert_eq!(two.redeem(&nonce).await.unwrap(), Redeemed::Fresh);
-        assert_eq!(one.redeem(&nonce).await.unwrap(), Redeemed::Replayed);
+        assert_eq!(one.redeem(&crate::profile(), "").await.unwrap(), Redeemed::Unknown);
+        let nonce = one.issue(&crate::profile()).await.unwrap();
+        assert_eq!(two.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
+        assert_eq!(one.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Replayed);
     })
     .await;
 }

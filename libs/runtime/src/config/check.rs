@@ -105,6 +105,12 @@ fn check_api(config: &Config, problems: &mut Problems) {
         "api.retry_after",
         "must be whole seconds",
     );
+    between(problems, "api.nonce_validity", api.nonce_validity.get(), MINUTE..=60 * MINUTE);
+    problems.require(
+        api.nonce_validity.get().as_millis().is_multiple_of(60_000),
+        "api.nonce_validity",
+        "must be whole minutes",
+    );
     between(problems, "api.request_timeout", api.request_timeout.get(), SECOND..=10 * MINUTE);
     problems.require(
         api.request_timeout > api.hold,

@@ -43,6 +43,11 @@ impl HumanDuration {
         Self::seconds(hours.saturating_mul(60 * 60))
     }
 
+    /// Takes whole minutes.
+    pub const fn minutes(minutes: u64) -> Self {
+        Self::seconds(minutes.saturating_mul(60))
+    }
+
     /// Takes whole seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))

@@ -33,6 +33,8 @@ pub struct Api {
     pub max_held: u32,
     /// What a client is told to wait before it asks again; whole seconds.
     pub retry_after: HumanDuration,
+    /// How long a nonce is good; whole minutes, at most an hour.
+    pub nonce_validity: HumanDuration,
     /// How many connections may be open at a time; more wait to be accepted.
     pub max_connections: u32,
     /// How long one request may take to arrive and to be answered, the time it is held included.
@@ -51,6 +53,7 @@ impl Default for Api {
             hold: HumanDuration::seconds(2),
             max_held: 10_000,
             retry_after: HumanDuration::seconds(3),
+            nonce_validity: HumanDuration::minutes(10),
             max_connections: 10_000,
             request_timeout: HumanDuration::seconds(30),
             max_body_bytes: 64 * 1024,

@@ -68,6 +68,7 @@ pub(crate) async fn redis(config: &Config) -> Result<RedisStore, Failure> {
         None => None,
     };
     let options = redis_store::Options {
+        nonce_lifetime: super::nonce_lifetime(config)?,
         tls_roots,
         keep_order_entry: config.order_max_age(),
         keep_certificate: config.ca.crl_validity.get(),

@@ -19,7 +19,8 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
         Failure::from(error).advise(advice)
     })?;
     let shared = Arc::new(embedded.clone());
-    let admission = Arc::new(MemoryNonces::new(Arc::clone(&shared) as _));
+    let nonces = super::nonce_lifetime(config)?;
+    let admission = Arc::new(MemoryNonces::new(Arc::clone(&shared) as _, nonces));
     Ok(Ports {
         store: Arc::clone(&shared) as _,
         feed: Arc::clone(&shared) as _,
