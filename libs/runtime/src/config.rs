@@ -10,6 +10,7 @@ mod duration;
 mod error;
 mod event_log;
 mod external_accounts;
+mod key;
 mod keys;
 mod layers;
 mod listeners;
@@ -37,6 +38,7 @@ pub use self::{
     error::{ConfigError, Origin, Problem},
     event_log::{EventLog, EventLogKind, Redis},
     external_accounts::ExternalAccounts,
+    key::Key,
     keys::{KeyType, Keys},
     listeners::{Api, Ops},
     profile::{KeyPurpose, Profile, Subject},
@@ -136,19 +138,9 @@ impl Config {
         environment: impl IntoIterator<Item = (String, String)>,
         sets: &[String],
     ) -> Result<Self, ConfigError> {
-        let mut table = match file {
-            Some(path) => layers::read_file(path)?,
-            None => toml::Table::new(),
-        };
-        for (variable, text) in environment {
-            if let Some(setting) = layers::Setting::from_environment(&variable, text) {
-                layers::lay_over(&mut table, setting.table()?);
-            }
-        }
-        for argument in sets {
-            layers::lay_over(&mut table, layers::Setting::from_argument(argument)?.table()?);
-        }
-        layers::together(table)?.try_into()
+        let layers = layers::Layers::read(file, environment, sets)?;
+        let config = Self::try_from(layers.together()?);
+        config.map_err(|error| error.located(|key| layers.origin(key)))
     }
 
     /// Checks that the roles can run with this configuration in one process.

@@ -68,10 +68,11 @@ pub(crate) fn is_looked_at(order: &OrderView, index: AuthorizationIndex) -> bool
 /// When to ask again for an authorization that a validator has to decide.
 pub(crate) fn retry_after(
     api: &Api,
+    order: &State,
     authorization: &order::Authorization,
     now: Timestamp,
 ) -> Option<u64> {
-    let soon = api.settings.retry_after_seconds();
+    let soon = api.settings.retry_after_seconds(Some(&order.profile));
     authorization.is_in_validation().then(|| match authorization.retry_wait(now) {
         Some(wait) => soon.max(wait.as_secs() + 1),
         None => soon,
@@ -100,7 +101,7 @@ fn show(
             wildcard: authorization.wildcard,
         },
     )?;
-    Ok(match retry_after(api, authorization, now) {
+    Ok(match retry_after(api, order, authorization, now) {
         Some(seconds) => reply.with_retry_after(seconds),
         None => reply,
     })

@@ -54,7 +54,7 @@ fn show(
     let shown = show_challenge(api, order, index, challenge);
     let reply = Reply::json(StatusCode::OK, &shown)?
         .with_link("up", &api.settings.urls.authorization(&order.profile, &order.id, index));
-    Ok(match retry_after(api, authorization, request::now()) {
+    Ok(match retry_after(api, order, authorization, request::now()) {
         Some(seconds) => reply.with_retry_after(seconds),
         None => reply,
     })

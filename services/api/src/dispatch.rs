@@ -93,14 +93,14 @@ pub(crate) async fn finish(
     method: &Method,
     result: Result<Reply, Refusal>,
 ) -> Response<Bytes> {
-    let retry_after = api.settings.retry_after_seconds();
+    let profile = route.and_then(Route::profile);
+    let retry_after = api.settings.retry_after_seconds(profile);
     let (reply, refused) = match result {
         Ok(reply) => (reply, false),
         Err(refusal) => (problem::reply(&refusal, retry_after), true),
     };
     let gives_nonces = matches!(route, Some(Route::Acme(_, Resource::NewNonce))) && !refused;
     let mut response = reply.into_response();
-    let profile = route.and_then(Route::profile);
     let is_acme = !matches!(route, Some(Route::Crl(_) | Route::Ocsp(..)));
     if (*method == Method::POST && is_acme) || (gives_nonces && *method != Method::OPTIONS) {
         let of = profile.unwrap_or(&api.settings.default_profile);

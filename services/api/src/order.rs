@@ -240,7 +240,9 @@ pub(crate) fn show(
         },
     )?;
     Ok(match order_status {
-        Status::Processing => reply.with_retry_after(api.settings.retry_after_seconds()),
+        Status::Processing => {
+            reply.with_retry_after(api.settings.retry_after_seconds(Some(&order.profile)))
+        }
         Status::Pending | Status::Ready | Status::Valid | Status::Invalid => reply,
     })
 }

@@ -27,7 +27,7 @@ pub struct Settings {
     pub hold: Duration,
     /// How many replies may wait at once.
     pub max_held: usize,
-    /// What a client is told to wait before it asks again.
+    /// What a client is told to wait before it asks again, outside of profiles.
     pub retry_after: Duration,
     /// How long a request may take to arrive.
     pub request_timeout: Duration,
@@ -66,7 +66,9 @@ pub struct Profile {
     pub wildcard_allowed: bool,
     /// The ways to prove control that are offered for names, wildcards and addresses.
     pub challenges: Challenges,
-    /// How long a client has to complete an order.
+    /// What a client is told to wait before it asks again.
+    pub retry_after: Duration,
+    /// How long a client has to complete an order, its authorizations included.
     pub order_validity: Duration,
     /// How long a certificate is valid at most.
     pub certificate_validity: Duration,
@@ -126,9 +128,12 @@ impl Settings {
         self.profiles.iter().find(|profile| profile.enabled && profile.name.as_str() == name)
     }
 
-    /// The value of a Retry-After header: whole seconds, at least one.
-    pub(crate) fn retry_after_seconds(&self) -> u64 {
-        self.retry_after.as_secs().max(1)
+    /// The value of a Retry-After header, under a profile or outside of all: whole seconds, at least one.
+    pub(crate) fn retry_after_seconds(&self, profile: Option<&ProfileName>) -> u64 {
+        let of_profile =
+            |name: &ProfileName| self.profiles.iter().find(|profile| profile.name == *name);
+        let own = profile.and_then(of_profile).map(|profile| profile.retry_after);
+        own.unwrap_or(self.retry_after).as_secs().max(1)
     }
 }
 
@@ -154,7 +159,12 @@ impl Profile {
                 wildcards: profile.challenges(IdentifierType::Dns, true),
                 addresses: profile.challenges(IdentifierType::Ip, false),
             },
-            order_validity: profile.order_validity.get(),
+            retry_after: profile.retry_after.unwrap_or(config.api.retry_after).get(),
+            // An order whose authorization expires is invalid (RFC 8555 §7.1.6), and each has its own ones.
+            order_validity: profile
+                .order_validity
+                .min(profile.authorization_validity.unwrap_or(profile.order_validity))
+                .get(),
             certificate_validity: profile.certificate_validity.get(),
             backdate: profile.backdate.get(),
             padded_csr_allowed: profile.padded_csr_allowed,

@@ -34,4 +34,6 @@ mod resources;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod rules;
+#[cfg(test)]
 mod terms;

@@ -1,11 +1,13 @@
 //! Rules about values whose form is right: ranges, and settings that need each other.
 
+mod profile;
+
 use std::{collections::BTreeSet, time::Duration};
 
-use domain::{IdentifierType, ProfileName};
+use domain::ProfileName;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, ConfigError, EventLogKind, Keys, Problem, Profile, Role, least_order_max_age};
+use super::{Config, ConfigError, EventLogKind, Key, Problem, Profile, Role, least_order_max_age};
 
 /// A held reply must be over before clients and proxies give up, which some do after 30 s.
 const MAX_HOLD: Duration = Duration::from_secs(25);
@@ -21,9 +23,9 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 pub(super) struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn require(&mut self, holds: bool, key: impl Into<String>, message: impl Into<String>) {
+    fn require(&mut self, holds: bool, key: impl Into<Key>, message: impl Into<String>) {
         if !holds {
-            self.0.push(Problem { key: key.into(), message: message.into() });
+            self.0.push(Problem { key: key.into(), message: message.into(), origin: None });
         }
     }
 }
@@ -44,8 +46,9 @@ pub(super) fn default_profile(
         (None, [only]) => Ok(only.name.clone()),
         (None, _) if names.contains(&ProfileName::default().as_str()) => Ok(ProfileName::default()),
         _ => Err(ConfigError::Rules(vec![Problem {
-            key: "default_profile".to_owned(),
+            key: "default_profile".into(),
             message: format!("must be the name of a profile: {}", names.join(", ")),
+            origin: None,
         }])),
     }
 }
@@ -61,9 +64,8 @@ pub(super) fn values(config: &Config) -> Problems {
     let mut names = BTreeSet::new();
     for profile in &config.profiles {
         let unique = names.insert(&profile.name);
-        problems.require(unique, "profile.name", format!("{} is there twice", profile.name));
-        check_profile(profile, &mut problems);
-        check_profile_validation(config, profile, &mut problems);
+        problems.require(unique, Key::of(&profile.name, "name"), "is there twice");
+        profile::check(config, profile, &mut problems);
     }
     problems
 }
@@ -204,7 +206,7 @@ fn check_validation(config: &Config, problems: &mut Problems) {
         "must be from 1 to 10000",
     );
     between(problems, "validation.timeout", validation.timeout.get(), SECOND..=MINUTE);
-    check_caa_identities(problems, "validation.caa_identities", &validation.caa_identities);
+    check_caa_identities(problems, &"validation.caa_identities".into(), &validation.caa_identities);
     problems.require(
         !validation.dnssec_required || validation.trust_anchor.is_some(),
         "validation.dnssec_required",
@@ -213,11 +215,11 @@ fn check_validation(config: &Config, problems: &mut Problems) {
 }
 
 /// A CAA identity is a domain name (RFC 8659 §4.2); one in another form would match no record and refuse everyone.
-fn check_caa_identities(problems: &mut Problems, key: &str, identities: &[String]) {
+fn check_caa_identities(problems: &mut Problems, key: &Key, identities: &[String]) {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     for identity in identities {
         let valid = !identity.is_empty() && identity.bytes().all(allowed);
-        problems.require(valid, key, "must be domain names, such as [\"ca.example.com\"]");
+        problems.require(valid, key.clone(), "must be domain names, such as [\"ca.example.com\"]");
     }
 }
 
@@ -268,119 +270,9 @@ fn check_telemetry(config: &Config, problems: &mut Problems) {
     );
 }
 
-fn check_profile(profile: &Profile, problems: &mut Problems) {
-    let key = |field: &str| format!("profile {}: {field}", profile.name);
-    check_challenges(profile, problems);
-    problems.require(
-        !profile.terms_required || profile.terms_of_service.is_some(),
-        key("terms_required"),
-        "must be false unless terms_of_service is given",
-    );
-    for (field, holds) in [
-        ("terms_change_url", profile.terms_change_url.is_none()),
-        ("terms_approval_required", !profile.terms_approval_required),
-        ("terms_agreed_by_account", !profile.terms_agreed_by_account),
-    ] {
-        problems.require(
-            holds || profile.terms_of_service.is_some(),
-            key(field),
-            "must not be set unless terms_of_service is given",
-        );
-    }
-    problems.require(
-        (1..=Profile::MAX_IDENTIFIERS).contains(&profile.max_identifiers),
-        key("max_identifiers"),
-        format!("must be from 1 to {}", Profile::MAX_IDENTIFIERS),
-    );
-    let order_validity = profile.order_validity.get();
-    between(problems, key("order_validity"), order_validity, 5 * MINUTE..=30 * DAY);
-    let validity = profile.certificate_validity.get();
-    between(problems, key("certificate_validity"), validity, 5 * MINUTE..=10 * YEAR);
-    between(problems, key("backdate"), profile.backdate.get(), Duration::ZERO..=DAY);
-    problems.require(
-        profile.min_requested_validity.get() <= validity,
-        key("min_requested_validity"),
-        "must not be longer than certificate_validity",
-    );
-    let distinct: BTreeSet<_> = profile.extended_key_usages.iter().collect();
-    problems.require(
-        !distinct.is_empty() && distinct.len() == profile.extended_key_usages.len(),
-        key("extended_key_usages"),
-        "must have at least one of \"serverAuth\", \"clientAuth\", \"codeSigning\", \"emailProtection\", \"ipsecIKE\", each once",
-    );
-    problems.require(
-        profile.backdate.get() < validity,
-        key("backdate"),
-        "must be less than certificate_validity",
-    );
-    check_keys(problems, &key("account_keys"), &profile.account_keys);
-    check_keys(problems, &key("certificate_keys"), &profile.certificate_keys);
-}
-
-fn check_challenges(profile: &Profile, problems: &mut Problems) {
-    let key = |field: &str| format!("profile {}: {field}", profile.name);
-    let names = profile.identifier_types.contains(&IdentifierType::Dns);
-    let addresses = profile.identifier_types.contains(&IdentifierType::Ip);
-    problems.require(
-        names || addresses,
-        key("identifier_types"),
-        "must have at least one of \"dns\", \"ip\"",
-    );
-    problems.require(
-        !names || !profile.challenge_types.is_empty(),
-        key("challenge_types"),
-        "must have at least one of \"http-01\", \"dns-01\", \"tls-alpn-01\"",
-    );
-    problems.require(
-        profile.ip_challenge_types.iter().all(|kind| kind.proves(IdentifierType::Ip))
-            && !(addresses && profile.ip_challenge_types.is_empty()),
-        key("ip_challenge_types"),
-        "must have at least one of \"http-01\", \"tls-alpn-01\", and no other",
-    );
-    problems.require(
-        !(names
-            && profile.wildcard_allowed
-            && profile.challenges(IdentifierType::Dns, true).is_empty()),
-        key("wildcard_allowed"),
-        "must be false unless challenge_types has \"dns-01\"",
-    );
-}
-
-fn check_profile_validation(config: &Config, profile: &Profile, problems: &mut Problems) {
-    let key = |field: &str| format!("profile {}: validation.{field}", profile.name);
-    if let Some(identities) = &profile.validation.caa_identities {
-        check_caa_identities(problems, &key("caa_identities"), identities);
-    }
-    if let Some(ports) = &profile.validation.redirect_ports {
-        problems.require(!ports.contains(&0), key("redirect_ports"), "must be from 1 to 65535");
-    }
-    let both = config.validation_of(profile);
-    problems.require(
-        profile.validation.dnssec_required != Some(true) || both.trust_anchor.is_some(),
-        key("dnssec_required"),
-        "must be false unless trust_anchor is given: nothing could be proven",
-    );
-}
-
-fn check_keys(problems: &mut Problems, key: &str, keys: &Keys) {
-    problems.require(
-        !keys.types.is_empty(),
-        format!("{key}.types"),
-        "must have at least one of \"rsa\", \"p256\", \"p384\", \"ed25519\"",
-    );
-    let (least, most) = (Keys::LEAST_RSA_BITS, Keys::MOST_RSA_BITS);
-    problems.require(
-        least <= keys.min_rsa_bits
-            && keys.min_rsa_bits <= keys.max_rsa_bits
-            && keys.max_rsa_bits <= most,
-        format!("{key}.min_rsa_bits, {key}.max_rsa_bits"),
-        format!("must be from {least} to {most}, the first not above the second"),
-    );
-}
-
 fn between(
     problems: &mut Problems,
-    key: impl Into<String>,
+    key: impl Into<Key>,
     value: Duration,
     allowed: std::ops::RangeInclusive<Duration>,
 ) {

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use super::Key;
+
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -31,6 +33,19 @@ pub enum ConfigError {
     /// Values that do not fit together; every one that was found.
     #[error("{}", Problem::list(.0))]
     Rules(Vec<Problem>),
+}
+
+impl ConfigError {
+    /// The same, with the places of the values that do not fit.
+    pub(super) fn located(self, origin: impl Fn(&Key) -> Option<Origin>) -> Self {
+        match self {
+            Self::Rules(mut problems) => {
+                problems.iter_mut().for_each(|problem| problem.origin = origin(&problem.key));
+                Self::Rules(problems)
+            }
+            Self::Read { .. } | Self::Argument { .. } | Self::Key { .. } => self,
+        }
+    }
 }
 
 /// Where a setting comes from.
@@ -74,10 +89,12 @@ impl fmt::Display for Origin {
 /// A value that is refused although its form is right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key, with dots between its levels.
-    pub key: String,
+    /// The key.
+    pub key: Key,
     /// What is allowed.
     pub message: String,
+    /// Where the value comes from, if it is not a default.
+    pub origin: Option<Origin>,
 }
 
 impl Problem {
@@ -89,6 +106,9 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(origin) = &self.origin {
+            write!(f, "{origin}: ")?;
+        }
         write!(f, "{}: {}", self.key, self.message)
     }
 }

@@ -1,37 +1,120 @@
 //! Lays file, environment and `--set` over each other; each is checked by itself so that an error names its source.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use domain::ProfileName;
 use serde::Deserialize;
-use toml::{Table, Value};
+use toml::{Table, Value, de::DeTable};
 
-use super::{ConfigError, ConfigFile, error::Origin};
+use super::{ConfigError, ConfigFile, Key, error::Origin};
 
 /// What precedes the name of every environment variable that is read.
 pub(super) const ENVIRONMENT_PREFIX: &str = "CERTMILL__";
 /// What stands between the levels of a key in the name of an environment variable.
 const ENVIRONMENT_SEPARATOR: &str = "__";
 
-/// Reads the file's table.
-///
-/// # Errors
-/// When the file cannot be read, is not TOML, has a key that is not known or a value of the wrong form.
-pub(super) fn read_file(path: &Path) -> Result<Table, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    parse_file(path, &text)
+/// Everything that is said about the configuration, the weaker first.
+pub(super) struct Layers {
+    file: Option<File>,
+    settings: Vec<Setting>,
 }
 
-fn parse_file(path: &Path, text: &str) -> Result<Table, ConfigError> {
-    let refused = |error: toml::de::Error| ConfigError::Key {
-        origin: Origin::File {
-            path: path.to_owned(),
-            line: error.span().map(|span| line_at(text, span.start)),
-        },
-        message: one_line(error.message()),
+/// The file, with its text: a key is found again in it when its value turns out not to fit.
+struct File {
+    path: PathBuf,
+    text: String,
+    table: Table,
+}
+
+impl Layers {
+    /// Reads all of it; each part by itself has only known keys and values of the right form.
+    ///
+    /// # Errors
+    /// When one has not.
+    pub(super) fn read(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        arguments: &[String],
+    ) -> Result<Self, ConfigError> {
+        let file = file.map(File::read).transpose()?;
+        let environment = environment.into_iter();
+        let variables =
+            environment.filter_map(|(variable, text)| Setting::from_environment(&variable, text));
+        let mut settings: Vec<Setting> = variables.collect();
+        for argument in arguments {
+            settings.push(Setting::from_argument(argument)?);
+        }
+        Ok(Self { file, settings })
+    }
+
+    /// Takes all layers together.
+    ///
+    /// # Errors
+    /// When a setting is not allowed, or, which is not expected, all together do not form a configuration.
+    pub(super) fn together(&self) -> Result<ConfigFile, ConfigError> {
+        let mut table = self.file.as_ref().map_or_else(Table::new, |file| file.table.clone());
+        for setting in &self.settings {
+            lay_over(&mut table, setting.table()?);
+        }
+        ConfigFile::deserialize(table).map_err(|error| ConfigError::Key {
+            origin: Origin::Together,
+            message: one_line(error.message()),
+        })
+    }
+
+    /// Where the value of a key comes from; none if nothing near it is said anywhere.
+    pub(super) fn origin(&self, key: &Key) -> Option<Origin> {
+        let setting = self.settings.iter().rev().find(|setting| setting.gives(key));
+        setting.map(|setting| setting.origin.clone()).or_else(|| self.file.as_ref()?.origin(key))
+    }
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let refused = |error: toml::de::Error| ConfigError::Key {
+            origin: Origin::File {
+                path: path.to_owned(),
+                line: error.span().map(|span| line_at(&text, span.start)),
+            },
+            message: one_line(error.message()),
+        };
+        toml::from_str::<ConfigFile>(&text).map_err(refused)?;
+        let table = toml::from_str(&text).map_err(refused)?;
+        Ok(Self { path: path.to_owned(), text, table })
+    }
+
+    /// The line of the key, or of the table that could have it.
+    fn origin(&self, key: &Key) -> Option<Origin> {
+        let document = DeTable::parse(&self.text).ok()?;
+        let offset = key.paths().find_map(|path| offset_of(document.get_ref(), key, &path))?;
+        Some(Origin::File { path: self.path.clone(), line: Some(line_at(&self.text, offset)) })
+    }
+}
+
+/// How far into the text a key stands, or the innermost table there is of those above it.
+fn offset_of(document: &DeTable<'_>, key: &Key, path: &[&str]) -> Option<usize> {
+    let (mut offset, mut table) = match key.profile() {
+        None => (None, document),
+        Some(name) => {
+            let profiles = document.get("profile")?.get_ref().as_array()?;
+            let found = profiles.iter().find_map(|profile| {
+                let table = profile.get_ref().as_table()?;
+                let own = table.get("name").and_then(|it| it.get_ref().as_str());
+                let is_it = own.map_or(*name == ProfileName::default(), |it| it == name.as_str());
+                is_it.then_some((Some(profile.span().start), table))
+            });
+            found?
+        }
     };
-    toml::from_str::<ConfigFile>(text).map_err(refused)?;
-    toml::from_str(text).map_err(refused)
+    for level in path {
+        let Some((found, value)) = table.get_key_value(*level) else { break };
+        offset = Some(found.span().start);
+        let Some(inner) = value.get_ref().as_table() else { break };
+        table = inner;
+    }
+    offset
 }
 
 /// The number of the line at an offset, and what stands there before `=`: the value may be a secret.
@@ -43,7 +126,7 @@ fn line_at(text: &str, offset: usize) -> (usize, String) {
 }
 
 /// One setting from the environment or the command line.
-pub(super) struct Setting {
+struct Setting {
     origin: Origin,
     keys: Vec<String>,
     text: String,
@@ -51,7 +134,7 @@ pub(super) struct Setting {
 
 impl Setting {
     /// Takes an environment variable; none if its name does not start with the prefix.
-    pub(super) fn from_environment(variable: &str, text: String) -> Option<Self> {
+    fn from_environment(variable: &str, text: String) -> Option<Self> {
         let key = variable.strip_prefix(ENVIRONMENT_PREFIX)?.to_ascii_lowercase();
         let keys = key.split(ENVIRONMENT_SEPARATOR).map(str::to_owned).collect();
         Some(Self { origin: Origin::Environment { variable: variable.to_owned() }, keys, text })
@@ -61,7 +144,7 @@ impl Setting {
     ///
     /// # Errors
     /// When it is not `key=value`.
-    pub(super) fn from_argument(argument: &str) -> Result<Self, ConfigError> {
+    fn from_argument(argument: &str) -> Result<Self, ConfigError> {
         let (key, text) = argument
             .split_once('=')
             .ok_or_else(|| ConfigError::Argument { argument: argument.to_owned() })?;
@@ -76,12 +159,21 @@ impl Setting {
     ///
     /// # Errors
     /// When the key is not known or neither form of the value is allowed.
-    pub(super) fn table(&self) -> Result<Table, ConfigError> {
+    fn table(&self) -> Result<Table, ConfigError> {
         let as_text = self.nest(Value::String(self.text.clone()));
         let Ok(value) = self.text.parse::<Value>() else {
             return self.checked(as_text);
         };
         self.checked(self.nest(value)).or_else(|refused| self.checked(as_text).map_err(|_| refused))
+    }
+
+    /// Whether the value of a key is among what this sets; a list of profiles sets all of each.
+    fn gives(&self, key: &Key) -> bool {
+        let Ok(table) = self.table() else { return false };
+        match key.profile() {
+            Some(_) => table.contains_key("profile"),
+            None => key.paths().any(|path| has(&table, &path)),
+        }
     }
 
     fn checked(&self, table: Table) -> Result<Table, ConfigError> {
@@ -107,8 +199,18 @@ impl Setting {
     }
 }
 
+fn has(table: &Table, path: &[&str]) -> bool {
+    match path {
+        [] => true,
+        [level, below @ ..] => table.get(*level).is_some_and(|value| match value {
+            Value::Table(inner) => has(inner, below),
+            _ => below.is_empty(),
+        }),
+    }
+}
+
 /// Lays the upper table over the lower one: tables are merged, everything else is replaced.
-pub(super) fn lay_over(lower: &mut Table, upper: Table) {
+fn lay_over(lower: &mut Table, upper: Table) {
     for (key, value) in upper {
         match (lower.get_mut(&key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => lay_over(below, above),
@@ -117,17 +219,6 @@ pub(super) fn lay_over(lower: &mut Table, upper: Table) {
             }
         }
     }
-}
-
-/// Takes all layers together.
-///
-/// # Errors
-/// When they do not form a configuration although each of them does, which is not expected.
-pub(super) fn together(table: Table) -> Result<ConfigFile, ConfigError> {
-    ConfigFile::deserialize(table).map_err(|error| ConfigError::Key {
-        origin: Origin::Together,
-        message: one_line(error.message()),
-    })
 }
 
 fn one_line(message: &str) -> String {

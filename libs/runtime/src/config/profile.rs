@@ -47,6 +47,11 @@ pub struct Profile {
     pub ip_challenge_types: BTreeSet<ChallengeType>,
     /// How long a client has to complete an order.
     pub order_validity: HumanDuration,
+    /// How long a client has to prove and use the authorizations of an order, which ends with them; without it, as long as
+    /// `order_validity`.
+    pub authorization_validity: Option<HumanDuration>,
+    /// What clients are told to wait before they ask again, instead of `api.retry_after`; whole seconds.
+    pub retry_after: Option<HumanDuration>,
     /// How long a certificate is valid.
     pub certificate_validity: Validity,
     /// How far before its issuance a certificate's validity starts, for clients whose clock is late.
@@ -147,6 +152,8 @@ impl Default for Profile {
             challenge_types: ChallengeType::ALL.into(),
             ip_challenge_types: BTreeSet::from([ChallengeType::Http01, ChallengeType::TlsAlpn01]),
             order_validity: HumanDuration::hours(24),
+            authorization_validity: None,
+            retry_after: None,
             certificate_validity: Validity::days(90),
             backdate: HumanDuration::hours(1),
             max_identifiers: Self::MAX_IDENTIFIERS,

@@ -120,6 +120,60 @@ fn allowed_values_are_named() {
 }
 
 #[test]
+fn a_value_that_does_not_fit_is_named_with_the_place_it_comes_from() {
+    let file = r#"
+default_profile = "a"
+
+[api]
+hold = "1h"
+
+[[profile]]
+name = "a"
+max_identifiers = 0
+
+[[profile]]
+certificate_validity = "30m"
+
+[profile.validation]
+redirect_ports = [0]
+"#;
+    let places = [
+        ("line 5 (hold): api.hold: must be from 0 to 25s", file, &[][..], &[][..]),
+        (
+            "line 9 (max_identifiers): profile a: max_identifiers: must be from 1 to 100",
+            file,
+            &[],
+            &[],
+        ),
+        (
+            "line 15 (redirect_ports): profile default: validation.redirect_ports: must",
+            file,
+            &[],
+            &[],
+        ),
+        // The value is the default, which does not fit what stands there: the line of its profile.
+        ("line 11 ([[profile]]): profile default: backdate: must be less than", file, &[], &[]),
+        (
+            "environment variable CERTMILL__API__HOLD: api.hold",
+            file,
+            &[("CERTMILL__API__HOLD", "2h")],
+            &[],
+        ),
+        ("--set api.hold: api.hold", file, &[("CERTMILL__API__HOLD", "2h")], &["api.hold=3h"]),
+        (
+            "--set profile: profile b: backdate",
+            file,
+            &[],
+            &["profile=[{name=\"b\", backdate=\"2d\"}]", "default_profile=b"],
+        ),
+    ];
+    for (place, file, environment, sets) in places {
+        let message = message(load(file, environment, sets));
+        assert!(message.contains(place), "{place} is not in: {message}");
+    }
+}
+
+#[test]
 fn values_that_do_not_fit_together_are_all_named() {
     let sets = [
         "event_log.kind=jetstream",
@@ -169,7 +223,7 @@ fn values_that_do_not_fit_together_are_all_named() {
         "profile e: ip_challenge_types: must have",
         "ca.crl_refresh",
         "telemetry.sampling_ratio",
-        "profile.name: default is there twice",
+        "profile default: name: is there twice",
         "profile default: challenge_types",
         "profile default: max_identifiers",
         "profile default: terms_required",
@@ -184,7 +238,8 @@ fn several_profiles_need_a_default_that_is_one_of_them_or_named_so() {
     let profiles = "[[profile]]\nname = \"a\"\n[[profile]]\nname = \"b\"\n";
     let expected = "default_profile: must be the name of a profile: a, b";
     assert_eq!(message(load(profiles, &[], &[])), expected);
-    assert_eq!(message(load(profiles, &[], &["default_profile=c"])), expected);
+    let from_set = message(load(profiles, &[], &["default_profile=c"]));
+    assert_eq!(from_set, format!("--set default_profile: {expected}"));
     assert!(load(profiles, &[], &["default_profile=b"]).is_ok());
     let with_default = format!("{profiles}[[profile]]\nname = \"default\"\n");
     let config = load(&with_default, &[], &[]).unwrap();
