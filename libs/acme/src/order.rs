@@ -104,6 +104,12 @@ impl RequestedIdentifier {
     }
 }
 
+impl From<&Identifier> for RequestedIdentifier {
+    fn from(identifier: &Identifier) -> Self {
+        Self { kind: identifier.kind().as_str().to_owned(), value: identifier.to_string() }
+    }
+}
+
 fn status<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match status {
         Status::Pending => "pending",

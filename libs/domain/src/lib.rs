@@ -12,9 +12,11 @@ pub mod external_key;
 mod failure;
 mod id;
 mod identifier;
+mod identifier_policy;
 mod key;
 pub mod key_use;
 mod name_pattern;
+mod name_rule;
 pub mod order;
 mod timestamp;
 
@@ -28,6 +30,8 @@ pub use id::{
 pub use identifier::{
     DnsName, Identifier, IdentifierType, InvalidDnsName, InvalidIpAddress, IpAddress,
 };
+pub use identifier_policy::IdentifierPolicy;
 pub use key::{AccountKey, SubjectPublicKey, Thumbprint};
 pub use name_pattern::{InvalidNamePattern, NamePattern};
+pub use name_rule::{InvalidNameRule, NameRule};
 pub use timestamp::{InvalidTimestamp, Timestamp};

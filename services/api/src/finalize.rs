@@ -3,7 +3,7 @@
 use acme::{csr::CertificateRequest, order::Finalize};
 use domain::{
     Identifier, OrderId, SubjectPublicKey,
-    order::{Command, Finalized, Order, Progress, Rejection},
+    order::{Command, Finalized, Order, Progress, Rejection, Status},
 };
 use eventstore::{Actor, ExecuteError};
 use http::StatusCode;
@@ -12,7 +12,7 @@ use crate::{
     Api,
     authenticate::{self, OrderView},
     hold, keys,
-    order::{is_processing, show},
+    order::{check_still_permitted, is_processing, show},
     problem::Refusal,
     reply::Reply,
     request::Request,
@@ -36,6 +36,9 @@ pub(crate) async fn finalize(
     let csr = CertificateRequest::from_base64url(csr).map_err(Refusal::Csr)?;
     if csr.public_key == *signed.key.public_key() {
         return Err(Refusal::CsrKey);
+    }
+    if order.state.status(request.now) == Status::Ready {
+        check_still_permitted(profile, &order.state.identifiers)?;
     }
     keys::check_certified(api, profile, &csr.public_key).await?;
     let key = csr.public_key.subject_public_key();

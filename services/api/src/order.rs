@@ -30,6 +30,9 @@ use crate::{
     terms,
 };
 
+/// What an identifier is refused with that the profile denies or does not allow.
+const NOT_PERMITTED: &str = "this profile does not issue for this identifier";
+
 /// Places an order.
 pub(crate) async fn new_order(
     api: &Api,
@@ -109,6 +112,9 @@ fn accept(
     if identifier.is_wildcard() && !profile.wildcard_allowed {
         return Err(rejected("wildcards are not allowed by this profile"));
     }
+    if !profile.identifier_policy.permits(&identifier) {
+        return Err(rejected(NOT_PERMITTED));
+    }
     if profile.challenges(&identifier).is_empty() {
         return Err(rejected("this profile has no challenge that can prove this identifier"));
     }
@@ -116,6 +122,23 @@ fn accept(
         return Err((ErrorType::Malformed, "the identifier stands in the order twice".to_owned()));
     }
     Ok(identifier)
+}
+
+/// Refuses identifiers that the profile no longer permits: its configuration may have changed since the order was placed.
+pub(crate) fn check_still_permitted(
+    profile: &Profile,
+    identifiers: &[Identifier],
+) -> Result<(), Refusal> {
+    let refused: Vec<RefusedIdentifier> = identifiers
+        .iter()
+        .filter(|identifier| !profile.identifier_policy.permits(identifier))
+        .map(|identifier| RefusedIdentifier {
+            kind: ErrorType::RejectedIdentifier,
+            detail: NOT_PERMITTED.to_owned(),
+            requested: identifier.into(),
+        })
+        .collect();
+    if refused.is_empty() { Ok(()) } else { Err(Refusal::Identifiers(refused)) }
 }
 
 /// Refuses names that the account's external account does not have.

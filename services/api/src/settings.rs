@@ -7,7 +7,7 @@ use acme::{
     external_account::OperatorKey,
     key::{BlockList, KeyKind, KeyRules},
 };
-use domain::{ChallengeType, Identifier, IdentifierType, ProfileName};
+use domain::{ChallengeType, Identifier, IdentifierPolicy, IdentifierType, ProfileName};
 use runtime::config::{KeyType, Keys};
 
 use crate::urls::Urls;
@@ -56,6 +56,8 @@ pub struct Profile {
     pub terms_required: bool,
     /// The kinds of identifiers that certificates may name.
     pub identifier_types: BTreeSet<IdentifierType>,
+    /// Which identifiers are allowed and denied.
+    pub identifier_policy: IdentifierPolicy,
     /// Where a change of the terms is explained.
     pub terms_change_url: Option<String>,
     /// Refuses orders of accounts that agreed to other terms than those of today.
@@ -150,6 +152,7 @@ impl Profile {
             },
             terms_required: profile.terms_required,
             identifier_types: profile.identifier_types.clone(),
+            identifier_policy: profile.identifier_policy(),
             terms_change_url: profile.terms_change_url.as_ref().map(ToString::to_string),
             terms_approval_required: profile.terms_approval_required,
             terms_agreed_by_account: profile.terms_agreed_by_account,

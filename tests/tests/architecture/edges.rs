@@ -101,6 +101,6 @@ fn adapters_are_named_only_by_the_binary() -> anyhow::Result<()> {
 fn the_rules_know_nothing_of_io_clocks_and_randomness() -> anyhow::Result<()> {
     let dependencies = dependencies()?;
     let domain: Vec<&str> = dependencies["domain"].iter().map(String::as_str).collect();
-    assert_eq!(domain, ["idna", "schemars", "serde", "thiserror", "time"]);
+    assert_eq!(domain, ["idna", "ipnet", "regex", "schemars", "serde", "thiserror", "time"]);
     Ok(())
 }

@@ -28,6 +28,8 @@ mod ocsp;
 #[cfg(test)]
 mod operation;
 #[cfg(test)]
+mod permitted;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod resources;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use domain::{ChallengeType, IdentifierType, ProfileName};
+use domain::{ChallengeType, IdentifierPolicy, IdentifierType, NameRule, ProfileName};
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -37,6 +38,18 @@ pub struct Profile {
     pub terms_agreed_by_account: bool,
     /// Refuses new accounts without a key made by `certmill eab create`; needs `external_accounts.key_file`.
     pub external_account_required: bool,
+    /// The names that orders may have: `www.example.com` alone, `.example.com` for all below, or a regular expression for
+    /// whole names such as `/web-[0-9]+\.example\.com/`; without any, all names.
+    pub allowed_names: Vec<NameRule>,
+    /// The names that orders must not have, written in the same way; wins over `allowed_names`. A wildcard is denied too
+    /// if it stands for a name that is denied without an expression.
+    pub denied_names: Vec<NameRule>,
+    /// The networks whose addresses orders may have; without any, all addresses.
+    #[schemars(with = "Vec<String>")]
+    pub allowed_networks: Vec<IpNet>,
+    /// The networks whose addresses orders must not have; wins over `allowed_networks`.
+    #[schemars(with = "Vec<String>")]
+    pub denied_networks: Vec<IpNet>,
     /// Allows names that start with `*.`; they can be proven by dns-01 only.
     pub wildcard_allowed: bool,
     /// Lets http-01 prove names that start with `*.` too, although it shows control of one host only.
@@ -130,6 +143,16 @@ impl Profile {
         offered.iter().copied().filter(usable).collect()
     }
 
+    /// Which identifiers certificates may name, beside what their types say.
+    pub fn identifier_policy(&self) -> IdentifierPolicy {
+        IdentifierPolicy {
+            allowed_names: self.allowed_names.clone(),
+            denied_names: self.denied_names.clone(),
+            allowed_networks: self.allowed_networks.clone(),
+            denied_networks: self.denied_networks.clone(),
+        }
+    }
+
     /// The most identifiers any profile may allow in an order.
     pub const MAX_IDENTIFIERS: u16 = 100;
 }
@@ -147,6 +170,10 @@ impl Default for Profile {
             terms_change_url: None,
             terms_approval_required: false,
             terms_agreed_by_account: false,
+            allowed_names: Vec::new(),
+            denied_names: Vec::new(),
+            allowed_networks: Vec::new(),
+            denied_networks: Vec::new(),
             wildcard_allowed: true,
             wildcard_http01_allowed: false,
             challenge_types: ChallengeType::ALL.into(),

@@ -1,0 +1,137 @@
+//! Which identifiers a profile issues for: what is allowed and what is denied.
+
+use acceptance::{Reply, Scene, Setup, csr};
+use serde_json::{Value, json};
+
+const REJECTED: acceptance::Refused = (400, "rejectedIdentifier");
+
+async fn scene(rules: &str) -> anyhow::Result<Scene> {
+    Scene::with(|setup| setup.set("profile", profile(rules))).await
+}
+
+fn profile(rules: &str) -> String {
+    format!(r#"[{{name="default", identifier_types=["dns", "ip"], {rules}}}]"#)
+}
+
+async fn order(scene: &Scene, identifiers: &[(&str, &str)]) -> anyhow::Result<Reply> {
+    let identifiers: Vec<Value> =
+        identifiers.iter().map(|(kind, value)| json!({ "type": kind, "value": value })).collect();
+    scene.client.post("newOrder", &json!({ "identifiers": identifiers })).await
+}
+
+#[tokio::test]
+async fn only_allowed_names_are_ordered_and_a_denial_wins() -> anyhow::Result<()> {
+    let mut scene = scene(
+        r#"allowed_names=["www.localhost", ".below.localhost", '/web-[0-9]+\.localhost/'],
+            denied_names=["secret.below.localhost", '/.*-test\..*/']"#,
+    )
+    .await?;
+    for name in ["www.localhost", "a.b.below.localhost", "WEB-7.localhost", "*.a.below.localhost"] {
+        order(&scene, &[("dns", name)]).await?.expect(201)?;
+    }
+    let rejected = [
+        "localhost.localhost",
+        "a.www.localhost",
+        "below.localhost",
+        "web-x.localhost",
+        "web-7.localhost.example.com",
+        "a.web-7.localhost",
+        "secret.below.localhost",
+        // It would be good for the secret name too.
+        "*.below.localhost",
+        "x-test.below.localhost",
+    ];
+    scene
+        .unimpressed(async |scene| {
+            for name in rejected {
+                order(scene, &[("dns", name)]).await?.refused(REJECTED)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn only_addresses_of_allowed_networks_are_ordered_and_a_denial_wins() -> anyhow::Result<()> {
+    let mut scene = scene(
+        r#"allowed_networks=["10.0.0.0/8", "2001:db8::/32"], denied_networks=["10.1.0.0/16"]"#,
+    )
+    .await?;
+    for address in ["10.2.0.1", "2001:db8::1"] {
+        order(&scene, &[("ip", address)]).await?.expect(201)?;
+    }
+    // Networks say nothing about names.
+    order(&scene, &[("dns", "a.localhost")]).await?.expect(201)?;
+    scene
+        .unimpressed(async |scene| {
+            for address in ["192.0.2.1", "10.1.0.1", "2001:db9::1"] {
+                order(scene, &[("ip", address)]).await?.refused(REJECTED)?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn each_identifier_that_is_not_permitted_is_named() -> anyhow::Result<()> {
+    let mut scene =
+        scene(r#"denied_names=[".no.localhost"], denied_networks=["192.0.2.0/24"]"#).await?;
+    scene
+        .unimpressed(async |scene| {
+            let identifiers =
+                [("dns", "a.localhost"), ("dns", "a.no.localhost"), ("ip", "192.0.2.1")];
+            let problem = order(scene, &identifiers).await?.refused(REJECTED)?;
+            let named: Vec<&Value> = problem["subproblems"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|subproblem| &subproblem["identifier"]["value"])
+                .collect();
+            assert_eq!(named, ["a.no.localhost", "192.0.2.1"], "{problem}");
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn an_order_is_not_finalized_for_a_name_that_was_denied_meanwhile() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let waiting = scene.client.ready_order(&["a.localhost"], &scene.web).await?;
+    let done = scene.client.ready_order(&["a.localhost"], &scene.web).await?;
+    let issued = scene.client.finalize(&done, &["a.localhost"]).await?;
+    scene.server.stop().await?;
+    scene.server.configure("profile", profile(r#"denied_names=["a.localhost"]"#));
+    scene.server.start().await?;
+    scene.client.forget_nonces();
+
+    let payload = json!({ "csr": csr(&["a.localhost"])?.1 });
+    let problem = scene.client.post(&waiting.finalize()?, &payload).await?.refused(REJECTED)?;
+    assert_eq!(problem["subproblems"][0]["identifier"]["value"], "a.localhost", "{problem}");
+    assert_eq!(scene.client.read(&waiting.url).await?.status(), "ready");
+    // What was issued before is still there.
+    scene.client.download(&issued.order).await?;
+
+    // The operator thinks again.
+    scene.server.stop().await?;
+    scene.server.configure("profile", profile(""));
+    scene.server.start().await?;
+    scene.client.forget_nonces();
+    scene.client.finalize(&waiting, &["a.localhost"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_rule_that_is_none_is_refused_at_the_start() -> anyhow::Result<()> {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("certmill.toml");
+    for rule in ["'/(/'", "'/unended'", "'*'", "'a b'", "'/(a{1000}){1000}/'"] {
+        std::fs::write(&file, format!("[[profile]]\nallowed_names = [\n  {rule},\n]\n"))?;
+        let server = Setup::embedded().configuration(file.clone()).prepare("certmill")?;
+        let refused = server.operate(&["check-config"]).await?;
+        assert!(!refused.status.success(), "{rule}: {}", refused.stdout);
+        for told in ["line 2", "expected a name", "or a regular expression"] {
+            assert!(refused.stderr.contains(told), "{rule}: {told}: {}", refused.stderr);
+        }
+    }
+    Ok(())
+}
