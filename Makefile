@@ -36,9 +36,10 @@ image: release ## build the OCI image, its bill of materials and licences in tar
 	scripts/image
 	scripts/sbom
 
-schemas: ## write the JSON Schemas of events and configuration to ./schemas
+schemas: ## write the JSON Schemas of events and configuration to ./schemas, and docs/configuration.md
 	scripts/build-tools
 	cargo run --quiet -p certmill -- schemas schemas
+	cargo run --quiet -p certmill -- reference > docs/configuration.md
 
 demo: release ## run the CA, let a real client get a certificate from it, show it, stop
 	scripts/demo

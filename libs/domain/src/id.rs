@@ -93,7 +93,8 @@ text_id!(
 );
 text_id!(
     /// A profile's name: 1 to 250 of `A–Z a–z 0–9 - _`, case-sensitive; `directory` and `raProfile` are reserved.
-    ProfileName, "profile name", "^[A-Za-z0-9_-]{1,250}$",
+    ProfileName, "profile name: expected 1 to 250 of A-Z a-z 0-9 - _, not directory or raProfile",
+    "^[A-Za-z0-9_-]{1,250}$",
     |text| (1..=250).contains(&text.len()) && is_base64url(text) && !matches!(text, "directory" | "raProfile")
 );
 

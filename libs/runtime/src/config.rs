@@ -10,11 +10,13 @@ mod duration;
 mod error;
 mod event_log;
 mod external_accounts;
+mod form;
 mod key;
 mod keys;
 mod layers;
 mod listeners;
 mod profile;
+mod reference;
 mod role;
 mod secret;
 mod telemetry;
@@ -42,6 +44,7 @@ pub use self::{
     keys::{KeyType, Keys},
     listeners::{Api, Ops},
     profile::{KeyPurpose, Profile, Subject},
+    reference::config_reference,
     role::{InvalidRole, Role},
     secret::Secret,
     telemetry::{LogFormat, Telemetry},
@@ -99,7 +102,7 @@ struct ConfigFile {
     /// Files with keys that nobody may use, for an account or a certificate: each line is the SHA-256 over a key's
     /// SubjectPublicKeyInfo in hex, or an entry of Debian's `openssl-blacklist`. Read at the start.
     key_block_lists: Vec<PathBuf>,
-    /// The profile of `/acme/directory`; may be left out where there is only one.
+    /// The profile of `/acme/directory`; may be left out where there is only one, or one is named `default`.
     default_profile: Option<ProfileName>,
     /// The kinds of certificates that are issued; without any, there is one named `default`.
     profile: Vec<Profile>,

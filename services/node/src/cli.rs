@@ -119,6 +119,8 @@ pub(crate) enum Command {
         #[arg(value_parser = values::serial)]
         serial: Serial,
     },
+    /// Prints what every configuration key means, with its type and default, as Markdown
+    Reference,
     /// Writes the JSON Schemas of the configuration and of every event, with examples
     Schemas {
         /// The directory to write to; files of older versions are left as they are

@@ -12,6 +12,8 @@ mod revoke;
 mod schemas;
 mod why;
 
+use runtime::config::config_reference;
+
 use self::events::Until;
 use crate::{
     cli::{Cli, Command},
@@ -20,8 +22,7 @@ use crate::{
     serve,
 };
 
-const CONFIG_ADVICE: &str = "See which keys there are in schemas/config/certmill.schema.json, and try changes out with \
-    `certmill check-config`.";
+const CONFIG_ADVICE: &str = "`certmill reference` prints which keys there are; try changes out with `certmill check-config`.";
 
 /// Runs what the command line asks for.
 ///
@@ -29,9 +30,17 @@ const CONFIG_ADVICE: &str = "See which keys there are in schemas/config/certmill
 /// When it fails; the failure is told to the operator.
 pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
     let mut out = Output::new(cli.common.format());
-    if let Command::Schemas { dir } = &cli.command {
-        schemas::write(dir, &mut out)?;
-        return out.flush();
+    match &cli.command {
+        Command::Schemas { dir } => {
+            schemas::write(dir, &mut out)?;
+            return out.flush();
+        }
+        Command::Reference => {
+            let reference = config_reference();
+            out.either(&reference, reference.trim_end())?;
+            return out.flush();
+        }
+        _ => {}
     }
     let config = cli.common.load().advise(CONFIG_ADVICE)?;
     match cli.command {
@@ -53,7 +62,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
             events::run(&config, until, aggregate.as_ref(), &mut out).await?;
         }
         Command::Why { serial } => why::run(&config, &serial, &mut out).await?,
-        Command::Schemas { .. } => {}
+        Command::Schemas { .. } | Command::Reference => {}
     }
     out.flush()
 }

@@ -1,4 +1,4 @@
-//! The schemas that are checked in are those that `make schemas` writes.
+//! The schemas and the reference that are checked in are those that `make schemas` writes.
 
 use std::{
     collections::BTreeMap,
@@ -39,5 +39,14 @@ async fn the_checked_in_schemas_are_those_of_the_code() -> anyhow::Result<()> {
         let same = checked_in.get(name) == Some(contents);
         assert!(same, "{} differs: run make schemas", name.display());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_checked_in_reference_of_the_configuration_is_that_of_the_code() -> anyhow::Result<()> {
+    let program = Setup::embedded().prepare("certmill")?;
+    let printed = program.operate(&["reference"]).await?.success()?;
+    let checked_in = std::fs::read_to_string(workspace().join("docs/configuration.md"))?;
+    assert!(printed == checked_in, "docs/configuration.md differs: run make schemas");
     Ok(())
 }

@@ -85,7 +85,12 @@ impl JsonSchema for BaseUrl {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "format": "uri", "pattern": "^https://[^/?#@]+/?$" })
+        json_schema!({
+            "description": "An https URL without path, query or user, such as \"https://ca.example.com\".",
+            "type": "string",
+            "format": "uri",
+            "pattern": "^https://[^/?#@]+/?$"
+        })
     }
 }
 

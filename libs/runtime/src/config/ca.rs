@@ -18,31 +18,34 @@ pub struct Ca {
     pub passphrase_file: Option<PathBuf>,
     /// The kind of the keys made at the first start.
     pub key_type: CaKeyType,
-    /// The common name of the root made at the first start.
+    /// The common name of the root made at the first start, 1 to 64 characters.
     pub root_name: String,
-    /// The common name of the intermediate made at the first start.
+    /// The common name of the intermediate made at the first start, 1 to 64 characters.
     pub intermediate_name: String,
-    /// How long the root made at the first start is valid.
+    /// How long the root made at the first start is valid, from 1d to 18250d.
     pub root_validity: HumanDuration,
-    /// How long the intermediate made at the first start is valid.
+    /// How long the intermediate made at the first start is valid, from 1d to 18250d and not longer than the root.
     pub intermediate_validity: HumanDuration,
     /// What precedes a CRL's file name in certificates; without it, `/crl` of the server itself.
     #[schemars(with = "Option<String>")]
+    #[serde(deserialize_with = "super::form::optional")]
     pub crl_base_url: Option<Url>,
     /// Answers OCSP requests, and says so in certificates.
     pub ocsp: bool,
     /// What precedes the issuer's name in certificates that say where to ask by OCSP; without it, `/ocsp` of the server
     /// itself.
     #[schemars(with = "Option<String>")]
+    #[serde(deserialize_with = "super::form::optional")]
     pub ocsp_base_url: Option<Url>,
-    /// How long an OCSP response is valid and may be kept: a revocation is seen at most so much later.
+    /// How long an OCSP response is valid and may be kept, from 1m to 10d: a revocation is seen at most so much later.
     pub ocsp_validity: HumanDuration,
     /// Where the issuer's certificate is, as certificates say it; without it, they do not.
     #[schemars(with = "Option<String>")]
+    #[serde(deserialize_with = "super::form::optional")]
     pub issuer_url: Option<Url>,
-    /// How long a CRL is valid.
+    /// How long a CRL is valid, from 10m to 365d.
     pub crl_validity: HumanDuration,
-    /// After what time a new CRL is made even if nothing was revoked; less than `crl_validity`.
+    /// After what time a new CRL is made even if nothing was revoked: at least 1m, and less than `crl_validity`.
     pub crl_refresh: HumanDuration,
 }
 

@@ -27,13 +27,14 @@ pub struct EventLog {
     /// jetstream: the servers' monitoring URLs, such as `http://nats-0.nats:8222`, where it can be seen that each
     /// message is synced before it is acknowledged.
     #[schemars(with = "Vec<String>")]
+    #[serde(deserialize_with = "super::form::list")]
     pub monitor_urls: Vec<Url>,
     /// jetstream: on how many servers each message is kept: 3 or 5, and 1 for development.
     pub replicas: u8,
     /// jetstream: allows one replica and servers that sync late. Acknowledged certificates can be lost; never for
     /// production.
     pub allow_unsafe_dev: bool,
-    /// jetstream: over how many streams new orders are spread; it can grow but never shrink while orders live.
+    /// jetstream: over how many streams new orders are spread, from 1 to 100; it can grow but never shrink while orders live.
     pub order_shards: u8,
     /// jetstream: how long an event of an order is kept; at least the longest order validity plus 72 h, which is also
     /// the default.

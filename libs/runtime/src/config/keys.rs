@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Keys {
-    /// The kinds of keys; ECDSA keys by their curve.
+    /// The kinds of keys, at least one; ECDSA keys by their curve.
     pub types: BTreeSet<KeyType>,
-    /// The shortest RSA modulus, in bits; a multiple of 8.
+    /// The shortest RSA modulus, in bits: from 2048 to 4096, a multiple of 8.
     pub min_rsa_bits: u16,
-    /// The longest RSA modulus, in bits; a multiple of 8.
+    /// The longest RSA modulus, in bits: from 2048 to 4096, a multiple of 8.
     pub max_rsa_bits: u16,
 }
 

@@ -20,6 +20,7 @@ const OPS_PORT: u16 = 14001;
 #[serde(default, deny_unknown_fields)]
 pub struct Api {
     /// The address and port of the HTTPS listener.
+    #[serde(deserialize_with = "super::form::one")]
     pub listen: SocketAddr,
     /// The https URL under which clients reach the server, without a path.
     pub base_url: BaseUrl,
@@ -27,19 +28,20 @@ pub struct Api {
     pub tls_certificate: Option<PathBuf>,
     /// A PEM file with the private key of `tls_certificate`.
     pub tls_key: Option<PathBuf>,
-    /// How long a reply may wait for work that is under way to finish; `"0"` answers at once.
+    /// How long a reply may wait for work that is under way to finish, from 0 to 25s; `"0"` answers at once.
     pub hold: HumanDuration,
     /// How many replies may wait at a time; more are answered at once.
     pub max_held: u32,
-    /// What a client is told to wait before it asks again; whole seconds.
+    /// What a client is told to wait before it asks again, in Retry-After: whole seconds, from 1s to 10m.
     pub retry_after: HumanDuration,
-    /// How long a nonce is good; whole minutes, at most an hour.
+    /// How long a nonce is good: whole minutes, from 1m to 1h.
     pub nonce_validity: HumanDuration,
-    /// How many connections may be open at a time; more wait to be accepted.
+    /// How many connections may be open at a time, at least 1; more wait to be accepted.
     pub max_connections: u32,
-    /// How long one request may take to arrive and to be answered, the time it is held included.
+    /// How long one request may take to arrive and to be answered, the time it is held included: from 1s to 10m, and
+    /// longer than `hold`.
     pub request_timeout: HumanDuration,
-    /// The longest request body, in bytes.
+    /// The longest request body, in bytes, from 8192 to 1048576.
     pub max_body_bytes: u32,
 }
 
@@ -66,6 +68,7 @@ impl Default for Api {
 #[serde(default, deny_unknown_fields)]
 pub struct Ops {
     /// The address and port of the listener.
+    #[serde(deserialize_with = "super::form::one")]
     pub listen: SocketAddr,
 }
 

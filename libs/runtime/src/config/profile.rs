@@ -14,16 +14,18 @@ use super::{HumanDuration, Keys, ProfileValidation, Validity};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
-    /// The name in the profile's URLs.
+    /// The name in the profile's URLs: 1 to 250 of A-Z a-z 0-9 - _, case-sensitive, not `directory` or `raProfile`.
     pub name: ProfileName,
     /// Whether the profile serves anyone. One that does not answers 404 under all its URLs and has nothing signed, while its
     /// accounts stay in the log and its certificates on CRLs and in OCSP.
     pub enabled: bool,
     /// The page about this CA that the directory names.
     #[schemars(with = "Option<String>")]
+    #[serde(deserialize_with = "super::form::optional")]
     pub website: Option<Url>,
     /// The terms of service that the directory names.
     #[schemars(with = "Option<String>")]
+    #[serde(deserialize_with = "super::form::optional")]
     pub terms_of_service: Option<Url>,
     /// Refuses accounts whose client does not say that the terms are agreed to.
     pub terms_required: bool,
@@ -31,6 +33,7 @@ pub struct Profile {
     pub identifier_types: BTreeSet<IdentifierType>,
     /// The page that explains a change of the terms and how to agree to it; without one, clients are sent to the terms.
     #[schemars(with = "Option<String>")]
+    #[serde(deserialize_with = "super::form::optional")]
     pub terms_change_url: Option<Url>,
     /// Refuses orders of accounts that did not agree to the terms at the URL in `terms_of_service`: a new URL is a change.
     pub terms_approval_required: bool,
@@ -46,9 +49,11 @@ pub struct Profile {
     pub denied_names: Vec<NameRule>,
     /// The networks whose addresses orders may have; without any, all addresses.
     #[schemars(with = "Vec<String>")]
+    #[serde(deserialize_with = "super::form::list")]
     pub allowed_networks: Vec<IpNet>,
     /// The networks whose addresses orders must not have; wins over `allowed_networks`.
     #[schemars(with = "Vec<String>")]
+    #[serde(deserialize_with = "super::form::list")]
     pub denied_networks: Vec<IpNet>,
     /// Allows names that start with `*.`; they can be proven by dns-01 only.
     pub wildcard_allowed: bool,
@@ -58,18 +63,20 @@ pub struct Profile {
     pub challenge_types: BTreeSet<ChallengeType>,
     /// The ways to prove control of IP addresses that are offered; there is no dns-01 for them.
     pub ip_challenge_types: BTreeSet<ChallengeType>,
-    /// How long a client has to complete an order.
+    /// How long a client has to complete an order, from 5m to 30d.
     pub order_validity: HumanDuration,
-    /// How long a client has to prove and use the authorizations of an order, which ends with them; without it, as long as
-    /// `order_validity`.
+    /// How long a client has to prove and use the authorizations of an order, which ends with them: from 5m to 30d;
+    /// without it, as long as `order_validity`.
     pub authorization_validity: Option<HumanDuration>,
-    /// What clients are told to wait before they ask again, instead of `api.retry_after`; whole seconds.
+    /// What clients are told to wait before they ask again, instead of `api.retry_after`: whole seconds, from 1s
+    /// to 10m.
     pub retry_after: Option<HumanDuration>,
-    /// How long a certificate is valid.
+    /// How long a certificate is valid, from 5m to 3650d; never longer than its issuer.
     pub certificate_validity: Validity,
-    /// How far before its issuance a certificate's validity starts, for clients whose clock is late.
+    /// How far before its issuance a certificate's validity starts, for clients whose clock is late: from 0 to 1d, and less
+    /// than `certificate_validity`.
     pub backdate: HumanDuration,
-    /// How many identifiers one order may have.
+    /// How many identifiers one order may have, from 1 to 100.
     pub max_identifiers: u16,
     /// The account keys that are accepted; accounts that exist keep theirs.
     pub account_keys: Keys,
@@ -81,9 +88,9 @@ pub struct Profile {
     pub requested_validity_allowed: bool,
     /// How far ahead a requested notBefore may be; without it, as far as `order_validity`.
     pub not_before_ahead: Option<HumanDuration>,
-    /// The shortest validity that an order may ask for.
+    /// The shortest validity that an order may ask for; not longer than `certificate_validity`.
     pub min_requested_validity: HumanDuration,
-    /// What the certificates are for.
+    /// What the certificates are for; at least one, each once.
     pub extended_key_usages: Vec<KeyPurpose>,
     /// What stands in the subject of the certificates.
     pub subject: Subject,

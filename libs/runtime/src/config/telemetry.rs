@@ -15,6 +15,7 @@ pub struct Telemetry {
     /// The collector traces are sent to by OTLP over HTTP, such as `http://collector:4318/v1/traces`; without it,
     /// nothing is traced.
     #[schemars(with = "Option<String>")]
+    #[serde(deserialize_with = "super::form::optional")]
     pub otlp_endpoint: Option<Url>,
     /// The share of traces begun here that is sent, from 0 to 1.
     pub sampling_ratio: f64,

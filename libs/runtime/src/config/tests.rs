@@ -1,5 +1,7 @@
 //! What a configuration file, the environment and `--set` may say, and what is refused.
 
+mod refusals;
+
 use std::io::Write as _;
 
 use super::*;

@@ -12,16 +12,18 @@ use super::HumanDuration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Validation {
-    /// The port http-01 starts at; always an allowed port of a redirect too.
+    /// The port http-01 starts at, from 1 to 65535; always an allowed port of a redirect too.
     pub http01_port: u16,
-    /// The port tls-alpn-01 connects to.
+    /// The port tls-alpn-01 connects to, from 1 to 65535.
     pub tls_alpn01_port: u16,
-    /// The ports an http-01 redirect may lead to.
+    /// The ports an http-01 redirect may lead to, from 1 to 65535.
     pub redirect_ports: BTreeSet<u16>,
     /// The DNS resolver as `ip:port`; without it, the system's.
+    #[serde(deserialize_with = "super::form::optional")]
     pub dns_resolver: Option<SocketAddr>,
     /// Networks that are reached although addresses of their kind (loopback, link-local, metadata services) are not.
     #[schemars(with = "Vec<String>")]
+    #[serde(deserialize_with = "super::form::list")]
     pub allow_networks: Vec<IpNet>,
     /// The DNSKEY records below which answers must be signed: a file that holds them, or the records themselves.
     /// Without it, and for names below none of the keys' zones, DNSSEC is not checked.
@@ -35,13 +37,13 @@ pub struct Validation {
     pub caa_enforced: bool,
     /// Resolves `localhost` and every name below it to loopback when no `dns_resolver` is set; for development.
     pub localhost_to_loopback: bool,
-    /// How long one validation may take.
+    /// How long one validation may take, from 1s to 1m.
     pub timeout: HumanDuration,
-    /// How often a challenge is looked at before its failure is final.
+    /// How often a challenge is looked at before its failure is final, from 1 to 10.
     pub attempts: u16,
-    /// How long the second look waits; each one after it waits twice as long as the one before.
+    /// How long the second look waits, from 1s to 10m; each one after it waits twice as long as the one before.
     pub retry_wait: HumanDuration,
-    /// How many validations run at a time.
+    /// How many validations run at a time, from 1 to 10000.
     pub concurrency: u32,
 }
 
@@ -98,12 +100,14 @@ impl Validation {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileValidation {
-    /// The ports an http-01 redirect may lead to in this profile, instead of the common ones.
+    /// The ports an http-01 redirect may lead to in this profile, instead of the common ones; from 1 to 65535.
     pub redirect_ports: Option<BTreeSet<u16>>,
     /// The profile's own DNS resolver as `ip:port`.
+    #[serde(deserialize_with = "super::form::optional")]
     pub dns_resolver: Option<SocketAddr>,
     /// The networks the profile may reach, instead of the common ones.
     #[schemars(with = "Option<Vec<String>>")]
+    #[serde(deserialize_with = "super::form::optional_list")]
     pub allow_networks: Option<Vec<IpNet>>,
     /// The profile's own trust anchor, as a file or as records.
     #[schemars(with = "Option<String>")]

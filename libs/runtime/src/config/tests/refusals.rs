@@ -1,0 +1,104 @@
+//! Each key with a value that is refused: where it stands, what is allowed, and whether the reference says the same.
+
+use std::collections::BTreeSet;
+
+use super::{load, message};
+use crate::config::config_schema;
+
+/// A key of a profile, a value that it must not have, and what the refusal says of the allowed ones.
+const OF_A_PROFILE: &[(&str, &str, &str)] = &[
+    ("name", r#""a b""#, "expected 1 to 250 of A-Z a-z 0-9 - _, not directory or raProfile"),
+    ("enabled", "1", "expected a boolean"),
+    ("website", r#""ca""#, "expected a URL, such as"),
+    ("terms_of_service", r#""terms""#, "expected a URL, such as"),
+    ("terms_required", "true", "must be false unless terms_of_service is given"),
+    ("identifier_types", r#"["email"]"#, "expected `dns` or `ip`"),
+    ("terms_change_url", r#""changed""#, "expected a URL, such as"),
+    ("terms_approval_required", "true", "must not be set unless terms_of_service is given"),
+    ("terms_agreed_by_account", "true", "must not be set unless terms_of_service is given"),
+    ("external_account_required", "1", "expected a boolean"),
+    ("allowed_names", r#"["*"]"#, "expected a name, such as"),
+    ("denied_names", r#"["/(/"]"#, "or a regular expression"),
+    ("allowed_networks", r#"["10/8"]"#, "expected a network, such as"),
+    ("denied_networks", r#"["here"]"#, "expected a network, such as"),
+    ("wildcard_allowed", "1", "expected a boolean"),
+    ("wildcard_http01_allowed", "1", "expected a boolean"),
+    ("challenge_types", r#"["http"]"#, "expected one of `http-01`, `dns-01`, `tls-alpn-01`"),
+    ("ip_challenge_types", r#"["dns-01"]"#, "at least one of \"http-01\", \"tls-alpn-01\""),
+    ("order_validity", r#""1m""#, "must be from 5m to 30d"),
+    ("authorization_validity", r#""31d""#, "must be from 5m to 30d"),
+    ("retry_after", r#""11m""#, "must be from 1s to 10m"),
+    ("certificate_validity", r#""11y""#, "must be from 5m to 3650d"),
+    ("backdate", r#""2d""#, "must be from 0 to 1d"),
+    ("max_identifiers", "101", "must be from 1 to 100"),
+    ("account_keys", r#"{types = ["dsa"]}"#, "expected one of `rsa`, `p256`, `p384`, `ed25519`"),
+    ("certificate_keys", "{min_rsa_bits = 1024}", "must be from 2048 to 4096"),
+    ("padded_csr_allowed", "1", "expected a boolean"),
+    ("requested_validity_allowed", "1", "expected a boolean"),
+    ("not_before_ahead", r#""soon""#, "expected a duration"),
+    ("min_requested_validity", r#""91d""#, "must not be longer than certificate_validity"),
+    ("extended_key_usages", r#"["web"]"#, "expected one of `serverAuth`, `clientAuth`"),
+    ("subject", r#""cn""#, "expected one of `none`, `first-name`, `as-requested`"),
+    ("single_active_certificate", "1", "expected a boolean"),
+    ("preferred_root", "1", "expected a string"),
+    ("alternate_chains", "1", "expected a boolean"),
+    ("validation", r#"{dns_resolver = "dns"}"#, "expected an address with its port"),
+];
+
+/// A setting out of bounds, and where the schema describes its key.
+const OUT_OF_BOUNDS: &[(&str, &str, &str)] = &[
+    ("api.hold=1h", "Api", "hold"),
+    ("api.retry_after=1h", "Api", "retry_after"),
+    ("api.nonce_validity=2h", "Api", "nonce_validity"),
+    ("api.request_timeout=1h", "Api", "request_timeout"),
+    ("api.max_body_bytes=1", "Api", "max_body_bytes"),
+    ("validation.http01_port=0", "Validation", "http01_port"),
+    ("validation.tls_alpn01_port=0", "Validation", "tls_alpn01_port"),
+    ("validation.redirect_ports=[0]", "Validation", "redirect_ports"),
+    ("validation.attempts=0", "Validation", "attempts"),
+    ("validation.retry_wait=1h", "Validation", "retry_wait"),
+    ("validation.concurrency=0", "Validation", "concurrency"),
+    ("validation.timeout=1h", "Validation", "timeout"),
+    ("ca.root_validity=1h", "Ca", "root_validity"),
+    ("ca.intermediate_validity=1h", "Ca", "intermediate_validity"),
+    ("ca.ocsp_validity=1s", "Ca", "ocsp_validity"),
+    ("ca.crl_validity=1s", "Ca", "crl_validity"),
+    ("telemetry.sampling_ratio=2.0", "Telemetry", "sampling_ratio"),
+    ("profile=[{max_identifiers=0}]", "Profile", "max_identifiers"),
+    ("profile=[{order_validity=\"1s\"}]", "Profile", "order_validity"),
+    ("profile=[{authorization_validity=\"1s\"}]", "Profile", "authorization_validity"),
+    ("profile=[{retry_after=\"1h\"}]", "Profile", "retry_after"),
+    ("profile=[{certificate_validity=\"1s\"}]", "Profile", "certificate_validity"),
+    ("profile=[{backdate=\"2d\"}]", "Profile", "backdate"),
+    ("profile=[{account_keys={min_rsa_bits=1}}]", "Keys", "min_rsa_bits"),
+    ("profile=[{account_keys={max_rsa_bits=1}}]", "Keys", "max_rsa_bits"),
+    ("profile=[{validation={redirect_ports=[0]}}]", "ProfileValidation", "redirect_ports"),
+];
+
+#[test]
+fn a_bad_value_of_each_key_of_a_profile_is_refused_with_its_line_and_what_is_allowed() {
+    for (key, value, allowed) in OF_A_PROFILE {
+        let message = message(load(&format!("\n[[profile]]\n{key} = {value}\n"), &[], &[]));
+        assert!(message.contains(&format!("line 3 ({key})")), "{key}: {message}");
+        assert!(message.contains(allowed), "{key}: {allowed}: {message}");
+    }
+    let schema = config_schema();
+    let keys = schema["$defs"]["Profile"]["properties"].as_object().unwrap().keys();
+    let all: BTreeSet<&str> = keys.map(String::as_str).collect();
+    let tried: BTreeSet<&str> = OF_A_PROFILE.iter().map(|(key, ..)| *key).collect();
+    assert_eq!(tried, all, "each key of a profile is tried here");
+}
+
+#[test]
+fn the_reference_says_the_bounds_that_are_checked() {
+    let schema = config_schema();
+    for (set, table, key) in OUT_OF_BOUNDS {
+        let message = message(load("", &[], &[set]));
+        let (_, bounds) =
+            message.split_once("must be from ").unwrap_or_else(|| panic!("{message}"));
+        let bounds = bounds.split([',', ';']).next().unwrap();
+        let description = &schema["$defs"][table]["properties"][key]["description"];
+        let description = description.as_str().unwrap().replace('\n', " ");
+        assert!(description.contains(&format!("from {bounds}")), "{set}: {bounds}: {description}");
+    }
+}
