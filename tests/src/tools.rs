@@ -33,6 +33,15 @@ pub fn tool(name: &str) -> anyhow::Result<PathBuf> {
         .with_context(|| format!("{name} is not installed; scripts/test-tools installs it"))
 }
 
+/// The path of a Python program that scripts/test-tools installed, although the system may have an older one.
+///
+/// # Errors
+/// When it is not installed, with what to do about it.
+pub fn python_tool(name: &str) -> anyhow::Result<PathBuf> {
+    let installed = workspace().join("target/tools/venv/bin").join(name);
+    if installed.is_file() { Ok(installed) } else { tool(name) }
+}
+
 /// The PATH that the tests' programs see, in the order of scripts/tools-env.
 pub(crate) fn search_path() -> anyhow::Result<OsString> {
     let tools = workspace().join("target/tools");

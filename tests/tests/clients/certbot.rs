@@ -1,23 +1,33 @@
-//! certbot, as Debian packages it.
+//! certbot, as Debian packages it, and the one from PyPI, which knows IP addresses.
 
 use std::path::{Path, PathBuf};
 
-use acceptance::{Site, run, tool};
+use acceptance::{Site, python_tool, run, tool};
 use tokio::process::Command;
 
 use crate::outcome;
 
 const NAME: &str = "certbot.example.com";
 const WILDCARD: &str = "*.certbot.example.com";
+const ADDRESS: &str = "127.0.0.1";
 
 struct Certbot {
+    program: PathBuf,
     site: Site,
 }
 
 impl Certbot {
+    fn of_debian(site: Site) -> anyhow::Result<Self> {
+        Ok(Self { program: tool("certbot")?, site })
+    }
+
+    fn of_pypi(site: Site) -> anyhow::Result<Self> {
+        Ok(Self { program: python_tool("certbot")?, site })
+    }
+
     async fn run(&self, arguments: &[&str]) -> anyhow::Result<String> {
         let home = self.site.client.path();
-        let mut command = Command::new(tool("certbot")?);
+        let mut command = Command::new(&self.program);
         command.env("REQUESTS_CA_BUNDLE", self.site.trust()).args(arguments).args([
             "--non-interactive",
             "--server",
@@ -34,11 +44,11 @@ impl Certbot {
         self.run(&[&account, arguments].concat()).await
     }
 
-    async fn obtain_by_http(&self) -> anyhow::Result<String> {
+    async fn obtain_by_http(&self, identifiers: &[&str]) -> anyhow::Result<String> {
         let port = self.site.http01_port.to_string();
         let standalone =
             ["--standalone", "--http-01-address", "127.0.0.1", "--http-01-port", &port];
-        self.obtain(&[&standalone[..], &["-d", NAME]].concat()).await
+        self.obtain(&[&standalone[..], identifiers].concat()).await
     }
 
     /// Proves a wildcard and the name above it, whose TXT records have the same name.
@@ -66,9 +76,9 @@ fn write_script(file: &Path, text: &str) -> anyhow::Result<()> {
 }
 
 async fn issues_renews_and_revokes(site: Site) -> anyhow::Result<()> {
-    let certbot = Certbot { site };
+    let certbot = Certbot::of_debian(site)?;
     let site = &certbot.site;
-    certbot.obtain_by_http().await?;
+    certbot.obtain_by_http(&["-d", NAME]).await?;
     let first = outcome::issued(site, &certbot.live("fullchain.pem"), &[NAME]).await?;
 
     certbot.run(&["renew", "--force-renewal", "--no-random-sleep-on-renew"]).await?;
@@ -89,7 +99,7 @@ async fn issues_renews_and_revokes(site: Site) -> anyhow::Result<()> {
 }
 
 async fn proves_a_wildcard(site: Site) -> anyhow::Result<()> {
-    let certbot = Certbot { site };
+    let certbot = Certbot::of_debian(site)?;
     certbot.obtain_by_dns().await?;
     let file = certbot.live("fullchain.pem");
     outcome::issued(&certbot.site, &file, &[WILDCARD, NAME]).await?;
@@ -114,4 +124,13 @@ async fn certbot_proves_a_wildcard_on_the_embedded_log() -> anyhow::Result<()> {
 #[tokio::test]
 async fn certbot_proves_a_wildcard_on_jetstream_and_redis() -> anyhow::Result<()> {
     proves_a_wildcard(Site::cluster(Site::challenge_port()?).await?).await
+}
+
+#[tokio::test]
+async fn certbot_proves_an_address_beside_a_name() -> anyhow::Result<()> {
+    let certbot = Certbot::of_pypi(Site::embedded(Site::challenge_port()?).await?)?;
+    certbot.obtain_by_http(&["-d", NAME, "--ip-address", ADDRESS]).await?;
+    let file = certbot.live("fullchain.pem");
+    outcome::issued(&certbot.site, &file, &[NAME, ADDRESS]).await?;
+    Ok(())
 }

@@ -1,6 +1,8 @@
 //! Real clients, as their users run them, on both ways to store what the CA knows.
 
 #[cfg(test)]
+mod acme_sh;
+#[cfg(test)]
 mod acme_tiny;
 #[cfg(test)]
 mod certbot;
