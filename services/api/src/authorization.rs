@@ -86,9 +86,12 @@ fn show(
     now: Timestamp,
 ) -> Result<Reply, Refusal> {
     let authorization = order.authorization(index).ok_or(Refusal::NotFound)?;
+    // RFC 8555 §7.1.4: once a challenge has decided, the others are no longer there to be fulfilled.
+    let is_decided = authorization.challenges.iter().any(has_decided);
     let challenges = authorization
         .challenges
         .iter()
+        .filter(|challenge| !is_decided || has_decided(challenge))
         .map(|challenge| show_challenge(api, order, index, challenge))
         .collect();
     let reply = Reply::json(
@@ -105,6 +108,13 @@ fn show(
         Some(seconds) => reply.with_retry_after(seconds),
         None => reply,
     })
+}
+
+fn has_decided(challenge: &order::Challenge) -> bool {
+    match challenge.status {
+        ChallengeStatus::Valid { .. } | ChallengeStatus::Invalid { .. } => true,
+        ChallengeStatus::Pending | ChallengeStatus::Processing(_) => false,
+    }
 }
 
 /// Shows one challenge, which is a resource of its own as well.

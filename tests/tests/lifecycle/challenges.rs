@@ -78,6 +78,30 @@ async fn a_client_cannot_have_more_looks_than_are_configured() -> anyhow::Result
     Ok(())
 }
 
+#[tokio::test]
+async fn a_decided_authorization_shows_the_challenge_that_decided_it() -> anyhow::Result<()> {
+    let scene = Scene::with(|setup| setup.set("validation.attempts", 1)).await?;
+    for (name, status) in [("proven.localhost", "valid"), ("missed.localhost", "invalid")] {
+        let order = scene.client.place(&[name]).await?;
+        let authorization = &order.authorizations()[0];
+        let challenge = scene.client.challenge(authorization, "http-01").await?;
+        let token = challenge["token"].as_str().unwrap_or_default();
+        if status == "valid" {
+            scene.web.answer(token, &scene.client.key().key_authorization(token))?;
+        }
+        respond(&scene, &challenge).await?;
+        let shown = scene.client.post_as_get(authorization).await?.expect(200)?.json()?;
+        assert_eq!(shown["status"], status, "{shown}");
+        let challenges = shown["challenges"].as_array().cloned().unwrap_or_default();
+        assert_eq!(challenges.len(), 1, "{shown}");
+        assert_eq!(
+            (&challenges[0]["type"], &challenges[0]["status"]),
+            (&json!("http-01"), &json!(status))
+        );
+    }
+    Ok(())
+}
+
 /// A server that enforces CAA for `ca.example`, and the DNS it asks.
 async fn caa_scene() -> anyhow::Result<(Scene, DnsServer)> {
     let dns = DnsServer::start().await?;
