@@ -6,7 +6,11 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tokio::net::UdpSocket;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    task::JoinSet,
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::{free_port, ports::loopback};
@@ -26,11 +30,11 @@ const NAME_OF_QUESTION: u16 = 0xc000 | 12;
 pub struct DnsServer {
     port: u16,
     zone: TempDir,
-    _listener: AbortOnDropHandle<()>,
+    _listeners: [AbortOnDropHandle<()>; 2],
 }
 
 impl DnsServer {
-    /// Listens on a port of its own.
+    /// Listens on a port of its own, by UDP and TCP.
     ///
     /// # Errors
     /// When there is no port.
@@ -38,8 +42,12 @@ impl DnsServer {
         let port = free_port()?;
         let socket = UdpSocket::bind(loopback(port)).await?;
         let zone = TempDir::new()?;
-        let listener = tokio::spawn(listen(socket, zone.path().to_owned()));
-        Ok(Self { port, zone, _listener: AbortOnDropHandle::new(listener) })
+        let listener = TcpListener::bind(loopback(port)).await?;
+        let listeners = [
+            tokio::spawn(listen(socket, zone.path().to_owned())),
+            tokio::spawn(accept(listener, zone.path().to_owned())),
+        ];
+        Ok(Self { port, zone, _listeners: listeners.map(AbortOnDropHandle::new) })
     }
 
     /// Where it listens, as the configuration wants it.
@@ -93,6 +101,31 @@ async fn listen(socket: UdpSocket, zone: PathBuf) {
             // The resolver asks again when an answer is lost.
             let _ = socket.send_to(&answer, client).await;
         }
+    }
+}
+
+/// Pebble asks by TCP only.
+async fn accept(listener: TcpListener, zone: PathBuf) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let zone = zone.clone();
+        // A resolver that hangs up early says so itself.
+        connections.spawn(async move { converse(stream, &zone).await.unwrap_or_default() });
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+/// Answers queries that each follow their length (§4.2.2), until the resolver hangs up.
+async fn converse(mut stream: TcpStream, zone: &Path) -> std::io::Result<()> {
+    let mut query = [0; MAX_QUERY_BYTES];
+    loop {
+        let length = usize::from(stream.read_u16().await?);
+        let Some(query) = query.get_mut(..length) else { return Ok(()) };
+        stream.read_exact(query).await?;
+        let Some(answer) = answer(query, zone) else { return Ok(()) };
+        let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
+        stream.write_all(&[&length.to_be_bytes(), answer.as_slice()].concat()).await?;
     }
 }
 

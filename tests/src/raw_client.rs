@@ -14,6 +14,8 @@ use crate::{AccountKey, Reply};
 
 /// The media type of signed requests.
 const JOSE: &str = "application/jose+json";
+/// What clients must send (RFC 8555 §6.1).
+const USER_AGENT: &str = "acceptance";
 /// A server that has not answered by then is stuck; replies may be held for 25 s at most.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -321,7 +323,8 @@ pub(crate) fn http() -> anyhow::Result<&'static reqwest::Client> {
     Ok(CLIENT.get_or_init(|| client))
 }
 
-fn https(root: &Path, idle_connections: usize) -> anyhow::Result<reqwest::Client> {
+/// A client for HTTPS that trusts one root.
+pub(crate) fn https(root: &Path, idle_connections: usize) -> anyhow::Result<reqwest::Client> {
     let pem = std::fs::read(root).with_context(|| format!("no root at {}", root.display()))?;
     let roots = reqwest::Certificate::from_pem_bundle(&pem)?;
     Ok(builder().tls_certs_only(roots).pool_max_idle_per_host(idle_connections).build()?)
@@ -332,6 +335,7 @@ fn builder() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .no_proxy()
+        .user_agent(USER_AGENT)
         .timeout(REQUEST_TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
 }
