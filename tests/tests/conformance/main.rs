@@ -5,6 +5,8 @@ mod differences;
 #[cfg(test)]
 mod document;
 #[cfg(test)]
+mod named_tests;
+#[cfg(test)]
 mod observed;
 #[cfg(test)]
 mod script;

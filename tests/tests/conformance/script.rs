@@ -79,8 +79,8 @@ impl<'web> Script<'web> {
 
 /// The URL of something that does not exist, like that of something that does.
 fn absent(url: &str) -> String {
-    // In the middle of the id, wherever in the URL that is.
-    let place = url.len().saturating_sub(16);
+    // In the id, whichever server's it is and whatever follows it.
+    let place = url.len().saturating_sub(13);
     let flip = |(at, letter)| match (at == place, letter) {
         (true, 'a') => 'b',
         (true, _) => 'a',

@@ -1,6 +1,6 @@
 //! Accounts (RFC 8555 §7.3).
 
-use acceptance::{AccountKey, Scene, verify};
+use acceptance::{AccountKey, Scene, csr, verify};
 use serde_json::json;
 
 /// An account with this key issues a certificate.
@@ -86,6 +86,45 @@ async fn deactivating_an_account_is_answered_and_final() -> anyhow::Result<()> {
     let reply = scene.client.post(account, &json!({ "status": "deactivated" })).await?;
     assert_eq!(reply.expect(200)?.json()?["status"], "deactivated");
     scene.client.post_as_get(account).await?.refused((401, "unauthorized"))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_an_account_does_not_have_is_neither_taken_nor_shown() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let client = scene.newcomer(AccountKey::p256()?).await?;
+    let asked = json!({
+        "orders": "https://elsewhere.example/orders",
+        "status": "deactivated",
+        "createdAt": "2000-01-01T00:00:00Z",
+        "unknown": { "a": [1] },
+    });
+    let made = client.post("newAccount", &asked).await?.expect(201)?;
+    let shown = made.json()?;
+    let orders = format!("{}/orders", made.location()?);
+    assert_eq!(shown, json!({ "status": "valid", "contact": [], "orders": orders }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn nothing_goes_on_for_a_deactivated_account_whose_certificates_stay_good()
+-> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let ready = scene.client.ready_order(&["b.localhost"], &scene.web).await?;
+    let account = scene.client.account()?;
+    let deactivate = json!({ "status": "deactivated" });
+    scene.client.post(account, &deactivate).await?.expect(200)?;
+
+    let payload = json!({ "csr": csr(&["b.localhost"])?.1 });
+    scene.client.post(&ready.finalize()?, &payload).await?.refused((401, "unauthorized"))?;
+    let events = scene.server.events().await?;
+    let serials: Vec<_> = events
+        .iter()
+        .filter(|event| event["type"] == "CertificateIssued" || event["type"] == "CertRevoked")
+        .map(|event| (&event["type"], &event["data"]["serial"]))
+        .collect();
+    assert_eq!(serials, [(&json!("CertificateIssued"), &json!(issued.chain.serial()?))]);
     Ok(())
 }
 
