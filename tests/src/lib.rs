@@ -28,6 +28,7 @@ mod scene;
 mod site;
 mod tls;
 mod tools;
+mod zones;
 
 pub use account_key::AccountKey;
 pub use certificate::{CertificateKey, Chain, csr, csr_from, revoked};
@@ -53,3 +54,4 @@ pub use reply::Reply;
 pub use scene::{Refused, Scene};
 pub use site::Site;
 pub use tools::{is_nightly, python_tool, server_under_test, tool, workspace};
+pub use zones::Zones;

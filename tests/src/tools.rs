@@ -50,7 +50,7 @@ pub(crate) fn search_path() -> anyhow::Result<OsString> {
     let all = unpacked
         .into_iter()
         .chain(std::env::split_paths(&inherited))
-        .chain([tools.join("venv/bin")]);
+        .chain([PathBuf::from("/usr/sbin"), tools.join("venv/bin")]);
     Ok(std::env::join_paths(all)?)
 }
 

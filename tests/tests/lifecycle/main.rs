@@ -39,3 +39,5 @@ mod revocation;
 mod rules;
 #[cfg(test)]
 mod terms;
+#[cfg(test)]
+mod zones;
