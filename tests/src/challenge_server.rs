@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::{Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -51,14 +51,26 @@ impl ChallengeServer {
     /// When there is no port.
     pub async fn start() -> anyhow::Result<Self> {
         let port = free_port()?;
-        let address: SocketAddr = loopback(port);
+        Self::start_at(loopback(port)).await
+    }
+
+    /// Listens at this machine's IPv6 address only.
+    ///
+    /// # Errors
+    /// When there is no port, or no IPv6.
+    pub async fn start_on_ipv6() -> anyhow::Result<Self> {
+        let port = free_port()?;
+        Self::start_at((Ipv6Addr::LOCALHOST, port).into()).await
+    }
+
+    async fn start_at(address: SocketAddr) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let files = TempDir::new()?;
         let (gate, open) = watch::channel(true);
         let (requests, asked) = watch::channel(0);
         let visitors = Visitors { directory: files.path().into(), open, requests: requests.into() };
         let listener = AbortOnDropHandle::new(tokio::spawn(listen(listener, visitors)));
-        Ok(Self { port, files, gate, asked, _listener: listener })
+        Ok(Self { port: address.port(), files, gate, asked, _listener: listener })
     }
 
     /// The port it listens on.

@@ -1,7 +1,8 @@
-//! A DNS server for which every name is on this machine, and TXT and CAA records are files (RFC 1035, RFC 8659).
+//! A DNS server for which every name is on this machine, by IPv6 only if it says so, and TXT and CAA records are files
+//! (RFC 1035, RFC 8659).
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
 };
 
@@ -20,7 +21,10 @@ const MAX_QUERY_BYTES: usize = 1232;
 const HEADER_BYTES: usize = 12;
 const TYPE_A: u16 = 1;
 const TYPE_TXT: u16 = 16;
+const TYPE_AAAA: u16 = 28;
 const TYPE_CAA: u16 = 257;
+/// Names that end so have no IPv4 address.
+const IPV6_ONLY: &str = "ipv6.example.com";
 /// Response, authoritative, recursion desired and available, no error (§4.1.1).
 const FLAGS: u16 = 0x8580;
 /// A pointer to the name of the question (§4.1.4).
@@ -136,7 +140,8 @@ fn answer(query: &[u8], zone: &Path) -> Option<Vec<u8>> {
     let question = rest.get(..name_bytes + 4)?;
     let (record_type, class) = question.get(name_bytes..)?.split_at_checked(2)?;
     let records = match u16::from_be_bytes(record_type.try_into().ok()?) {
-        TYPE_A => vec![Ipv4Addr::LOCALHOST.octets().to_vec()],
+        TYPE_A if !name.ends_with(IPV6_ONLY) => vec![Ipv4Addr::LOCALHOST.octets().to_vec()],
+        TYPE_AAAA if name.ends_with(IPV6_ONLY) => vec![Ipv6Addr::LOCALHOST.octets().to_vec()],
         TYPE_TXT => txt_records(&zone.join(name)),
         TYPE_CAA => caa_records(&zone.join(caa_file(&name))),
         _ => Vec::new(),
@@ -193,6 +198,18 @@ mod tests {
         let answer = answer(&query(1), Path::new("none")).expect("an answer");
         assert_eq!(answer[..12], [0xab, 0xcd, 0x85, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]);
         assert!(answer.ends_with(&[0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn names_that_say_so_have_an_ipv6_address_only() {
+        let asked = |record_type: u8| {
+            let name = b"\x04ipv6\x07example\x03com\x00";
+            let query =
+                [&[0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0], &name[..], &[0, record_type, 0, 1]];
+            answer(&query.concat(), Path::new("none")).expect("an answer")
+        };
+        assert_eq!(asked(1)[6..8], [0, 0]);
+        assert!(asked(28).ends_with(&Ipv6Addr::LOCALHOST.octets()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which identifiers and challenges a profile offers, and certificates for IP addresses (RFC 8738).
 
-use acceptance::{Scene, csr};
+use acceptance::{ChallengeServer, DnsServer, Scene, csr, verify};
 use serde_json::{Value, json};
 
 const ADDRESSES: &str = r#"[{name="default", identifier_types=["dns", "ip"]}]"#;
@@ -27,6 +27,22 @@ async fn a_certificate_for_addresses_and_names_names_both() -> anyhow::Result<()
     let identifiers = &issued.order.body["identifiers"];
     assert_eq!(identifiers[0], json!({ "type": "ip", "value": "127.0.0.1" }));
     Ok(())
+}
+
+#[tokio::test]
+async fn an_address_and_a_name_are_proven_by_ipv6() -> anyhow::Result<()> {
+    let (dns, web) = (DnsServer::start().await?, ChallengeServer::start_on_ipv6().await?);
+    let scene = Scene::with(|setup| {
+        setup
+            .set("profile", ADDRESSES)
+            .set("validation.http01_port", web.port())
+            .set("validation.dns_resolver", dns.address())
+    })
+    .await?;
+    let names = ["::1", "www.ipv6.example.com"];
+    let issued = scene.client.issue(&names, &web).await?;
+    assert_eq!(issued.chain.names()?, names);
+    verify(&issued.chain, &scene.server.root()).await
 }
 
 #[tokio::test]
