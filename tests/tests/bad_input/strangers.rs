@@ -1,54 +1,95 @@
-//! What belongs to someone else answers like what does not exist.
+//! What belongs to someone else, in this profile or another, answers exactly like what does not exist.
 
-use acceptance::{RawClient, Reply, Scene};
+use acceptance::{AccountKey, Issued, RawClient, Reply, Scene, csr};
 use serde_json::{Value, json};
 
-/// All that a stranger could learn from a refusal.
-fn shown(reply: &Reply) -> anyhow::Result<(u16, Value)> {
-    Ok((reply.status, reply.problem()?))
+const NAME: &str = "a.localhost";
+/// What is another one in every reply.
+const OF_THE_MOMENT: [&str; 2] = ["replay-nonce", "date"];
+
+/// All that a stranger could learn from a reply: its status, headers and body.
+fn shown(reply: &Reply) -> (u16, Vec<(String, String)>, String) {
+    let headers = reply.headers.iter().filter(|(name, _)| !OF_THE_MOMENT.contains(&name.as_str()));
+    let headers = headers.map(|(name, value)| (name.to_string(), format!("{value:?}")));
+    (reply.status, headers.collect(), reply.text())
 }
 
-/// An id like the real one, of something that does not exist.
-fn another_id(url: &str) -> String {
-    let flip = |c: char| if c == 'A' { 'B' } else { 'A' };
-    let (before, after) = url.split_at(url.len() - 10);
-    let changed: String =
-        after.chars().map(|c| if c.is_ascii_alphabetic() { flip(c) } else { c }).collect();
-    format!("{before}{changed}")
+/// The URL of something that does not exist, with an id like the real one.
+fn absent(url: &str) -> String {
+    let id = url.split('/').max_by_key(|part| part.len()).unwrap_or_default();
+    let flip = |(at, letter): (usize, char)| {
+        // The beginning of an order's id is its shard, the end may have bits to spare.
+        let is_random = (4..id.len() - 2).contains(&at) && letter.is_ascii_alphanumeric();
+        match letter {
+            _ if !is_random => letter,
+            '1' => '2',
+            'a' => 'b',
+            digit if digit.is_ascii_digit() => '1',
+            _ => 'a',
+        }
+    };
+    url.replace(id, &id.char_indices().map(flip).collect::<String>())
 }
 
-async fn ask(client: &RawClient, url: &str, payload: Option<&Value>) -> anyhow::Result<Reply> {
-    match payload {
-        Some(payload) => client.post(url, payload).await,
-        None => client.post_as_get(url).await,
+/// Every request about an order and its certificate, as its owner would make it.
+fn requests(issued: &Issued) -> anyhow::Result<Vec<(String, Option<Value>)>> {
+    let order = issued.order.url.clone();
+    let authorization = issued.order.authorizations().remove(0);
+    let challenge = order.replace("/order/", "/challenge/") + "/0/http-01";
+    Ok(vec![
+        (order, None),
+        (issued.order.finalize()?, Some(json!({ "csr": csr(&[NAME])?.1 }))),
+        (authorization.clone(), None),
+        (authorization, Some(json!({ "status": "deactivated" }))),
+        (challenge.clone(), None),
+        (challenge, Some(json!({}))),
+        (issued.order.certificate()?, None),
+    ])
+}
+
+/// An account that asks, with the nonces of a client that may belong to another profile.
+#[derive(Clone, Copy)]
+struct Stranger<'a> {
+    account: &'a RawClient,
+    nonces: &'a RawClient,
+}
+
+impl<'a> Stranger<'a> {
+    fn of(account: &'a RawClient) -> Self {
+        Self { account, nonces: account }
     }
+
+    async fn ask(self, url: &str, payload: Option<&Value>) -> anyhow::Result<Reply> {
+        let mut protected = self.account.protected(url).await?;
+        protected["nonce"] = json!(self.nonces.nonce().await?);
+        let payload = payload.map(Value::to_string).unwrap_or_default();
+        let jws = self.account.key().sign(&protected, payload.as_bytes())?;
+        self.nonces.send_jws(url, &jws).await
+    }
+}
+
+/// Asks for what exists and for what does not, and returns the status of both.
+async fn asked_in_vain(
+    stranger: Stranger<'_>,
+    (url, payload): (&str, Option<&Value>),
+) -> anyhow::Result<u16> {
+    let existing = stranger.ask(url, payload).await?;
+    let nothing = stranger.ask(&absent(url), payload).await?;
+    assert_eq!(shown(&existing), shown(&nothing), "{url}");
+    existing.problem()?;
+    Ok(existing.status)
 }
 
 #[tokio::test]
 async fn a_strangers_resources_look_as_if_they_did_not_exist() -> anyhow::Result<()> {
     let mut scene = Scene::start().await?;
-    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let issued = scene.client.issue(&[NAME], &scene.web).await?;
     let stranger = scene.stranger().await?;
     scene
         .unimpressed(async |_| {
-            let order = issued.order.url.clone();
-            let id = order.rsplit('/').next().unwrap_or_default().to_owned();
-            let other_id = format!("{}{}", &id[..2], &another_id(&id)[2..]);
-            let urls = [
-                (order.clone(), None),
-                (
-                    issued.order.finalize()?,
-                    Some(json!({ "csr": acceptance::csr(&["a.localhost"])?.1 })),
-                ),
-                (issued.order.authorizations()[0].clone(), None),
-                (order.replace("/order/", "/challenge/") + "/0/http-01", None),
-                (order.replace("/order/", "/challenge/") + "/0/http-01", Some(json!({}))),
-            ];
-            for (url, payload) in urls {
-                let existing = ask(&stranger, &url, payload.as_ref()).await?;
-                let absent = ask(&stranger, &url.replace(&id, &other_id), payload.as_ref()).await?;
-                assert_eq!(existing.status, 404, "{url}");
-                assert_eq!(shown(&existing)?, shown(&absent)?, "{url}");
+            for (url, payload) in requests(&issued)? {
+                let asked = (url.as_str(), payload.as_ref());
+                assert_eq!(asked_in_vain(Stranger::of(&stranger), asked).await?, 404);
             }
             Ok(())
         })
@@ -58,20 +99,30 @@ async fn a_strangers_resources_look_as_if_they_did_not_exist() -> anyhow::Result
 #[tokio::test]
 async fn a_strangers_certificate_looks_as_if_it_did_not_exist() -> anyhow::Result<()> {
     let mut scene = Scene::start().await?;
-    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let issued = scene.client.issue(&[NAME], &scene.web).await?;
     let stranger = scene.stranger().await?;
+    let newcomer = scene.newcomer(AccountKey::p256()?).await?;
+    let foreign = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
     scene
         .unimpressed(async |_| {
             let url = issued.order.certificate()?;
             let (before, _) = url.rsplit_once('/').unwrap_or_default();
-            let absent = [
+            let existing = shown(&stranger.post_as_get(&url).await?);
+            for url in [
                 format!("{before}/999999-{}", "01".repeat(17)),
                 url.replace("/certificate/", "/certificate/9"),
-            ];
-            let existing = shown(&stranger.post_as_get(&url).await?)?;
-            assert_eq!(existing.0, 404);
-            for url in absent {
-                assert_eq!(existing, shown(&stranger.post_as_get(&url).await?)?, "{url}");
+            ] {
+                assert_eq!(existing, shown(&stranger.post_as_get(&url).await?), "{url}");
+            }
+
+            use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+            let ours = json!({ "certificate": issued.chain.leaf_base64url()? });
+            let foreign = BASE64_URL_SAFE_NO_PAD.encode(foreign.cert.der());
+            let foreign = json!({ "certificate": foreign });
+            for client in [&stranger, &newcomer] {
+                let existing = client.post("revokeCert", &ours).await?;
+                let nothing = client.post("revokeCert", &foreign).await?;
+                assert_eq!(shown(&existing), shown(&nothing));
             }
             Ok(())
         })
@@ -84,11 +135,40 @@ async fn a_strangers_account_looks_as_if_it_did_not_exist() -> anyhow::Result<()
     let stranger = scene.stranger().await?;
     scene
         .unimpressed(async |scene| {
-            let url = scene.client.account()?;
-            let existing = shown(&stranger.post_as_get(url).await?)?;
-            let absent = shown(&stranger.post_as_get(&another_id(url)).await?)?;
-            assert_eq!(existing, absent);
-            assert!(existing.0 >= 400);
+            let url = scene.client.account()?.to_owned();
+            let update = json!({ "contact": ["mailto:a@example.com"] });
+            let orders = format!("{url}/orders");
+            for request in [(url.as_str(), None), (&url, Some(&update)), (&orders, None)] {
+                assert_eq!(asked_in_vain(Stranger::of(&stranger), request).await?, 403);
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn what_belongs_to_another_profile_looks_as_if_it_did_not_exist() -> anyhow::Result<()> {
+    let profiles = r#"[{name="default"}, {name="other"}]"#;
+    let mut scene =
+        Scene::with(|setup| setup.set("profile", profiles).set("default_profile", "default"))
+            .await?;
+    let issued = scene.client.issue(&[NAME], &scene.web).await?;
+    let other = scene.server.profile_url("other");
+    let outsider = RawClient::register(&other, &scene.server.root()).await?;
+    scene
+        .unimpressed(async |scene| {
+            let outsider = Stranger::of(&outsider);
+            let inside = Stranger { nonces: &scene.client, ..outsider };
+            let elsewhere = |url: &str| url.replace("/acme/default/", "/acme/other/");
+            for (url, payload) in requests(&issued)? {
+                // Under its own URL, and under that of the outsider's profile.
+                let own = asked_in_vain(inside, (&url, payload.as_ref())).await?;
+                let moved = asked_in_vain(outsider, (&elsewhere(&url), payload.as_ref())).await?;
+                assert_eq!((own, moved), (400, 404), "{url}");
+            }
+            let account = scene.client.account()?.to_owned();
+            assert_eq!(asked_in_vain(outsider, (&elsewhere(&account), None)).await?, 403);
+            assert_eq!(asked_in_vain(inside, (&account, None)).await?, 400);
             Ok(())
         })
         .await
