@@ -21,6 +21,9 @@ const LOG_TAIL_BYTES: u64 = 24 * 1024;
 /// A program that was to end by itself is stuck after this.
 const RUN_TIMEOUT: Duration = Duration::from_secs(150);
 
+/// `/proc` counts in hundredths of a second on every Linux (`USER_HZ`).
+const TICK: Duration = Duration::from_millis(10);
+
 /// A running process; dropping it kills it and prints the end of its log.
 pub struct Process {
     name: String,
@@ -70,6 +73,20 @@ impl Process {
     /// The process id while it runs.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// The processor time that the process has used, in its threads together.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu_time(&self) -> anyhow::Result<Duration> {
+        let id = self.child.id().with_context(|| format!("{} has ended already", self.name))?;
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+        // The name in parentheses may hold anything; user and system time are the 14th and 15th field.
+        let (_, fields) = stat.rsplit_once(')').context("no stat of a process")?;
+        let times = fields.split_ascii_whitespace().skip(11).take(2);
+        let ticks = times.map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+        Ok(TICK * ticks)
     }
 
     /// Asks the process to end and returns how long it took.

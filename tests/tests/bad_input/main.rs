@@ -5,6 +5,8 @@ mod accounts;
 #[cfg(test)]
 mod certificate_keys;
 #[cfg(test)]
+mod costs;
+#[cfg(test)]
 mod external_accounts;
 #[cfg(test)]
 mod finalizing;

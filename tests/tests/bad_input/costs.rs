@@ -1,0 +1,159 @@
+//! What hostile requests cost: whoever sends them must not keep a server busy.
+
+use std::time::Duration;
+
+use acceptance::{AccountKey, RawClient, Reply, Scene, workspace};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use serde_json::{Value, json};
+use x509_parser::{
+    certification_request::X509CertificationRequest, prelude::FromDer as _, public_key::PublicKey,
+};
+
+/// The processor time that any request may cost.
+const LIMIT: Duration = Duration::from_millis(10);
+/// So many requests are measured together, because the system counts in hundredths of a second.
+const TOGETHER: u32 = 12;
+/// The median of so many measurements counts, so that what else the server does is not told of one of them.
+const MEASUREMENTS: usize = 3;
+/// As much as a request may hold.
+const BODY_BYTES: usize = 60_000;
+
+enum Hostile {
+    /// Octets in place of a JWS.
+    Body(Vec<u8>),
+    /// A payload, well signed.
+    Signed(String, Value),
+    /// A key that asks for an account, with a signature of its length.
+    Key(Value),
+}
+
+impl Hostile {
+    async fn send(&self, client: &RawClient) -> anyhow::Result<Reply> {
+        match self {
+            Self::Body(body) => client.send_body(&client.url("newOrder")?, body.clone()).await,
+            Self::Signed(resource, payload) => client.post(resource, payload).await,
+            Self::Key(jwk) => {
+                let url = client.url("newAccount")?;
+                let nonce = client.nonce().await?;
+                let protected = json!({ "alg": "RS256", "nonce": nonce, "url": url, "jwk": jwk });
+                let mut jws = client.key().sign(&protected, b"{}")?;
+                jws["signature"] = json!(octets(0x7f, 512));
+                client.send_jws(&url, &jws).await
+            }
+        }
+    }
+}
+
+fn octets(octet: u8, length: usize) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(vec![octet; length])
+}
+
+fn signed(resource: &str, payload: Value) -> Hostile {
+    Hostile::Signed(resource.to_owned(), payload)
+}
+
+fn rsa(modulus: &str, exponent_bytes: usize) -> Hostile {
+    Hostile::Key(json!({ "kty": "RSA", "n": modulus, "e": octets(0xff, exponent_bytes) }))
+}
+
+/// The modulus of an RSA key of 4096 bits.
+fn longest_modulus() -> anyhow::Result<String> {
+    let file = workspace().join("libs/acme/tests/data/rsa4096.csr.der");
+    let der = std::fs::read(file)?;
+    let (_, csr) = X509CertificationRequest::from_der(&der)?;
+    match csr.certification_request_info.subject_pki.parsed()? {
+        PublicKey::RSA(key) => {
+            let modulus = key.modulus.strip_prefix(&[0]).unwrap_or(key.modulus);
+            Ok(BASE64_URL_SAFE_NO_PAD.encode(modulus))
+        }
+        other => anyhow::bail!("{other:?} is no RSA key"),
+    }
+}
+
+/// Names that are as long as names get, and whose labels have to be decoded.
+fn names() -> Value {
+    let label = format!("xn--{}-kva", "bcher".repeat(10));
+    let name = |number| format!("n{number}.{label}.{label}.{label}.example");
+    let identifiers = (0..100).map(|number| json!({ "type": "dns", "value": name(number) }));
+    json!({ "identifiers": identifiers.collect::<Vec<_>>() })
+}
+
+/// DER whose every octet opens another level, as far as it goes.
+fn nested_der() -> String {
+    let mut nested = vec![];
+    while nested.len() < 30_000 {
+        let length = u16::try_from(nested.len()).unwrap_or(u16::MAX).to_be_bytes();
+        nested.splice(0..0, [0x30, 0x82, length[0], length[1]]);
+    }
+    BASE64_URL_SAFE_NO_PAD.encode(nested)
+}
+
+fn hostile(finalize: &str) -> anyhow::Result<Vec<(&'static str, Hostile)>> {
+    let many: Vec<String> = (0..300).map(|number| format!("n{number}.example.com")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let inner = json!({ "protected": octets(b'[', 6_000), "payload": octets(b'[', 30_000), "signature": octets(0, 512) });
+    Ok(vec![
+        ("open brackets", Hostile::Body(b"[".repeat(BODY_BYTES))),
+        ("open objects", Hostile::Body(b"{\"a\":".repeat(BODY_BYTES / 5))),
+        ("backslashes", Hostile::Body([b"\"", &*b"\\u0041".repeat(BODY_BYTES / 6)].concat())),
+        ("a number without end", Hostile::Body(b"9".repeat(BODY_BYTES))),
+        (
+            "many members",
+            Hostile::Body([b"{".to_vec(), b"\"a\":1,".repeat(BODY_BYTES / 6)].concat()),
+        ),
+        ("the longest key", rsa(&longest_modulus()?, 4)),
+        ("a modulus that is too long", rsa(&octets(0xff, 2_500), 3)),
+        ("an exponent that is too long", rsa(&longest_modulus()?, 2_000)),
+        ("names to be decoded", signed("newOrder", names())),
+        (
+            "identifiers without end",
+            signed("newOrder", json!({ "identifiers": vec![json!({}); 9_000] })),
+        ),
+        (
+            "deep JSON",
+            signed("newOrder", serde_json::from_str(&("[".repeat(100) + &"]".repeat(100)))?),
+        ),
+        ("a CSR for many names", signed(finalize, json!({ "csr": acceptance::csr(&many)?.1 }))),
+        ("a CSR that is nested", signed(finalize, json!({ "csr": nested_der() }))),
+        ("base64 without end", signed(finalize, json!({ "csr": "A".repeat(40_000) }))),
+        (
+            "a certificate that is nested",
+            signed("revokeCert", json!({ "certificate": nested_der() })),
+        ),
+        ("a long inner JWS", signed("keyChange", inner)),
+        (
+            "contacts without end",
+            signed("newAccount", json!({ "contact": vec!["mailto:a@b.example"; 1_500] })),
+        ),
+    ])
+}
+
+#[tokio::test]
+async fn no_hostile_request_costs_more_than_ten_milliseconds() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let order = scene.client.ready_order(&["a.localhost"], &scene.web).await?;
+    let newcomer = scene.newcomer(AccountKey::p256()?).await?;
+    for (name, request) in hostile(&order.finalize()?)? {
+        let client = match &request {
+            Hostile::Signed(resource, _) if resource == "newAccount" => &newcomer,
+            Hostile::Signed(..) | Hostile::Body(_) | Hostile::Key(_) => &scene.client,
+        };
+        let mut costs = Vec::new();
+        for _ in 0..MEASUREMENTS {
+            let before = scene.server.process()?.cpu_time()?;
+            for _ in 0..TOGETHER {
+                let reply = request.send(client).await?;
+                assert!(
+                    (400..500).contains(&reply.status),
+                    "{name}: {} {}",
+                    reply.status,
+                    reply.text()
+                );
+            }
+            costs.push((scene.server.process()?.cpu_time()? - before) / TOGETHER);
+        }
+        costs.sort_unstable();
+        assert!(costs[MEASUREMENTS / 2] <= LIMIT, "{name} costs {costs:?}");
+    }
+    Ok(())
+}
