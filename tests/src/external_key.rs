@@ -1,8 +1,13 @@
 //! Keys for external account binding, as an operator hands them to clients (RFC 8555 §7.3.4).
 
+use std::path::Path;
+
 use anyhow::Context as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine as _};
-use ring::hmac;
+use ring::{
+    hmac,
+    rand::{SecureRandom as _, SystemRandom},
+};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
@@ -25,9 +30,15 @@ impl OperatorKey {
     /// # Errors
     /// When the file cannot be written.
     pub fn new() -> anyhow::Result<Self> {
-        let file = NamedTempFile::new()?;
-        std::fs::write(file.path(), BASE64_STANDARD.encode([7; 32]) + "\n")?;
+        let (file, mut key) = (NamedTempFile::new()?, [0; 32]);
+        SystemRandom::new().fill(&mut key)?;
+        std::fs::write(file.path(), BASE64_STANDARD.encode(key) + "\n")?;
         Ok(Self(file))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 
     /// Configures a server with it.

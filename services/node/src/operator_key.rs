@@ -10,17 +10,23 @@ use crate::failure::{Explain as _, Failure};
 /// The longest key file.
 const MAX_KEY_FILE_BYTES: u64 = 4096;
 
-/// Reads the key from the file that the configuration names; `None` where it names none.
+/// Reads the key and the former ones from the files that the configuration names; `None` where it names none.
 ///
 /// # Errors
-/// When the file cannot be read or holds no key.
+/// When a file cannot be read or holds no key.
 pub(crate) fn read(config: &Config) -> Result<Option<OperatorKey>, Failure> {
-    let Some(path) = &config.external_accounts.key_file else { return Ok(None) };
+    let files = &config.external_accounts;
+    let Some(path) = &files.key_file else { return Ok(None) };
+    let former = files.former_key_files.iter().map(|path| read_key(path));
+    former.fold(read_key(path), |key, former| Ok(key?.with_former(former?))).map(Some)
+}
+
+fn read_key(path: &Path) -> Result<OperatorKey, Failure> {
     let key =
         read_text(path).map_err(Failure::from).and_then(|text| Ok(OperatorKey::from_text(&text)?));
-    key.while_doing(format_args!("cannot use {}", path.display()))
-        .advise("Set external_accounts.key_file to a file that `openssl rand -base64 32` made.")
-        .map(Some)
+    key.while_doing(format_args!("cannot use {}", path.display())).advise(
+        "external_accounts.key_file and former_key_files must be files that `openssl rand -base64 32` made.",
+    )
 }
 
 fn read_text(path: &Path) -> std::io::Result<String> {

@@ -156,3 +156,30 @@ async fn a_server_that_requires_bindings_does_not_start_without_the_operators_ke
     assert!(!refused.contains("hunter2"), "{refused}");
     Ok(())
 }
+
+#[tokio::test]
+async fn keys_stay_good_when_the_operators_key_is_changed() -> anyhow::Result<()> {
+    let (old, new) = (OperatorKey::new()?, OperatorKey::new()?);
+    let mut server = server(&old, &ChallengeServer::start().await?).await?;
+    let before = server.external_key(&["--reusable"]).await?;
+    let binds = async |server: &Certmill, key: &ExternalKey| {
+        let client = newcomer(server).await?;
+        client.post("newAccount", &payload(&client, key, "HS256")?).await
+    };
+    binds(&server, &before).await?.expect(201)?;
+
+    server.stop().await?;
+    server.configure("external_accounts.key_file", new.path().display());
+    server.configure("external_accounts.former_key_files", format!("[{:?}]", old.path()));
+    server.start().await?;
+    let after = server.external_key(&["--reusable"]).await?;
+    binds(&server, &before).await?.expect(201)?;
+    binds(&server, &after).await?.expect(201)?;
+
+    // What was made after the change needs the new key alone.
+    server.stop().await?;
+    server.configure("external_accounts.former_key_files", "[]");
+    server.start().await?;
+    binds(&server, &after).await?.expect(201)?;
+    Ok(())
+}

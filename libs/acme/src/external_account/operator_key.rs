@@ -14,11 +14,17 @@ use crate::base64url;
 
 const BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
+const SEALED_BYTES: usize = NONCE_LEN + MacKey::BYTES + TAG_BYTES;
 /// Keeps sealed MAC keys apart from anything else that might ever be sealed with the operator's key.
 const PURPOSE: &str = "certmill external account key v1";
 
-/// The operator's key. Few keys are sealed, so that random nonces of 96 bits do not repeat.
-pub struct OperatorKey(LessSafeKey);
+/// The operator's key, and those it took the place of. Few keys are sealed, so that random nonces of 96 bits do not repeat.
+pub struct OperatorKey {
+    /// Seals and opens.
+    key: LessSafeKey,
+    /// Only open what was sealed before.
+    former: Vec<LessSafeKey>,
+}
 
 /// The text is not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +51,15 @@ impl OperatorKey {
         let octets = STANDARD.decode(text.trim()).map_err(|_| BadOperatorKey)?;
         let octets: [u8; BYTES] = octets.try_into().map_err(|_| BadOperatorKey)?;
         let key = UnboundKey::new(&AES_256_GCM, &octets).map_err(|_| BadOperatorKey)?;
-        Ok(Self(LessSafeKey::new(key)))
+        Ok(Self { key: LessSafeKey::new(key), former: Vec::new() })
+    }
+
+    /// Opens also what a former key sealed.
+    #[must_use]
+    pub fn with_former(mut self, former: Self) -> Self {
+        self.former.push(former.key);
+        self.former.extend(former.former);
+        self
     }
 
     /// Seals a MAC key for one id of one profile.
@@ -61,7 +75,7 @@ impl OperatorKey {
         SystemRandom::new().fill(&mut nonce).map_err(|_| Unsealable::Random)?;
         let mut sealed = key.octets().to_vec();
         let unique = Nonce::assume_unique_for_key(nonce);
-        self.0
+        self.key
             .seal_in_place_append_tag(unique, Aad::from(context(id, profile)), &mut sealed)
             .map_err(|_| Unsealable::OtherKey)?;
         Ok(SealedSecret(base64url::encode(&[&nonce, sealed.as_slice()].concat())))
@@ -70,21 +84,25 @@ impl OperatorKey {
     /// Opens a MAC key.
     ///
     /// # Errors
-    /// When it was not sealed with this key, for this id and profile.
+    /// When it was not sealed with this key or a former one, for this id and profile.
     pub fn open(
         &self,
         (id, profile): (&ExternalKeyId, &ProfileName),
         secret: &SealedSecret,
     ) -> Result<MacKey, Unsealable> {
-        const SEALED_BYTES: usize = NONCE_LEN + MacKey::BYTES + TAG_BYTES;
         let sealed = base64url::decode(&secret.0).map_err(|_| Unsealable::OtherKey)?;
-        let mut sealed: [u8; SEALED_BYTES] = sealed.try_into().map_err(|_| Unsealable::OtherKey)?;
-        let (nonce, body) = sealed.split_at_mut(NONCE_LEN);
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unsealable::OtherKey)?;
-        let opened = self.0.open_in_place(nonce, Aad::from(context(id, profile)), body);
-        let octets = opened.ok().and_then(|octets| <[u8; MacKey::BYTES]>::try_from(&*octets).ok());
-        octets.map(MacKey::from_octets).ok_or(Unsealable::OtherKey)
+        let sealed: [u8; SEALED_BYTES] = sealed.try_into().map_err(|_| Unsealable::OtherKey)?;
+        let context = context(id, profile);
+        let mut keys = std::iter::once(&self.key).chain(&self.former);
+        keys.find_map(|key| open_with(key, &context, sealed)).ok_or(Unsealable::OtherKey)
     }
+}
+
+fn open_with(key: &LessSafeKey, context: &str, mut sealed: [u8; SEALED_BYTES]) -> Option<MacKey> {
+    let (nonce, body) = sealed.split_at_mut(NONCE_LEN);
+    let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
+    let opened = key.open_in_place(nonce, Aad::from(context), body).ok()?;
+    <[u8; MacKey::BYTES]>::try_from(&*opened).ok().map(MacKey::from_octets)
 }
 
 /// What a sealed key belongs to: the sealed form is worth nothing anywhere else.
@@ -126,6 +144,21 @@ mod tests {
             let damaged = SealedSecret(damaged.to_owned());
             assert_eq!(operator(1).open((&id, &profile), &damaged), Err(Unsealable::OtherKey));
         }
+    }
+
+    #[test]
+    fn a_key_that_took_the_place_of_others_opens_what_they_sealed_and_seals_by_itself() {
+        let (id, profile) = (ExternalKeyId::from_random(&[1; 16]), ProfileName::default());
+        let key = MacKey::random().unwrap();
+        let oldest = operator(1).seal((&id, &profile), &key).unwrap();
+        let old = operator(2).seal((&id, &profile), &key).unwrap();
+        let operator_now = operator(3).with_former(operator(2)).with_former(operator(1));
+        let new = operator_now.seal((&id, &profile), &key).unwrap();
+        for sealed in [&oldest, &old, &new] {
+            assert_eq!(operator_now.open((&id, &profile), sealed), Ok(key.clone()));
+        }
+        assert_eq!(operator(3).open((&id, &profile), &new), Ok(key));
+        assert_eq!(operator(3).open((&id, &profile), &old), Err(Unsealable::OtherKey));
     }
 
     #[test]

@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, time::Duration};
 use domain::ProfileName;
 use tracing_subscriber::EnvFilter;
 
-use super::{Config, ConfigError, EventLogKind, Key, Problem, Profile, Role, least_order_max_age};
+use super::{
+    Config, ConfigError, EventLogKind, Key, Problem, Profile, Role,
+    external_accounts::MAX_FORMER_KEYS, least_order_max_age,
+};
 
 /// A held reply must be over before clients and proxies give up, which some do after 30 s.
 const MAX_HOLD: Duration = Duration::from_secs(25);
@@ -60,6 +63,7 @@ pub(super) fn values(config: &Config) -> Problems {
     check_event_log(config, &mut problems);
     check_validation(config, &mut problems);
     check_ca(config, &mut problems);
+    check_external_accounts(config, &mut problems);
     check_telemetry(config, &mut problems);
     let mut names = BTreeSet::new();
     for profile in &config.profiles {
@@ -129,6 +133,20 @@ fn check_api(config: &Config, problems: &mut Problems) {
         api.listen != config.ops.listen || api.listen.port() == 0,
         "ops.listen",
         "must differ from api.listen",
+    );
+}
+
+fn check_external_accounts(config: &Config, problems: &mut Problems) {
+    let external = &config.external_accounts;
+    problems.require(
+        external.former_key_files.is_empty() || external.key_file.is_some(),
+        "external_accounts.former_key_files",
+        "must be empty unless key_file is given",
+    );
+    problems.require(
+        external.former_key_files.len() <= MAX_FORMER_KEYS,
+        "external_accounts.former_key_files",
+        format!("must be at most {MAX_FORMER_KEYS} files"),
     );
 }
 
