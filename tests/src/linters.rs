@@ -1,4 +1,4 @@
-//! zlint and pkilint as judges of certificates.
+//! zlint and pkilint as judges of certificates, CRLs and OCSP responses.
 
 use std::path::Path;
 
@@ -33,10 +33,40 @@ pub async fn lint(chain: &Chain) -> anyhow::Result<()> {
     let leaf = files.path().join("leaf.pem");
     std::fs::write(&leaf, chain.leaf_pem())?;
     let mut found = zlint(&leaf, files.path()).await?;
-    found.extend(pkilint(&leaf, files.path()).await?);
+    found.extend(pkilint("lint_cabf_serverauth_cert", &["--detect"], &leaf).await?);
+    judge(found).with_context(|| format!("in\n{}", chain.leaf_pem()))
+}
+
+/// Lints a DER CRL, by RFC 5280 and by the Baseline Requirements.
+///
+/// # Errors
+/// When a linter finds something that tests/lint-waivers.toml does not waive.
+pub async fn lint_crl(der: &[u8]) -> anyhow::Result<()> {
+    let files = TempDir::new()?;
+    let file = files.path().join("list.crl");
+    std::fs::write(&file, pem::encode(&pem::Pem::new("X509 CRL", der)))?;
+    let mut found = zlint(&file, files.path()).await?;
+    for profile in ["PKIX", "BR"] {
+        found.extend(pkilint("lint_crl", &["-t", "CRL", "-p", profile], &file).await?);
+    }
+    judge(found)
+}
+
+/// Lints a DER OCSP response.
+///
+/// # Errors
+/// When the linter finds something that tests/lint-waivers.toml does not waive.
+pub async fn lint_ocsp_response(der: &[u8]) -> anyhow::Result<()> {
+    let files = TempDir::new()?;
+    let file = files.path().join("response.der");
+    std::fs::write(&file, der)?;
+    judge(pkilint("lint_ocsp_response", &["--document-format", "DER"], &file).await?)
+}
+
+fn judge(mut found: Vec<String>) -> anyhow::Result<()> {
     let waivers = waivers()?;
     found.retain(|lint| !waivers.iter().any(|waiver| waiver.lint == *lint));
-    ensure!(found.is_empty(), "the linters find {found:?} in\n{}", chain.leaf_pem());
+    ensure!(found.is_empty(), "the linters find {found:?}");
     Ok(())
 }
 
@@ -63,9 +93,11 @@ async fn zlint(file: &Path, directory: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// The findings of at least a warning.
-async fn pkilint(file: &Path, directory: &Path) -> anyhow::Result<Vec<String>> {
-    let mut command = Command::new(tool("lint_cabf_serverauth_cert")?);
-    command.args(["lint", "--detect", "--severity", "WARNING", "--format", "JSON"]).arg(file);
+async fn pkilint(linter: &str, arguments: &[&str], file: &Path) -> anyhow::Result<Vec<String>> {
+    let mut command = Command::new(tool(linter)?);
+    command.arg("lint").args(arguments).args(["--severity", "WARNING", "--format", "JSON"]);
+    command.arg(file);
+    let directory = file.parent().context("a file in a directory")?;
     // It ends with the number of findings.
     let output = run(command, directory).await?;
     let printed: Value = serde_json::from_str(&output.stdout)

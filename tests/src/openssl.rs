@@ -13,6 +13,18 @@ use crate::{Chain, run, tool};
 /// # Errors
 /// When openssl refuses it, with what it says.
 pub async fn verify(chain: &Chain, root: &Path) -> anyhow::Result<()> {
+    verify_with(chain, root, None).await
+}
+
+/// As [`verify`], and looks for the certificate on a DER CRL, which has to be the one for it.
+///
+/// # Errors
+/// When openssl refuses it, with what it says, such as that it is revoked.
+pub async fn verify_with_crl(chain: &Chain, root: &Path, crl: &[u8]) -> anyhow::Result<()> {
+    verify_with(chain, root, Some(crl)).await
+}
+
+async fn verify_with(chain: &Chain, root: &Path, crl: Option<&[u8]>) -> anyhow::Result<()> {
     let files = TempDir::new()?;
     let (leaf, issuers) = (files.path().join("leaf.pem"), files.path().join("issuers.pem"));
     std::fs::write(&leaf, chain.leaf_pem())?;
@@ -23,8 +35,14 @@ pub async fn verify(chain: &Chain, root: &Path) -> anyhow::Result<()> {
         Err(_) => "-verify_hostname",
     };
     let mut command = Command::new(tool("openssl")?);
+    command.arg("verify");
+    if let Some(crl) = crl {
+        let file = files.path().join("list.crl");
+        std::fs::write(&file, pem::encode(&pem::Pem::new("X509 CRL", crl)))?;
+        command.arg("-crl_check").arg("-CRLfile").arg(file);
+    }
     command
-        .args(["verify", "-x509_strict", "-purpose", "sslserver", "-check_ss_sig"])
+        .args(["-x509_strict", "-purpose", "sslserver", "-check_ss_sig"])
         .args([check, &name.replacen('*', "any", 1)])
         .arg("-no-CApath")
         .arg("-CAfile")

@@ -3,10 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use domain::{
-    Serial, Timestamp,
+    CrlName, Serial, Timestamp,
     certificate::{CertRevoked, RevocationReason},
 };
-use rcgen::{CertificateRevocationListParams, KeyIdMethod, RevokedCertParams, SerialNumber};
+use rcgen::{
+    CertificateRevocationListParams, CrlDistributionPoint, CrlIssuingDistributionPoint, CrlScope,
+    KeyIdMethod, RevokedCertParams, SerialNumber,
+};
 use x509_parser::{
     prelude::FromDer, revocation_list::CertificateRevocationList, x509::SubjectPublicKeyInfo,
 };
@@ -24,6 +27,8 @@ pub struct CrlPlan {
     pub next_update: Timestamp,
     /// The revocations it lists, by serial.
     pub entries: BTreeMap<Serial, CertRevoked>,
+    /// The URLs by which certificates name it, where it lists a part of the revocations; none where it lists all.
+    pub urls: Vec<String>,
 }
 
 /// Why a CRL was not made.
@@ -55,7 +60,16 @@ impl CrlPlan {
             }
         }
         let this_update = now.whole_seconds();
-        Self { number, this_update, next_update: this_update.plus(period), entries }
+        let next_update = this_update.plus(period);
+        Self { number, this_update, next_update, entries, urls: Vec::new() }
+    }
+
+    /// Limits it to the shard of that name, which says where it is served: a client takes it for the CRL of a certificate
+    /// only if one of the URLs is the one that the certificate names (RFC 5280 §6.3.3).
+    #[must_use]
+    pub fn limited_to(mut self, name: &CrlName, urls: Vec<String>) -> Self {
+        self.entries.retain(|serial, _| name.lists(serial));
+        Self { urls, ..self }
     }
 }
 
@@ -73,7 +87,7 @@ pub fn sign_crl(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, CrlErr
         this_update: plan.this_update.to_offset_date_time(),
         next_update: plan.next_update.to_offset_date_time(),
         crl_number: SerialNumber::from(plan.number),
-        issuing_distribution_point: None,
+        issuing_distribution_point: distribution_point(plan),
         revoked_certs: plan.entries.values().map(entry).collect(),
         // Not derived anew: the issuer's certificate may have been made by others, who derive it otherwise.
         key_identifier_method: KeyIdMethod::PreSpecified(
@@ -85,6 +99,14 @@ pub fn sign_crl(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, CrlErr
         .map_err(CrlError::Build)?;
     let der = crl.der().to_vec();
     if is_signed_by(authority, &der) { Ok(der) } else { Err(CrlError::Unverified) }
+}
+
+/// Only the certificates that we issue are divided, and none of them is a CA's (RFC 5280 §5.2.5).
+fn distribution_point(plan: &CrlPlan) -> Option<CrlIssuingDistributionPoint> {
+    (!plan.urls.is_empty()).then(|| CrlIssuingDistributionPoint {
+        distribution_point: CrlDistributionPoint { uris: plan.urls.clone() },
+        scope: Some(CrlScope::UserCertsOnly),
+    })
 }
 
 fn entry(revoked: &CertRevoked) -> RevokedCertParams {

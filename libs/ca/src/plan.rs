@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use domain::{Serial, Timestamp};
+use domain::{CrlName, Serial, Timestamp};
 use rcgen::{
     CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, IsCa,
     KeyUsagePurpose,
@@ -121,8 +121,9 @@ pub fn plan(
         .collect::<Result<_, _>>()
         .map_err(PlanError::Build)?;
     if let Some(base) = &profile.crl_base_url {
-        let url = base.join(&format!("{}.crl", authority.id()));
-        params.crl_distribution_points = vec![CrlDistributionPoint { uris: vec![url] }];
+        let crl = CrlName::listing(authority.id().clone(), request.serial, profile.crl_shards);
+        params.crl_distribution_points =
+            vec![CrlDistributionPoint { uris: vec![base.of_crl(&crl)] }];
     }
     params.custom_extensions = authority_information(authority, profile).into_iter().collect();
 

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
+use domain::{CrlName, CrlShards};
 use rcgen::ExtendedKeyUsagePurpose;
 
 /// id-kp-ipsecIKE.
@@ -18,8 +19,10 @@ pub struct CertificateProfile {
     pub subject: SubjectRule,
     /// What the certificates are for.
     pub extended_key_usages: Vec<ExtendedKeyUsage>,
-    /// Below which URL each issuer's CRL is served, as `{base}/{issuer}.crl`.
+    /// Below which URL CRLs are served, as `{base}/{name}.crl`.
     pub crl_base_url: Option<CertificateUrl>,
+    /// Into how many CRLs the revocations are divided, of which a certificate names one.
+    pub crl_shards: CrlShards,
     /// Below which URL each issuer's OCSP responder answers, as `{base}/{issuer}`.
     pub ocsp_base_url: Option<CertificateUrl>,
     /// Where the issuer's own certificate is served.
@@ -34,6 +37,7 @@ impl Default for CertificateProfile {
             subject: SubjectRule::Empty,
             extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
             crl_base_url: None,
+            crl_shards: CrlShards::UNDIVIDED,
             ocsp_base_url: None,
             ca_issuers_url: None,
         }
@@ -93,6 +97,11 @@ impl CertificateUrl {
     /// The URL's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The URL of a CRL below this one.
+    pub fn of_crl(&self, name: &CrlName) -> String {
+        self.join(&format!("{name}.crl"))
     }
 
     /// The URL of a file below this one.

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod certificate;
 mod challenge_type;
+mod crl_name;
 mod decider;
 mod evidence;
 pub mod external_key;
@@ -21,6 +22,7 @@ pub mod order;
 mod timestamp;
 
 pub use challenge_type::ChallengeType;
+pub use crl_name::{CrlName, CrlShards, InvalidCrlName, InvalidCrlShards};
 pub use decider::{Aggregate, DomainEvent};
 pub use evidence::{CaaEvidence, Evidence, Handshake, Hop};
 pub use failure::{Failure, FailureKind};

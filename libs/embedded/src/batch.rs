@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::{IssuerId, Timestamp};
+use domain::{CrlName, Timestamp};
 use eventstore::{AppendError, Expected, Pair, Sequence, Stream, Subject};
 use readmodel::Crl;
 use rusqlite::{Connection, ErrorCode, params};
@@ -50,7 +50,7 @@ pub(crate) enum Change {
     /// Adds entries to the indexes, each with the message it is made from.
     Index(Vec<(Sequence, Entry)>),
     /// Publishes a CRL unless a newer one is there.
-    Crl(IssuerId, Crl),
+    Crl(CrlName, Crl),
     /// Forgets the certificates; a rebuild has begun.
     ClearCertificates,
     /// Forgets certificates and orders; a rebuild has begun.
@@ -234,7 +234,7 @@ impl<'a> Stage<'a> {
                     entry.store(self.connection, *sequence)?;
                 }
             }
-            Change::Crl(issuer, crl) => views::store_crl(self.connection, issuer, crl)?,
+            Change::Crl(name, crl) => views::store_crl(self.connection, name, crl)?,
             Change::ClearCertificates => {
                 index::clear_certificates(self.connection)?;
                 self.begin_rebuild()?;

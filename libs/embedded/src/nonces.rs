@@ -156,7 +156,7 @@ impl fmt::Debug for MemoryNonces {
 
 #[cfg(test)]
 mod tests {
-    use domain::{IssuerId, Serial, account, order};
+    use domain::{CrlName, Serial, account, order};
     use eventstore::{Sequence, Stream};
     use readmodel::{
         CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, Unavailable, Versioned,
@@ -210,10 +210,10 @@ mod tests {
         async fn mark_complete(&self, _: Stream, _: Sequence) -> Result<(), Unavailable> {
             down()
         }
-        async fn crl(&self, _: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
+        async fn crl(&self, _: &CrlName) -> Result<Option<Arc<Crl>>, Unavailable> {
             down()
         }
-        async fn put_crl(&self, _: &IssuerId, _: &Crl) -> Result<(), Unavailable> {
+        async fn put_crl(&self, _: &CrlName, _: &Crl) -> Result<(), Unavailable> {
             down()
         }
         async fn clear(&self) -> Result<(), Unavailable> {

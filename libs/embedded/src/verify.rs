@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use domain::IssuerId;
+use domain::CrlName;
 use eventstore::{Message, Sequence, Stream, Subject};
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
@@ -103,7 +103,7 @@ fn all(connection: &Connection, head: Tip) -> Result<Verified, Damage> {
     if indexes_are_whole {
         check_nothing_more(connection, orders)?;
     }
-    let _: Vec<(IssuerId, _)> = views::crls(connection)?;
+    let _: Vec<(CrlName, _)> = views::crls(connection)?;
     let marks = Mark::all(connection)?;
     match marks.iter().find(|mark| mark.sequence > tip.sequence) {
         Some(mark) => Err(Damage::Checksum(format!("the mark of {}", mark.name))),

@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, IssuerId, OrderId, Serial, Timestamp, account, order};
+use domain::{AccountId, CrlName, OrderId, Serial, Timestamp, account, order};
 use eventstore::{Sequence, Stream, Subject};
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
@@ -42,7 +42,7 @@ const REBUILD: &str = "rebuild";
 pub(crate) struct Views {
     accounts: States<AccountId, account::State>,
     orders: States<OrderId, order::State>,
-    crls: Mutex<HashMap<IssuerId, Arc<Crl>>>,
+    crls: Mutex<HashMap<CrlName, Arc<Crl>>>,
     /// What others said to be complete, beside what every append completes.
     marked: Mutex<HashMap<Stream, Sequence>>,
     /// The certificates were cleared and are not complete again.
@@ -78,7 +78,7 @@ impl<K: Key + Eq + Clone, S> States<K, S> {
 impl Views {
     /// Reads what belongs into memory.
     pub(crate) fn load(connection: &Connection, options: &Options) -> Result<Self, ReadError> {
-        let crls = crls(connection)?.into_iter().map(|(issuer, crl)| (issuer, Arc::new(crl)));
+        let crls = crls(connection)?.into_iter().map(|(name, crl)| (name, Arc::new(crl)));
         Ok(Self {
             accounts: States::new(options.cached_accounts),
             orders: States::new(options.cached_orders),
@@ -231,15 +231,15 @@ impl ReadModel for Embedded {
         Ok(())
     }
 
-    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
-        Ok(lock(&self.shared().views.crls).get(issuer).cloned())
+    async fn crl(&self, name: &CrlName) -> Result<Option<Arc<Crl>>, Unavailable> {
+        Ok(lock(&self.shared().views.crls).get(name).cloned())
     }
 
-    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
-        self.change(Change::Crl(issuer.clone(), crl.clone())).await?;
+    async fn put_crl(&self, name: &CrlName, crl: &Crl) -> Result<(), Unavailable> {
+        self.change(Change::Crl(name.clone(), crl.clone())).await?;
         let mut crls = lock(&self.shared().views.crls);
-        if crls.get(issuer).is_none_or(|known| known.number < crl.number) {
-            crls.insert(issuer.clone(), Arc::new(crl.clone()));
+        if crls.get(name).is_none_or(|known| known.number < crl.number) {
+            crls.insert(name.clone(), Arc::new(crl.clone()));
         }
         Ok(())
     }
@@ -302,9 +302,11 @@ pub(crate) fn is_rebuilding(connection: &Connection) -> Result<bool, ReadError> 
 /// Publishes a CRL unless one with the same or a higher number is there.
 pub(crate) fn store_crl(
     connection: &Connection,
-    issuer: &IssuerId,
+    name: &CrlName,
     crl: &Crl,
 ) -> rusqlite::Result<()> {
+    // The column was named when each issuer had one CRL, whose name is the issuer's id.
+    let name = name.to_string();
     connection
         .prepare_cached(
             "INSERT INTO crls (issuer, number, next_update, der, checksum) VALUES (?, ?, ?, ?, ?)
@@ -313,37 +315,37 @@ pub(crate) fn store_crl(
              WHERE excluded.number > number",
         )?
         .execute(params![
-            issuer.as_str(),
+            name,
             column(Sequence(crl.number)),
             crl.next_update.unix_millis(),
             crl.der,
-            checksum(issuer.as_str(), crl),
+            checksum(&name, crl),
         ])?;
     Ok(())
 }
 
 /// Every CRL.
-pub(crate) fn crls(connection: &Connection) -> Result<Vec<(IssuerId, Crl)>, ReadError> {
+pub(crate) fn crls(connection: &Connection) -> Result<Vec<(CrlName, Crl)>, ReadError> {
     connection
         .prepare("SELECT issuer, number, next_update, der, checksum FROM crls")?
         .query_and_then((), read_crl)?
         .collect()
 }
 
-fn read_crl(row: &Row<'_>) -> Result<(IssuerId, Crl), ReadError> {
-    let issuer: String = row.get(0)?;
+fn read_crl(row: &Row<'_>) -> Result<(CrlName, Crl), ReadError> {
+    let text: String = row.get(0)?;
     let next_update = Timestamp::from_unix_millis(row.get(2)?);
     let crl = Crl { der: row.get(3)?, number: row.get(1)?, next_update };
-    match issuer.parse() {
-        Ok(id) if row.get::<_, Hash>(4)? == checksum(&issuer, &crl) => Ok((id, crl)),
-        Ok(_) | Err(_) => Err(Damage::Checksum(format!("the CRL of issuer {issuer:?}")).into()),
+    match text.parse() {
+        Ok(name) if row.get::<_, Hash>(4)? == checksum(&text, &crl) => Ok((name, crl)),
+        Ok(_) | Err(_) => Err(Damage::Checksum(format!("the CRL {text:?}")).into()),
     }
 }
 
-fn checksum(issuer: &str, crl: &Crl) -> Hash {
+fn checksum(name: &str, crl: &Crl) -> Hash {
     let number = column(Sequence(crl.number)).to_be_bytes();
     let next_update = crl.next_update.unix_millis().to_be_bytes();
-    Hash::of_fields(&[issuer.as_bytes(), &number, &next_update, &crl.der])
+    Hash::of_fields(&[name.as_bytes(), &number, &next_update, &crl.der])
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

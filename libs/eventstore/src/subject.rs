@@ -16,7 +16,7 @@ pub enum Stream {
     Orders(u8),
     /// Serials and certificates, kept for ever.
     Ledger,
-    /// Revocations, kept for ever.
+    /// Revocations and what else a CRL is made from, kept for ever.
     Revocations,
 }
 
@@ -137,6 +137,11 @@ impl Subject {
     /// A revocation's subject.
     pub fn revocation(issuer: &IssuerId, serial: &Serial) -> Self {
         Self::new(Stream::Revocations, format!("revocation.{issuer}.{serial}"))
+    }
+
+    /// The subject of how an issuer's CRLs were divided; with the revocations, so that CRLs are made from one stream.
+    pub fn crl_division(issuer: &IssuerId) -> Self {
+        Self::new(Stream::Revocations, format!("revocation.{issuer}.division"))
     }
 
     /// A blocked key's subject.

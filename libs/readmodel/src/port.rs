@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{AccountId, IssuerId, OrderId, Serial, Timestamp, account, order};
+use domain::{AccountId, CrlName, OrderId, Serial, Timestamp, account, order};
 use eventstore::{Sequence, Stream};
 
 use crate::{CertificateEntry, Lookup, OrderEntry, OrdersPage, OrdersQuery};
@@ -82,11 +82,11 @@ pub trait ReadModel: Send + Sync {
     /// [`ReadModel::clear`]: it reads the marker again and indexes on from there.
     async fn mark_complete(&self, stream: Stream, sequence: Sequence) -> Result<(), Unavailable>;
 
-    /// Reads an issuer's newest CRL.
-    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable>;
+    /// Reads the newest CRL of a name.
+    async fn crl(&self, name: &CrlName) -> Result<Option<Arc<Crl>>, Unavailable>;
 
     /// Publishes a CRL unless one with the same or a higher number is there.
-    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable>;
+    async fn put_crl(&self, name: &CrlName, crl: &Crl) -> Result<(), Unavailable>;
 
     /// Forgets every view and index, for a rebuild. CRLs stay: they are not folded from the log.
     async fn clear(&self) -> Result<(), Unavailable>;

@@ -1,6 +1,6 @@
 //! The names of everything kept in Redis, all under one prefix so that an ACL can name them.
 
-use domain::{AccountId, IssuerId, OrderId, Serial};
+use domain::{AccountId, CrlName, OrderId, Serial};
 use eventstore::Stream;
 
 use crate::epoch::EpochId;
@@ -36,8 +36,8 @@ pub(crate) fn complete_to(stream: Stream) -> String {
     format!("certmill:complete:{stream}")
 }
 
-pub(crate) fn crl(issuer: &IssuerId) -> String {
-    format!("certmill:crl:{issuer}")
+pub(crate) fn crl(name: &CrlName) -> String {
+    format!("certmill:crl:{name}")
 }
 
 /// The bitmap of the nonces that one node issued in one minute and that were spent.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{AccountId, IssuerId, OrderId, Serial, account, order};
+use domain::{AccountId, CrlName, OrderId, Serial, account, order};
 use eventstore::{Sequence, Stream};
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
@@ -84,15 +84,15 @@ impl ReadModel for RedisStore {
         Ok(self.write_marker(stream, sequence).await?)
     }
 
-    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
-        let value = self.read(key::crl(issuer)).await?;
+    async fn crl(&self, name: &CrlName) -> Result<Option<Arc<Crl>>, Unavailable> {
+        let value = self.read(key::crl(name)).await?;
         Ok(value.as_deref().and_then(read_crl).map(Arc::new))
     }
 
-    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
+    async fn put_crl(&self, name: &CrlName, crl: &Crl) -> Result<(), Unavailable> {
         let body = [&crl.next_update.unix_millis().to_be_bytes(), crl.der.as_slice()].concat();
         let version = Version { sequence: crl.number, schema: CRL_SCHEMA };
-        let key = key::crl(issuer);
+        let key = key::crl(name);
         let record = Record { key: &key, version, body: &body, keep: None };
         Ok(self.write_timeless(&record).await?)
     }

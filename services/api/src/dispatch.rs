@@ -45,7 +45,7 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
         return Ok(preflight(route.methods()));
     }
     let (profile, resource) = match route {
-        Route::Crl(issuer) => return crl::read(api, issuer).await,
+        Route::Crl(name) => return crl::read(api, name).await,
         Route::Ocsp(in_path) => return ocsp::respond(api, in_path.as_deref(), request).await,
         Route::Acme(profile, resource) => (profile, resource),
         Route::Absent(_) => return Err(Refusal::NotFound),

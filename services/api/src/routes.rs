@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{AccountId, ChallengeType, IssuerId, OrderId, ProfileName, order::AuthorizationIndex};
+use domain::{AccountId, ChallengeType, CrlName, IssuerId, OrderId, ProfileName, order::AuthorizationIndex};
 use http::Method;
 
 use crate::{
@@ -21,8 +21,8 @@ pub(crate) enum Route {
     Acme(Arc<Profile>, Resource),
     /// Nothing, but below the URLs of a profile.
     Absent(Arc<Profile>),
-    /// An issuer's CRL, outside all profiles.
-    Crl(IssuerId),
+    /// A CRL, outside all profiles.
+    Crl(CrlName),
     /// An issuer's OCSP responder, outside all profiles; the request, in the path or in the body, names the issuer again.
     Ocsp(Option<String>),
 }

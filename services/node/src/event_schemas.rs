@@ -110,7 +110,9 @@ mod tests {
 
     use domain::{
         account,
-        certificate::{ActiveCertificateEvent, BlockedKeyEvent, LedgerEvent, RevocationEvent},
+        certificate::{
+            ActiveCertificateEvent, BlockedKeyEvent, CrlDivisionEvent, LedgerEvent, RevocationEvent,
+        },
         external_key, order,
     };
 
@@ -126,6 +128,7 @@ mod tests {
             order::Event::TYPES,
             LedgerEvent::TYPES,
             RevocationEvent::TYPES,
+            CrlDivisionEvent::TYPES,
             BlockedKeyEvent::TYPES,
             ActiveCertificateEvent::TYPES,
         ];
@@ -144,6 +147,7 @@ mod tests {
                 || stored.decode::<order::Event>().is_ok()
                 || stored.decode::<LedgerEvent>().is_ok()
                 || stored.decode::<RevocationEvent>().is_ok()
+                || stored.decode::<CrlDivisionEvent>().is_ok()
                 || stored.decode::<BlockedKeyEvent>().is_ok()
                 || stored.decode::<ActiveCertificateEvent>().is_ok();
             assert!(readable, "{}", event.kind);

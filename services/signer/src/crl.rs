@@ -1,22 +1,26 @@
 //! Publishes CRLs: at once after a revocation, and in time before the last one ends.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+mod last;
+mod revocations;
 
-use ca::{CrlPlan, check_successor, sign_crl};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use ca::{Authority, CrlPlan, check_successor, sign_crl};
 use domain::{
-    Serial, Timestamp,
-    certificate::{CertRevoked, RevocationEvent},
+    CrlName, CrlShards, IssuerId, Timestamp,
+    certificate::{CrlDivided, CrlDivision},
 };
-use eventstore::{Sequence, Stream, Subscription};
+use eventstore::{Loaded, Stream, Subject, Subscription, execute};
 use readmodel::Crl;
 use runtime::metrics::names;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
-use x509_parser::{prelude::FromDer as _, revocation_list::CertificateRevocationList};
 
+use self::{last::Last, revocations::Revocations};
 use crate::{
-    desk::{Desk, now},
+    IssuanceError,
+    desk::{Desk, context, now},
     files,
 };
 
@@ -24,18 +28,15 @@ use crate::{
 const CONSUMER: &str = "crl";
 /// Revocations that come faster than this share a CRL.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is checked that the published CRL is still there and not due.
+/// How often it is checked that the published CRLs are still there and not due.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// How many revocations are read at once.
-const PAGE: usize = 1000;
 
 pub(crate) struct Publisher {
     desk: Arc<Desk>,
-    revocations: BTreeMap<Serial, CertRevoked>,
-    read_to: Sequence,
+    revocations: Revocations,
 }
 
-/// Why no CRL was published; tried again at the next check.
+/// Why a CRL was not published; tried again at the next check.
 #[derive(Debug, thiserror::Error)]
 enum PublishError {
     #[error("the event log failed")]
@@ -50,13 +51,37 @@ enum PublishError {
     File(#[source] std::io::Error),
     #[error("the read model failed")]
     View(#[source] readmodel::Unavailable),
-    #[error("the last crl is damaged: remove it if the revocations in the log are whole")]
-    Damaged,
+    #[error("the last crl cannot be read")]
+    Last(#[from] last::Damaged),
+}
+
+/// Has the log remember which CRLs certificates will name, before the first does. An undivided one is always published.
+pub(crate) async fn divide(desk: &Desk, issuer: &IssuerId) -> Result<(), IssuanceError> {
+    let shards = desk.settings.crl_shards;
+    if shards == CrlShards::UNDIVIDED {
+        return Ok(());
+    }
+    let base_url = desk.settings.crl_base_url.as_str().trim_end_matches('/').to_owned();
+    let divide = CrlDivided { issuer: issuer.clone(), shards, base_url, at: now() };
+    let (store, subject) = (desk.ports.aggregates.store.as_ref(), Subject::crl_division(issuer));
+    let divided =
+        execute::<CrlDivision>(store, &subject, Loaded::default(), &divide, &context()).await;
+    let sequence = divided.map_err(IssuanceError::of_execution)?.sequence;
+    desk.positions.acknowledged(Stream::Revocations, sequence);
+    Ok(())
+}
+
+/// What was published last under a name.
+struct Before {
+    name: CrlName,
+    /// The CRL to follow.
+    last: Option<Last>,
+    published: Option<Arc<Crl>>,
 }
 
 impl Publisher {
     pub(crate) fn new(desk: Arc<Desk>) -> Self {
-        Self { desk, revocations: BTreeMap::new(), read_to: Sequence::NONE }
+        Self { desk, revocations: Revocations::default() }
     }
 
     /// Publishes until told to stop.
@@ -68,7 +93,7 @@ impl Publisher {
                 () = stop.cancelled() => return,
             };
             if let Err(error) = published {
-                error!(error = &error as &dyn std::error::Error, "crl not published");
+                error!(error = &error as &dyn std::error::Error, "crls not published");
             }
             let earliest = Instant::now() + LEAST_INTERVAL;
             if subscription.is_none() {
@@ -90,90 +115,93 @@ impl Publisher {
         }
     }
 
-    /// Publishes a CRL if something was revoked since the last, it is due, or the read model lost it.
+    /// Publishes the CRLs on which something is missing, that are due, or that the read model lost.
     async fn publish_if_needed(&mut self) -> Result<(), PublishError> {
-        let issuer = self.desk.authority.id().clone();
-        let views = Arc::clone(&self.desk.ports.aggregates.views);
-        let path = self.path();
-        let kept = files::read(&path).map_err(PublishError::File)?;
-        let kept = kept.map(Last::parse).transpose()?;
-        let published = views.crl(&issuer).await.map_err(PublishError::View)?;
-        // After the last CRLs were read: whatever they list is in what is read now.
-        self.catch_up().await?;
-        let last = newer(kept, published.as_deref());
-        let now = now();
-        let number = last.as_ref().map_or(0, |last| last.number);
-        let number = number.max(published.as_ref().map_or(0, |crl| crl.number));
-        let plan = CrlPlan::new(
-            &self.desk.authority,
-            next_number(number, now),
-            now,
-            self.desk.settings.crl_validity,
-            self.revocations.values(),
-        );
-        let current = last.as_ref().is_some_and(|last| {
-            last.made.plus(self.desk.settings.crl_refresh) > now
-                && last.lists(&plan)
-                && published.as_ref().is_none_or(|published| last.may_replace(published))
-        });
-        if let (true, Some(last)) = (current, &last) {
-            if published.is_none_or(|published| published.number < last.number) {
-                views.put_crl(&issuer, &last.crl()).await.map_err(PublishError::View)?;
+        let desk = Arc::clone(&self.desk);
+        self.revocations.catch_up(&desk).await?;
+        let authority = desk.authority.as_ref();
+        let mut all = Vec::new();
+        for name in self.revocations.crls(authority.id()) {
+            match self.before(name).await {
+                Ok(before) => all.push(before),
+                Err(error) => error!(error = &error as &dyn std::error::Error, "crl not read"),
             }
-            return Ok(());
         }
-        let der = sign_crl(&self.desk.authority, &plan).map_err(PublishError::Crl)?;
-        if let Some(last) = &last {
-            let period = self.desk.settings.crl_validity;
-            check_successor(&last.der, &der, period, self.revocations.values())
-                .map_err(PublishError::Successor)?;
+        // After the last CRLs were read: whatever they list is in what is read now.
+        self.revocations.catch_up(&desk).await?;
+        let mut first_end = None;
+        for before in all {
+            let name = before.name.clone();
+            match self.publish(authority, before).await {
+                Ok(end) => first_end = Some(first_end.map_or(end, |first| end.min(first))),
+                Err(error) => {
+                    error!(crl = %name, error = &error as &dyn std::error::Error, "crl not published");
+                }
+            }
         }
-        files::replace(&path, &der).map_err(PublishError::File)?;
-        let crl = Crl { der, number: plan.number, next_update: plan.next_update };
-        views.put_crl(&issuer, &crl).await.map_err(PublishError::View)?;
-        info!(%issuer, number = plan.number, revoked = plan.entries.len(), "crl published");
-        #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into a double")]
-        metrics::gauge!(names::CRL_NEXT_UPDATE, "issuer" => issuer.to_string())
-            .set(plan.next_update.unix_seconds() as f64);
+        if let Some(end) = first_end {
+            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into a double")]
+            metrics::gauge!(names::CRL_NEXT_UPDATE, "issuer" => authority.id().to_string())
+                .set(end.unix_seconds() as f64);
+        }
         Ok(())
     }
 
-    /// Reads the revocations that are new in the log.
-    async fn catch_up(&mut self) -> Result<(), PublishError> {
-        let store = Arc::clone(&self.desk.ports.aggregates.store);
-        loop {
-            let page = store
-                .scan(Stream::Revocations, self.read_to, PAGE)
-                .await
-                .map_err(PublishError::Store)?;
-            let Some(last) = page.last().map(|message| message.sequence) else { return Ok(()) };
-            for message in &page {
-                let events: Vec<RevocationEvent> =
-                    message.envelope.decode().map_err(PublishError::Decode)?;
-                for RevocationEvent::CertRevoked(revoked) in events {
-                    self.revocations.entry(revoked.serial.clone()).or_insert(revoked);
-                }
-            }
-            self.desk.positions.acknowledged(Stream::Revocations, last);
-            self.read_to = last;
-        }
+    async fn before(&self, name: CrlName) -> Result<Before, PublishError> {
+        let kept = files::read(&self.path(&name)).map_err(PublishError::File)?;
+        let kept = kept.map(Last::parse).transpose()?;
+        let views = &self.desk.ports.aggregates.views;
+        let published = views.crl(&name).await.map_err(PublishError::View)?;
+        let last = Last::newer(kept, published.as_deref());
+        Ok(Before { name, last, published })
     }
 
-    fn path(&self) -> PathBuf {
-        self.desk.settings.dir.join(format!("{}.crl", self.desk.authority.id()))
+    /// Publishes one CRL if that is needed, and returns the end of its validity.
+    async fn publish(
+        &self,
+        authority: &Authority,
+        before: Before,
+    ) -> Result<Timestamp, PublishError> {
+        let Before { name, last, published } = before;
+        let (views, settings) = (&self.desk.ports.aggregates.views, &self.desk.settings);
+        let now = now();
+        let number = last.as_ref().map_or(0, |last| last.number);
+        let number = number.max(published.as_ref().map_or(0, |crl| crl.number));
+        let revocations = self.revocations.of(&name);
+        let (number, period) = (next_number(number, now), settings.crl_validity);
+        let plan = CrlPlan::new(authority, number, now, period, revocations.clone())
+            .limited_to(&name, self.revocations.urls(&name));
+        let is_current = |last: &&Last| {
+            last.made.plus(settings.crl_refresh) > now
+                && last.says(&plan)
+                && published.as_ref().is_none_or(|published| last.may_replace(published))
+        };
+        if let Some(last) = last.as_ref().filter(is_current) {
+            if published.is_none_or(|published| published.number < last.number) {
+                views.put_crl(&name, &last.crl()).await.map_err(PublishError::View)?;
+            }
+            return Ok(last.next_update);
+        }
+        let der = sign_crl(authority, &plan).map_err(PublishError::Crl)?;
+        if let Some(last) = &last {
+            check_successor(&last.der, &der, period, revocations)
+                .map_err(PublishError::Successor)?;
+        }
+        files::replace(&self.path(&name), &der).map_err(PublishError::File)?;
+        let crl = Crl { der, number: plan.number, next_update: plan.next_update };
+        views.put_crl(&name, &crl).await.map_err(PublishError::View)?;
+        info!(crl = %name, number = plan.number, revoked = plan.entries.len(), "crl published");
+        Ok(plan.next_update)
+    }
+
+    fn path(&self, name: &CrlName) -> PathBuf {
+        self.desk.settings.dir.join(format!("{name}.crl"))
     }
 }
 
 /// Grows even when the last CRL was lost with the signer's disk: no number of the past can be above the time.
 fn next_number(last: u64, now: Timestamp) -> u64 {
     u64::try_from(now.unix_seconds()).unwrap_or(0).max(last + 1)
-}
-
-/// The CRL to follow: that of another signer may be newer than ours, and is all there is when our disk was lost.
-fn newer(kept: Option<Last>, published: Option<&Crl>) -> Option<Last> {
-    let newer = published.filter(|crl| kept.as_ref().is_none_or(|kept| kept.number < crl.number));
-    // The read model is a cache: what it holds damaged is not asked.
-    newer.and_then(|crl| Last::parse(crl.der.clone()).ok()).or(kept)
 }
 
 /// Waits for a revocation; without a subscription, for ever.
@@ -189,50 +217,5 @@ async fn heard(subscription: &mut Option<Box<dyn Subscription>>) {
             warn!(error = &error as &dyn std::error::Error, "revocations are not delivered");
             *subscription = None;
         }
-    }
-}
-
-/// The CRL that was published last.
-struct Last {
-    der: Vec<u8>,
-    number: u64,
-    made: Timestamp,
-    next_update: Timestamp,
-    serials: Vec<Serial>,
-}
-
-impl Last {
-    fn parse(der: Vec<u8>) -> Result<Self, PublishError> {
-        let Ok(([], crl)) = CertificateRevocationList::from_der(&der) else {
-            return Err(PublishError::Damaged);
-        };
-        let number = crl.crl_number().and_then(|number| u64::try_from(number).ok());
-        let next_update = crl.next_update().ok_or(PublishError::Damaged)?;
-        let serials = crl
-            .iter_revoked_certificates()
-            .map(|revoked| Serial::from_octets(revoked.raw_serial()))
-            .collect::<Result<_, _>>();
-        Ok(Self {
-            number: number.ok_or(PublishError::Damaged)?,
-            made: Timestamp::from_unix_seconds(crl.last_update().timestamp()),
-            next_update: Timestamp::from_unix_seconds(next_update.timestamp()),
-            serials: serials.map_err(|_| PublishError::Damaged)?,
-            der,
-        })
-    }
-
-    /// Whether it lists everything that a new one would.
-    fn lists(&self, plan: &CrlPlan) -> bool {
-        let listed: std::collections::BTreeSet<&Serial> = self.serials.iter().collect();
-        plan.entries.keys().all(|serial| listed.contains(serial))
-    }
-
-    /// Whether what is published is this one or older: two signers may have given two CRLs one number.
-    fn may_replace(&self, published: &Crl) -> bool {
-        published.number != self.number || published.der == self.der
-    }
-
-    fn crl(&self) -> Crl {
-        Crl { der: self.der.clone(), number: self.number, next_update: self.next_update }
     }
 }

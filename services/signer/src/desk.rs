@@ -59,6 +59,9 @@ pub enum OpenError {
     /// A profile prefers a root that is not there.
     #[error("a profile's preferred_root is not one of the ca's")]
     Root(#[source] NoSuchRoot),
+    /// The log does not take how CRLs are divided.
+    #[error("it cannot be recorded how crls are divided")]
+    Divide(#[source] IssuanceError),
     /// What a crash left half done cannot be finished.
     #[error("an interrupted issuance cannot be finished")]
     Resume(#[source] IssuanceError),

@@ -78,6 +78,7 @@ impl Signer {
         ports: Ports,
     ) -> Result<Self, OpenError> {
         let desk = Arc::new(Desk::open(settings, authority, ports).await?);
+        crl::divide(&desk, desk.authority.id()).await.map_err(OpenError::Divide)?;
         resume::resume_pending(&desk).await?;
         Ok(Self { desk })
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName, SubjectRule};
-use domain::{ProfileName, Timestamp, order::CAA_VALID_FOR};
+use domain::{CrlShards, ProfileName, Timestamp, order::CAA_VALID_FOR};
 use runtime::config::{KeyPurpose, Subject};
 
 use crate::chains::ChainRule;
@@ -36,6 +36,10 @@ pub struct Settings {
     pub(crate) single_active: HashSet<ProfileName>,
     /// How long an OCSP response is valid; `None` where OCSP is off.
     pub(crate) ocsp_validity: Option<Duration>,
+    /// Below which URL CRLs are served.
+    pub(crate) crl_base_url: CertificateUrl,
+    /// Into how many CRLs revocations are divided.
+    pub(crate) crl_shards: CrlShards,
     /// How long a CRL is valid.
     pub(crate) crl_validity: Duration,
     /// After what time a new CRL is made even if nothing was revoked.
@@ -70,7 +74,8 @@ impl Settings {
             backdate: CertificateProfile::default().backdate,
             subject: SubjectRule::Empty,
             extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
-            crl_base_url: Some(crl_base_url),
+            crl_base_url: Some(crl_base_url.clone()),
+            crl_shards: config.ca.crl_shards,
             ocsp_base_url: ocsp_base_url.transpose().map_err(SettingsError::Url)?,
             ca_issuers_url: issuer_url.transpose().map_err(SettingsError::Url)?,
         };
@@ -109,6 +114,8 @@ impl Settings {
             server_profile: common,
             caa_profiles: caa_profiles.collect(),
             ocsp_validity: config.ca.ocsp.then(|| config.ca.ocsp_validity.get()),
+            crl_base_url,
+            crl_shards: config.ca.crl_shards,
             crl_validity: config.ca.crl_validity.get(),
             crl_refresh: config.ca.crl_refresh.get(),
             order_shards: config.event_log.order_shards,

@@ -13,6 +13,8 @@ mod challenges;
 #[cfg(test)]
 mod contents;
 #[cfg(test)]
+mod crl;
+#[cfg(test)]
 mod disabled;
 #[cfg(test)]
 mod external_accounts;

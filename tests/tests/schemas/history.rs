@@ -37,6 +37,7 @@ fn decode(stored: &StoredEvent) -> anyhow::Result<()> {
         .or_else(|| owned::<order::Event>(stored, &kind))
         .or_else(|| owned::<certificate::LedgerEvent>(stored, &kind))
         .or_else(|| owned::<certificate::RevocationEvent>(stored, &kind))
+        .or_else(|| owned::<certificate::CrlDivisionEvent>(stored, &kind))
         .or_else(|| owned::<certificate::BlockedKeyEvent>(stored, &kind))
         .or_else(|| owned::<certificate::ActiveCertificateEvent>(stored, &kind))
         .with_context(|| format!("nobody reads {kind} any more"))?

@@ -1,13 +1,13 @@
 //! CRLs: read by openssl, and never taking a revocation back.
 
-use ca::{CrlPlan, KeyAlgorithm, SuccessorError, check_successor, sign_crl};
+use ca::{CertificateProfile, CrlPlan, KeyAlgorithm, SuccessorError, check_successor, sign_crl};
 use domain::{
-    Serial, Timestamp,
+    CrlName, CrlShards, Serial, Timestamp,
     certificate::{CertRevoked, RevocationReason},
 };
 
 use crate::support::{
-    DAY, TestCa, assert_success, now, openssl, pem_of, public_key, request, text,
+    DAY, TestCa, assert_success, dns, now, openssl, pem_of, profile, public_key, request, text,
 };
 
 fn revoked(ca: &TestCa, serial: u8, reason: RevocationReason, not_after: Timestamp) -> CertRevoked {
@@ -39,6 +39,47 @@ fn openssl_knows_the_revoked_from_the_others() {
         let output = ca.verify(&bad, &arguments);
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(errors.contains("certificate revoked"), "{algorithm}: {errors}");
+    }
+}
+
+#[test]
+fn openssl_takes_a_shard_for_the_certificates_that_name_it_and_no_other() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let key = public_key(KeyAlgorithm::EcdsaP256);
+    let shards = CrlShards::try_from(4).unwrap();
+    let divided = CertificateProfile { crl_shards: shards, ..profile() };
+    let end = now().plus(90 * DAY);
+    let revoked = [3, 7, 8].map(|serial| revoked(&ca, serial, RevocationReason::Superseded, end));
+    let file = ca.path("crl.pem");
+    // The third of four; certificates of an earlier base URL name it elsewhere.
+    let name = CrlName::listing(ca.authority.id().clone(), &revoked[0].serial, shards);
+    let urls = ["http://old.example/crl", "http://ca.example/crl"];
+    let urls = urls.map(|base| format!("{base}/{name}.crl")).to_vec();
+    let plan = CrlPlan::new(&ca.authority, 1, now(), DAY, &revoked).limited_to(&name, urls);
+    assert_eq!(plan.entries.len(), 2);
+    let shard = sign_crl(&ca.authority, &plan).unwrap();
+    std::fs::write(&file, pem_of("X509 CRL", &shard)).unwrap();
+    let shown = openssl(&["crl", "-noout", "-text", "-in", text(&file)]);
+    assert!(shown.contains("Issuing Distribution Point: critical"), "{shown}");
+    assert!(shown.contains("Only User Certificates"), "{shown}");
+
+    let check = |profile: &CertificateProfile, serial: u8| {
+        let certificate = ca.issue_as(profile, &[dns("a.example")], (&key, serial));
+        ca.verify(&certificate, &["-crl_check", "-CRLfile", text(&file)])
+    };
+    assert_success(&check(&divided, 11));
+    let earlier = CertificateProfile {
+        crl_base_url: Some("http://old.example/crl".parse().unwrap()),
+        ..divided.clone()
+    };
+    for profile in [&divided, &earlier] {
+        let errors = String::from_utf8_lossy(&check(profile, 3).stderr).into_owned();
+        assert!(errors.contains("certificate revoked"), "{errors}");
+    }
+    // A certificate of another shard, and one that names the undivided CRL.
+    for (profile, serial) in [(&divided, 8), (&divided, 1), (&profile(), 3)] {
+        let errors = String::from_utf8_lossy(&check(profile, serial).stderr).into_owned();
+        assert!(errors.contains("different CRL scope"), "{serial}: {errors}");
     }
 }
 

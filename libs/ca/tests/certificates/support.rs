@@ -55,9 +55,19 @@ impl TestCa {
     /// Plans and signs a certificate, and returns its DER form.
     pub(crate) fn issue(&self, names: &[&str], public_key: &[u8], serial: u8) -> Vec<u8> {
         let names = names.iter().map(|name| dns(name)).collect::<Vec<_>>();
+        self.issue_as(&profile(), &names, (public_key, serial))
+    }
+
+    /// As [`issue`](Self::issue), by the rules of a profile.
+    pub(crate) fn issue_as(
+        &self,
+        profile: &CertificateProfile,
+        names: &[SubjectName],
+        (public_key, serial): (&[u8], u8),
+    ) -> Vec<u8> {
         let serial = Serial::from_random(&[serial; 16]);
-        let request = leaf_request(&names, public_key, &serial);
-        let planned = plan(&self.authority, &profile(), &request).unwrap();
+        let request = leaf_request(names, public_key, &serial);
+        let planned = plan(&self.authority, profile, &request).unwrap();
         self.authority.issue(&planned.tbs).unwrap()
     }
 

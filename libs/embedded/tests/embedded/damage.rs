@@ -134,7 +134,7 @@ async fn fill(store: &Embedded) {
     write_log(store, 0..25).await;
     store.prune(at(5)).await.unwrap();
     let crl = Crl { der: vec![5; 6000], number: 1, next_update: at(1) };
-    store.put_crl(&issuer(), &crl).await.unwrap();
+    store.put_crl(&domain::CrlName::whole(issuer()), &crl).await.unwrap();
     let mut worker = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
     worker.next().await.unwrap().ack().await.unwrap();
 }

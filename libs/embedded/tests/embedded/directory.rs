@@ -80,14 +80,14 @@ async fn a_closed_store_refuses_and_leaves_one_file() {
 #[tokio::test]
 async fn crls_and_certificates_are_there_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
-    let issuer = crate::samples::issuer();
+    let name = domain::CrlName::whole(crate::samples::issuer());
     let crl = readmodel::Crl { der: vec![1; 9000], number: 3, next_update: crate::samples::at(9) };
     let store = open(dir.path());
     write_log(&store, 0..2).await;
-    store.put_crl(&issuer, &crl).await.unwrap();
+    store.put_crl(&name, &crl).await.unwrap();
     drop(store);
     let store = open(dir.path());
-    assert_eq!(store.crl(&issuer).await.unwrap().as_deref(), Some(&crl));
+    assert_eq!(store.crl(&name).await.unwrap().as_deref(), Some(&crl));
     assert!(matches!(store.certificate(&serial(1)).await.unwrap(), Lookup::Found(_)));
     let last = store.last_sequence(Stream::Ledger).await.unwrap();
     assert_eq!((last, store.complete_to(Stream::Ledger).await.unwrap()), (Sequence(7), last));

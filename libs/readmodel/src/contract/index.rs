@@ -1,6 +1,6 @@
 //! Indexes, their markers, and forgetting them.
 
-use domain::{AccountId, OrderId, Serial, Timestamp};
+use domain::{AccountId, CrlName, OrderId, Serial, Timestamp};
 use eventstore::{Sequence, Stream};
 
 use super::samples::{NOW, account, account_id, certificate, issuer, order, order_id};
@@ -103,14 +103,15 @@ async fn orders_after(
 
 /// `clear` forgets views, indexes and markers, and what is written afterwards is there; CRLs stay.
 pub async fn clear_forgets_all_but_crls(views: &dyn ReadModel) {
-    let (account, order, entry, issuer) = (account(5), order(5), certificate(), issuer());
+    let (account, order, entry) = (account(5), order(5), certificate());
+    let name = CrlName::whole(issuer());
     let stream = Stream::Orders(99);
     let crl = Crl { der: vec![1, 2, 3], number: 1, next_update: entry.not_after };
     views.put_account(&account).await.expect("it is written");
     views.put_order(&order).await.expect("it is written");
     views.put_certificate(&entry).await.expect("it is written");
     views.mark_complete(stream, Sequence(5)).await.expect("it is marked");
-    views.put_crl(&issuer, &crl).await.expect("it is published");
+    views.put_crl(&name, &crl).await.expect("it is published");
 
     views.clear().await.expect("it is cleared");
     assert_eq!(views.account(&account.state.id).await.expect("it answers"), None);
@@ -118,7 +119,7 @@ pub async fn clear_forgets_all_but_crls(views: &dyn ReadModel) {
     let found = views.certificate(&entry.serial).await.expect("it answers");
     assert_eq!(found, Lookup::Missing);
     assert_eq!(views.complete_to(stream).await.expect("it answers"), Sequence::NONE);
-    let kept = views.crl(&issuer).await.expect("it answers").expect("the CRL stays");
+    let kept = views.crl(&name).await.expect("it answers").expect("the CRL stays");
     assert_eq!(*kept, crl);
 
     let mut older = order.clone();

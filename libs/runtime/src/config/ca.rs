@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use domain::CrlShards;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -30,6 +31,10 @@ pub struct Ca {
     #[schemars(with = "Option<String>")]
     #[serde(deserialize_with = "super::form::optional")]
     pub crl_base_url: Option<Url>,
+    /// Into how many CRLs the revocations of an issuer are divided by serial: 1, 2, 4, … 256. A certificate names the one
+    /// that may list it, so each stays small where much is revoked; the undivided one is published as well. May be changed
+    /// at any time: the CRLs that earlier certificates name are published as long as the issuer is.
+    pub crl_shards: CrlShards,
     /// Answers OCSP requests, and says so in certificates.
     pub ocsp: bool,
     /// What precedes the issuer's name in certificates that say where to ask by OCSP; without it, `/ocsp` of the server
@@ -72,6 +77,7 @@ impl Default for Ca {
             root_validity: HumanDuration::days(20 * 365),
             intermediate_validity: HumanDuration::days(5 * 365),
             crl_base_url: None,
+            crl_shards: CrlShards::UNDIVIDED,
             ocsp: false,
             ocsp_base_url: None,
             ocsp_validity: HumanDuration::hours(1),

@@ -44,7 +44,7 @@ pub const SIGNING_SECONDS: &str = "certmill_signing_seconds";
 pub const CERTIFICATES_REVOKED: &str = "certmill_certificates_revoked_total";
 /// OCSP responses signed.
 pub const OCSP_RESPONSES: &str = "certmill_ocsp_responses_total";
-/// When the published CRL ends to be valid, in seconds since 1970; label `issuer`.
+/// When the first of an issuer's published CRLs ends to be valid, in seconds since 1970; label `issuer`.
 pub const CRL_NEXT_UPDATE: &str = "certmill_crl_next_update_timestamp_seconds";
 /// Messages taken from the log; label `role`.
 pub const FEED_MESSAGES: &str = "certmill_feed_messages_total";
@@ -77,7 +77,7 @@ pub(super) fn describe() {
     describe_counter!(OCSP_RESPONSES, "OCSP responses signed.");
     describe_gauge!(
         CRL_NEXT_UPDATE,
-        "End of validity of the published CRL, in seconds since 1970."
+        "End of validity of the published CRL that ends first, in seconds since 1970."
     );
     describe_counter!(FEED_MESSAGES, "Messages taken from the log, by role.");
     describe_counter!(FEED_REDELIVERIES, "Messages given to a worker again, by role.");

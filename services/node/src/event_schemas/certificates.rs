@@ -1,10 +1,11 @@
 //! The entries of the ledger, and revocations.
 
-use domain::KeyHash;
 use domain::certificate::{
     ActiveCertificateEvent, BlockedKeyEvent, CertRevoked, CertificateActivated, CertificateSigned,
-    KeyBlocked, LedgerEvent, RevocationEvent, RevocationReason, SerialBurned, SerialReserved,
+    CrlDivided, CrlDivisionEvent, KeyBlocked, LedgerEvent, RevocationEvent, RevocationReason,
+    SerialBurned, SerialReserved,
 };
+use domain::{CrlShards, KeyHash};
 
 use super::{EventSchema, event, samples};
 use crate::failure::Failure;
@@ -44,6 +45,12 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         at: samples::days(1),
         not_after: samples::days(90),
     };
+    let divided = CrlDivided {
+        issuer: samples::issuer(),
+        shards: CrlShards::try_from(16).unwrap_or(CrlShards::UNDIVIDED),
+        base_url: "https://acme.example.com/crl".to_owned(),
+        at: samples::at(0),
+    };
     let blocked = KeyBlocked {
         key: KeyHash::from_hash(&[0x55; 32]),
         issuer: samples::issuer(),
@@ -62,6 +69,7 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         event(LedgerEvent::CertificateSigned, signed),
         event(LedgerEvent::SerialBurned, burned),
         event(RevocationEvent::CertRevoked, revoked),
+        event(CrlDivisionEvent::CrlDivided, divided),
         event(BlockedKeyEvent::KeyBlocked, blocked),
         event(ActiveCertificateEvent::CertificateActivated, activated),
     ]

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, IssuerId, OrderId, Serial, account, certificate::LedgerEvent, order};
+use domain::{AccountId, CrlName, OrderId, Serial, account, certificate::LedgerEvent, order};
 use embedded::Embedded;
 use eventstore::{EventStore as _, Sequence, Stream};
 use readmodel::{
@@ -121,12 +121,12 @@ impl ReadModel for Observed {
         self.inner.mark_complete(stream, sequence).await
     }
 
-    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
-        self.inner.crl(issuer).await
+    async fn crl(&self, name: &CrlName) -> Result<Option<Arc<Crl>>, Unavailable> {
+        self.inner.crl(name).await
     }
 
-    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
-        self.inner.put_crl(issuer, crl).await
+    async fn put_crl(&self, name: &CrlName, crl: &Crl) -> Result<(), Unavailable> {
+        self.inner.put_crl(name, crl).await
     }
 
     async fn clear(&self) -> Result<(), Unavailable> {

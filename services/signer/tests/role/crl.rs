@@ -11,7 +11,7 @@ use std::{
 
 use ca::KeyAlgorithm;
 use domain::{
-    Serial,
+    CrlName, Serial,
     certificate::{CertRevoked, Command, Revocation, RevocationReason},
 };
 use eventstore::{Loaded, Subject, execute};
@@ -30,7 +30,7 @@ use crate::{
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 impl Workshop {
-    async fn revoke(&self, serial: &Serial) {
+    pub(crate) async fn revoke(&self, serial: &Serial) {
         let issuer = self.authority().id().clone();
         let subject = Subject::revocation(&issuer, serial);
         let command = Command::Revoke(CertRevoked {
@@ -48,13 +48,17 @@ impl Workshop {
     async fn crl_after(&self, number: u64) -> Arc<Crl> {
         let issuer = self.authority().id().clone();
         until("a new crl", async || {
-            self.views.crl(&issuer).await.unwrap().filter(|crl| crl.number > number)
+            self.views
+                .crl(&CrlName::whole(issuer.clone()))
+                .await
+                .unwrap()
+                .filter(|crl| crl.number > number)
         })
         .await
     }
 
     /// The serials of a CRL that verifies.
-    fn listed(&self, crl: &Crl) -> BTreeSet<Serial> {
+    pub(crate) fn listed(&self, crl: &Crl) -> BTreeSet<Serial> {
         let (_, parsed) = CertificateRevocationList::from_der(&crl.der).unwrap();
         let authority = self.authority();
         let (_, key) = SubjectPublicKeyInfo::from_der(authority.certificate().spki()).unwrap();
@@ -66,7 +70,7 @@ impl Workshop {
     }
 }
 
-fn serial(n: u8) -> Serial {
+pub(crate) fn serial(n: u8) -> Serial {
     Serial::from_random(&[n; 16])
 }
 
@@ -101,7 +105,7 @@ async fn a_burned_serial_is_on_the_crl() {
     assert_eq!(burned.len(), 1);
     let issuer = workshop.authority().id().clone();
     until("the burned serial is listed", async || {
-        let crl = workshop.views.crl(&issuer).await.unwrap()?;
+        let crl = workshop.views.crl(&CrlName::whole(issuer.clone())).await.unwrap()?;
         (workshop.listed(&crl) == burned).then_some(())
     })
     .await;

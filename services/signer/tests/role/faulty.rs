@@ -6,7 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, IssuerId, OrderId, Serial, account, order};
+use domain::{AccountId, CrlName, OrderId, Serial, account, order};
 use embedded::Embedded;
 use eventstore::{
     Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, LocalCalls,
@@ -166,13 +166,13 @@ impl ReadModel for Faulty {
         self.views.mark_complete(stream, sequence).await
     }
 
-    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
-        self.faults.meet(self.faults.fate(Port::Crl, "crl"), down, self.views.crl(issuer)).await
+    async fn crl(&self, name: &CrlName) -> Result<Option<Arc<Crl>>, Unavailable> {
+        self.faults.meet(self.faults.fate(Port::Crl, "crl"), down, self.views.crl(name)).await
     }
 
-    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
+    async fn put_crl(&self, name: &CrlName, crl: &Crl) -> Result<(), Unavailable> {
         self.faults
-            .meet(self.faults.fate(Port::PutCrl, "crl"), down, self.views.put_crl(issuer, crl))
+            .meet(self.faults.fate(Port::PutCrl, "crl"), down, self.views.put_crl(name, crl))
             .await
     }
 

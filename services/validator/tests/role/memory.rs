@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, IssuerId, OrderId, Serial, account, order};
+use domain::{AccountId, CrlName, OrderId, Serial, account, order};
 use eventstore::{
     Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, Message,
     Sequence, StoreError, Stream, Subject, Subscription, Wake, Wakes,
@@ -225,11 +225,11 @@ impl ReadModel for Memory {
         unneeded()
     }
 
-    async fn crl(&self, _: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
+    async fn crl(&self, _: &CrlName) -> Result<Option<Arc<Crl>>, Unavailable> {
         unneeded()
     }
 
-    async fn put_crl(&self, _: &IssuerId, _: &Crl) -> Result<(), Unavailable> {
+    async fn put_crl(&self, _: &CrlName, _: &Crl) -> Result<(), Unavailable> {
         unneeded()
     }
 

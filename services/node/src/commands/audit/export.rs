@@ -59,12 +59,12 @@ async fn records(log: &Log, message: &Message) -> Result<Vec<Record>, Failure> {
                     records.push(issued(message, signed)?);
                 }
             }
-            Stream::Revocations => {
+            Stream::Revocations if event.is("CertRevoked") => {
                 let RevocationEvent::CertRevoked(revoked) = event.decode()?;
                 records.push(self::revoked(log, message, revoked).await?);
             }
             Stream::Orders(_) => records.extend(failed(log, message, event).await?),
-            Stream::Ledger | Stream::Accounts | Stream::Administration => {}
+            Stream::Ledger | Stream::Revocations | Stream::Accounts | Stream::Administration => {}
         }
     }
     Ok(records)
