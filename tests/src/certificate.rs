@@ -158,6 +158,25 @@ impl Chain {
         url.context("the certificate names no CRL")
     }
 
+    /// Where the certificate says that OCSP is answered, if it does.
+    ///
+    /// # Errors
+    /// When the certificate cannot be read.
+    pub fn ocsp_url(&self) -> anyhow::Result<Option<String>> {
+        const OCSP: &str = "1.3.6.1.5.5.7.48.1";
+        self.with_leaf(|leaf| {
+            let places = leaf.extensions().iter().find_map(|it| match it.parsed_extension() {
+                ParsedExtension::AuthorityInfoAccess(access) => Some(&access.accessdescs),
+                _ => None,
+            })?;
+            let ocsp = places.iter().find(|it| it.access_method.to_id_string() == OCSP)?;
+            match &ocsp.access_location {
+                GeneralName::URI(url) => Some((*url).to_owned()),
+                _ => None,
+            }
+        })
+    }
+
     fn with_leaf<T>(&self, read: impl FnOnce(&X509Certificate<'_>) -> T) -> anyhow::Result<T> {
         let der = self.certificates.first().context("an empty chain")?;
         let (_, leaf) = X509Certificate::from_der(der)?;

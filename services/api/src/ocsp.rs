@@ -2,13 +2,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use domain::Timestamp;
-use eventstore::Service;
+use eventstore::{Sequence, Service, Stream};
 use http::{StatusCode, header};
 
 use crate::{Api, problem::Refusal, reply::Reply, request::Request};
@@ -20,9 +21,21 @@ const MAX_KEPT: usize = 10_000;
 /// What stands before a response: until which second it may be kept.
 const KEPT_UNTIL_BYTES: usize = size_of::<i64>();
 
-/// Responses that are asked for again, by the request.
+/// For how long it is taken for granted that nothing was revoked: a kept response is out of date no longer than this.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Responses that are asked for again, by the request; all of them hold for what is revoked up to one place in the log.
 #[derive(Default)]
-pub(crate) struct Kept(Mutex<HashMap<Vec<u8>, Answer>>);
+pub(crate) struct Kept(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    answers: HashMap<Vec<u8>, Answer>,
+    /// The last revocation there was.
+    revoked_to: Sequence,
+    /// When that was looked at.
+    looked_at: Option<Instant>,
+}
 
 #[derive(Clone)]
 struct Answer {
@@ -31,24 +44,48 @@ struct Answer {
 }
 
 impl Kept {
+    /// Up to which revocation what is kept holds, unless that was looked at too long ago.
+    fn revoked_to(&self, now: Instant) -> Option<Sequence> {
+        let state = self.lock();
+        (now.duration_since(state.looked_at?) < LOOK_INTERVAL).then_some(state.revoked_to)
+    }
+
+    /// Takes what the log says is the last revocation; what was kept before another one is forgotten.
+    fn look(&self, sequence: Sequence, now: Instant) {
+        let mut state = self.lock();
+        if state.revoked_to != sequence {
+            state.answers.clear();
+        }
+        (state.revoked_to, state.looked_at) = (sequence, Some(now));
+    }
+
     fn find(&self, request: &[u8], now: Timestamp) -> Option<Answer> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(request).filter(|answer| answer.kept_until > now.unix_seconds()).cloned()
+        let state = self.lock();
+        let answer = state.answers.get(request);
+        answer.filter(|answer| answer.kept_until > now.unix_seconds()).cloned()
     }
 
-    fn keep(&self, request: Vec<u8>, answer: Answer, now: Timestamp) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MAX_KEPT {
-            kept.retain(|_, answer| answer.kept_until > now.unix_seconds());
+    /// Keeps the answer to a request that was made when `asked_at` was the last revocation, if that is still so.
+    fn keep(&self, asked_at: Sequence, (request, answer): (Vec<u8>, Answer), now: Timestamp) {
+        let mut state = self.lock();
+        if state.revoked_to != asked_at {
+            return;
         }
-        if kept.len() < MAX_KEPT {
-            kept.insert(request, answer);
+        if state.answers.len() >= MAX_KEPT {
+            state.answers.retain(|_, answer| answer.kept_until > now.unix_seconds());
+        }
+        if state.answers.len() < MAX_KEPT {
+            state.answers.insert(request, answer);
         }
     }
 
-    /// Forgets everything: something was revoked.
-    pub(crate) fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Has the next request look into the log: something was revoked.
+    pub(crate) fn look_again(&self) {
+        self.lock().looked_at = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -68,9 +105,10 @@ pub(crate) async fn respond(
     if question.len() > MAX_REQUEST_BYTES {
         return Err(Refusal::BodyTooLarge);
     }
+    let revoked_to = revoked_to(api).await?;
     let answer = match api.kept_ocsp.find(&question, request.now) {
         Some(answer) => answer,
-        None => ask(api, question, request.now).await?,
+        None => ask(api, question, revoked_to, request.now).await?,
     };
     let reply = Reply::body(StatusCode::OK, "application/ocsp-response", answer.der);
     let left = answer.kept_until - request.now.unix_seconds();
@@ -83,7 +121,23 @@ pub(crate) async fn respond(
     })
 }
 
-async fn ask(api: &Api, question: Vec<u8>, now: Timestamp) -> Result<Answer, Refusal> {
+/// The last revocation, as the log says every moment: whichever node or command it went through.
+async fn revoked_to(api: &Api) -> Result<Sequence, Refusal> {
+    let now = Instant::now();
+    if let Some(sequence) = api.kept_ocsp.revoked_to(now) {
+        return Ok(sequence);
+    }
+    let sequence = api.ports.aggregates.store.last_sequence(Stream::Revocations).await?;
+    api.kept_ocsp.look(sequence, now);
+    Ok(sequence)
+}
+
+async fn ask(
+    api: &Api,
+    question: Vec<u8>,
+    revoked_to: Sequence,
+    now: Timestamp,
+) -> Result<Answer, Refusal> {
     let answered = api.ports.calls.call(Service::Ocsp, question.clone()).await;
     let answered = answered.map_err(|error| Refusal::Unavailable(error.into()))?;
     let Some((kept_until, der)) = answered.split_first_chunk::<KEPT_UNTIL_BYTES>() else {
@@ -92,7 +146,7 @@ async fn ask(api: &Api, question: Vec<u8>, now: Timestamp) -> Result<Answer, Ref
     let kept_until = i64::from_be_bytes(*kept_until);
     let answer = Answer { der: Bytes::copy_from_slice(der), kept_until };
     if kept_until > now.unix_seconds() {
-        api.kept_ocsp.keep(question, answer.clone(), now);
+        api.kept_ocsp.keep(revoked_to, (question, answer.clone()), now);
     }
     Ok(answer)
 }
@@ -128,14 +182,43 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_kept_answer_ends_in_time() {
-        let (kept, at) = (Kept::default(), Timestamp::from_unix_seconds);
+    fn kept_at(sequence: u64) -> Kept {
+        let kept = Kept::default();
+        kept.look(Sequence(sequence), Instant::now());
+        kept
+    }
+
+    fn answer() -> (Vec<u8>, Answer) {
         let answer = Answer { der: Bytes::from_static(b"response"), kept_until: 20 };
-        kept.keep(b"request".to_vec(), answer, at(10));
+        (b"request".to_vec(), answer)
+    }
+
+    #[test]
+    fn a_kept_answer_ends_in_time_and_with_the_next_revocation() {
+        let (kept, at) = (kept_at(7), Timestamp::from_unix_seconds);
+        kept.keep(Sequence(7), answer(), at(10));
         assert!(kept.find(b"request", at(19)).is_some());
         assert!(kept.find(b"request", at(20)).is_none());
-        kept.clear();
+        kept.look(Sequence(7), Instant::now());
+        assert!(kept.find(b"request", at(11)).is_some());
+        kept.look(Sequence(8), Instant::now());
         assert!(kept.find(b"request", at(11)).is_none());
+    }
+
+    #[test]
+    fn an_answer_that_a_revocation_overtook_is_not_kept() {
+        let (kept, at) = (kept_at(7), Timestamp::from_unix_seconds);
+        kept.look(Sequence(8), Instant::now());
+        kept.keep(Sequence(7), answer(), at(10));
+        assert!(kept.find(b"request", at(11)).is_none());
+    }
+
+    #[test]
+    fn the_log_is_looked_at_again_after_a_moment_and_after_a_revocation() {
+        let (kept, now) = (kept_at(7), Instant::now());
+        assert_eq!(kept.revoked_to(now), Some(Sequence(7)));
+        assert_eq!(kept.revoked_to(now + LOOK_INTERVAL * 2), None);
+        kept.look_again();
+        assert_eq!(kept.revoked_to(now), None);
     }
 }

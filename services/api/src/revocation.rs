@@ -64,7 +64,7 @@ pub(crate) async fn revoke_cert(
     };
     let key = presented.public_key.as_ref().map(PublicKey::hash);
     api.ports.aggregates.revoke(revoked, key, &request.context(actor)).await?;
-    api.kept_ocsp.clear();
+    api.kept_ocsp.look_again();
     metrics::counter!(names::CERTIFICATES_REVOKED, "reason" => reason.name()).increment(1);
     Ok(Reply::empty(StatusCode::OK))
 }

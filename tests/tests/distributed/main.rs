@@ -5,6 +5,8 @@ mod finalizing;
 #[cfg(test)]
 mod nonces;
 #[cfg(test)]
+mod ocsp;
+#[cfg(test)]
 mod outages;
 #[cfg(test)]
 mod reading;

@@ -14,6 +14,11 @@ impl Town {
         Self::with(Cluster::start).await
     }
 
+    /// Starts with a configuration that differs.
+    pub(crate) async fn configured(change: impl FnOnce(Setup) -> Setup) -> anyhow::Result<Self> {
+        Self::with(async |setup| Cluster::start(change(setup)).await).await
+    }
+
     pub(crate) async fn with(
         start: impl AsyncFnOnce(Setup) -> anyhow::Result<Cluster>,
     ) -> anyhow::Result<Self> {
