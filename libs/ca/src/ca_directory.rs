@@ -1,5 +1,6 @@
 //! A CA on disk: the keys in `keys/`, the certificates beside it, made so that a crash at any moment can be repeated.
 
+mod create;
 mod install;
 
 use std::{
@@ -8,16 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use domain::Timestamp;
-
 use crate::{
     algorithm::KeyAlgorithm,
     authority::{Authority, AuthorityError},
-    ca_certificate::{CaCertificate, CaCertificateError, issuer_id},
+    ca_certificate::{CaCertificate, CaCertificateError},
     ca_key::CaKey,
-    ca_profile::{
-        CaProfileError, CaRequest, CaSubject, intermediate_certificate, root_certificate,
-    },
+    ca_profile::CaProfileError,
     durable::{self, Access},
     key_store::{KeyStore, KeyStoreError, Passphrase},
     pem_file::{NotCertificates, encode_certificates, parse_certificates},
@@ -148,83 +145,12 @@ impl CaDirectory {
         Ok(Authority::new(key, &own, &roots)?)
     }
 
-    /// Opens the issuing CA, after making what is missing of it: a P-384 root and a P-256 intermediate that carry the
-    /// organization's name. A call that was cut short is completed by the next.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open), and when files cannot be written.
-    pub fn create_default(
-        &self,
-        organization: &str,
-        now: Timestamp,
-    ) -> Result<Authority, CaDirectoryError> {
-        // Looked at before locking, for a directory that is mounted read-only.
-        if self.exists(INTERMEDIATE_PEM) {
-            return self.open();
-        }
-        let _lock = self.lock()?;
-        if self.exists(INTERMEDIATE_PEM) {
-            return self.open();
-        }
-        if !self.exists(ROOT_PEM) {
-            let key = self.key(ROOT_KEY, KeyAlgorithm::EcdsaP384)?;
-            let subject = default_subject(organization, "Root CA", &key);
-            self.write_root(&key, &CaRequest { subject, validity: CaRequest::ROOT_VALIDITY, now })?;
-        }
-        let key = self.key(INTERMEDIATE_KEY, KeyAlgorithm::EcdsaP256)?;
-        let subject = default_subject(organization, "Issuing CA", &key);
-        let validity = CaRequest::INTERMEDIATE_VALIDITY;
-        self.write_intermediate(&key, &CaRequest { subject, validity, now })?;
-        self.open()
-    }
-
-    /// Creates a root. Its key is generated unless one was imported or left by a call that was cut short.
-    ///
-    /// # Errors
-    /// When there is a root already, or files cannot be written.
-    pub fn create_root(
-        &self,
-        algorithm: KeyAlgorithm,
-        request: &CaRequest,
-    ) -> Result<Authority, CaDirectoryError> {
-        let _lock = self.lock()?;
-        self.refuse_existing(ROOT_PEM)?;
-        self.write_root(&self.key(ROOT_KEY, algorithm)?, request)?;
-        self.open_root()
-    }
-
-    /// Creates an intermediate below the root that is here. Its key is generated unless one is there already.
-    ///
-    /// # Errors
-    /// When there is an intermediate already, the root's key is elsewhere, or files cannot be written.
-    pub fn create_intermediate(
-        &self,
-        algorithm: KeyAlgorithm,
-        request: &CaRequest,
-    ) -> Result<Authority, CaDirectoryError> {
-        let _lock = self.lock()?;
-        self.refuse_existing(INTERMEDIATE_PEM)?;
-        self.write_intermediate(&self.key(INTERMEDIATE_KEY, algorithm)?, request)?;
-        self.open()
-    }
-
     fn key(&self, name: &str, algorithm: KeyAlgorithm) -> Result<CaKey, KeyStoreError> {
         if self.keys.contains(name) {
             self.keys.load(name)
         } else {
             self.keys.create(name, algorithm)
         }
-    }
-
-    fn write_root(&self, key: &CaKey, request: &CaRequest) -> Result<(), CaDirectoryError> {
-        let certificate = root_certificate(key, request)?;
-        self.replace(ROOT_PEM, &encode(&[certificate]))
-    }
-
-    fn write_intermediate(&self, key: &CaKey, request: &CaRequest) -> Result<(), CaDirectoryError> {
-        let root = self.open_root()?;
-        let certificate = intermediate_certificate(&root, key, request)?;
-        self.replace(INTERMEDIATE_PEM, &encode(&[certificate]))
     }
 
     fn exists(&self, name: &str) -> bool {
@@ -263,16 +189,6 @@ impl CaDirectory {
     }
 }
 
-/// Part of the key's id is in the name, so that clients never confuse two CAs that were made alike.
-fn default_subject(organization: &str, role: &str, key: &CaKey) -> CaSubject {
-    let id = issuer_id(&key.spki());
-    CaSubject {
-        common_name: format!("{organization} {role} {}", &id.as_str()[..8]),
-        organization: Some(organization.to_owned()),
-        country: None,
-    }
-}
-
 fn encode(certificates: &[Vec<u8>]) -> String {
     encode_certificates(certificates.iter().map(Vec::as_slice))
 }
@@ -284,7 +200,10 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> CaDirectoryError + use<> {
 
 #[cfg(test)]
 mod tests {
+    use domain::Timestamp;
+
     use super::*;
+    use crate::ca_profile::{CaRequest, CaSubject};
 
     const NOW: i64 = 1_790_000_000;
 
@@ -354,6 +273,21 @@ mod tests {
         assert!(matches!(root, Err(CaDirectoryError::AlreadyExists(_))));
         let intermediate = ca.create_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing"));
         assert!(matches!(intermediate, Err(CaDirectoryError::AlreadyExists(_))));
+    }
+
+    #[test]
+    fn an_intermediate_is_made_below_the_root_of_another_directory() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let ca = CaDirectory::new(dir.path(), None);
+        let first = ca.create_default("Example", now()).unwrap();
+        let root = ca.open_root().unwrap();
+        let below = CaDirectory::new(other.path(), None);
+        let second = below
+            .create_intermediate_below(&root, KeyAlgorithm::EcdsaP384, &request("Second"))
+            .unwrap();
+        assert_ne!(first.id(), second.id());
+        assert_eq!(first.roots().collect::<Vec<_>>(), second.roots().collect::<Vec<_>>());
+        assert!(matches!(below.open_root(), Err(CaDirectoryError::RootElsewhere)));
     }
 
     #[test]

@@ -78,6 +78,11 @@ text_id!(
     IssuerId, "issuer id", "^[0-9a-f]{16}$", |text| text.len() == 16 && is_lower_hex(text)
 );
 text_id!(
+    /// What an operator calls an issuing CA: 1 to 40 of `a–z 0–9 -`; part of a path.
+    IssuerName, "name of an issuer", "^[a-z0-9-]{1,40}$", |text| (1..=40).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+);
+text_id!(
     /// A certificate's serial number: lower-case hex of its DER INTEGER value octets, 1 to 20 of them.
     Serial, "serial number", "^([0-9a-f]{2}){1,20}$",
     |text| (2..=40).contains(&text.len()) && text.len().is_multiple_of(2) && is_lower_hex(text)

@@ -27,7 +27,8 @@ pub use decider::{Aggregate, DomainEvent};
 pub use evidence::{CaaEvidence, Evidence, Handshake, Hop};
 pub use failure::{Failure, FailureKind};
 pub use id::{
-    AccountId, ExternalKeyId, InvalidId, IssuerId, KeyHash, OrderId, ProfileName, Serial,
+    AccountId, ExternalKeyId, InvalidId, IssuerId, IssuerName, KeyHash, OrderId, ProfileName,
+    Serial,
 };
 pub use identifier::{
     DnsName, Identifier, IdentifierType, InvalidDnsName, InvalidIpAddress, IpAddress,

@@ -11,6 +11,7 @@ mod error;
 mod event_log;
 mod external_accounts;
 mod form;
+mod issuer;
 mod key;
 mod keys;
 mod layers;
@@ -40,6 +41,7 @@ pub use self::{
     error::{ConfigError, Origin, Problem},
     event_log::{EventLog, EventLogKind, Redis},
     external_accounts::ExternalAccounts,
+    issuer::Issuer,
     key::Key,
     keys::{KeyType, Keys},
     listeners::{Api, Ops},

@@ -120,7 +120,7 @@ impl Settings {
             max_body_bytes: api.max_body_bytes as usize,
             connections: api.max_connections as usize,
             order_shards: config.event_log.order_shards,
-            ocsp: config.ca.ocsp,
+            ocsp: config.answers_ocsp(),
             blocked_keys: Arc::default(),
         }
     }

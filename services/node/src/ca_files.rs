@@ -6,11 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ca::{
-    Authority, CaDirectory, CaDirectoryError, CaRequest, CaSubject, KeyAlgorithm, Passphrase,
-};
-use domain::Timestamp;
+use ca::{Authority, CaDirectory, CaRequest, CaSubject, KeyAlgorithm, Passphrase};
+use domain::{IssuerName, Timestamp};
 use runtime::{Config, config::CaKeyType};
+use signer::Authorities;
 
 use crate::failure::{Explain as _, Failure};
 
@@ -24,50 +23,100 @@ pub(crate) fn path(config: &Config) -> PathBuf {
     config.data_dir.join("ca")
 }
 
-/// The CA's directory, with the passphrase of its keys.
+/// Where an issuer's files are: those of the name, or without one the CA's own.
+pub(crate) fn path_of(config: &Config, issuer: Option<&IssuerName>) -> PathBuf {
+    let ca = path(config);
+    issuer.map_or(ca.clone(), |name| ca.join("issuers").join(name.as_str()))
+}
+
+/// An issuer's directory, with the passphrase of its keys.
 ///
 /// # Errors
 /// When the passphrase file cannot be read.
-pub(crate) fn directory(config: &Config) -> Result<CaDirectory, Failure> {
-    Ok(CaDirectory::new(path(config), passphrase(config)?))
+pub(crate) fn directory(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+) -> Result<CaDirectory, Failure> {
+    Ok(CaDirectory::new(path_of(config, issuer), passphrase(config)?))
 }
 
-/// Opens the issuing CA, after making what is missing of it as `[ca]` says. A start that was cut short is completed.
+/// Opens every issuing CA, after making what is missing of them as `[ca]` says. A start that was cut short is completed.
 ///
 /// # Errors
-/// When it cannot be opened or made, or waits for its certificate.
-pub(crate) fn open_or_create(config: &Config, now: Timestamp) -> Result<Authority, Failure> {
-    let ca = directory(config)?;
-    let dir = path(config);
+/// When one cannot be opened or made, or waits for its certificate.
+pub(crate) fn open_or_create(config: &Config, now: Timestamp) -> Result<Authorities, Failure> {
+    let mut authorities = Authorities::from(open_or_create_one(config, None, now)?);
+    for name in config.ca.issuer_names() {
+        authorities.add(name.clone(), open_or_create_one(config, Some(name), now)?);
+    }
+    Ok(authorities)
+}
+
+fn open_or_create_one(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+    now: Timestamp,
+) -> Result<Authority, Failure> {
+    let (ca, dir) = (directory(config, issuer)?, path_of(config, issuer));
     if !dir.join("intermediate.pem").exists() {
         if dir.join("intermediate.csr").exists() {
+            let request = dir.join("intermediate.csr");
             return Err(Failure::new("the intermediate waits for its certificate")).advise(
-                "Have the root sign ca/intermediate.csr of data_dir, then run `certmill ca install FILE`.",
+                format!(
+                    "Have the root sign {}, then run `certmill ca install FILE{}`.",
+                    request.display(),
+                    option(issuer)
+                ),
             );
         }
-        create(config, &ca, now).while_doing("cannot make the CA").advise(ADVICE)?;
+        let created = create(config, issuer, now);
+        // What is there by now was made by another process.
+        if !dir.join("intermediate.pem").exists() {
+            created
+                .while_doing(format_args!("cannot make the CA in {}", dir.display()))
+                .advise(ADVICE)?;
+        }
     }
-    ca.open().while_doing("cannot open the CA").advise(ADVICE)
+    ca.open().while_doing(format_args!("cannot open the CA in {}", dir.display())).advise(ADVICE)
 }
 
-fn create(config: &Config, ca: &CaDirectory, now: Timestamp) -> Result<(), CaDirectoryError> {
-    let algorithm = key_algorithm(config);
-    let root = root_request(config, now);
-    unless_there(ca.create_root(algorithm, &root))?;
-    unless_there(ca.create_intermediate(algorithm, &intermediate_request(config, now)))
+/// How commands are told of an issuer.
+fn option(issuer: Option<&IssuerName>) -> String {
+    issuer.map_or(String::new(), |name| format!(" --issuer {name}"))
 }
 
-/// What is there already was made before a crash, or by another process just now.
-fn unless_there(made: Result<Authority, CaDirectoryError>) -> Result<(), CaDirectoryError> {
-    match made {
-        Ok(_) | Err(CaDirectoryError::AlreadyExists(_)) => Ok(()),
-        Err(error) => Err(error),
+fn create(config: &Config, issuer: Option<&IssuerName>, now: Timestamp) -> Result<(), Failure> {
+    if issuer.is_none() && !path(config).join("root.pem").exists() {
+        let root = root_request(config, now);
+        directory(config, None)?.create_root(key_algorithm(config, None), &root)?;
     }
+    let algorithm = key_algorithm(config, issuer);
+    create_intermediate(config, issuer, algorithm, &intermediate_request(config, issuer, now))
+}
+
+/// Creates an issuer's intermediate: below the root whose key is in its directory, else below that of `[ca]`.
+///
+/// # Errors
+/// When there is one, no root's key is here, or files cannot be written.
+pub(crate) fn create_intermediate(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+    algorithm: KeyAlgorithm,
+    request: &CaRequest,
+) -> Result<(), Failure> {
+    let ca = directory(config, issuer)?;
+    if issuer.is_none() || path_of(config, issuer).join("keys/root.key").exists() {
+        ca.create_intermediate(algorithm, request)?;
+    } else {
+        let root = directory(config, None)?.open_root()?;
+        ca.create_intermediate_below(&root, algorithm, request)?;
+    }
+    Ok(())
 }
 
 /// The kind of key `[ca]` asks for.
-pub(crate) fn key_algorithm(config: &Config) -> KeyAlgorithm {
-    match config.ca.key_type {
+pub(crate) fn key_algorithm(config: &Config, issuer: Option<&IssuerName>) -> KeyAlgorithm {
+    match config.ca.of(issuer).key_type {
         CaKeyType::P256 => KeyAlgorithm::EcdsaP256,
         CaKeyType::P384 => KeyAlgorithm::EcdsaP384,
         CaKeyType::Ed25519 => KeyAlgorithm::Ed25519,
@@ -81,9 +130,14 @@ pub(crate) fn root_request(config: &Config, now: Timestamp) -> CaRequest {
 }
 
 /// The intermediate `[ca]` asks for.
-pub(crate) fn intermediate_request(config: &Config, now: Timestamp) -> CaRequest {
-    let subject = named(&config.ca.intermediate_name);
-    CaRequest { subject, validity: config.ca.intermediate_validity.get(), now }
+pub(crate) fn intermediate_request(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+    now: Timestamp,
+) -> CaRequest {
+    let ca = config.ca.of(issuer);
+    let subject = named(&ca.intermediate_name);
+    CaRequest { subject, validity: ca.intermediate_validity.get(), now }
 }
 
 fn named(common_name: &str) -> CaSubject {
@@ -140,10 +194,10 @@ mod tests {
     fn the_first_start_makes_the_ca_of_the_configuration_and_later_ones_open_it() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), &["ca.key_type=ed25519", "ca.intermediate_name=Issuing X"]);
-        let made = open_or_create(&config, clock()).unwrap();
+        let made = open_or_create_one(&config, None, clock()).unwrap();
         assert_eq!(made.key().algorithm(), KeyAlgorithm::Ed25519);
         assert!(made.certificate().subject().windows(9).any(|part| part == b"Issuing X"));
-        let opened = open_or_create(&config, clock()).unwrap();
+        let opened = open_or_create_one(&config, None, clock()).unwrap();
         assert_eq!(opened.certificate(), made.certificate());
     }
 
@@ -151,14 +205,33 @@ mod tests {
     fn an_intermediate_that_was_requested_is_not_made_here() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), &[]);
-        let subject = intermediate_request(&config, clock()).subject;
-        directory(&config)
+        let subject = intermediate_request(&config, None, clock()).subject;
+        directory(&config, None)
             .unwrap()
             .request_intermediate(KeyAlgorithm::EcdsaP256, &subject)
             .unwrap();
         let failure = open_or_create(&config, clock()).unwrap_err();
         assert!(failure.to_string().contains("certmill ca install"), "{failure}");
         assert!(!path(&config).join("root.pem").exists());
+    }
+
+    #[test]
+    fn another_issuer_is_made_below_the_root_of_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), &[r#"ca.issuer=[{name="second", key_type="p384"}]"#]);
+        open_or_create(&config, clock()).unwrap();
+        let name: IssuerName = "second".parse().unwrap();
+        let first = open_or_create_one(&config, None, clock()).unwrap();
+        let second = open_or_create_one(&config, Some(&name), clock()).unwrap();
+        assert_eq!(second.key().algorithm(), KeyAlgorithm::EcdsaP384);
+        assert_eq!(first.roots().collect::<Vec<_>>(), second.roots().collect::<Vec<_>>());
+        let subject = String::from_utf8_lossy(second.certificate().subject()).into_owned();
+        assert!(subject.ends_with("Certmill Intermediate second"), "{subject}");
+
+        // A start that is cut short before its last file is completed, with the same key.
+        std::fs::remove_file(path_of(&config, Some(&name)).join("intermediate.pem")).unwrap();
+        let completed = open_or_create_one(&config, Some(&name), clock()).unwrap();
+        assert_eq!(completed.id(), second.id());
     }
 
     #[test]

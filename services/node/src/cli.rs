@@ -5,10 +5,10 @@ mod ca;
 mod eab;
 mod values;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, str::FromStr as _};
 
 use clap::{Args, Parser, Subcommand};
-use domain::{AccountId, Serial, certificate::RevocationReason};
+use domain::{AccountId, IssuerName, Serial, certificate::RevocationReason};
 use eventstore::Subject;
 use runtime::{Config, ConfigError, Role, config};
 
@@ -79,8 +79,13 @@ pub(crate) enum Command {
         to: PathBuf,
     },
     /// Creates, shows and installs the CA's keys and certificates
-    #[command(subcommand)]
-    Ca(CaCommand),
+    Ca {
+        /// The `[[ca.issuer]]` that is meant; without it, the CA of `[ca]` itself
+        #[arg(long, global = true, value_name = "NAME", value_parser = IssuerName::from_str)]
+        issuer: Option<IssuerName>,
+        #[command(subcommand)]
+        command: CaCommand,
+    },
     /// Revokes a certificate
     ///
     /// It is on the next CRL, which the signer makes at once.

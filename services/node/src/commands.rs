@@ -50,7 +50,9 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Rebuild => rebuild::run(&config, &mut out).await?,
         Command::Backup { to } => backup::run(&config, &to, &mut out).await?,
-        Command::Ca(command) => ca::run(&config, command, &mut out).await?,
+        Command::Ca { issuer, command } => {
+            ca::run(&config, issuer.as_ref(), command, &mut out).await?
+        }
         Command::Revoke { serial, reason } => {
             revoke::run(&config, serial, reason, &mut out).await?;
         }

@@ -119,24 +119,28 @@ impl Publisher {
     async fn publish_if_needed(&mut self) -> Result<(), PublishError> {
         let desk = Arc::clone(&self.desk);
         self.revocations.catch_up(&desk).await?;
-        let authority = desk.authority.as_ref();
+        for issuer in desk.issuers.all() {
+            self.publish_all_of(&issuer.authority).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish_all_of(&mut self, authority: &Authority) -> Result<(), PublishError> {
         let mut all = Vec::new();
         for name in self.revocations.crls(authority.id()) {
-            match self.before(name).await {
+            match self.before(&name).await {
                 Ok(before) => all.push(before),
-                Err(error) => error!(error = &error as &dyn std::error::Error, "crl not read"),
+                Err(error) => not_published(&name, &error),
             }
         }
         // After the last CRLs were read: whatever they list is in what is read now.
-        self.revocations.catch_up(&desk).await?;
+        self.revocations.catch_up(&self.desk).await?;
         let mut first_end = None;
         for before in all {
             let name = before.name.clone();
             match self.publish(authority, before).await {
                 Ok(end) => first_end = Some(first_end.map_or(end, |first| end.min(first))),
-                Err(error) => {
-                    error!(crl = %name, error = &error as &dyn std::error::Error, "crl not published");
-                }
+                Err(error) => not_published(&name, &error),
             }
         }
         if let Some(end) = first_end {
@@ -147,13 +151,13 @@ impl Publisher {
         Ok(())
     }
 
-    async fn before(&self, name: CrlName) -> Result<Before, PublishError> {
-        let kept = files::read(&self.path(&name)).map_err(PublishError::File)?;
+    async fn before(&self, name: &CrlName) -> Result<Before, PublishError> {
+        let kept = files::read(&self.path(name)).map_err(PublishError::File)?;
         let kept = kept.map(Last::parse).transpose()?;
         let views = &self.desk.ports.aggregates.views;
-        let published = views.crl(&name).await.map_err(PublishError::View)?;
+        let published = views.crl(name).await.map_err(PublishError::View)?;
         let last = Last::newer(kept, published.as_deref());
-        Ok(Before { name, last, published })
+        Ok(Before { name: name.clone(), last, published })
     }
 
     /// Publishes one CRL if that is needed, and returns the end of its validity.
@@ -197,6 +201,11 @@ impl Publisher {
     fn path(&self, name: &CrlName) -> PathBuf {
         self.desk.settings.dir.join(format!("{name}.crl"))
     }
+}
+
+/// The others go on: one that cannot be made must not let them end.
+fn not_published(name: &CrlName, error: &PublishError) {
+    error!(crl = %name, error = error as &dyn std::error::Error, "crl not published");
 }
 
 /// Grows even when the last CRL was lost with the signer's disk: no number of the past can be above the time.

@@ -2,7 +2,6 @@
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use domain::{
-    Serial, Timestamp,
     certificate::{CertificateSigned, LedgerEvent},
     order::{CertificateIssued, Command},
 };
@@ -15,19 +14,18 @@ use crate::{
     IssuanceError,
     desk::{Desk, now},
     issuance::{OrderView, Purpose, purpose},
+    issuers::Claim,
 };
 
 /// Puts the certificate into the ledger, says so on the order and in the index, then tells whoever waits.
 pub(crate) async fn deliver(
     desk: &Desk,
     order: OrderView,
-    (serial, not_after): (&Serial, Timestamp),
+    claim: &Claim,
     der: &[u8],
 ) -> Result<(), IssuanceError> {
-    let purpose = purpose(&order.state);
-    let (issuer, at) = (desk.authority.id().clone(), now());
-    let (signed, entry) = signed(desk, purpose, (serial, not_after), der);
-    let own = serial.clone();
+    let (signed, entry) = signed(claim, purpose(&order.state), der);
+    let (issuer, own, at) = (entry.issuer.clone(), entry.serial.clone(), now());
     let command = move |sequence: Sequence| {
         let (issuer, serial) = (issuer.clone(), own.clone());
         let ledger_sequence = sequence.0;
@@ -37,7 +35,7 @@ pub(crate) async fn deliver(
     // Before the order's view: a client that sees the certificate may ask for its revocation.
     index(desk, entry, sequence).await?;
     let order = desk.ports.aggregates.write(issued).await?;
-    info!(%serial, "certificate issued");
+    info!(serial = %claim.serial, "certificate issued");
     let profile = order.state.profile.to_string();
     metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
     wake(desk, &order).await;
@@ -47,25 +45,21 @@ pub(crate) async fn deliver(
 /// Puts a certificate that no order asked for into the ledger and the index by serial.
 pub(crate) async fn record(
     desk: &Desk,
+    claim: &Claim,
     purpose: Purpose,
-    (serial, not_after): (&Serial, Timestamp),
     der: &[u8],
 ) -> Result<(), IssuanceError> {
-    let (signed, entry) = signed(desk, purpose, (serial, not_after), der);
+    let (signed, entry) = signed(claim, purpose, der);
     let sequence = desk.record(signed).await?;
     index(desk, entry, sequence).await
 }
 
 /// What the ledger and the index keep of a certificate; the index still lacks its place in the ledger.
-fn signed(
-    desk: &Desk,
-    purpose: Purpose,
-    (serial, not_after): (&Serial, Timestamp),
-    der: &[u8],
-) -> (LedgerEvent, CertificateEntry) {
-    let (issuer, serial) = (desk.authority.id().clone(), serial.clone());
+fn signed(claim: &Claim, purpose: Purpose, der: &[u8]) -> (LedgerEvent, CertificateEntry) {
+    let (issuer, serial) = (claim.issuer.id().clone(), claim.serial.clone());
+    let not_after = claim.not_after;
     let Purpose { order, account, profile, .. } = purpose;
-    let chains = desk.chains.of(profile.as_ref());
+    let chains = claim.issuer.chains.of(profile.as_ref());
     let signed = CertificateSigned {
         issuer: issuer.clone(),
         serial: serial.clone(),

@@ -1,4 +1,4 @@
-//! What every step of an issuance needs: the key, the journal and the log.
+//! What every step of an issuance needs: the keys, the journal and the log.
 
 use std::{
     collections::HashSet,
@@ -6,9 +6,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use ca::{
-    Authority,
-    journal::{AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError, Synced},
+use ca::journal::{
+    AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError, Synced,
 };
 use domain::{
     IssuerId, OrderId, Serial, Timestamp,
@@ -23,22 +22,18 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    IssuanceError, Ports, PositionError, Settings,
-    chains::{Chains, NoSuchRoot},
-    issuance::OrderView,
-    position::Positions,
-    server_certificate::ServerCertificate,
+    Authorities, IssuanceError, IssuersError, Ports, PositionError, Settings, issuance::OrderView,
+    issuers::Issuers, position::Positions, server_certificate::ServerCertificate,
 };
 
-/// The key, the journal and the log.
+/// The keys, the journal and the log.
 pub(crate) struct Desk {
     pub(crate) settings: Settings,
-    pub(crate) authority: Arc<Authority>,
+    pub(crate) issuers: Issuers,
     pub(crate) journal: Journal,
     pub(crate) ports: Ports,
     pub(crate) positions: Positions,
     pub(crate) server_certificate: watch::Sender<Option<Arc<ServerCertificate>>>,
-    pub(crate) chains: Chains,
     /// The journal takes nothing more until it is opened again.
     pub(crate) journal_failed: CancellationToken,
     under_way: Mutex<HashSet<OrderId>>,
@@ -56,9 +51,9 @@ pub enum OpenError {
     /// The log went backwards, or its position is not known.
     #[error("the signer does not sign on this event log")]
     Position(#[source] PositionError),
-    /// A profile prefers a root that is not there.
-    #[error("a profile's preferred_root is not one of the ca's")]
-    Root(#[source] NoSuchRoot),
+    /// The CAs do not fit together or to the profiles.
+    #[error("the issuers cannot be used")]
+    Issuers(#[source] IssuersError),
     /// The log does not take how CRLs are divided.
     #[error("it cannot be recorded how crls are divided")]
     Divide(#[source] IssuanceError),
@@ -70,19 +65,18 @@ pub enum OpenError {
 impl Desk {
     pub(crate) async fn open(
         settings: Settings,
-        authority: Authority,
+        authorities: Authorities,
         ports: Ports,
     ) -> Result<Self, OpenError> {
-        let chains = Chains::new(&authority, &settings.chain_rules).map_err(OpenError::Root)?;
+        let issuers = Issuers::new(authorities, &settings).map_err(OpenError::Issuers)?;
         std::fs::create_dir_all(&settings.dir).map_err(OpenError::Directory)?;
         let journal = Journal::open(settings.journal_dir()).map_err(OpenError::Journal)?;
         let positions = Positions::open(&settings.position_file()).map_err(OpenError::Position)?;
         positions.check(ports.aggregates.store.as_ref()).await.map_err(OpenError::Position)?;
         Ok(Self {
             settings,
-            authority: Arc::new(authority),
+            issuers,
             journal,
-            chains,
             ports,
             positions,
             server_certificate: watch::Sender::new(None),

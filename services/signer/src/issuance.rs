@@ -10,7 +10,7 @@ use ca::{
     journal::{Entry, Issuance, Reservation, Synced},
 };
 use domain::{
-    AccountId, Failure, FailureKind, Identifier, OrderId, ProfileName, Serial, Timestamp,
+    AccountId, Failure, FailureKind, Identifier, IssuerId, OrderId, ProfileName, Serial, Timestamp,
     certificate::{LedgerEvent, SerialBurned, SerialReserved},
     order::{CertificateReserved, Command, Finalized, IssuanceFailed, Order, Progress, State},
 };
@@ -24,6 +24,7 @@ use crate::{
     IssuanceError, burn,
     delivery::{deliver, wake},
     desk::{Desk, Taken, now},
+    issuers::{Claim, Issuer},
     resume, supersede,
 };
 
@@ -86,14 +87,17 @@ pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceE
         let command = Command::RequestCaaCheck { since };
         return desk.command(order, &command).await.map(drop);
     }
-    let planned = match plan(desk, &order.state)? {
+    let issuer = Arc::clone(desk.issuers.of(&order.state.profile));
+    let planned = match plan(desk, &issuer, &order.state)? {
         Ok(planned) => planned,
         Err(failure) => return give_up(desk, order, failure).await,
     };
+    let PlannedCertificate { serial, not_after, .. } = planned.clone();
+    let claimed = Claim { issuer, serial, not_after };
     // If another signer claimed the order first, our serial was never signed and never will be.
-    let order = claim(desk, order, &planned, caa_since).await?;
-    write_reservation(desk, Some(&order.state.id), &planned.serial, &planned.tbs).await?;
-    finish(desk, order, (&planned.serial, planned.not_after), planned.tbs).await
+    let order = claim(desk, order, &planned, (claimed.issuer.id(), caa_since)).await?;
+    write_reservation(desk, &claimed, Some(&order.state.id), &planned.tbs).await?;
+    finish(desk, order, claimed, planned.tbs).await
 }
 
 /// Puts the serial and the exact bytes to sign into the ledger, and has the order take the serial unless another signer
@@ -102,10 +106,10 @@ async fn claim(
     desk: &Desk,
     order: OrderView,
     planned: &PlannedCertificate,
-    caa_since: Option<Timestamp>,
+    (issuer, caa_since): (&IssuerId, Option<Timestamp>),
 ) -> Result<OrderView, IssuanceError> {
-    let reserved = reserved(desk, &purpose(&order.state), planned);
-    let (issuer, serial) = (desk.authority.id().clone(), planned.serial.clone());
+    let reserved = reserved(issuer, &purpose(&order.state), planned);
+    let (issuer, serial) = (issuer.clone(), planned.serial.clone());
     let command = move |sequence: Sequence| {
         let (issuer, serial) = (issuer.clone(), serial.clone());
         let reserved = CertificateReserved { issuer, serial, ledger_sequence: sequence.0 };
@@ -117,7 +121,11 @@ async fn claim(
 
 /// The rules of the order's profile at this moment are pinned in the bytes to sign: a later change of the configuration
 /// cannot make two certificates of one reservation (Let's Encrypt, 15 June 2023).
-fn plan(desk: &Desk, order: &State) -> Result<Result<PlannedCertificate, Failure>, IssuanceError> {
+fn plan(
+    desk: &Desk,
+    issuer: &Issuer,
+    order: &State,
+) -> Result<Result<PlannedCertificate, Failure>, IssuanceError> {
     let failed = |detail: &str| Ok(Err(Failure::new(FailureKind::ServerInternal, detail)));
     let Progress::Processing(finalized) = &order.progress else {
         return failed("the order is not being processed");
@@ -139,7 +147,7 @@ fn plan(desk: &Desk, order: &State) -> Result<Result<PlannedCertificate, Failure
         now: now(),
         serial: &serial,
     };
-    match ca::plan(&desk.authority, profile, &request) {
+    match ca::plan(&issuer.authority, profile, &request) {
         Ok(planned) => Ok(Ok(planned)),
         Err(error) => {
             warn!(order = %order.id, error = &error as &dyn std::error::Error, "certificate not planned");
@@ -171,12 +179,12 @@ async fn give_up(desk: &Desk, order: OrderView, failure: Failure) -> Result<(), 
 
 /// What the ledger keeps of a serial and the exact bytes to sign.
 pub(crate) fn reserved(
-    desk: &Desk,
+    issuer: &IssuerId,
     purpose: &Purpose,
     planned: &PlannedCertificate,
 ) -> LedgerEvent {
     LedgerEvent::SerialReserved(SerialReserved {
-        issuer: desk.authority.id().clone(),
+        issuer: issuer.clone(),
         serial: planned.serial.clone(),
         order: purpose.order.clone(),
         account: purpose.account.clone(),
@@ -191,14 +199,14 @@ pub(crate) fn reserved(
 /// Puts what is about to be signed into the journal.
 pub(crate) async fn write_reservation(
     desk: &Desk,
+    claim: &Claim,
     order: Option<&OrderId>,
-    serial: &Serial,
     tbs: &[u8],
 ) -> Result<(), IssuanceError> {
     let reservation = Reservation {
-        serial: serial.clone(),
+        serial: claim.serial.clone(),
         order: order.cloned(),
-        issuer: desk.authority.id().clone(),
+        issuer: claim.issuer.id().clone(),
         tbs: tbs.to_vec(),
         at: now(),
     };
@@ -209,21 +217,21 @@ pub(crate) async fn write_reservation(
 pub(crate) async fn finish(
     desk: &Desk,
     order: OrderView,
-    (serial, not_after): (&Serial, Timestamp),
+    claim: Claim,
     tbs: Vec<u8>,
 ) -> Result<(), IssuanceError> {
-    match sign(desk, tbs).await {
+    match sign(&claim.issuer, tbs).await {
         Ok(der) => {
             // A certificate that is in the ledger is not lost with the journal's last lines.
             let (journaled, delivered) = tokio::join!(
-                write_issuance(desk, serial, &der, Synced::Later),
-                deliver(desk, order, (serial, not_after), &der),
+                write_issuance(desk, &claim.serial, &der, Synced::Later),
+                deliver(desk, order, &claim, &der),
             );
             journaled.and(delivered)
         }
         Err(IssuanceError::Sign(error)) => {
-            let issuer = desk.authority.id().clone();
-            let burned = SerialBurned { issuer, serial: serial.clone(), not_after };
+            let Claim { issuer, serial, not_after } = claim;
+            let burned = SerialBurned { issuer: issuer.id().clone(), serial, not_after };
             burn::free(desk, order, burned, "the key did not sign").await?;
             Err(IssuanceError::Sign(error))
         }
@@ -232,17 +240,19 @@ pub(crate) async fn finish(
 }
 
 /// Signs the bytes of a journaled reservation.
-pub(crate) async fn sign(desk: &Desk, tbs: Vec<u8>) -> Result<Vec<u8>, IssuanceError> {
-    let authority = Arc::clone(&desk.authority);
+pub(crate) async fn sign(issuer: &Arc<Issuer>, tbs: Vec<u8>) -> Result<Vec<u8>, IssuanceError> {
     let started = std::time::Instant::now();
-    let issued = match authority.key().algorithm() {
+    let issued = match issuer.authority.key().algorithm() {
         // Takes milliseconds: not on a thread that serves others.
-        KeyAlgorithm::Rsa => tokio::task::spawn_blocking(move || authority.issue(&tbs))
-            .await
-            .map_err(|_| IssuanceError::Sign(ca::IssueError::Unverified))?,
+        KeyAlgorithm::Rsa => {
+            let issuer = Arc::clone(issuer);
+            tokio::task::spawn_blocking(move || issuer.authority.issue(&tbs))
+                .await
+                .map_err(|_| IssuanceError::Sign(ca::IssueError::Unverified))?
+        }
         // Takes less than handing it to another thread and back.
         KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::Ed25519 => {
-            authority.issue(&tbs)
+            issuer.authority.issue(&tbs)
         }
     };
     let der = issued.map_err(IssuanceError::Sign)?;

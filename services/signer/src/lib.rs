@@ -11,6 +11,7 @@ mod desk;
 mod error;
 mod files;
 mod issuance;
+mod issuers;
 mod ocsp;
 mod position;
 mod resume;
@@ -31,6 +32,7 @@ pub use chains::NoSuchRoot;
 use desk::Desk;
 pub use desk::OpenError;
 pub use error::IssuanceError;
+pub use issuers::{Authorities, IssuersError};
 pub use position::{PositionError, WATCHED_STREAMS};
 pub use server_certificate::{ServerCertificate, ServerCertificateError};
 pub use settings::{Settings, SettingsError};
@@ -74,11 +76,13 @@ impl Signer {
     /// See [`OpenError`]; each says what the operator can do.
     pub async fn open(
         settings: Settings,
-        authority: ca::Authority,
+        authorities: impl Into<Authorities>,
         ports: Ports,
     ) -> Result<Self, OpenError> {
-        let desk = Arc::new(Desk::open(settings, authority, ports).await?);
-        crl::divide(&desk, desk.authority.id()).await.map_err(OpenError::Divide)?;
+        let desk = Arc::new(Desk::open(settings, authorities.into(), ports).await?);
+        for issuer in desk.issuers.all() {
+            crl::divide(&desk, issuer.id()).await.map_err(OpenError::Divide)?;
+        }
         resume::resume_pending(&desk).await?;
         Ok(Self { desk })
     }

@@ -1,10 +1,10 @@
-//! Answers OCSP requests (RFC 6960) with a key that the CA certified for this and nothing else.
+//! Answers OCSP requests (RFC 6960), for each issuer with a key that it certified for this and nothing else.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ca::{OcspFailure, OcspRequest, OcspResponder, OcspStatus};
 use domain::{
-    Serial, Timestamp,
+    IssuerId, Serial, Timestamp,
     certificate::{Revocation, State as Revoked},
 };
 use eventstore::{Call, Loaded, Service, Stream, Subject, load};
@@ -18,6 +18,7 @@ use crate::{
     IssuanceError,
     desk::{Desk, now},
     issuance,
+    issuers::Issuer,
     server_certificate::issue_planned,
 };
 
@@ -33,7 +34,7 @@ const NOT_KEPT: i64 = 0;
 
 /// Serves until told to stop; does nothing where OCSP is off.
 pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
-    if desk.settings.ocsp_validity.is_none() {
+    if desk.settings.ocsp_issuers.is_empty() {
         return;
     }
     while !stop.is_cancelled() {
@@ -57,22 +58,45 @@ pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
 }
 
 async fn answer_all(desk: &Desk, mut calls: mpsc::Receiver<Call>) {
-    let mut responder: Option<Current> = None;
+    let mut responders = HashMap::new();
     while let Some(call) = calls.recv().await {
-        if responder.as_ref().is_none_or(Current::is_due) {
-            match Current::issue(desk).await {
-                Ok(issued) => responder = Some(issued),
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "no ocsp responder");
-                }
-            }
-        }
-        let (kept_until, der) = match &responder {
-            Some(current) => answer(desk, &current.responder, &call.question).await,
-            None => (NOT_KEPT, OcspFailure::TryLater.to_der()),
+        let (kept_until, der) = match OcspRequest::parse(&call.question) {
+            Ok(request) => respond(desk, &mut responders, &request).await,
+            Err(_) => (NOT_KEPT, OcspFailure::MalformedRequest.to_der()),
         };
         call.answer([&kept_until.to_be_bytes()[..], &der].concat());
     }
+}
+
+/// The DER response of the issuer that is asked about, and until which second it may be given to others who ask the same.
+async fn respond(
+    desk: &Desk,
+    responders: &mut HashMap<IssuerId, Current>,
+    request: &OcspRequest,
+) -> (i64, Vec<u8>) {
+    let issuer = asked(desk, request);
+    if !issuer.answers_ocsp {
+        return (NOT_KEPT, OcspFailure::Unauthorized.to_der());
+    }
+    if responders.get(issuer.id()).is_none_or(Current::is_due) {
+        match Current::issue(desk, issuer).await {
+            Ok(issued) => drop(responders.insert(issuer.id().clone(), issued)),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "no ocsp responder"),
+        }
+    }
+    match responders.get(issuer.id()) {
+        Some(current) => answer(desk, (issuer, &current.responder), request).await,
+        None => (NOT_KEPT, OcspFailure::TryLater.to_der()),
+    }
+}
+
+/// Whose certificates a request is about; where it is about none of ours, any answers that it does not know them.
+fn asked<'a>(desk: &'a Desk, request: &OcspRequest) -> &'a Arc<Issuer> {
+    let is_asked = |issuer: &&Arc<Issuer>| {
+        request.serials(issuer.authority.certificate()).into_iter().any(|serial| serial.is_some())
+    };
+    let answering = || desk.issuers.all().find(|issuer| issuer.answers_ocsp);
+    desk.issuers.all().find(is_asked).or_else(answering).unwrap_or(desk.issuers.default())
 }
 
 /// The responder of the moment.
@@ -83,12 +107,12 @@ struct Current {
 
 impl Current {
     /// A new key with a certificate, which goes through ledger and journal as every other does.
-    async fn issue(desk: &Desk) -> Result<Self, IssuanceError> {
+    async fn issue(desk: &Desk, issuer: &Arc<Issuer>) -> Result<Self, IssuanceError> {
         let serial = issuance::random_serial()?;
         let period = (now(), RESPONDER_VALIDITY);
-        let (responder, planned) = OcspResponder::plan(&desk.authority, &serial, period)
+        let (responder, planned) = OcspResponder::plan(&issuer.authority, &serial, period)
             .map_err(IssuanceError::OcspResponder)?;
-        let certificate = issue_planned(desk, &planned).await?;
+        let certificate = issue_planned(desk, issuer, &planned).await?;
         info!(%serial, not_after = %planned.not_after, "ocsp responder certified");
         Ok(Self {
             responder: responder.with_certificate(certificate),
@@ -101,21 +125,21 @@ impl Current {
     }
 }
 
-/// The DER response, and until which second it may be given to others who ask the same.
-async fn answer(desk: &Desk, responder: &OcspResponder, question: &[u8]) -> (i64, Vec<u8>) {
-    let Ok(request) = OcspRequest::parse(question) else {
-        return (NOT_KEPT, OcspFailure::MalformedRequest.to_der());
-    };
+async fn answer(
+    desk: &Desk,
+    (issuer, responder): (&Issuer, &OcspResponder),
+    request: &OcspRequest,
+) -> (i64, Vec<u8>) {
     let mut statuses = Vec::new();
-    for serial in request.serials(desk.authority.certificate()) {
-        match status(desk, serial).await {
+    for serial in request.serials(issuer.authority.certificate()) {
+        match status(desk, issuer.id(), serial).await {
             Some(status) => statuses.push(status),
             None => return (NOT_KEPT, OcspFailure::TryLater.to_der()),
         }
     }
-    let (now, validity) = (now(), desk.settings.ocsp_validity.unwrap_or_default());
+    let (now, validity) = (now(), desk.settings.ocsp_validity);
     let next_update = now.plus(validity);
-    match responder.respond(&request, &statuses, (now, next_update)) {
+    match responder.respond(request, &statuses, (now, next_update)) {
         Ok(der) => {
             metrics::counter!(names::OCSP_RESPONSES).increment(1);
             let keeps = !request.has_nonce();
@@ -129,9 +153,9 @@ async fn answer(desk: &Desk, responder: &OcspResponder, question: &[u8]) -> (i64
 }
 
 /// What the log says of a serial of this issuer; `None` while that is not known.
-async fn status(desk: &Desk, serial: Option<&Serial>) -> Option<OcspStatus> {
+async fn status(desk: &Desk, issuer: &IssuerId, serial: Option<&Serial>) -> Option<OcspStatus> {
     let Some(serial) = serial else { return Some(OcspStatus::Unknown) };
-    let (store, issuer) = (desk.ports.aggregates.store.as_ref(), desk.authority.id());
+    let store = desk.ports.aggregates.store.as_ref();
     let subject = Subject::revocation(issuer, serial);
     let revocation = load::<Revocation>(store, &subject, Loaded::default()).await.ok()?;
     if let Some(Revoked { revoked }) = revocation.state {

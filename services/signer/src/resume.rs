@@ -1,7 +1,7 @@
 //! Goes on where a crash left off. What the journal says decides: a certificate that may exist is never signed again with
 //! a key whose signatures differ each time.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ca::journal::{Entry, Reservation as Pending, Synced};
@@ -18,6 +18,7 @@ use crate::{
     delivery::deliver,
     desk::{Desk, now},
     issuance::{self, OrderView, finish, write_issuance},
+    issuers::Claim,
 };
 
 /// Settles every reservation of the journal that is neither issued nor burned.
@@ -64,10 +65,11 @@ async fn settle(desk: &Desk, pending: &Pending) -> Result<(), IssuanceError> {
         }
     }
     // The order is gone or has another serial, or there never was one: nobody waits for this serial.
+    let issuer = desk.issuers.by_id(&pending.issuer).unwrap_or(desk.issuers.default());
     let burned = SerialBurned {
         issuer: pending.issuer.clone(),
         serial: pending.serial.clone(),
-        not_after: desk.authority.certificate().not_after(),
+        not_after: issuer.authority.certificate().not_after(),
     };
     burn::burn(desk, burned, "interrupted").await
 }
@@ -79,28 +81,33 @@ pub(crate) async fn resume(
     reservation: &Reservation,
 ) -> Result<(), IssuanceError> {
     let reserved = reserved(desk, reservation).await?;
-    let place = (&reserved.serial, reserved.not_after);
     let serials = BTreeSet::from([reservation.serial.clone()]);
     let journaled = desk.journal.find(&serials).map_err(IssuanceError::JournalRead)?;
-    let ours = reservation.issuer == *desk.authority.id();
+    // The profile may have another issuer by now: who reserved is who signs.
+    let ours = desk.issuers.by_id(&reservation.issuer).map(|issuer| Claim {
+        issuer: Arc::clone(issuer),
+        serial: reserved.serial.clone(),
+        not_after: reserved.not_after,
+    });
     // A look at CAA that grew old while nothing was signed has to be taken again, and that is before a reservation.
     let caa_since = desk.settings.caa_since(&order.state.profile, now());
     let caa_stale = caa_since.is_some_and(|since| order.state.is_caa_stale(since));
-    let repeatable = ours && desk.authority.key().is_deterministic() && !caa_stale;
-    match journaled.get(&reservation.serial) {
-        Some(Entry::Issued(issued)) if ours => {
-            return deliver(desk, order, place, &issued.der).await;
+    let is_repeatable =
+        |claim: &Claim| claim.issuer.authority.key().is_deterministic() && !caa_stale;
+    match (journaled.get(&reservation.serial), ours) {
+        (Some(Entry::Issued(issued)), Some(claim)) => {
+            return deliver(desk, order, &claim, &issued.der).await;
         }
-        Some(Entry::Reserved(reserved)) if repeatable => {
-            return finish(desk, order, place, reserved.tbs.clone()).await;
+        (Some(Entry::Reserved(reserved)), Some(claim)) if is_repeatable(&claim) => {
+            return finish(desk, order, claim, reserved.tbs.clone()).await;
         }
-        None => {
+        (None, ours) => {
             let tbs = answer_for(desk, &reserved).await?;
-            if repeatable {
-                return finish(desk, order, place, tbs).await;
+            if let Some(claim) = ours.filter(is_repeatable) {
+                return finish(desk, order, claim, tbs).await;
             }
         }
-        Some(Entry::Issued(_) | Entry::Reserved(_) | Entry::Burned(_)) => {}
+        (Some(Entry::Issued(_) | Entry::Reserved(_) | Entry::Burned(_)), _) => {}
     }
     let id = order.state.id.clone();
     let SerialReserved { issuer, serial, not_after, .. } = reserved;

@@ -15,6 +15,7 @@ use crate::{
     desk::{Desk, now},
     files,
     issuance::{self, Purpose},
+    issuers::{Claim, Issuer},
 };
 
 /// How often it is checked whether the certificate is due.
@@ -121,10 +122,11 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
         now: now(),
         serial: &serial,
     };
-    let planned = ca::plan(&desk.authority, &desk.settings.server_profile, &request)
+    let issuer = desk.issuers.default();
+    let planned = ca::plan(&issuer.authority, &desk.settings.server_profile, &request)
         .map_err(ServerCertificateError::Plan)?;
-    let der = issue_planned(desk, &planned).await.map_err(ServerCertificateError::Issue)?;
-    let chain = std::iter::once(der.as_slice()).chain(desk.authority.chain());
+    let der = issue_planned(desk, issuer, &planned).await.map_err(ServerCertificateError::Issue)?;
+    let chain = std::iter::once(der.as_slice()).chain(issuer.authority.chain());
     let chain_pem = ca::encode_certificates(chain);
     let certificate = ServerCertificate { chain_pem, key_pem: key.serialize_pem() };
     keep(&desk.settings.tls_dir, &certificate).map_err(ServerCertificateError::Files)?;
@@ -135,14 +137,17 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
 /// Issues what nobody ordered, with ledger and journal.
 pub(crate) async fn issue_planned(
     desk: &Desk,
+    issuer: &Arc<Issuer>,
     planned: &PlannedCertificate,
 ) -> Result<Vec<u8>, IssuanceError> {
     let purpose = Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
-    desk.record(issuance::reserved(desk, &purpose, planned)).await?;
-    issuance::write_reservation(desk, None, &planned.serial, &planned.tbs).await?;
-    let der = issuance::sign(desk, planned.tbs.clone()).await?;
+    let PlannedCertificate { serial, not_after, .. } = planned.clone();
+    let claim = Claim { issuer: Arc::clone(issuer), serial, not_after };
+    desk.record(issuance::reserved(issuer.id(), &purpose, planned)).await?;
+    issuance::write_reservation(desk, &claim, None, &planned.tbs).await?;
+    let der = issuance::sign(issuer, planned.tbs.clone()).await?;
     // Nobody asks for this certificate again: until the ledger has it, it is pending, and burned after a crash.
-    delivery::record(desk, purpose, (&planned.serial, planned.not_after), &der).await?;
+    delivery::record(desk, &claim, purpose, &der).await?;
     issuance::write_issuance(desk, &planned.serial, &der, Synced::Now).await?;
     Ok(der)
 }
@@ -173,7 +178,7 @@ fn is_good(desk: &Desk, chain_pem: &str, key_pem: &str) -> Option<bool> {
     let certificate = first.parse_x509().ok()?;
     let key = KeyPair::from_pem(key_pem).ok()?;
     Some(
-        desk.authority.is_issuer_of(&first.contents)
+        desk.issuers.default().authority.is_issuer_of(&first.contents)
             && certificate.public_key().raw == key.subject_public_key_info()
             && names_are(&certificate, &desk.settings.server_names)
             && !is_due(&certificate, now()),

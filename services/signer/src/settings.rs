@@ -7,8 +7,8 @@ use std::{
 };
 
 use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName, SubjectRule};
-use domain::{CrlShards, ProfileName, Timestamp, order::CAA_VALID_FOR};
-use runtime::config::{KeyPurpose, Subject};
+use domain::{CrlShards, IssuerName, ProfileName, Timestamp, order::CAA_VALID_FOR};
+use runtime::config::{Ca, KeyPurpose, Subject};
 
 use crate::chains::ChainRule;
 
@@ -26,6 +26,10 @@ pub struct Settings {
     pub(crate) server_names: Vec<SubjectName>,
     /// How the server's own certificate is made.
     pub(crate) server_profile: CertificateProfile,
+    /// The issuers of the profiles that name one.
+    pub(crate) issuers: HashMap<ProfileName, IssuerName>,
+    /// The issuers that answer OCSP requests; `None` is the one for whoever names none.
+    pub(crate) ocsp_issuers: HashSet<Option<IssuerName>>,
     /// How each profile's certificates are made, where the profile is not disabled.
     pub(crate) profiles: HashMap<ProfileName, CertificateProfile>,
     /// The profiles whose certificates need a recent look at CAA.
@@ -34,8 +38,8 @@ pub struct Settings {
     pub(crate) chain_rules: HashMap<ProfileName, ChainRule>,
     /// The profiles where a new certificate revokes the one before.
     pub(crate) single_active: HashSet<ProfileName>,
-    /// How long an OCSP response is valid; `None` where OCSP is off.
-    pub(crate) ocsp_validity: Option<Duration>,
+    /// How long an OCSP response is valid.
+    pub(crate) ocsp_validity: Duration,
     /// Below which URL CRLs are served.
     pub(crate) crl_base_url: CertificateUrl,
     /// Into how many CRLs revocations are divided.
@@ -67,8 +71,6 @@ impl Settings {
     pub fn from_config(config: &runtime::Config) -> Result<Self, SettingsError> {
         let crl_base_url: CertificateUrl =
             config.crl_base_url().parse().map_err(SettingsError::Url)?;
-        let ocsp_base_url = config.ca.ocsp.then(|| config.ocsp_base_url().parse());
-        let issuer_url = config.ca.issuer_url.as_ref().map(|url| url.as_str().parse());
         let common = CertificateProfile {
             validity: SERVER_CERTIFICATE_VALIDITY,
             backdate: CertificateProfile::default().backdate,
@@ -76,8 +78,8 @@ impl Settings {
             extended_key_usages: vec![ExtendedKeyUsage::ServerAuth],
             crl_base_url: Some(crl_base_url.clone()),
             crl_shards: config.ca.crl_shards,
-            ocsp_base_url: ocsp_base_url.transpose().map_err(SettingsError::Url)?,
-            ca_issuers_url: issuer_url.transpose().map_err(SettingsError::Url)?,
+            ocsp_base_url: None,
+            ca_issuers_url: None,
         };
         let profiles = config.profiles.iter().filter(|profile| profile.enabled).map(|profile| {
             let certificates = CertificateProfile {
@@ -87,8 +89,12 @@ impl Settings {
                 extended_key_usages: profile.extended_key_usages.iter().map(key_usage).collect(),
                 ..common.clone()
             };
-            (profile.name.clone(), certificates)
+            let certificates = with_places(certificates, config, &config.ca_of(profile))?;
+            Ok((profile.name.clone(), certificates))
         });
+        let named = config.ca.issuer_names().cloned().map(Some);
+        let ocsp_issuers =
+            named.chain([None]).filter(|issuer| config.ca.of(issuer.as_ref()).ocsp).collect();
         let server_name = config.api.base_url.host().parse().map_err(SettingsError::ServerName)?;
         let caa_profiles = config
             .profiles
@@ -99,7 +105,7 @@ impl Settings {
             dir: config.data_dir.join("signer"),
             tls_dir: config.data_dir.join("tls"),
             server_names: vec![server_name],
-            profiles: profiles.collect(),
+            profiles: profiles.collect::<Result<_, _>>()?,
             chain_rules: config
                 .profiles
                 .iter()
@@ -111,9 +117,15 @@ impl Settings {
                 .filter(|profile| profile.single_active_certificate)
                 .map(|profile| profile.name.clone())
                 .collect(),
-            server_profile: common,
+            issuers: config
+                .profiles
+                .iter()
+                .filter_map(|profile| Some((profile.name.clone(), profile.issuer.clone()?)))
+                .collect(),
+            ocsp_issuers,
+            server_profile: with_places(common, config, &config.ca)?,
             caa_profiles: caa_profiles.collect(),
-            ocsp_validity: config.ca.ocsp.then(|| config.ca.ocsp_validity.get()),
+            ocsp_validity: config.ca.ocsp_validity.get(),
             crl_base_url,
             crl_shards: config.ca.crl_shards,
             crl_validity: config.ca.crl_validity.get(),
@@ -141,6 +153,21 @@ impl Settings {
     pub fn position_file(&self) -> PathBuf {
         self.dir.join("log-position.json")
     }
+}
+
+/// Adds where certificates of an issuer say that more is to be had.
+fn with_places(
+    profile: CertificateProfile,
+    config: &runtime::Config,
+    ca: &Ca,
+) -> Result<CertificateProfile, SettingsError> {
+    let ocsp_base_url = ca.ocsp.then(|| config.ocsp_base_url().parse());
+    let issuer_url = ca.issuer_url.as_ref().map(|url| url.as_str().parse());
+    Ok(CertificateProfile {
+        ocsp_base_url: ocsp_base_url.transpose().map_err(SettingsError::Url)?,
+        ca_issuers_url: issuer_url.transpose().map_err(SettingsError::Url)?,
+        ..profile
+    })
 }
 
 fn subject_rule(subject: Subject) -> SubjectRule {

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod finalizing;
 #[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod nonces;
 #[cfg(test)]
 mod ocsp;

@@ -25,6 +25,8 @@ mod identifiers;
 #[cfg(test)]
 mod issuance;
 #[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod key_change;
 mod ocsp;
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub enum OcspFailure {
     MalformedRequest,
     /// The answer is not known for now.
     TryLater,
+    /// The issuer does not answer by OCSP.
+    Unauthorized,
 }
 
 impl OcspFailure {
@@ -46,6 +48,7 @@ impl OcspFailure {
         let status = match self {
             Self::MalformedRequest => 1,
             Self::TryLater => 3,
+            Self::Unauthorized => 6,
         };
         yasna::construct_der(|writer| {
             writer.write_sequence(|writer| writer.next().write_enum(status));

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{HumanDuration, Secret};
+use super::{HumanDuration, Issuer, Secret};
 
 /// `[ca]`: the issuer and its certificate revocation list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -52,6 +52,8 @@ pub struct Ca {
     pub crl_validity: HumanDuration,
     /// After what time a new CRL is made even if nothing was revoked: at least 1m, and less than `crl_validity`.
     pub crl_refresh: HumanDuration,
+    /// More issuing CAs, for the profiles that name them.
+    pub issuer: Vec<Issuer>,
 }
 
 /// The kinds of CA keys that can be made; RSA keys can only be imported.
@@ -84,6 +86,7 @@ impl Default for Ca {
             issuer_url: None,
             crl_validity: HumanDuration::days(7),
             crl_refresh: HumanDuration::hours(12),
+            issuer: Vec::new(),
         }
     }
 }

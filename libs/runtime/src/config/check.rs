@@ -1,5 +1,6 @@
 //! Rules about values whose form is right: ranges, and settings that need each other.
 
+mod issuers;
 mod profile;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -64,6 +65,7 @@ pub(super) fn values(config: &Config) -> Problems {
     check_validation(config, &mut problems);
     check_ca(config, &mut problems);
     check_external_accounts(config, &mut problems);
+    issuers::check(config, &mut problems);
     check_telemetry(config, &mut problems);
     let mut names = BTreeSet::new();
     for profile in &config.profiles {

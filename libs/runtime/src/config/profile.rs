@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use domain::{ChallengeType, IdentifierPolicy, IdentifierType, NameRule, ProfileName};
+use domain::{
+    ChallengeType, IdentifierPolicy, IdentifierType, IssuerName, NameRule, ProfileName,
+};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,6 +98,8 @@ pub struct Profile {
     pub subject: Subject,
     /// Revokes the certificate before, as superseded, when a new one is issued for the same identifiers.
     pub single_active_certificate: bool,
+    /// The `[[ca.issuer]]` that signs the certificates; without it, the CA of `[ca]` itself.
+    pub issuer: Option<IssuerName>,
     /// The common name of the root that the chain sent first leads to; without it, that of the default chain.
     pub preferred_root: Option<String>,
     /// Offers the other chains as alternates; without them, the one chain is all there is.
@@ -200,6 +204,7 @@ impl Default for Profile {
             extended_key_usages: vec![KeyPurpose::ServerAuth],
             subject: Subject::None,
             single_active_certificate: false,
+            issuer: None,
             preferred_root: None,
             alternate_chains: true,
             validation: ProfileValidation::default(),

@@ -149,7 +149,7 @@ mod tests {
         let config = fixtures::config(&from, &[]);
         let log = fixtures::log(&from);
         fixtures::append(&log, &["AccountCreated", "OrderPlaced"]).await;
-        let authority = ca_files::open_or_create(&config, clock::now()).unwrap();
+        ca_files::open_or_create(&config, clock::now()).unwrap();
         let signer = signer::Settings::from_config(&config).unwrap();
         fs::create_dir_all(signer.journal_dir()).unwrap();
         fs::write(signer.position_file(), "{}").unwrap();
@@ -162,8 +162,10 @@ mod tests {
         assert!(!to.join("signer/journal/lock").exists());
         let restored = fixtures::config(&to, &[]);
         drop(fixtures::log(&to));
-        let again = ca_files::open_or_create(&restored, clock::now()).unwrap();
-        assert_eq!(again.certificate(), authority.certificate());
+        for file in ["intermediate.pem", "keys/intermediate.key"] {
+            let read = |config| fs::read(ca_files::path(config).join(file)).unwrap();
+            assert_eq!(read(&restored), read(&config), "{file}");
+        }
         let mode = fs::metadata(&to).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
         let failure = source.copy(&to).unwrap_err().to_string();

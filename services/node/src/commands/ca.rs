@@ -4,6 +4,7 @@ mod accept_log;
 mod show;
 
 use ca::{CaRequest, CaSubject, KeyAlgorithm};
+use domain::IssuerName;
 use runtime::Config;
 use serde::Serialize;
 
@@ -11,7 +12,7 @@ use crate::{
     ca_files,
     cli::{CaCommand, KeyOf, NewCa},
     clock,
-    failure::Failure,
+    failure::{Explain as _, Failure},
     output::{Format, Output},
 };
 
@@ -24,25 +25,31 @@ struct Requested {
 /// Runs what is asked of the CA.
 pub(crate) async fn run(
     config: &Config,
+    issuer: Option<&IssuerName>,
     command: CaCommand,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let ca = ca_files::directory(config)?;
+    if let Some(name) = issuer.filter(|name| config.ca.issuer_names().all(|known| known != *name)) {
+        return Err(Failure::new(format!("there is no [[ca.issuer]] named {name}")))
+            .advise("Add it to the configuration first.");
+    }
+    let ca = ca_files::directory(config, issuer)?;
     let now = clock::now();
     match command {
         CaCommand::Root(new) => {
             let request = new.over(ca_files::root_request(config, now));
-            ca.create_root(new.algorithm(config), &request)?;
-            show::run(config, out)
+            ca.create_root(new.algorithm(config, issuer), &request)?;
+            show::run(config, issuer, out)
         }
         CaCommand::Intermediate(new) => {
-            let request = new.over(ca_files::intermediate_request(config, now));
-            ca.create_intermediate(new.algorithm(config), &request)?;
-            show::run(config, out)
+            let request = new.over(ca_files::intermediate_request(config, issuer, now));
+            let algorithm = new.algorithm(config, issuer);
+            ca_files::create_intermediate(config, issuer, algorithm, &request)?;
+            show::run(config, issuer, out)
         }
         CaCommand::Request(new) => {
-            let subject = new.over(ca_files::intermediate_request(config, now)).subject;
-            let request = ca.request_intermediate(new.algorithm(config), &subject)?;
+            let subject = new.over(ca_files::intermediate_request(config, issuer, now)).subject;
+            let request = ca.request_intermediate(new.algorithm(config, issuer), &subject)?;
             match out.format() {
                 Format::Json => out.json(&Requested { request }),
                 Format::Text => out.line(request.trim_end()),
@@ -50,7 +57,7 @@ pub(crate) async fn run(
         }
         CaCommand::Install { bundle } => {
             ca.install(&ca_files::read_input(&bundle)?, now)?;
-            show::run(config, out)
+            show::run(config, issuer, out)
         }
         CaCommand::ImportKey { of, key } => {
             let pem = ca_files::read_input(&key)?;
@@ -65,7 +72,7 @@ pub(crate) async fn run(
                 }
             }
         }
-        CaCommand::Show => show::run(config, out),
+        CaCommand::Show => show::run(config, issuer, out),
         CaCommand::AcceptLog { reason } => accept_log::run(config, &reason, out).await,
     }
 }
@@ -86,7 +93,7 @@ impl NewCa {
         }
     }
 
-    fn algorithm(&self, config: &Config) -> KeyAlgorithm {
-        self.key_type.unwrap_or_else(|| ca_files::key_algorithm(config))
+    fn algorithm(&self, config: &Config, issuer: Option<&IssuerName>) -> KeyAlgorithm {
+        self.key_type.unwrap_or_else(|| ca_files::key_algorithm(config, issuer))
     }
 }

@@ -51,7 +51,7 @@ fn unusable_files(config: &Config, roles: &BTreeSet<Role>) -> Vec<String> {
         failures.extend(validator::Settings::from_config(config).err().map(Failure::from));
     }
     if roles.contains(&Role::Signer) {
-        failures.extend(ca_files::directory(config).err());
+        failures.extend(ca_files::directory(config, None).err());
     }
     if roles.contains(&Role::Api) {
         failures.extend(operator_key::read(config).err());

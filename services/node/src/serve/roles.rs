@@ -60,8 +60,8 @@ impl Roles<'_> {
         let config = self.config.clone();
         // Deriving a key from a passphrase takes a while, and so do files.
         let opening = move || ca_files::open_or_create(&config, clock::now());
-        let authority = tokio::task::spawn_blocking(opening).await??;
-        Ok(Signer::open(settings, authority, self.ports.signer()).await?)
+        let authorities = tokio::task::spawn_blocking(opening).await??;
+        Ok(Signer::open(settings, authorities, self.ports.signer()).await?)
     }
 
     /// The certificate from files, where configured, else the signer's.

@@ -21,6 +21,8 @@ mod interrupted;
 #[cfg(test)]
 mod issuance;
 #[cfg(test)]
+mod issuers;
+#[cfg(test)]
 mod position;
 #[cfg(test)]
 mod server_certificate;

@@ -8,12 +8,12 @@ use std::{
 };
 
 use ca::{Authority, CaDirectory, CaRequest, CaSubject, KeyAlgorithm};
-use domain::{OrderId, Timestamp, order};
+use domain::{IssuerName, OrderId, Timestamp, order};
 use embedded::{Embedded, Options};
 use eventstore::{Loaded, Subject, load};
 use readmodel::{Aggregates, ReadModel};
 use runtime::{Config, Health};
-use signer::{OpenError, Settings, Signer, SignerError};
+use signer::{Authorities, OpenError, Settings, Signer, SignerError};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -35,6 +35,7 @@ pub(crate) struct Workshop {
     pub(crate) views: Arc<dyn ReadModel>,
     pub(crate) config: Config,
     ca: CaDirectory,
+    named: Vec<(IssuerName, CaDirectory)>,
 }
 
 /// A signer at work.
@@ -56,12 +57,34 @@ impl Workshop {
         let (log, views) = (open("log"), Arc::new(open("views")));
         let ca = make_ca(&dir.path().join("ca"), algorithm);
         let config = Config::load(None, [], &[]).unwrap();
-        Self { dir, log, views, config, ca }
+        Self { dir, log, views, config, ca, named: Vec::new() }
     }
 
     /// Has another CA issue from now on.
     pub(crate) fn replace_ca(&mut self, algorithm: KeyAlgorithm) {
         self.ca = make_ca(&self.dir.path().join("next-ca"), algorithm);
+    }
+
+    /// Adds an issuer of that name, for the profiles that name it.
+    pub(crate) fn add_issuer(&mut self, name: &str, algorithm: KeyAlgorithm) -> Authority {
+        let ca = make_ca(&self.dir.path().join(name), algorithm);
+        let authority = ca.open().unwrap();
+        self.named.push((name.parse().unwrap(), ca));
+        authority
+    }
+
+    /// Gives the first issuer a name as well.
+    pub(crate) fn repeat_issuer(&mut self, name: &str) {
+        let same = CaDirectory::new(self.dir.path().join("ca"), None);
+        self.named.push((name.parse().unwrap(), same));
+    }
+
+    fn authorities(&self) -> Authorities {
+        let mut authorities = Authorities::from(self.authority());
+        for (name, ca) in &self.named {
+            authorities.add(name.clone(), ca.open().unwrap());
+        }
+        authorities
     }
 
     /// Goes on with a log that knows nothing.
@@ -99,7 +122,7 @@ impl Workshop {
         let opening = async {
             loop {
                 let settings = self.settings(name);
-                match Signer::open(settings, self.authority(), ports.signer_ports()).await {
+                match Signer::open(settings, self.authorities(), ports.signer_ports()).await {
                     Err(OpenError::Journal(ca::journal::OpenError::Locked(_))) => {
                         tokio::time::sleep(Duration::from_millis(1)).await;
                     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use ca::CaCertificate;
-use domain::{IssuerId, Timestamp};
+use domain::{IssuerId, IssuerName, Timestamp};
 use runtime::Config;
 use rustls_pki_types::{CertificateDer, pem, pem::PemObject as _};
 use serde::Serialize;
@@ -36,9 +36,13 @@ struct Shown {
     key_is_here: bool,
 }
 
-/// Shows every certificate.
-pub(super) fn run(config: &Config, out: &mut Output) -> Result<(), Failure> {
-    let dir = ca_files::absolute(&ca_files::path(config));
+/// Shows every certificate of an issuer.
+pub(super) fn run(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let dir = ca_files::absolute(&ca_files::path_of(config, issuer));
     let mut shown = Vec::new();
     for (file, key) in FILES {
         let path = dir.join(file);

@@ -1,0 +1,35 @@
+//! Rules about issuing CAs and the profiles that name them.
+
+use std::collections::BTreeSet;
+
+use super::{Config, DAY, Problems, YEAR, between};
+
+pub(super) fn check(config: &Config, problems: &mut Problems) {
+    let mut names = BTreeSet::new();
+    for issuer in &config.ca.issuer {
+        let name = &issuer.name;
+        let key = |field: &str| format!("ca.issuer {name}: {field}");
+        problems.require(names.insert(name), "ca.issuer.name", format!("{name} is there twice"));
+        let ca = config.ca.of(Some(name));
+        // RFC 5280, ub-common-name.
+        problems.require(
+            (1..=64).contains(&ca.intermediate_name.chars().count()),
+            key("intermediate_name"),
+            "must have 1 to 64 characters",
+        );
+        let validity = ca.intermediate_validity.get();
+        between(problems, key("intermediate_validity"), validity, DAY..=50 * YEAR);
+    }
+    let there: Vec<_> = names.iter().map(|name| name.as_str()).collect();
+    for profile in &config.profiles {
+        let found = profile.issuer.as_ref().is_none_or(|issuer| names.contains(issuer));
+        problems.require(
+            found,
+            format!("profile {}: issuer", profile.name),
+            match there.as_slice() {
+                [] => "must be left out unless there is a [[ca.issuer]] of that name".to_owned(),
+                there => format!("must be the name of a [[ca.issuer]]: {}", there.join(", ")),
+            },
+        );
+    }
+}

@@ -1,0 +1,69 @@
+//! Issuing CAs beside that of `[ca]`.
+
+use domain::IssuerName;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{Ca, CaKeyType, Config, HumanDuration, Profile};
+
+/// `[[ca.issuer]]`: one more issuing CA, in `ca/issuers/{name}` of `data_dir`. What is left out is as in `[ca]`. Without
+/// files it is made at the first start, below the root of `[ca]`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Issuer {
+    /// The name by which profiles and `certmill ca --issuer` know it.
+    pub name: IssuerName,
+    /// The kind of the key made at the first start.
+    #[serde(default)]
+    pub key_type: Option<CaKeyType>,
+    /// The common name of the intermediate made at the first start; without it, that of `[ca]` and the issuer's name.
+    #[serde(default)]
+    pub intermediate_name: Option<String>,
+    /// How long the intermediate made at the first start is valid.
+    #[serde(default)]
+    pub intermediate_validity: Option<HumanDuration>,
+    /// Answers OCSP requests for its certificates, and says so in them.
+    #[serde(default)]
+    pub ocsp: Option<bool>,
+    /// Where its certificate is, as certificates say it; without it, they do not.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub issuer_url: Option<Url>,
+}
+
+impl Ca {
+    /// What `[ca]` says of an issuer: that of the name, or without one its own.
+    pub fn of(&self, issuer: Option<&IssuerName>) -> Self {
+        let found = self.issuer.iter().find(|other| Some(&other.name) == issuer);
+        let Some(issuer) = found else { return self.clone() };
+        let name = || format!("{} {}", self.intermediate_name, issuer.name);
+        Self {
+            key_type: issuer.key_type.unwrap_or(self.key_type),
+            intermediate_name: issuer.intermediate_name.clone().unwrap_or_else(name),
+            intermediate_validity: issuer
+                .intermediate_validity
+                .unwrap_or(self.intermediate_validity),
+            ocsp: issuer.ocsp.unwrap_or(self.ocsp),
+            issuer_url: issuer.issuer_url.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The names of the issuers beside its own.
+    pub fn issuer_names(&self) -> impl Iterator<Item = &IssuerName> {
+        self.issuer.iter().map(|issuer| &issuer.name)
+    }
+}
+
+impl Config {
+    /// What `[ca]` says of the issuer of a profile's certificates.
+    pub fn ca_of(&self, profile: &Profile) -> Ca {
+        self.ca.of(profile.issuer.as_ref())
+    }
+
+    /// Whether OCSP requests are answered for any issuer.
+    pub fn answers_ocsp(&self) -> bool {
+        self.ca.ocsp || self.ca.issuer_names().any(|issuer| self.ca.of(Some(issuer)).ocsp)
+    }
+}

@@ -1,0 +1,126 @@
+//! The CAs that a signer signs with, and whose certificates each profile gets.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ca::Authority;
+use domain::{IssuerId, IssuerName, ProfileName, Serial, Timestamp};
+
+use crate::{
+    NoSuchRoot, Settings,
+    chains::{ChainRule, Chains},
+};
+
+/// Every CA that a signer signs with: one for whoever names none, and those with a name.
+#[derive(Debug)]
+pub struct Authorities {
+    default: Authority,
+    named: Vec<(IssuerName, Authority)>,
+}
+
+/// Why CAs cannot be used together, or not for the profiles.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuersError {
+    /// Two of them have one key, so that nobody could tell their certificates apart.
+    #[error("issuer {0} has the key of another issuer")]
+    SameKey(IssuerName),
+    /// A profile names an issuer that is not there.
+    #[error("profile {0} names an issuer that is not there")]
+    Missing(ProfileName),
+    /// A profile prefers a root that is not there.
+    #[error("a profile's preferred_root is not one of its issuer's")]
+    Root(#[source] NoSuchRoot),
+}
+
+/// A CA, and how its certificates are handed over.
+pub(crate) struct Issuer {
+    pub(crate) authority: Authority,
+    pub(crate) chains: Chains,
+    pub(crate) answers_ocsp: bool,
+}
+
+/// A serial of an issuer, and the end of what is signed under it.
+pub(crate) struct Claim {
+    pub(crate) issuer: Arc<Issuer>,
+    pub(crate) serial: Serial,
+    pub(crate) not_after: Timestamp,
+}
+
+/// Every CA, the default one first.
+pub(crate) struct Issuers {
+    default: Arc<Issuer>,
+    others: Vec<Arc<Issuer>>,
+    of_profiles: HashMap<ProfileName, Arc<Issuer>>,
+}
+
+impl From<Authority> for Authorities {
+    fn from(default: Authority) -> Self {
+        Self { default, named: Vec::new() }
+    }
+}
+
+impl Authorities {
+    /// Adds a CA for the profiles that name it.
+    pub fn add(&mut self, name: IssuerName, authority: Authority) {
+        self.named.push((name, authority));
+    }
+}
+
+impl Issuer {
+    pub(crate) fn id(&self) -> &IssuerId {
+        self.authority.id()
+    }
+}
+
+impl Issuers {
+    pub(crate) fn new(authorities: Authorities, settings: &Settings) -> Result<Self, IssuersError> {
+        let open = |name: Option<&IssuerName>, authority: Authority| {
+            let rules: HashMap<ProfileName, ChainRule> = settings
+                .chain_rules
+                .iter()
+                .filter(|(profile, _)| settings.issuers.get(*profile) == name)
+                .map(|(profile, rule)| (profile.clone(), rule.clone()))
+                .collect();
+            let chains = Chains::new(&authority, &rules).map_err(IssuersError::Root)?;
+            let answers_ocsp = settings.ocsp_issuers.contains(&name.cloned());
+            Ok::<_, IssuersError>(Arc::new(Issuer { authority, chains, answers_ocsp }))
+        };
+        let mut issuers = Self {
+            default: open(None, authorities.default)?,
+            others: Vec::new(),
+            of_profiles: HashMap::new(),
+        };
+        let mut named = HashMap::new();
+        for (name, authority) in authorities.named {
+            if issuers.by_id(authority.id()).is_some() {
+                return Err(IssuersError::SameKey(name));
+            }
+            let issuer = open(Some(&name), authority)?;
+            issuers.others.push(Arc::clone(&issuer));
+            named.insert(name, issuer);
+        }
+        for (profile, name) in &settings.issuers {
+            let issuer = named.get(name).ok_or_else(|| IssuersError::Missing(profile.clone()))?;
+            issuers.of_profiles.insert(profile.clone(), Arc::clone(issuer));
+        }
+        Ok(issuers)
+    }
+
+    /// The one for whoever names none, and for the server itself.
+    pub(crate) fn default(&self) -> &Arc<Issuer> {
+        &self.default
+    }
+
+    /// The one that signs a profile's certificates from now on.
+    pub(crate) fn of(&self, profile: &ProfileName) -> &Arc<Issuer> {
+        self.of_profiles.get(profile).unwrap_or(&self.default)
+    }
+
+    /// The one with that key, whatever its profiles are by now.
+    pub(crate) fn by_id(&self, id: &IssuerId) -> Option<&Arc<Issuer>> {
+        self.all().find(|issuer| issuer.id() == id)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Issuer>> {
+        std::iter::once(&self.default).chain(&self.others)
+    }
+}
