@@ -169,7 +169,18 @@ impl RawClient {
     /// # Errors
     /// When the server refuses.
     pub async fn finalize(&self, order: &Order, names: &[&str]) -> anyhow::Result<Issued> {
-        let (key, csr) = csr(names)?;
+        self.finalize_with(order, csr(names)?).await
+    }
+
+    /// Finalizes an order that is ready with a CSR for a key, and downloads the certificate.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn finalize_with(
+        &self,
+        order: &Order,
+        (key, csr): (CertificateKey, String),
+    ) -> anyhow::Result<Issued> {
         self.post(&order.finalize()?, &json!({ "csr": csr })).await?.expect(200)?;
         let order = self.expect_status(&order.url, "valid").await?;
         let chain = self.download(&order).await?;

@@ -42,7 +42,7 @@ pub use eventually::{eventually, until};
 pub use external_key::{ExternalKey, OperatorKey};
 pub use issuance::{Issued, Order};
 pub use library_client::LibraryClient;
-pub use linters::{lint, lint_crl, lint_ocsp_response};
+pub use linters::{lint, lint_crl, lint_ocsp_response, lint_pkix};
 pub use nats::Nats;
 pub use ocsp::OcspQuestion;
 pub use openssl::{verify, verify_with_crl};

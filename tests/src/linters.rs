@@ -24,16 +24,28 @@ struct Waivers {
     waiver: Vec<Waiver>,
 }
 
-/// Lints a certificate.
+/// Lints the certificate of a TLS server, by RFC 5280 and by the Baseline Requirements.
 ///
 /// # Errors
 /// When a linter finds something that tests/lint-waivers.toml does not waive.
 pub async fn lint(chain: &Chain) -> anyhow::Result<()> {
+    lint_by(chain, "lint_cabf_serverauth_cert", &["--detect"]).await
+}
+
+/// Lints a certificate that the Baseline Requirements do not concern, by RFC 5280.
+///
+/// # Errors
+/// When a linter finds something that tests/lint-waivers.toml does not waive.
+pub async fn lint_pkix(chain: &Chain) -> anyhow::Result<()> {
+    lint_by(chain, "lint_pkix_cert", &[]).await
+}
+
+async fn lint_by(chain: &Chain, linter: &str, arguments: &[&str]) -> anyhow::Result<()> {
     let files = TempDir::new()?;
     let leaf = files.path().join("leaf.pem");
     std::fs::write(&leaf, chain.leaf_pem())?;
     let mut found = zlint(&leaf, files.path()).await?;
-    found.extend(pkilint("lint_cabf_serverauth_cert", &["--detect"], &leaf).await?);
+    found.extend(pkilint(linter, arguments, &leaf).await?);
     judge(found).with_context(|| format!("in\n{}", chain.leaf_pem()))
 }
 

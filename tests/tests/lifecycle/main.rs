@@ -28,6 +28,8 @@ mod issuance;
 mod issuers;
 #[cfg(test)]
 mod key_change;
+#[cfg(test)]
+mod linted;
 mod ocsp;
 #[cfg(test)]
 mod operation;

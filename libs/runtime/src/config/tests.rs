@@ -192,12 +192,13 @@ fn values_that_do_not_fit_together_are_all_named() {
         "validation.retry_wait=0",
         "validation.dnssec_required=true",
         "ca.crl_refresh=8d",
+        "ca.issuer=[{name=\"x\"}, {name=\"x\", intermediate_name=\"\", intermediate_validity=\"1h\"}]",
         "telemetry.sampling_ratio=2.0",
         "profile=[{max_identifiers=0, challenge_types=[]}, {terms_required=true, terms_approval_required=true},
             {name=\"a\", identifier_types=[]}, {name=\"b\", ip_challenge_types=[\"dns-01\"]},
             {name=\"c\", challenge_types=[\"http-01\"], validation={redirect_ports=[0]}},
             {name=\"d\", validation={dnssec_required=true, caa_identities=[\"\"]}},
-            {name=\"e\", identifier_types=[\"ip\"], ip_challenge_types=[]}]",
+            {name=\"e\", identifier_types=[\"ip\"], ip_challenge_types=[], issuer=\"y\"}]",
         "default_profile=default",
     ];
     let message = message(load("", &[], &sets));
@@ -224,6 +225,8 @@ fn values_that_do_not_fit_together_are_all_named() {
         "profile d: validation.caa_identities",
         "profile e: ip_challenge_types: must have",
         "ca.crl_refresh",
+        "ca.issuer.name: x is there twice",
+        "profile e: issuer: must be the name of a [[ca.issuer]]: x",
         "telemetry.sampling_ratio",
         "profile default: name: is there twice",
         "profile default: challenge_types",
@@ -233,6 +236,27 @@ fn values_that_do_not_fit_together_are_all_named() {
     ] {
         assert!(message.contains(key), "{key} is not in: {message}");
     }
+}
+
+#[test]
+fn crls_are_divided_by_a_power_of_two() {
+    for shards in ["0", "3", "512", "-1"] {
+        let refused = message(load("", &[], &[&format!("ca.crl_shards={shards}")]));
+        assert!(refused.contains("crl_shards"), "{refused}");
+    }
+    assert!(load("", &[], &["ca.crl_shards=256"]).is_ok());
+}
+
+#[test]
+fn an_issuer_differs_from_the_ca_in_what_it_says() {
+    let issuer = "ca.issuer=[{name=\"x\", ocsp=true, intermediate_name=\"Y\"}, {name=\"z\"}]";
+    let config = load("", &[], &[issuer, "ca.key_type=p384"]).unwrap();
+    let of = |name: &str| config.ca.of(Some(&name.parse().unwrap()));
+    assert_eq!((of("x").ocsp, of("x").intermediate_name.as_str()), (true, "Y"));
+    assert_eq!((of("z").ocsp, of("z").key_type), (false, config.ca.key_type));
+    assert_eq!(of("z").intermediate_name, "Certmill Intermediate z");
+    assert_eq!(config.ca.of(None), config.ca);
+    assert!(config.answers_ocsp());
 }
 
 #[test]
