@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use domain::{AccountId, ChallengeType, CrlName, IssuerId, OrderId, ProfileName, order::AuthorizationIndex};
+use domain::{
+    AccountId, ChallengeType, CrlName, IssuerId, OrderId, ProfileName, order::AuthorizationIndex,
+};
 use http::Method;
 
 use crate::{

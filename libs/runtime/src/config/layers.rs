@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use domain::ProfileName;
 use serde::Deserialize;
 use toml::{Table, Value, de::DeTable};
 
@@ -95,15 +94,18 @@ impl File {
 
 /// How far into the text a key stands, or the innermost table there is of those above it.
 fn offset_of(document: &DeTable<'_>, key: &Key, path: &[&str]) -> Option<usize> {
-    let (mut offset, mut table) = match key.profile() {
+    let (mut offset, mut table) = match key.entry() {
         None => (None, document),
-        Some(name) => {
-            let profiles = document.get("profile")?.get_ref().as_array()?;
-            let found = profiles.iter().find_map(|profile| {
-                let table = profile.get_ref().as_table()?;
+        Some(entry) => {
+            let (list, above) = entry.list.split_last()?;
+            let above = above
+                .iter()
+                .try_fold(document, |table, level| table.get(*level)?.get_ref().as_table())?;
+            let found = above.get(*list)?.get_ref().as_array()?.iter().find_map(|listed| {
+                let table = listed.get_ref().as_table()?;
                 let own = table.get("name").and_then(|it| it.get_ref().as_str());
-                let is_it = own.map_or(*name == ProfileName::default(), |it| it == name.as_str());
-                is_it.then_some((Some(profile.span().start), table))
+                let is_it = own.map_or(entry.is_default, |own| own == entry.name);
+                is_it.then_some((Some(listed.span().start), table))
             });
             found?
         }
@@ -167,11 +169,11 @@ impl Setting {
         self.checked(self.nest(value)).or_else(|refused| self.checked(as_text).map_err(|_| refused))
     }
 
-    /// Whether the value of a key is among what this sets; a list of profiles sets all of each.
+    /// Whether the value of a key is among what this sets; a list sets all of each of its entries.
     fn gives(&self, key: &Key) -> bool {
         let Ok(table) = self.table() else { return false };
-        match key.profile() {
-            Some(_) => table.contains_key("profile"),
+        match key.entry() {
+            Some(entry) => has(&table, entry.list),
             None => key.paths().any(|path| has(&table, &path)),
         }
     }

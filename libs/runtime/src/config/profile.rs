@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{
-    ChallengeType, IdentifierPolicy, IdentifierType, IssuerName, NameRule, ProfileName,
-};
+use domain::{ChallengeType, IdentifierPolicy, IdentifierType, IssuerName, NameRule, ProfileName};
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

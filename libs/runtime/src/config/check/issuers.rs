@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Config, DAY, Problems, YEAR, between};
+use super::{Config, DAY, Key, Problems, YEAR, between};
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let mut names = BTreeSet::new();
     for issuer in &config.ca.issuer {
         let name = &issuer.name;
-        let key = |field: &str| format!("ca.issuer {name}: {field}");
-        problems.require(names.insert(name), "ca.issuer.name", format!("{name} is there twice"));
+        let key = |field: &str| Key::of_issuer(name, field);
+        problems.require(names.insert(name), key("name"), "is there twice");
         let ca = config.ca.of(Some(name));
         // RFC 5280, ub-common-name.
         problems.require(
@@ -25,7 +25,7 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
         let found = profile.issuer.as_ref().is_none_or(|issuer| names.contains(issuer));
         problems.require(
             found,
-            format!("profile {}: issuer", profile.name),
+            Key::of(&profile.name, "issuer"),
             match there.as_slice() {
                 [] => "must be left out unless there is a [[ca.issuer]] of that name".to_owned(),
                 there => format!("must be the name of a [[ca.issuer]]: {}", there.join(", ")),
