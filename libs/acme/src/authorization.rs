@@ -9,6 +9,7 @@ use domain::{
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
+    order::RequestedIdentifier,
     problem::Problem,
     time::{optional_whole_seconds, whole_seconds},
 };
@@ -63,6 +64,13 @@ pub enum ChallengeStatus {
     Valid,
     /// Not proven.
     Invalid,
+}
+
+/// The payload of newAuthz; whatever else it has is ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct NewAuthorization {
+    /// What is to be proven.
+    pub identifier: RequestedIdentifier,
 }
 
 /// The payload of a request to an authorization; whatever else it has is ignored.

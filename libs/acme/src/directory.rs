@@ -14,6 +14,9 @@ pub struct Directory {
     pub new_account: String,
     /// Where orders are placed.
     pub new_order: String,
+    /// Where identifiers are authorized before an order; absent where that is not allowed (RFC 8555 §7.4.1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub new_authz: Option<String>,
     /// Where certificates are revoked.
     pub revoke_cert: String,
     /// Where accounts change their keys.
@@ -49,6 +52,7 @@ mod tests {
             new_nonce: "https://ca.example/acme/default/new-nonce".into(),
             new_account: "https://ca.example/acme/default/new-account".into(),
             new_order: "https://ca.example/acme/default/new-order".into(),
+            new_authz: None,
             revoke_cert: "https://ca.example/acme/default/revoke-cert".into(),
             key_change: "https://ca.example/acme/default/key-change".into(),
             meta,

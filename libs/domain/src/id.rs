@@ -74,6 +74,11 @@ text_id!(
     |text| text.len() == 24 && text.bytes().take(2).all(|b| b.is_ascii_digit()) && is_base64url(text)
 );
 text_id!(
+    /// A pre-authorization: 128 random bits as unpadded base64url.
+    PreAuthorizationId, "pre-authorization id", "^[A-Za-z0-9_-]{22}$",
+    |text| text.len() == 22 && is_base64url(text)
+);
+text_id!(
     /// An issuing CA key: the first 8 octets of SHA-256 over its SubjectPublicKeyInfo, in lower-case hex.
     IssuerId, "issuer id", "^[0-9a-f]{16}$", |text| text.len() == 16 && is_lower_hex(text)
 );
@@ -151,6 +156,13 @@ impl OrderId {
     /// The shard of the order streams that holds this order.
     pub fn shard(&self) -> u8 {
         self.0[..2].parse().unwrap_or(0)
+    }
+}
+
+impl PreAuthorizationId {
+    /// Makes an id from 128 random bits.
+    pub fn from_random(random: &[u8; 16]) -> Self {
+        Self(base64url(random).into())
     }
 }
 

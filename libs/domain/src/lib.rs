@@ -4,6 +4,7 @@
 //! Only events and what they contain can be serialized; states and commands never are.
 
 pub mod account;
+mod authorization;
 pub mod certificate;
 mod challenge_type;
 mod crl_name;
@@ -19,6 +20,7 @@ pub mod key_use;
 mod name_pattern;
 mod name_rule;
 pub mod order;
+pub mod pre_authorization;
 mod timestamp;
 
 pub use challenge_type::ChallengeType;
@@ -27,8 +29,8 @@ pub use decider::{Aggregate, DomainEvent};
 pub use evidence::{CaaEvidence, Evidence, Handshake, Hop};
 pub use failure::{Failure, FailureKind};
 pub use id::{
-    AccountId, ExternalKeyId, InvalidId, IssuerId, IssuerName, KeyHash, OrderId, ProfileName,
-    Serial,
+    AccountId, ExternalKeyId, InvalidId, IssuerId, IssuerName, KeyHash, OrderId,
+    PreAuthorizationId, ProfileName, Serial,
 };
 pub use identifier::{
     DnsName, Identifier, IdentifierType, InvalidDnsName, InvalidIpAddress, IpAddress,

@@ -1,7 +1,6 @@
 //! An order with its authorizations and challenges (RFC 8555 §7.1.3 to §7.1.6): one aggregate, so that "the last
 //! authorization became valid" and "the order is ready" are one fact, and two finalizes meet at one append.
 
-mod authorization;
 mod caa;
 mod command;
 mod decide;
@@ -9,20 +8,20 @@ mod event;
 mod evolve;
 mod state;
 
-pub use authorization::{
-    Attempts, Authorization, AuthorizationIndex, AuthorizationStatus, Challenge, ChallengeStatus,
-};
 pub use caa::CAA_VALID_FOR;
 pub use command::{Command, Rejection, Retries};
 pub use event::{
     AuthorizationDeactivated, AuthorizationPlaced, CaaCheckFailed, CaaCheckNeeded, CaaChecked,
     CertificateIssued, CertificateReserved, ChallengeAttemptFailed, ChallengeFailed,
     ChallengePlaced, ChallengeReady, ChallengeValidated, Event, IssuanceFailed, OrderFinalized,
-    OrderPlaced, ReservationBurned,
+    OrderPlaced, ReliedOn, ReservationBurned,
 };
 pub use state::{Finalized, Progress, Reservation, State, Status};
 
 use crate::Aggregate;
+pub use crate::authorization::{
+    Attempts, Authorization, AuthorizationIndex, AuthorizationStatus, Challenge, ChallengeStatus,
+};
 
 /// The order aggregate.
 #[derive(Debug)]

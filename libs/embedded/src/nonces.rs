@@ -156,7 +156,7 @@ impl fmt::Debug for MemoryNonces {
 
 #[cfg(test)]
 mod tests {
-    use domain::{CrlName, Serial, account, order};
+    use domain::{CrlName, PreAuthorizationId, Serial, account, order, pre_authorization};
     use eventstore::{Sequence, Stream};
     use readmodel::{
         CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, Unavailable, Versioned,
@@ -190,6 +190,18 @@ mod tests {
             down()
         }
         async fn put_order(&self, _: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
+            down()
+        }
+        async fn pre_authorization(
+            &self,
+            _: &PreAuthorizationId,
+        ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+            down()
+        }
+        async fn put_pre_authorization(
+            &self,
+            _: &Versioned<Arc<pre_authorization::State>>,
+        ) -> Result<(), Unavailable> {
             down()
         }
         async fn certificate(&self, _: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {

@@ -34,7 +34,7 @@ use crate::{
 /// How much the store keeps in memory, and how much on the disk.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How many orders' views are kept.
+    /// How many orders' views are kept, and as many of pre-authorizations.
     pub cached_orders: usize,
     /// How many accounts' views are kept.
     pub cached_accounts: usize,

@@ -14,7 +14,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, CrlName, OrderId, Serial, Timestamp, account, order};
+use domain::{
+    AccountId, CrlName, OrderId, PreAuthorizationId, Serial, Timestamp, account, order,
+    pre_authorization,
+};
 use eventstore::{Sequence, Stream, Subject};
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
@@ -42,6 +45,7 @@ const REBUILD: &str = "rebuild";
 pub(crate) struct Views {
     accounts: States<AccountId, account::State>,
     orders: States<OrderId, order::State>,
+    pre_authorizations: States<PreAuthorizationId, pre_authorization::State>,
     crls: Mutex<HashMap<CrlName, Arc<Crl>>>,
     /// What others said to be complete, beside what every append completes.
     marked: Mutex<HashMap<Stream, Sequence>>,
@@ -82,6 +86,7 @@ impl Views {
         Ok(Self {
             accounts: States::new(options.cached_accounts),
             orders: States::new(options.cached_orders),
+            pre_authorizations: States::new(options.cached_orders),
             crls: Mutex::new(crls.collect()),
             marked: Mutex::default(),
             rebuilding: AtomicBool::new(Mark::find(connection, REBUILD)?.is_some()),
@@ -93,6 +98,9 @@ impl Views {
         if let Some(id) = subject.order_id() {
             self.orders.lock().remove(&id);
         }
+        if let Some(id) = subject.pre_authorization_id() {
+            self.pre_authorizations.lock().remove(&id);
+        }
         if let Some(id) = subject.account_id() {
             self.accounts.lock().remove(&id);
         }
@@ -101,6 +109,7 @@ impl Views {
     fn clear(&self) {
         self.accounts.lock().clear();
         self.orders.lock().clear();
+        self.pre_authorizations.lock().clear();
         lock(&self.marked).clear();
     }
 
@@ -167,6 +176,26 @@ impl ReadModel for Embedded {
         let (shared, id) = (self.shared(), &order.state.id);
         if !shared.is_outdated(&Subject::order(id), order.sequence) {
             shared.views.orders.put(id, order);
+        }
+        Ok(())
+    }
+
+    async fn pre_authorization(
+        &self,
+        id: &PreAuthorizationId,
+    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+        let found = self.shared().views.pre_authorizations.get(id);
+        self.shared().count_view(&found);
+        Ok(found)
+    }
+
+    async fn put_pre_authorization(
+        &self,
+        view: &Versioned<Arc<pre_authorization::State>>,
+    ) -> Result<(), Unavailable> {
+        let (shared, id) = (self.shared(), &view.state.id);
+        if !shared.is_outdated(&Subject::pre_authorization(id), view.sequence) {
+            shared.views.pre_authorizations.put(id, view);
         }
         Ok(())
     }

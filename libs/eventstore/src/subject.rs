@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use domain::{AccountId, ExternalKeyId, IssuerId, KeyHash, OrderId, Serial};
+use domain::{AccountId, ExternalKeyId, IssuerId, KeyHash, OrderId, PreAuthorizationId, Serial};
 use serde::{Deserialize, Serialize};
 
 /// A stream: a part of the log with its own sequence, retention and consumers.
@@ -97,6 +97,9 @@ impl fmt::Display for Sequence {
 /// What the subjects of keys for external accounts begin with.
 const EXTERNAL_KEY: &str = "administration.external-key.";
 
+/// What the subjects of pre-authorizations begin with.
+const PRE_AUTHORIZATION: &str = "administration.pre-authorization.";
+
 /// The address of one aggregate, as dot-separated tokens: `order.05.<id>`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
@@ -129,6 +132,17 @@ impl Subject {
         Self::new(Stream::Orders(shard), format!("order.{shard:02}.{id}"))
     }
 
+    /// A pre-authorization's subject.
+    pub fn pre_authorization(id: &PreAuthorizationId) -> Self {
+        Self::new(Stream::Administration, format!("{PRE_AUTHORIZATION}{id}"))
+    }
+
+    /// The subject where an account's pre-authorizations for an identifier are listed, by the SHA-256 over both.
+    pub fn pre_authorizations(account_and_identifier: &[u8; 32]) -> Self {
+        let hash = hex(account_and_identifier);
+        Self::new(Stream::Administration, format!("administration.pre-authorizations.{hash}"))
+    }
+
     /// The ledger's subject for a serial: one of 256 per issuer.
     pub fn ledger(issuer: &IssuerId, serial: &Serial) -> Self {
         Self::new(Stream::Ledger, format!("ledger.{issuer}.{:02x}", serial.shard()))
@@ -151,7 +165,7 @@ impl Subject {
 
     /// The subject of the active certificate of a profile's identifiers, by the SHA-256 over both.
     pub fn active_certificate(identifiers: &[u8; 32]) -> Self {
-        let hash: String = identifiers.iter().map(|octet| format!("{octet:02x}")).collect();
+        let hash = hex(identifiers);
         Self::new(Stream::Administration, format!("administration.active-certificate.{hash}"))
     }
 
@@ -179,10 +193,19 @@ impl Subject {
         self.text.strip_prefix(EXTERNAL_KEY)?.parse().ok()
     }
 
+    /// The pre-authorization this is the subject of.
+    pub fn pre_authorization_id(&self) -> Option<PreAuthorizationId> {
+        self.text.strip_prefix(PRE_AUTHORIZATION)?.parse().ok()
+    }
+
     /// The account this is the subject of.
     pub fn account_id(&self) -> Option<AccountId> {
         self.text.strip_prefix("account.")?.parse().ok()
     }
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
 impl fmt::Display for Subject {
@@ -243,6 +266,15 @@ mod tests {
         assert_eq!(subject.stream().to_string(), "orders-05");
         assert_eq!(subject.stream().to_string().parse(), Ok(subject.stream()));
         assert_eq!(subject.order_id(), Some(id));
+    }
+
+    #[test]
+    fn a_pre_authorizations_subject_names_it_and_its_listings_does_not() {
+        let id = PreAuthorizationId::from_random(&[9; 16]);
+        let subject = Subject::pre_authorization(&id);
+        assert_eq!(subject.as_str().parse(), Ok(subject.clone()));
+        assert_eq!((subject.pre_authorization_id(), subject.order_id()), (Some(id), None));
+        assert_eq!(Subject::pre_authorizations(&[9; 32]).pre_authorization_id(), None);
     }
 
     #[test]

@@ -16,9 +16,10 @@ pub struct Upcaster {
 /// Every step there is. A new version of an event adds one here and an example in `schemas/events`.
 ///
 /// The second versions name more: addresses, tls-alpn-01, what CAA and TLS showed, the CSR's common name, alternate
-/// chains. All the first say, they say too.
+/// chains. All the first say, they say too. An order of the third version may rely on pre-authorizations.
 pub const UPCASTERS: &[Upcaster] = &[
     Upcaster { kind: "OrderPlaced", from: 1, step: unchanged },
+    Upcaster { kind: "OrderPlaced", from: 2, step: unchanged },
     Upcaster { kind: "ChallengeReady", from: 1, step: challenge_ready_v2 },
     Upcaster { kind: "ChallengeValidated", from: 1, step: unchanged },
     Upcaster { kind: "ChallengeFailed", from: 1, step: unchanged },

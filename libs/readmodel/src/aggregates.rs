@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use domain::{
-    AccountId, Aggregate, OrderId,
+    AccountId, Aggregate, OrderId, PreAuthorizationId,
     account::{self, Account},
     order::{self, Order},
+    pre_authorization::{self, PreAuthorization},
 };
 use eventstore::{
     AppendError, Context, Decided, DecodeError, EventStore, ExecuteError, Loaded, NewMessage,
@@ -101,6 +102,29 @@ impl Viewed for Order {
         view: &Versioned<Arc<order::State>>,
     ) -> Result<(), Unavailable> {
         views.put_order(view).await
+    }
+}
+
+#[async_trait]
+impl Viewed for PreAuthorization {
+    type Id = PreAuthorizationId;
+
+    fn subject(id: &PreAuthorizationId) -> Subject {
+        Subject::pre_authorization(id)
+    }
+
+    async fn read(
+        views: &dyn ReadModel,
+        id: &PreAuthorizationId,
+    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+        views.pre_authorization(id).await
+    }
+
+    async fn write(
+        views: &dyn ReadModel,
+        view: &Versioned<Arc<pre_authorization::State>>,
+    ) -> Result<(), Unavailable> {
+        views.put_pre_authorization(view).await
     }
 }
 

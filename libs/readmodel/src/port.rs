@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use domain::{AccountId, CrlName, OrderId, Serial, Timestamp, account, order};
+use domain::{
+    AccountId, CrlName, OrderId, PreAuthorizationId, Serial, Timestamp, account, order,
+    pre_authorization,
+};
 use eventstore::{Sequence, Stream};
 
 use crate::{CertificateEntry, Lookup, OrderEntry, OrdersPage, OrdersQuery};
@@ -57,6 +60,18 @@ pub trait ReadModel: Send + Sync {
 
     /// Writes an order's view unless a newer one is there.
     async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable>;
+
+    /// Reads a pre-authorization's view; `None` is a miss, which says nothing about the log.
+    async fn pre_authorization(
+        &self,
+        id: &PreAuthorizationId,
+    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable>;
+
+    /// Writes a pre-authorization's view unless a newer one is there.
+    async fn put_pre_authorization(
+        &self,
+        pre_authorization: &Versioned<Arc<pre_authorization::State>>,
+    ) -> Result<(), Unavailable>;
 
     /// Finds a certificate by its serial, which is random enough to be unique over all issuers.
     /// [`Lookup::Missing`] is only as good as [`ReadModel::complete_to`].

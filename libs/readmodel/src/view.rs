@@ -2,13 +2,17 @@
 
 mod account;
 mod order;
+mod pre_authorization;
 
-use domain::{account::State as AccountState, order::State as OrderState};
+use domain::{
+    account::State as AccountState, order::State as OrderState,
+    pre_authorization::State as PreAuthorizationState,
+};
 use serde::{Deserialize, Serialize};
 
 /// The schema written today. Raise it whenever a view's fields change meaning: older views become misses and are
 /// folded anew, and of two views of one sequence the higher schema stays.
-pub const SCHEMA: u16 = 2;
+pub const SCHEMA: u16 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Tagged<T> {
@@ -45,6 +49,22 @@ pub fn encode_order(state: &OrderState) -> Result<Vec<u8>, serde_json::Error> {
 /// Reads an order from its cached form; `None`, a miss, when another release wrote it.
 pub fn decode_order(bytes: &[u8]) -> Option<OrderState> {
     decode::<order::OrderView>(bytes).map(Into::into)
+}
+
+/// Puts a pre-authorization into its cached form.
+///
+/// # Errors
+/// When it cannot be expressed in JSON.
+pub fn encode_pre_authorization(
+    state: &PreAuthorizationState,
+) -> Result<Vec<u8>, serde_json::Error> {
+    let view = pre_authorization::PreAuthorizationView::from(state);
+    serde_json::to_vec(&Tagged { schema: SCHEMA, view })
+}
+
+/// Reads a pre-authorization from its cached form; `None`, a miss, when another release wrote it.
+pub fn decode_pre_authorization(bytes: &[u8]) -> Option<PreAuthorizationState> {
+    decode::<pre_authorization::PreAuthorizationView>(bytes).map(Into::into)
 }
 
 fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Option<T> {

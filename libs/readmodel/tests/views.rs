@@ -6,12 +6,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use domain::{
     AccountId, AccountKey, ChallengeType, Failure, FailureKind, Identifier, IssuerId, OrderId,
-    Serial, SubjectPublicKey, Thumbprint, Timestamp,
+    PreAuthorizationId, Serial, SubjectPublicKey, Thumbprint, Timestamp,
     account::{self, Status as AccountStatus},
     order::{
-        Attempts, Authorization, Challenge, ChallengeStatus, Finalized, Progress, Reservation,
-        State, Status,
+        Attempts, Authorization, Challenge, ChallengeStatus, Finalized, Progress, ReliedOn,
+        Reservation, State, Status,
     },
+    pre_authorization::State as PreAuthorization,
 };
 use proptest::{collection::vec, option, prelude::*};
 use readmodel::view;
@@ -79,14 +80,50 @@ fn challenge() -> impl Strategy<Value = Challenge> {
     })
 }
 
+fn pre_authorization_id() -> impl Strategy<Value = PreAuthorizationId> {
+    any::<[u8; 16]>().prop_map(|random| PreAuthorizationId::from_random(&random))
+}
+
+fn relied_on() -> impl Strategy<Value = ReliedOn> {
+    (pre_authorization_id(), timestamp(), option::of(timestamp()), timestamp()).prop_map(
+        |(id, validated_at, caa_checked_at, expires_at)| ReliedOn {
+            id,
+            validated_at,
+            caa_checked_at,
+            expires_at,
+        },
+    )
+}
+
+prop_compose! {
+    fn pre_authorization()(
+        id in pre_authorization_id(),
+        account in account_id(),
+        (placed_at, expires_at) in (timestamp(), timestamp()),
+        authorization in authorization(),
+    ) -> PreAuthorization {
+        let profile = "default".parse().unwrap();
+        PreAuthorization { id, profile, account, placed_at, expires_at, authorization }
+    }
+}
+
 fn authorization() -> impl Strategy<Value = Authorization> {
     let caa = (option::of(timestamp()), any::<bool>());
-    (identifier(), any::<bool>(), vec(challenge(), 0..3), any::<bool>(), caa).prop_map(
-        |(identifier, wildcard, challenges, deactivated, (caa_checked_at, caa_awaited))| {
+    let relies_on = option::of(relied_on());
+    let flags = any::<(bool, bool)>();
+    (identifier(), flags, vec(challenge(), 0..3), relies_on, caa).prop_map(
+        |(
+            identifier,
+            (wildcard, deactivated),
+            challenges,
+            relies_on,
+            (caa_checked_at, caa_awaited),
+        )| {
             Authorization {
                 identifier,
                 wildcard,
                 challenges,
+                relies_on,
                 deactivated,
                 caa_checked_at,
                 caa_awaited,
@@ -202,6 +239,13 @@ proptest! {
     }
 
     #[test]
+    fn a_pre_authorization_survives_its_cached_form(written in pre_authorization()) {
+        let bytes = view::encode_pre_authorization(&written).unwrap();
+        prop_assert_eq!(view::decode_pre_authorization(&bytes), Some(written));
+        prop_assert_eq!(view::decode_order(&bytes), None);
+    }
+
+    #[test]
     fn a_cut_view_is_a_miss(order in order(), kept in 0.0..1.0f64) {
         let mut bytes = view::encode_order(&order).unwrap();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a length")]
@@ -226,6 +270,7 @@ fn small_order(status: ChallengeStatus, progress: Progress) -> State {
             identifier: identifier.authorized(),
             wildcard: true,
             challenges: vec![challenge],
+            relies_on: None,
             deactivated: false,
             caa_checked_at: None,
             caa_awaited: false,

@@ -1,6 +1,6 @@
 //! The names of everything kept in Redis, all under one prefix so that an ACL can name them.
 
-use domain::{AccountId, CrlName, OrderId, Serial};
+use domain::{AccountId, CrlName, OrderId, PreAuthorizationId, Serial};
 use eventstore::Stream;
 
 use crate::epoch::EpochId;
@@ -12,6 +12,7 @@ pub(crate) const ALL: &str = "certmill:*";
 
 const ACCOUNT: &str = "certmill:account:";
 const ORDER: &str = "certmill:order:";
+const PRE_AUTHORIZATION: &str = "certmill:pre-authorization:";
 const ORDERS: &str = "certmill:orders:";
 const CERTIFICATE: &str = "certmill:certificate:";
 
@@ -21,6 +22,10 @@ pub(crate) fn account(id: &AccountId) -> String {
 
 pub(crate) fn order(id: &OrderId) -> String {
     format!("{ORDER}{id}")
+}
+
+pub(crate) fn pre_authorization(id: &PreAuthorizationId) -> String {
+    format!("{PRE_AUTHORIZATION}{id}")
 }
 
 pub(crate) fn certificate(serial: &Serial) -> String {
@@ -47,7 +52,8 @@ pub(crate) fn spent(epoch: &EpochId, node: u32, minute: u32) -> String {
 
 /// Whether a rebuild makes it anew.
 pub(crate) fn is_rebuilt(key: &str) -> bool {
-    [ACCOUNT, ORDER, ORDERS, CERTIFICATE].iter().any(|prefix| key.starts_with(prefix))
+    let rebuilt = [ACCOUNT, ORDER, PRE_AUTHORIZATION, ORDERS, CERTIFICATE];
+    rebuilt.iter().any(|prefix| key.starts_with(prefix))
 }
 
 /// Every marker there can be.

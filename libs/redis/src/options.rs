@@ -14,7 +14,8 @@ pub struct Options {
     pub nonce_lifetime: NonceLifetime,
     /// How long an account's view is kept after it was last written or read by its account.
     pub keep_account: Duration,
-    /// How long an order's view is kept after the order has ended, by its outcome or its expiry.
+    /// How long an order's view is kept after the order has ended, by its outcome or its expiry; a pre-authorization's after
+    /// its expiry.
     pub keep_order: Duration,
     /// How long an order is found by its account after it was placed: as long as the log keeps it.
     pub keep_order_entry: Duration,

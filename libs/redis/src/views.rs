@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::{AccountId, CrlName, OrderId, Serial, account, order};
+use domain::{
+    AccountId, CrlName, OrderId, PreAuthorizationId, Serial, account, order, pre_authorization,
+};
 use eventstore::{Sequence, Stream};
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
@@ -58,6 +60,27 @@ impl ReadModel for RedisStore {
         };
         let key = key::order(&order.state.id);
         self.put_view(&key, order.sequence, &body, open + self.options.keep_order).await
+    }
+
+    async fn pre_authorization(
+        &self,
+        id: &PreAuthorizationId,
+    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+        let wanted = Wanted { key: key::pre_authorization(id), keep: None };
+        let answer = self.exchange(None, &[wanted]).await?;
+        let value = answer.values.first().and_then(Option::as_ref);
+        let decode = view::decode_pre_authorization;
+        Ok(value.and_then(|value| read_view(&answer.epoch, value, decode)))
+    }
+
+    async fn put_pre_authorization(
+        &self,
+        view: &Versioned<Arc<pre_authorization::State>>,
+    ) -> Result<(), Unavailable> {
+        let body = view::encode_pre_authorization(&view.state).map_err(Fault::Encode)?;
+        let keep = now().until(view.state.expires_at) + self.options.keep_order;
+        let key = key::pre_authorization(&view.state.id);
+        self.put_view(&key, view.sequence, &body, keep).await
     }
 
     async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {

@@ -8,6 +8,7 @@ use domain::{
     AccountId, OrderId,
     account::{self, Account, Status},
     order::{self, Order},
+    pre_authorization,
 };
 use readmodel::{Admitted, Versioned};
 use runtime::metrics::names;
@@ -19,6 +20,8 @@ use crate::{Api, problem::Refusal, request::Request, settings::Profile};
 pub(crate) type AccountView = Versioned<Arc<account::State>>;
 /// An order as a request finds it.
 pub(crate) type OrderView = Versioned<Arc<order::State>>;
+/// A pre-authorization as a request finds it.
+pub(crate) type PreAuthorizationView = Versioned<Arc<pre_authorization::State>>;
 
 /// A request signed by an account that may sign.
 pub(crate) struct ByAccount {

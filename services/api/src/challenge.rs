@@ -3,18 +3,17 @@
 use acme::authorization::ChallengeResponse;
 use domain::{
     ChallengeType, OrderId,
-    order::{AuthorizationIndex, Command, Order, State},
+    order::{AuthorizationIndex, Command, Order},
 };
-use eventstore::Actor;
-use http::StatusCode;
+use eventstore::{Actor, Subject};
 
 use crate::{
     Api, authenticate,
-    authorization::{is_looked_at, retry_after, show_challenge},
+    authorization::{Shown, is_looked_at},
     hold,
     problem::Refusal,
     reply::Reply,
-    request::{self, Request},
+    request::Request,
     settings::Profile,
 };
 
@@ -25,8 +24,9 @@ pub(crate) async fn challenge(
     (id, index, kind): (&OrderId, AuthorizationIndex, ChallengeType),
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(id);
+    let place = api.holds.take_place(Subject::order(id));
     let (signed, mut order) = authenticate::by_owner(api, profile, request, id).await?;
+    Shown::in_order(&order.state, index, request.now)?;
     if !signed.jws.is_post_as_get() {
         let _: ChallengeResponse = authenticate::payload(&signed.jws)?;
         let command = Command::RespondToChallenge {
@@ -39,23 +39,6 @@ pub(crate) async fn challenge(
         order = api.ports.aggregates.execute::<Order>(id, Some(order), &command, &context).await?;
     }
     let order =
-        hold::hold(place, &api.ports.aggregates, order, |order| is_looked_at(order, index)).await?;
-    show(api, &order.state, index, kind)
-}
-
-fn show(
-    api: &Api,
-    order: &State,
-    index: AuthorizationIndex,
-    kind: ChallengeType,
-) -> Result<Reply, Refusal> {
-    let authorization = order.authorization(index).ok_or(Refusal::NotFound)?;
-    let challenge = authorization.challenge(kind).ok_or(Refusal::NotFound)?;
-    let shown = show_challenge(api, order, index, challenge);
-    let reply = Reply::json(StatusCode::OK, &shown)?
-        .with_link("up", &api.settings.urls.authorization(&order.profile, &order.id, index));
-    Ok(match retry_after(api, order, authorization, request::now()) {
-        Some(seconds) => reply.with_retry_after(seconds),
-        None => reply,
-    })
+        hold::hold::<Order>(place, api, (id, order), |order| is_looked_at(order, index)).await?;
+    Shown::in_order(&order.state, index, request.now)?.reply_with_challenge(api, kind)
 }

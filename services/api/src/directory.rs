@@ -23,6 +23,7 @@ pub(crate) async fn read(
         new_nonce: url("new-nonce"),
         new_account: url("new-account"),
         new_order: url("new-order"),
+        new_authz: profile.pre_authorization_allowed.then(|| url("new-authz")),
         revoke_cert: url("revoke-cert"),
         key_change: url("key-change"),
         meta: profile.meta.clone(),

@@ -5,12 +5,13 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use crate::{
     Api, account, authorization, certificate, challenge, crl, directory, finalize, nonce, ocsp,
-    order,
+    order, pre_authorization,
     problem::{self, Refusal},
     reply::Reply,
     request::Request,
     revocation,
     routes::{Resource, Route},
+    urls::AuthorizationPlace,
 };
 
 const REPLAY_NONCE: header::HeaderName = header::HeaderName::from_static("replay-nonce");
@@ -58,17 +59,24 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
         Resource::NewNonce => nonce::new_nonce(api, profile, request).await,
         Resource::NewAccount => account::new_account(api, profile, request).await,
         Resource::NewOrder => order::new_order(api, profile, request).await,
+        Resource::NewAuthz => pre_authorization::new_authz(api, profile, request).await,
         Resource::RevokeCert => revocation::revoke_cert(api, profile, request).await,
         Resource::KeyChange => account::key_change::key_change(api, profile, request).await,
         Resource::Account(id) => account::account(api, profile, id, request).await,
         Resource::AccountOrders(id) => account::orders::list(api, profile, id, request).await,
         Resource::Order(id) => order::read(api, profile, id, request).await,
         Resource::Finalize(id) => finalize::finalize(api, profile, id, request).await,
-        Resource::Authorization(id, index) => {
+        Resource::Authorization(AuthorizationPlace::Order(id, index)) => {
             authorization::authorization(api, profile, (id, *index), request).await
         }
-        Resource::Challenge(id, index, kind) => {
+        Resource::Authorization(AuthorizationPlace::PreAuthorization(id)) => {
+            pre_authorization::authorization(api, profile, id, request).await
+        }
+        Resource::Challenge(AuthorizationPlace::Order(id, index), kind) => {
             challenge::challenge(api, profile, (id, *index, *kind), request).await
+        }
+        Resource::Challenge(AuthorizationPlace::PreAuthorization(id), kind) => {
+            pre_authorization::challenge(api, profile, (id, *kind), request).await
         }
         Resource::Certificate(wanted) => certificate::download(api, profile, wanted, request).await,
     }

@@ -5,7 +5,7 @@ use domain::{
     Identifier, OrderId, SubjectPublicKey,
     order::{Command, Finalized, Order, Progress, Rejection, Status},
 };
-use eventstore::{Actor, ExecuteError};
+use eventstore::{Actor, ExecuteError, Subject};
 use http::StatusCode;
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     authenticate::{self, OrderView},
     hold, keys,
     order::{check_still_permitted, is_processing, show},
+    pre_authorization::held,
     problem::Refusal,
     reply::Reply,
     request::Request,
@@ -26,7 +27,7 @@ pub(crate) async fn finalize(
     id: &OrderId,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(id);
+    let place = api.holds.take_place(Subject::order(id));
     let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
     let payload: Finalize = authenticate::payload(&signed.jws)?;
     let csr = match profile.padded_csr_allowed {
@@ -42,6 +43,7 @@ pub(crate) async fn finalize(
     }
     keys::check_certified(api, profile, &csr.public_key).await?;
     let key = csr.public_key.subject_public_key();
+    let order = held::check(api, order, request).await?;
     let command = Command::Finalize {
         public_key: key.clone(),
         common_name: csr.common_name,
@@ -61,7 +63,7 @@ pub(crate) async fn finalize(
     };
     // A second finalize waits as well, because cert-manager takes an early refusal for the end of the order
     // (cert-manager#8960) but reads the order again after a late one.
-    let order = hold::hold(place, &api.ports.aggregates, order, is_processing).await?;
+    let order = hold::hold::<Order>(place, api, (id, order), is_processing).await?;
     match refused {
         Some(refusal) if !asked_before(&order, &key) => Err(refusal),
         Some(_) | None => Ok(show(api, StatusCode::OK, &order.state, request.now)?

@@ -6,9 +6,9 @@ use std::{
     time::Duration,
 };
 
-use domain::{OrderId, order::Order};
-use eventstore::Wake;
-use readmodel::Aggregates;
+use domain::Aggregate;
+use eventstore::{Subject, Wake};
+use readmodel::{Aggregates, Versioned, Viewed};
 use runtime::metrics::names;
 use tokio::{
     sync::{broadcast, watch},
@@ -16,9 +16,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{authenticate::OrderView, problem::Refusal};
+use crate::{Api, problem::Refusal};
 
-/// The requests of this node that wait for news of an order.
+/// An aggregate as it was read.
+type View<A> = Versioned<Arc<<A as Aggregate>::State>>;
+
+/// The requests of this node that wait for news of an order or pre-authorization.
 pub(crate) struct Holds {
     duration: Duration,
     max_held: usize,
@@ -29,7 +32,7 @@ pub(crate) struct Holds {
 #[derive(Default)]
 struct Waiting {
     held: usize,
-    orders: HashMap<OrderId, Bell>,
+    subjects: HashMap<Subject, Bell>,
 }
 
 /// Rings for each piece of news; a receiver hears all that rang since it was made.
@@ -38,10 +41,10 @@ struct Bell {
     waiters: usize,
 }
 
-/// A place among the requests that wait for one order. Taken before the order is read, so that no news is missed.
+/// A place among the requests that wait for one aggregate. Taken before it is read, so that no news is missed.
 pub(crate) struct Place<'a> {
     holds: &'a Holds,
-    order: OrderId,
+    subject: Subject,
     news: watch::Receiver<()>,
     deadline: Instant,
 }
@@ -53,36 +56,31 @@ impl Holds {
     }
 
     /// Takes a place; `None` when replies are not held or too many are: the reply is immediate.
-    pub(crate) fn take_place(&self, order: &OrderId) -> Option<Place<'_>> {
+    pub(crate) fn take_place(&self, subject: Subject) -> Option<Place<'_>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.duration.is_zero() || waiting.held >= self.max_held || self.stop.is_cancelled() {
             return None;
         }
         waiting.held += 1;
         let bell = waiting
-            .orders
-            .entry(order.clone())
+            .subjects
+            .entry(subject.clone())
             .or_insert_with(|| Bell { bell: watch::Sender::new(()), waiters: 0 });
         bell.waiters += 1;
         let news = bell.bell.subscribe();
-        Some(Place {
-            holds: self,
-            order: order.clone(),
-            news,
-            deadline: Instant::now() + self.duration,
-        })
+        Some(Place { holds: self, subject, news, deadline: Instant::now() + self.duration })
     }
 
-    fn ring(&self, order: &OrderId) {
+    fn ring(&self, subject: &Subject) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bell) = waiting.orders.get(order) {
+        if let Some(bell) = waiting.subjects.get(subject) {
             bell.bell.send_replace(());
         }
     }
 
     fn ring_all(&self) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.orders.values().for_each(|bell| bell.bell.send_replace(()));
+        waiting.subjects.values().for_each(|bell| bell.bell.send_replace(()));
     }
 }
 
@@ -90,25 +88,25 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut waiting = self.holds.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.held -= 1;
-        if let Some(bell) = waiting.orders.get_mut(&self.order) {
+        if let Some(bell) = waiting.subjects.get_mut(&self.subject) {
             bell.waiters -= 1;
             if bell.waiters == 0 {
-                waiting.orders.remove(&self.order);
+                waiting.subjects.remove(&self.subject);
             }
         }
     }
 }
 
 impl Place<'_> {
-    /// Waits while work on the order is under way, at most for the configured moment, and returns its newest view.
+    /// Waits while work is under way, at most for the configured moment, and returns the newest view.
     ///
-    /// A wake may be lost, so the order is read once more at the end.
-    async fn hold(
+    /// A wake may be lost, so the view is read once more at the end.
+    async fn hold<A: Viewed>(
         mut self,
         aggregates: &Aggregates,
-        mut view: OrderView,
-        under_way: impl Fn(&OrderView) -> bool,
-    ) -> Result<OrderView, Refusal> {
+        (id, mut view): (&A::Id, View<A>),
+        under_way: impl Fn(&View<A>) -> bool,
+    ) -> Result<View<A>, Refusal> {
         let _held = Held::count();
         while under_way(&view) {
             let over = tokio::select! {
@@ -117,7 +115,7 @@ impl Place<'_> {
                 () = sleep_until(self.deadline) => true,
                 () = self.holds.stop.cancelled() => true,
             };
-            view = newest(aggregates, view).await?;
+            view = newest::<A>(aggregates, id, view).await?;
             if over {
                 break;
             }
@@ -126,16 +124,16 @@ impl Place<'_> {
     }
 }
 
-/// Waits at the place while work on the order is under way; without a place, the order is as it was read.
-pub(crate) async fn hold(
+/// Waits at the place while work is under way; without a place, everything is as it was read.
+pub(crate) async fn hold<A: Viewed>(
     place: Option<Place<'_>>,
-    aggregates: &Aggregates,
-    order: OrderView,
-    under_way: impl Fn(&OrderView) -> bool,
-) -> Result<OrderView, Refusal> {
+    api: &Api,
+    (id, view): (&A::Id, View<A>),
+    under_way: impl Fn(&View<A>) -> bool,
+) -> Result<View<A>, Refusal> {
     match place {
-        Some(place) => place.hold(aggregates, order, under_way).await,
-        None => Ok(order),
+        Some(place) => place.hold::<A>(&api.ports.aggregates, (id, view), under_way).await,
+        None => Ok(view),
     }
 }
 
@@ -156,8 +154,12 @@ impl Drop for Held {
 }
 
 /// Never steps back: a cache that lost its memory between two reads shows nothing older than what was seen.
-async fn newest(aggregates: &Aggregates, known: OrderView) -> Result<OrderView, Refusal> {
-    match aggregates.load::<Order>(&known.state.id).await? {
+async fn newest<A: Viewed>(
+    aggregates: &Aggregates,
+    id: &A::Id,
+    known: View<A>,
+) -> Result<View<A>, Refusal> {
+    match aggregates.load::<A>(id).await? {
         Some(view) if view.sequence > known.sequence => Ok(view),
         Some(_) | None => Ok(known),
     }
@@ -167,11 +169,7 @@ async fn newest(aggregates: &Aggregates, known: OrderView) -> Result<OrderView, 
 pub(crate) async fn listen(holds: Arc<Holds>, mut wakes: broadcast::Receiver<Wake>) {
     loop {
         match wakes.recv().await {
-            Ok(wake) => {
-                if let Some(order) = wake.subject.order_id() {
-                    holds.ring(&order);
-                }
-            }
+            Ok(wake) => holds.ring(&wake.subject),
             Err(broadcast::error::RecvError::Lagged(_)) => holds.ring_all(),
             Err(broadcast::error::RecvError::Closed) => return,
         }
@@ -180,25 +178,27 @@ pub(crate) async fn listen(holds: Arc<Holds>, mut wakes: broadcast::Receiver<Wak
 
 #[cfg(test)]
 mod tests {
+    use domain::OrderId;
+
     use super::*;
 
     #[test]
     fn places_are_bounded_and_given_back() {
         let holds = Holds::new(Duration::from_secs(1), 2, CancellationToken::new());
-        let order = OrderId::new(0, &[1; 16]);
-        let first = holds.take_place(&order);
-        let second = holds.take_place(&order);
+        let order = || Subject::order(&OrderId::new(0, &[1; 16]));
+        let first = holds.take_place(order());
+        let second = holds.take_place(order());
         assert!(first.is_some() && second.is_some());
-        assert!(holds.take_place(&order).is_none());
+        assert!(holds.take_place(order()).is_none());
         drop(first);
-        assert!(holds.take_place(&order).is_some());
+        assert!(holds.take_place(order()).is_some());
         drop(second);
-        assert!(holds.waiting.lock().unwrap().orders.is_empty());
+        assert!(holds.waiting.lock().unwrap().subjects.is_empty());
     }
 
     #[test]
     fn nothing_is_held_when_holding_is_off() {
         let holds = Holds::new(Duration::ZERO, 2, CancellationToken::new());
-        assert!(holds.take_place(&OrderId::new(0, &[1; 16])).is_none());
+        assert!(holds.take_place(Subject::order(&OrderId::new(0, &[1; 16]))).is_none());
     }
 }

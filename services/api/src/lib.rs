@@ -19,6 +19,7 @@ mod listener;
 mod nonce;
 mod ocsp;
 mod order;
+mod pre_authorization;
 mod problem;
 mod random;
 mod reply;

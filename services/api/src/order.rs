@@ -7,13 +7,14 @@ use acme::{
     order::{self as wire, BadIdentifier, NewOrder, RequestedIdentifier},
 };
 use domain::{
-    Identifier, OrderId, Timestamp, account,
+    AccountId, Identifier, OrderId, Timestamp, account,
     order::{
         AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced,
         Progress, State, Status,
     },
 };
-use eventstore::Actor;
+use eventstore::{Actor, Subject};
+use futures::future::try_join_all;
 use http::StatusCode;
 use runtime::metrics::names;
 
@@ -22,12 +23,14 @@ use crate::{
     authenticate::{self, ByAccount, OrderView},
     certificate::Wanted,
     hold,
+    pre_authorization::held,
     problem::{Refusal, RefusedIdentifier},
     random,
     reply::Reply,
     request::Request,
     settings::Profile,
     terms,
+    urls::AuthorizationPlace,
 };
 
 /// What an identifier is refused with that the profile denies or does not allow.
@@ -42,14 +45,13 @@ pub(crate) async fn new_order(
     let signed = authenticate::by_account(api, profile, request).await?;
     terms::check(profile, &signed.account.state)?;
     let new: NewOrder = authenticate::payload(&signed.jws)?;
-    let identifiers = accepted(profile, &new.identifiers)?;
-    check_permitted(&signed.account.state, &new.identifiers, &identifiers)?;
+    let identifiers = check_identifiers(profile, &signed.account.state, &new.identifiers)?;
     check_validity(profile, &new, request.now)?;
     let id = request.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
-    let authorizations = identifiers
-        .iter()
-        .map(|identifier| authorization(profile, identifier))
-        .collect::<Result<_, _>>()?;
+    let account = (profile, signed.id());
+    let authorizations =
+        identifiers.iter().map(|identifier| authorization(api, account, identifier, request.now));
+    let authorizations = try_join_all(authorizations).await?;
     let command = Command::Place(OrderPlaced {
         id: id.clone(),
         profile: profile.name.clone(),
@@ -58,7 +60,7 @@ pub(crate) async fn new_order(
         not_before: new.not_before,
         not_after: new.not_after,
         at: request.now,
-        expires_at: request.now.plus(profile.order_validity),
+        expires_at: end(request.now.plus(profile.order_validity), &authorizations),
         authorizations,
     });
     let context = request.context(Actor::Account { id: signed.id().clone() });
@@ -66,6 +68,17 @@ pub(crate) async fn new_order(
     metrics::counter!(names::ORDERS_PLACED, "profile" => profile.name.to_string()).increment(1);
     Ok(show(api, StatusCode::CREATED, &order.state, request.now)?
         .with_location(api.settings.urls.order(&profile.name, &id)))
+}
+
+/// The identifiers, unless the profile or the account's external account refuses one.
+pub(crate) fn check_identifiers(
+    profile: &Profile,
+    account: &account::State,
+    requested: &[RequestedIdentifier],
+) -> Result<Vec<Identifier>, Refusal> {
+    let identifiers = accepted(profile, requested)?;
+    check_permitted(account, requested, &identifiers)?;
+    Ok(identifiers)
 }
 
 /// The identifiers, unless one of them is refused; then every refused one is named (RFC 8555 §6.7.1).
@@ -160,22 +173,39 @@ fn check_permitted(
     if refused.is_empty() { Ok(()) } else { Err(Refusal::Identifiers(refused)) }
 }
 
-fn authorization(
-    profile: &Profile,
+/// An order ends with the first of the pre-authorizations that it relies on.
+fn end(latest: Timestamp, authorizations: &[AuthorizationPlaced]) -> Timestamp {
+    let relied_on = authorizations.iter().filter_map(|it| it.relies_on.as_ref());
+    relied_on.map(|it| it.expires_at).fold(latest, Timestamp::min)
+}
+
+/// What is to be proven, or was before the order.
+async fn authorization(
+    api: &Api,
+    (profile, account): (&Profile, &AccountId),
     identifier: &Identifier,
+    now: Timestamp,
 ) -> Result<AuthorizationPlaced, Refusal> {
-    // One token for all challenges of a name: they are alternatives, and clients prepare either.
-    let token = random::token()?;
-    let challenges = profile
-        .challenges(identifier)
-        .iter()
-        .map(|kind| ChallengePlaced { kind: *kind, token: token.clone() })
-        .collect();
+    if let Some(proof) = held::proof(api, (profile, account), identifier, now).await? {
+        return Ok(proof);
+    }
     Ok(AuthorizationPlaced {
         identifier: identifier.authorized(),
         wildcard: identifier.is_wildcard(),
-        challenges,
+        challenges: challenges(profile, identifier)?,
+        relies_on: None,
     })
+}
+
+/// The ways to prove an identifier, with a fresh token.
+pub(crate) fn challenges(
+    profile: &Profile,
+    identifier: &Identifier,
+) -> Result<Vec<ChallengePlaced>, Refusal> {
+    // One token for all challenges of a name: they are alternatives, and clients prepare either.
+    let token = random::token()?;
+    let offered = profile.challenges(identifier).iter();
+    Ok(offered.map(|kind| ChallengePlaced { kind: *kind, token: token.clone() }).collect())
 }
 
 /// Refuses a requested validity that the profile does not grant, before anything is proven for nothing.
@@ -213,11 +243,12 @@ pub(crate) async fn read(
     id: &OrderId,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(id);
+    let place = api.holds.take_place(Subject::order(id));
     let (signed, order): (ByAccount, OrderView) =
         authenticate::by_owner(api, profile, request, id).await?;
     authenticate::expect_post_as_get(&signed)?;
-    let order = hold::hold(place, &api.ports.aggregates, order, is_processing).await?;
+    let order = held::check(api, order, request).await?;
+    let order = hold::hold::<Order>(place, api, (id, order), is_processing).await?;
     show(api, StatusCode::OK, &order.state, request.now)
 }
 
@@ -241,9 +272,13 @@ pub(crate) fn show(
         Progress::Open | Progress::Processing(_) | Progress::Invalid { .. } => None,
     };
     let order_status = order.status(now);
-    let authorizations = (0..order.authorizations.len())
-        .filter_map(|index| u16::try_from(index).ok())
-        .map(|index| urls.authorization(&order.profile, &order.id, AuthorizationIndex(index)))
+    let places = (0..=u16::MAX).map(AuthorizationIndex).zip(&order.authorizations);
+    let authorizations = places
+        .map(|(index, authorization)| match &authorization.relies_on {
+            Some(relied_on) => AuthorizationPlace::PreAuthorization(relied_on.id.clone()),
+            None => AuthorizationPlace::Order(order.id.clone(), index),
+        })
+        .map(|place| urls.authorization(&order.profile, &place))
         .collect();
     let reply = Reply::json(
         status,

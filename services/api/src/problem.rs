@@ -1,6 +1,8 @@
 //! Why a request is refused, and the problem document that says so. Problem documents are made here and nowhere else.
 
 mod account;
+mod authorization;
+mod identifiers;
 
 use acme::{
     BadPublicKey, ErrorType, NoncesUnavailable, Problem,
@@ -8,8 +10,6 @@ use acme::{
     csr::BadCsr,
     jws::JwsErrorReason,
     key_change::MalformedKeyChange,
-    order::RequestedIdentifier,
-    problem::Subproblem,
     revocation::{BadRevocationReason, MalformedCertificate},
 };
 use domain::order::{self, Status};
@@ -19,6 +19,7 @@ use readmodel::LoadError;
 use runtime::metrics::names;
 use tracing::{debug, error, warn};
 
+pub(crate) use self::identifiers::RefusedIdentifier;
 use crate::reply::Reply;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -93,6 +94,10 @@ pub(crate) enum Refusal {
     Contact(#[source] BadContact),
     #[error("identifiers are refused")]
     Identifiers(Vec<RefusedIdentifier>),
+    #[error("the identifier is not authorized")]
+    PreAuthorization(Vec<RefusedIdentifier>),
+    #[error("wildcards are not authorized before an order")]
+    WildcardPreAuthorization,
     #[error("the order is not ready")]
     OrderNotReady(Status),
     #[error("the authorization is not pending")]
@@ -119,14 +124,6 @@ pub(crate) enum Refusal {
     Unavailable(#[source] Source),
     #[error("the server failed")]
     Internal(#[source] Source),
-}
-
-/// An identifier of an order that is refused, and why.
-#[derive(Debug)]
-pub(crate) struct RefusedIdentifier {
-    pub(crate) kind: ErrorType,
-    pub(crate) detail: String,
-    pub(crate) requested: RequestedIdentifier,
 }
 
 /// Answers a refused request. What only the operator should know is logged, not sent.
@@ -227,7 +224,13 @@ fn problem(refusal: &Refusal) -> Problem {
             unauthorized("the external account binding is not accepted: ask for a new key")
         }
         Refusal::Contact(reason) => contact_problem(*reason),
-        Refusal::Identifiers(refused) => identifiers_problem(refused),
+        Refusal::Identifiers(refused) => identifiers::of_order(refused),
+        Refusal::PreAuthorization(refused) => identifiers::of_pre_authorization(refused),
+        Refusal::WildcardPreAuthorization => Problem::new(
+            ErrorType::RejectedIdentifier,
+            "wildcards cannot be authorized before they are ordered",
+        )
+        .with_status(403),
         Refusal::OrderNotReady(status) => order_problem(*status),
         Refusal::AuthorizationNotPending => malformed("the authorization is no longer pending"),
         Refusal::AuthorizationInUse => malformed("the authorization can no longer be deactivated"),
@@ -278,24 +281,6 @@ fn contact_problem(reason: BadContact) -> Problem {
         BadContact::Invalid | BadContact::TooMany => ErrorType::InvalidContact,
     };
     Problem::new(kind, &reason.to_string())
-}
-
-/// One refused identifier is told in the problem itself, because most clients show no subproblems.
-fn identifiers_problem(refused: &[RefusedIdentifier]) -> Problem {
-    let same_kind = refused.windows(2).all(|pair| pair[0].kind == pair[1].kind);
-    let kind = match refused.first() {
-        Some(first) if same_kind => first.kind,
-        Some(_) | None => ErrorType::Compound,
-    };
-    let detail = match refused {
-        [only] => only.detail.as_str(),
-        _ => "several identifiers are refused; see the subproblems",
-    };
-    let subproblem = |refused: &RefusedIdentifier| {
-        let RequestedIdentifier { kind, value } = &refused.requested;
-        Subproblem::of_unchecked(refused.kind, &refused.detail, (kind, value))
-    };
-    Problem::new(kind, detail).with_subproblems(refused.iter().map(subproblem))
 }
 
 fn order_problem(status: Status) -> Problem {

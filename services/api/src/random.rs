@@ -1,7 +1,7 @@
 //! Random ids and tokens.
 
 use acme::base64url;
-use domain::OrderId;
+use domain::{OrderId, PreAuthorizationId};
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use crate::problem::Refusal;
@@ -15,6 +15,11 @@ pub(crate) fn token() -> Result<String, Refusal> {
 pub(crate) fn order_id(shards: u8) -> Result<OrderId, Refusal> {
     let [shard] = random::<1>()?;
     Ok(OrderId::new(shard % shards.max(1), &random()?))
+}
+
+/// A new pre-authorization's id.
+pub(crate) fn pre_authorization_id() -> Result<PreAuthorizationId, Refusal> {
+    random().map(|bytes| PreAuthorizationId::from_random(&bytes))
 }
 
 /// An id by which a request is found in the logs and the event log.

@@ -11,6 +11,7 @@ use crate::{
     certificate::Wanted,
     limits::MAX_PATH_BYTES,
     settings::{Profile, Settings},
+    urls::AuthorizationPlace,
 };
 
 /// The name under which requests for what is not there are counted and traced.
@@ -36,14 +37,15 @@ pub(crate) enum Resource {
     NewNonce,
     NewAccount,
     NewOrder,
+    NewAuthz,
     RevokeCert,
     KeyChange,
     Account(AccountId),
     AccountOrders(AccountId),
     Order(OrderId),
     Finalize(OrderId),
-    Authorization(OrderId, AuthorizationIndex),
-    Challenge(OrderId, AuthorizationIndex, ChallengeType),
+    Authorization(AuthorizationPlace),
+    Challenge(AuthorizationPlace, ChallengeType),
     Certificate(Wanted),
 }
 
@@ -55,6 +57,7 @@ impl Resource {
             Self::NewNonce => "new-nonce",
             Self::NewAccount => "new-account",
             Self::NewOrder => "new-order",
+            Self::NewAuthz => "new-authz",
             Self::RevokeCert => "revoke-cert",
             Self::KeyChange => "key-change",
             Self::Account(_) => "account",
@@ -72,12 +75,15 @@ impl Resource {
         match self {
             Self::Order(id)
             | Self::Finalize(id)
-            | Self::Authorization(id, _)
-            | Self::Challenge(id, ..) => Some(id),
+            | Self::Authorization(AuthorizationPlace::Order(id, _))
+            | Self::Challenge(AuthorizationPlace::Order(id, _), _) => Some(id),
+            Self::Authorization(AuthorizationPlace::PreAuthorization(_))
+            | Self::Challenge(AuthorizationPlace::PreAuthorization(_), _) => None,
             Self::Directory
             | Self::NewNonce
             | Self::NewAccount
             | Self::NewOrder
+            | Self::NewAuthz
             | Self::RevokeCert
             | Self::KeyChange
             | Self::Account(_)
@@ -109,7 +115,11 @@ impl Route {
             }
             ["acme", profile, resource @ ..] => {
                 let profile = Arc::clone(settings.profile(profile)?);
-                Some(match resource_of(resource) {
+                // Where pre-authorizations are not allowed there is nothing to ask for them at.
+                let is_there = |resource: &Resource| {
+                    *resource != Resource::NewAuthz || profile.pre_authorization_allowed
+                };
+                Some(match resource_of(resource).filter(is_there) {
                     Some(resource) => Self::Acme(profile, resource),
                     None => Self::Absent(profile),
                 })
@@ -163,17 +173,16 @@ fn resource_of(segments: &[&str]) -> Option<Resource> {
         ["new-nonce"] => Resource::NewNonce,
         ["new-account"] => Resource::NewAccount,
         ["new-order"] => Resource::NewOrder,
+        ["new-authz"] => Resource::NewAuthz,
         ["revoke-cert"] => Resource::RevokeCert,
         ["key-change"] => Resource::KeyChange,
         ["account", id] => Resource::Account(id.parse().ok()?),
         ["account", id, "orders"] => Resource::AccountOrders(id.parse().ok()?),
         ["order", id] => Resource::Order(id.parse().ok()?),
         ["order", id, "finalize"] => Resource::Finalize(id.parse().ok()?),
-        ["authorization", id, index] => {
-            Resource::Authorization(id.parse().ok()?, authorization_index(index)?)
-        }
-        ["challenge", id, index, kind] => {
-            Resource::Challenge(id.parse().ok()?, authorization_index(index)?, kind.parse().ok()?)
+        ["authorization", place @ ..] => Resource::Authorization(authorization_place(place)?),
+        ["challenge", place @ .., kind] => {
+            Resource::Challenge(authorization_place(place)?, kind.parse().ok()?)
         }
         ["certificate", id] => Resource::Certificate(certificate(id, 0)?),
         ["certificate", id, chain] => {
@@ -191,6 +200,16 @@ fn certificate(id: &str, chain: usize) -> Option<Wanted> {
     Some(Wanted { ledger_sequence, serial: serial.parse().ok()?, chain })
 }
 
+fn authorization_place(segments: &[&str]) -> Option<AuthorizationPlace> {
+    match segments {
+        [order, index] => {
+            Some(AuthorizationPlace::Order(order.parse().ok()?, authorization_index(index)?))
+        }
+        [id] => Some(AuthorizationPlace::PreAuthorization(id.parse().ok()?)),
+        _ => None,
+    }
+}
+
 fn authorization_index(text: &str) -> Option<AuthorizationIndex> {
     canonical_number(text)?.try_into().ok().map(AuthorizationIndex)
 }
@@ -203,6 +222,8 @@ fn canonical_number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use domain::PreAuthorizationId;
+
     use super::*;
 
     #[test]
@@ -220,13 +241,25 @@ mod tests {
         let segments: Vec<&str> = path.split('/').collect();
         assert_eq!(
             resource_of(&segments),
-            Some(Resource::Challenge(order, AuthorizationIndex(0), ChallengeType::Http01))
+            Some(Resource::Challenge(
+                AuthorizationPlace::Order(order, AuthorizationIndex(0)),
+                ChallengeType::Http01
+            ))
+        );
+        let id = PreAuthorizationId::from_random(&[1; 16]);
+        let place = AuthorizationPlace::PreAuthorization(id.clone());
+        assert_eq!(
+            resource_of(&["authorization", id.as_str()]),
+            Some(Resource::Authorization(place))
         );
         for path in [
             "",
             "order",
             "order/",
             "order/x/finalize",
+            "authorization",
+            "authorization/x",
+            "challenge/http-01",
             "new-nonce/",
             "account/../order",
             "certificate/1-01/0",

@@ -72,6 +72,10 @@ pub struct Profile {
     pub retry_after: Duration,
     /// How long a client has to complete an order, its authorizations included.
     pub order_validity: Duration,
+    /// Lets clients prove identifiers before they order.
+    pub pre_authorization_allowed: bool,
+    /// How long such a proof is good.
+    pub pre_authorization_validity: Duration,
     /// How long a certificate is valid at most.
     pub certificate_validity: Duration,
     /// How far in the past a certificate's validity may start.
@@ -168,6 +172,8 @@ impl Profile {
                 .order_validity
                 .min(profile.authorization_validity.unwrap_or(profile.order_validity))
                 .get(),
+            pre_authorization_allowed: profile.pre_authorization_allowed,
+            pre_authorization_validity: profile.pre_authorization_validity.get(),
             certificate_validity: profile.certificate_validity.get(),
             backdate: profile.backdate.get(),
             padded_csr_allowed: profile.padded_csr_allowed,

@@ -1,8 +1,19 @@
 //! The URLs of resources: `https://host/acme/{profile}/…`.
 
-use domain::{AccountId, ChallengeType, OrderId, ProfileName, order::AuthorizationIndex};
+use std::fmt;
+
+use domain::{
+    AccountId, ChallengeType, OrderId, PreAuthorizationId, ProfileName, order::AuthorizationIndex,
+};
 
 use crate::certificate::Wanted;
+
+/// Where an authorization is: in an order, or by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum AuthorizationPlace {
+    Order(OrderId, AuthorizationIndex),
+    PreAuthorization(PreAuthorizationId),
+}
 
 /// Makes the URLs that the server hands out.
 #[derive(Clone, Debug)]
@@ -56,19 +67,18 @@ impl Urls {
     pub(crate) fn authorization(
         &self,
         profile: &ProfileName,
-        id: &OrderId,
-        index: AuthorizationIndex,
+        place: &AuthorizationPlace,
     ) -> String {
-        self.of(profile, &format!("authorization/{id}/{}", index.0))
+        self.of(profile, &format!("authorization/{place}"))
     }
 
     pub(crate) fn challenge(
         &self,
         profile: &ProfileName,
-        id: &OrderId,
-        (index, kind): (AuthorizationIndex, ChallengeType),
+        place: &AuthorizationPlace,
+        kind: ChallengeType,
     ) -> String {
-        self.of(profile, &format!("challenge/{id}/{}/{kind}", index.0))
+        self.of(profile, &format!("challenge/{place}/{kind}"))
     }
 
     /// A certificate's URL carries its place in the ledger: a download is one read.
@@ -78,6 +88,15 @@ impl Urls {
         match chain {
             0 => self.of(profile, &first),
             chain => self.of(profile, &format!("{first}/{chain}")),
+        }
+    }
+}
+
+impl fmt::Display for AuthorizationPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Order(id, index) => write!(f, "{id}/{}", index.0),
+            Self::PreAuthorization(id) => id.fmt(f),
         }
     }
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod certificates;
 mod external_keys;
 mod orders;
+mod pre_authorizations;
 mod samples;
 
 use std::path::PathBuf;
@@ -54,6 +55,7 @@ fn events() -> Result<Vec<EventSchema>, Failure> {
         .into_iter()
         .chain(external_keys::events())
         .chain(orders::events())
+        .chain(pre_authorizations::events())
         .chain(certificates::events())
         .collect()
 }
@@ -95,7 +97,9 @@ fn stored_form(kind: &str, version: u16, data: Schema) -> Value {
 }
 
 #[cfg(test)]
-pub(crate) use samples::{account as sample_account, order as sample_order};
+pub(crate) use samples::{
+    account as sample_account, order as sample_order, pre_authorization as sample_pre_authorization,
+};
 
 /// The example of an event type.
 #[cfg(test)]
@@ -113,7 +117,7 @@ mod tests {
         certificate::{
             ActiveCertificateEvent, BlockedKeyEvent, CrlDivisionEvent, LedgerEvent, RevocationEvent,
         },
-        external_key, order,
+        external_key, order, pre_authorization,
     };
 
     use super::*;
@@ -126,6 +130,8 @@ mod tests {
             account::Event::TYPES,
             external_key::Event::TYPES,
             order::Event::TYPES,
+            pre_authorization::Event::TYPES,
+            pre_authorization::ListingEvent::TYPES,
             LedgerEvent::TYPES,
             RevocationEvent::TYPES,
             CrlDivisionEvent::TYPES,
@@ -145,6 +151,8 @@ mod tests {
             let readable = stored.decode::<account::Event>().is_ok()
                 || stored.decode::<external_key::Event>().is_ok()
                 || stored.decode::<order::Event>().is_ok()
+                || stored.decode::<pre_authorization::Event>().is_ok()
+                || stored.decode::<pre_authorization::ListingEvent>().is_ok()
                 || stored.decode::<LedgerEvent>().is_ok()
                 || stored.decode::<RevocationEvent>().is_ok()
                 || stored.decode::<CrlDivisionEvent>().is_ok()

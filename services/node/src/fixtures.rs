@@ -54,6 +54,9 @@ fn subject(kind: &str, example: &Value) -> Subject {
             let (issuer, serial) = issued();
             Subject::revocation(&issuer, &serial)
         }
+        "PreAuthorizationPlaced" => {
+            Subject::pre_authorization(&event_schemas::sample_pre_authorization())
+        }
         _ => Subject::order(&order),
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use domain::{AccountId, OrderId, account::Account, order::Order};
+use domain::{
+    AccountId, OrderId, PreAuthorizationId, account::Account, order::Order,
+    pre_authorization::PreAuthorization,
+};
 use eventstore::{Message, Sequence, Stream};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use readmodel::{LoadError, Viewed};
@@ -30,6 +33,7 @@ pub(crate) enum Views {
 pub(crate) struct Batch {
     messages: usize,
     orders: HashMap<OrderId, Sequence>,
+    pre_authorizations: HashMap<PreAuthorizationId, Sequence>,
     accounts: HashMap<AccountId, Sequence>,
     entries: Vec<Entry>,
     ends: BTreeMap<Stream, Sequence>,
@@ -52,6 +56,8 @@ impl Batch {
         self.entries.extend(index::entries(message)?);
         if views == Views::Refreshed {
             self.orders.extend(subject.order_id().map(|order| (order, sequence)));
+            let pre_authorization = subject.pre_authorization_id();
+            self.pre_authorizations.extend(pre_authorization.map(|id| (id, sequence)));
             self.accounts.extend(subject.account_id().map(|account| (account, sequence)));
         }
         self.ends.insert(subject.stream(), sequence);
@@ -67,6 +73,7 @@ impl Batch {
         }
         refresh::<Account>(ports, self.accounts).await?;
         refresh::<Order>(ports, self.orders).await?;
+        refresh::<PreAuthorization>(ports, self.pre_authorizations).await?;
         for (stream, end) in self.ends {
             views.mark_complete(stream, end).await.map_err(ProjectError::View)?;
         }

@@ -32,7 +32,7 @@ pub(crate) async fn follow(
     stop: CancellationToken,
 ) {
     let mut streams = Stream::orders(order_shards);
-    streams.extend([Stream::Accounts, Stream::Ledger]);
+    streams.extend([Stream::Accounts, Stream::Administration, Stream::Ledger]);
     while !stop.is_cancelled() {
         let failed = tokio::select! {
             failed = catch_up_and_go_on(ports, &streams, &health) => failed,

@@ -13,7 +13,7 @@ const PAGE: usize = 500;
 /// What was built.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// Messages of accounts and orders that were folded.
+    /// Messages of accounts, orders and administration that were read.
     pub messages: u64,
     /// Certificates put into the index.
     pub certificates: u64,
@@ -26,7 +26,7 @@ pub struct Rebuilt {
 pub async fn rebuild(ports: &Ports, order_shards: u8) -> Result<Rebuilt, ProjectError> {
     ports.aggregates.views.clear().await.map_err(ProjectError::View)?;
     let mut rebuilt = Rebuilt::default();
-    let ledger_first = [Stream::Ledger, Stream::Accounts];
+    let ledger_first = [Stream::Ledger, Stream::Accounts, Stream::Administration];
     for stream in ledger_first.into_iter().chain(Stream::orders(order_shards)) {
         build(ports, stream, &mut rebuilt).await?;
     }

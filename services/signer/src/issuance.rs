@@ -25,7 +25,7 @@ use crate::{
     delivery::{deliver, wake},
     desk::{Desk, Taken, now},
     issuers::{Claim, Issuer},
-    resume, supersede,
+    reliance, resume, supersede,
 };
 
 /// An order and the last message folded into it.
@@ -79,6 +79,9 @@ async fn lead_on(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
 
 /// Takes a finalized order that has no serial yet.
 pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
+    if let Some(failure) = reliance::lost(desk, &order.state).await? {
+        return give_up(desk, order, failure).await;
+    }
     let caa_since = desk.settings.caa_since(&order.state.profile, now());
     if let Some(since) = caa_since
         && order.state.is_caa_stale(since)

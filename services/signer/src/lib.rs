@@ -14,6 +14,7 @@ mod issuance;
 mod issuers;
 mod ocsp;
 mod position;
+mod reliance;
 mod resume;
 mod server_certificate;
 mod settings;

@@ -19,6 +19,7 @@ use crate::{
     desk::{Desk, now},
     issuance::{self, OrderView, finish, write_issuance},
     issuers::Claim,
+    reliance,
 };
 
 /// Settles every reservation of the journal that is neither issued nor burned.
@@ -92,8 +93,10 @@ pub(crate) async fn resume(
     // A look at CAA that grew old while nothing was signed has to be taken again, and that is before a reservation.
     let caa_since = desk.settings.caa_since(&order.state.profile, now());
     let caa_stale = caa_since.is_some_and(|since| order.state.is_caa_stale(since));
-    let is_repeatable =
-        |claim: &Claim| claim.issuer.authority.key().is_deterministic() && !caa_stale;
+    let relied_on_lost = reliance::lost(desk, &order.state).await?.is_some();
+    let is_repeatable = |claim: &Claim| {
+        claim.issuer.authority.key().is_deterministic() && !caa_stale && !relied_on_lost
+    };
     match (journaled.get(&reservation.serial), ours) {
         (Some(Entry::Issued(issued)), Some(claim)) => {
             return deliver(desk, order, &claim, &issued.der).await;

@@ -4,7 +4,7 @@ use std::{panic::AssertUnwindSafe, time::Duration};
 
 use domain::{
     Evidence, Failure, FailureKind, Identifier, OrderId,
-    order::{CaaCheckFailed, CaaCheckNeeded, CaaChecked, Command, Progress, State},
+    order::{CaaCheckFailed, CaaCheckNeeded, CaaChecked, Command, Order, Progress, State},
 };
 use eventstore::Delivery;
 use futures::{FutureExt as _, StreamExt as _, stream};
@@ -29,7 +29,9 @@ pub(crate) async fn look_again(
     order: &OrderId,
     needed: &[CaaCheckNeeded],
 ) -> Result<Next, Unfinished> {
-    let Some(loaded) = desk.load(order, &delivery.message).await? else { return Ok(Next::Done) };
+    let Some(loaded) = desk.load::<Order>(order, &delivery.message).await? else {
+        return Ok(Next::Done);
+    };
     let wanted = needed.iter().filter(|needed| is_wanted(&loaded.state, needed));
     let looks: Vec<_> = wanted.map(|needed| ask(desk, needed)).collect();
     let mut seen = stream::iter(looks).buffered(AT_ONCE);
@@ -59,7 +61,7 @@ pub(crate) async fn look_again(
                 })
             }
         };
-        desk.record(order, &command, &delivery.message).await?;
+        desk.record::<Order>(order, &command, &delivery.message).await?;
     }
     Ok(next)
 }

@@ -3,10 +3,10 @@
 use std::{panic::AssertUnwindSafe, time::Duration};
 
 use domain::{
-    Evidence, Failure, FailureKind, OrderId, Timestamp,
+    Evidence, Failure, FailureKind, Timestamp,
     order::{
         AuthorizationStatus, ChallengeFailed, ChallengeReady, ChallengeStatus, ChallengeValidated,
-        Command, Retries, State,
+        Retries,
     },
 };
 use eventstore::Delivery;
@@ -17,9 +17,12 @@ use tokio::time::Instant;
 use tracing::{error, info};
 use validation::{Attempt, Rejected};
 
-use crate::desk::{Desk, Next, Unfinished, now};
+use crate::{
+    applicant::Applies,
+    desk::{Desk, Next, Unfinished, now},
+};
 
-/// What the order says about a challenge that was delivered before.
+/// What the log says about a challenge that was delivered before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     /// It waits for a look.
@@ -31,15 +34,15 @@ enum Wanted {
 }
 
 /// Looks at a challenge, unless that is no longer wanted or not wanted yet.
-pub(crate) async fn look(
+pub(crate) async fn look<A: Applies>(
     desk: &Desk,
     delivery: &Delivery,
-    order: &OrderId,
+    id: &A::Id,
     ready: &ChallengeReady,
 ) -> Result<Next, Unfinished> {
     if delivery.attempt > 1 {
-        let loaded = desk.load(order, &delivery.message).await?;
-        match loaded.map_or(Wanted::No, |order| wanted(&order.state, ready, now())) {
+        let loaded = desk.load::<A>(id, &delivery.message).await?;
+        match loaded.map_or(Wanted::No, |it| wanted::<A>(&it.state, ready, now())) {
             Wanted::Now => {}
             Wanted::Later(wait) => return Ok(Next::Again(wait)),
             Wanted::No => return Ok(Next::Done),
@@ -47,9 +50,9 @@ pub(crate) async fn look(
     }
     let outcome = validate(desk, ready).await?;
     let at = now();
-    let command = command(desk, ready, outcome, at);
-    let recorded = desk.record(order, &command, &delivery.message).await?;
-    let next = recorded.map_or(Wanted::No, |order| wanted(&order.state, ready, at));
+    let command = command::<A>(desk, ready, outcome, at);
+    let recorded = desk.record::<A>(id, &command, &delivery.message).await?;
+    let next = recorded.map_or(Wanted::No, |it| wanted::<A>(&it.state, ready, at));
     Ok(match next {
         Wanted::Now => Next::Again(Duration::ZERO),
         Wanted::Later(wait) => {
@@ -60,11 +63,9 @@ pub(crate) async fn look(
     })
 }
 
-fn wanted(order: &State, ready: &ChallengeReady, now: Timestamp) -> Wanted {
-    let Some(authorization) = order.authorization(ready.authorization) else { return Wanted::No };
-    if order.authorization_status(authorization, now) != AuthorizationStatus::Pending {
-        return Wanted::No;
-    }
+fn wanted<A: Applies>(state: &A::State, ready: &ChallengeReady, now: Timestamp) -> Wanted {
+    let found = A::authorization(state, ready.authorization, now);
+    let Some((authorization, AuthorizationStatus::Pending)) = found else { return Wanted::No };
     match authorization.challenge(ready.challenge).map(|challenge| &challenge.status) {
         Some(ChallengeStatus::Processing(attempts)) if attempts.round > ready.round => Wanted::No,
         Some(ChallengeStatus::Processing(attempts)) => {
@@ -116,28 +117,24 @@ async fn validate(
     Ok(outcome)
 }
 
-fn command(
+fn command<A: Applies>(
     desk: &Desk,
     ready: &ChallengeReady,
     outcome: Result<Evidence, Box<Rejected>>,
     at: Timestamp,
-) -> Command {
+) -> A::Command {
     let (authorization, challenge) = (ready.authorization, ready.challenge);
     let identifier = ready.identifier.clone();
     match outcome {
-        Ok(evidence) => Command::RecordValidation(ChallengeValidated {
-            authorization,
-            challenge,
-            identifier,
-            at,
-            evidence,
-        }),
+        Ok(evidence) => {
+            A::proven(ChallengeValidated { authorization, challenge, identifier, at, evidence })
+        }
         Err(rejected) => {
             let Rejected { failure, evidence } = *rejected;
             let retries = retries(desk, ready, failure.kind);
             let failed =
                 ChallengeFailed { authorization, challenge, identifier, at, failure, evidence };
-            Command::RecordFailure { failed, retries }
+            A::failed(failed, retries)
         }
     }
 }

@@ -3,17 +3,20 @@
 use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, OrderId, ProfileName, Timestamp,
-    order::{Command, Order, Rejection, State},
+    AccountId, Aggregate, ProfileName, Timestamp, order::Order, pre_authorization::PreAuthorization,
 };
 use eventstore::{Actor, Context, Delivery, ExecuteError, Message, Wake};
-use readmodel::{LoadError, Versioned};
+use readmodel::{LoadError, Versioned, Viewed};
 use runtime::{config::BaseUrl, current_traceparent, set_parent};
 use time::OffsetDateTime;
 use tracing::{Instrument as _, info_span, warn};
 use validation::Validator;
 
-use crate::{Ports, Settings, caa, challenge, retries::Waiting, task::Task};
+use crate::{
+    Ports, Settings, caa, challenge,
+    retries::Waiting,
+    task::{Applicant, Task},
+};
 
 /// When a task comes back that the log did not let us record.
 const LOG_DELAY: Duration = Duration::from_secs(2);
@@ -43,18 +46,18 @@ pub(crate) enum Next {
 /// Why a task is not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unfinished {
-    #[error("the order cannot be loaded")]
+    #[error("the applicant cannot be loaded")]
     Load(#[source] LoadError),
     #[error("the outcome cannot be recorded")]
-    Record(#[source] ExecuteError<Rejection>),
+    Record(#[source] Box<dyn Error + Send + Sync>),
     #[error("the profile {0} is not known here")]
     Profile(ProfileName),
     #[error("the profile {0} does not check CAA here")]
     NoCaa(ProfileName),
 }
 
-/// An order and the last message folded into it.
-pub(crate) type OrderView = Versioned<Arc<State>>;
+/// What is led on, and the last message folded into it.
+pub(crate) type View<A> = Versioned<Arc<<A as Aggregate>::State>>;
 
 impl Desk {
     /// Makes one validator for each group of profiles.
@@ -79,7 +82,7 @@ impl Desk {
 
     /// Does a task and settles its delivery.
     pub(crate) async fn handle(&self, delivery: Delivery, task: Task) {
-        let span = info_span!("validate", order = %task.order);
+        let span = info_span!("validate", applicant = %task.applicant);
         if let Some(traceparent) = &delivery.message.envelope.traceparent {
             set_parent(&span, traceparent);
         }
@@ -92,7 +95,7 @@ impl Desk {
                     delivery.nak(unfinished.delay()).await
                 }
             };
-            // The message comes again; the order will then say that it is done.
+            // The message comes again; what it is for will then say that it is done.
             if let Err(error) = settled {
                 warn!(error = &error as &dyn Error, "a delivery was not settled");
             }
@@ -104,10 +107,17 @@ impl Desk {
     async fn work(&self, delivery: &Delivery, task: &Task) -> Result<Next, Unfinished> {
         let mut next = Next::Done;
         for ready in &task.ready {
-            next = next.sooner(challenge::look(self, delivery, &task.order, ready).await?);
+            next = next.sooner(match &task.applicant {
+                Applicant::Order(id) => challenge::look::<Order>(self, delivery, id, ready).await?,
+                Applicant::PreAuthorization(id) => {
+                    challenge::look::<PreAuthorization>(self, delivery, id, ready).await?
+                }
+            });
         }
-        if !task.caa.is_empty() {
-            next = next.sooner(caa::look_again(self, delivery, &task.order, &task.caa).await?);
+        if let Applicant::Order(order) = &task.applicant
+            && !task.caa.is_empty()
+        {
+            next = next.sooner(caa::look_again(self, delivery, order, &task.caa).await?);
         }
         Ok(next)
     }
@@ -123,42 +133,42 @@ impl Desk {
         self.base_url.account_url(profile, account)
     }
 
-    /// The order as the message left it, or later; `None` when it is gone.
-    pub(crate) async fn load(
+    /// The order or pre-authorization as the message left it, or later; `None` when it is gone.
+    pub(crate) async fn load<A: Viewed>(
         &self,
-        order: &OrderId,
+        id: &A::Id,
         message: &Message,
-    ) -> Result<Option<OrderView>, Unfinished> {
-        let loaded = self.ports.aggregates.load_at_least::<Order>(order, message.sequence).await;
+    ) -> Result<Option<View<A>>, Unfinished> {
+        let loaded = self.ports.aggregates.load_at_least::<A>(id, message.sequence).await;
         loaded.map_err(Unfinished::Load)
     }
 
-    /// Records what was seen and wakes whoever waits for it; `None` when the order does not want it.
-    pub(crate) async fn record(
+    /// Records what was seen and wakes whoever waits for it; `None` when it is not wanted.
+    pub(crate) async fn record<A: Viewed>(
         &self,
-        order: &OrderId,
-        command: &Command,
+        id: &A::Id,
+        command: &A::Command,
         message: &Message,
-    ) -> Result<Option<OrderView>, Unfinished> {
+    ) -> Result<Option<View<A>>, Unfinished> {
         let context = Context {
             actor: Actor::Validator,
             request_id: message.envelope.request_id.clone(),
             traceparent: current_traceparent().or_else(|| message.envelope.traceparent.clone()),
             at: now(),
         };
-        let known = self.load(order, message).await?;
-        match self.ports.aggregates.execute::<Order>(order, known, command, &context).await {
+        let known = self.load::<A>(id, message).await?;
+        match self.ports.aggregates.execute::<A>(id, known, command, &context).await {
             Ok(view) => {
                 let wake = Wake { subject: message.subject.clone(), sequence: view.sequence };
                 self.ports.wakes.publish(wake).await;
                 Ok(Some(view))
             }
-            // The order is gone, or was never asked for this: nothing will change that.
+            // It is gone, or was never asked for this: nothing will change that.
             Err(ExecuteError::Rejected(rejection)) => {
-                warn!(%rejection, "the order does not want the outcome");
+                warn!(%rejection, "the outcome is not wanted");
                 Ok(None)
             }
-            Err(error) => Err(Unfinished::Record(error)),
+            Err(error) => Err(Unfinished::Record(error.into())),
         }
     }
 }

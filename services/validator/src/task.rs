@@ -1,7 +1,9 @@
 //! What is to be done for one message of the log.
 
+use std::fmt;
+
 use domain::{
-    AccountId, OrderId,
+    AccountId, OrderId, PreAuthorizationId,
     order::{CaaCheckNeeded, ChallengeReady, Event},
 };
 use eventstore::{DecodeError, Message};
@@ -10,12 +12,19 @@ use eventstore::{DecodeError, Message};
 const CHALLENGE_READY: &str = "ChallengeReady";
 const CAA_CHECK_NEEDED: &str = "CaaCheckNeeded";
 
+/// Whose challenges are to be validated.
+#[derive(Clone, Debug)]
+pub(crate) enum Applicant {
+    Order(OrderId),
+    PreAuthorization(PreAuthorizationId),
+}
+
 /// The work that one message asks for.
 #[derive(Debug)]
 pub(crate) struct Task {
     /// Whose turn it is.
     pub(crate) account: AccountId,
-    pub(crate) order: OrderId,
+    pub(crate) applicant: Applicant,
     pub(crate) ready: Vec<ChallengeReady>,
     pub(crate) caa: Vec<CaaCheckNeeded>,
 }
@@ -37,9 +46,20 @@ impl Task {
                 caa.push(event);
             }
         }
-        let Some(order) = message.subject.order_id() else { return Ok(None) };
+        let order = message.subject.order_id().map(Applicant::Order);
+        let by_itself = || message.subject.pre_authorization_id().map(Applicant::PreAuthorization);
+        let Some(applicant) = order.or_else(by_itself) else { return Ok(None) };
         let of_ready = ready.first().map(|first| first.account.clone());
         let account = of_ready.or_else(|| caa.first().map(|first| first.account.clone()));
-        Ok(account.map(|account| Self { account, order, ready, caa }))
+        Ok(account.map(|account| Self { account, applicant, ready, caa }))
+    }
+}
+
+impl fmt::Display for Applicant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Order(id) => id.fmt(f),
+            Self::PreAuthorization(id) => id.fmt(f),
+        }
     }
 }

@@ -50,7 +50,7 @@ impl Worker {
         Self {
             desk,
             concurrency,
-            streams: Stream::orders(settings.order_shards),
+            streams: streams(settings.order_shards),
             health,
             queue: FairQueue::new(concurrency * WAITING_PER_SLOT),
             running: JoinSet::new(),
@@ -159,6 +159,13 @@ impl Worker {
         warn!(error = error as &dyn Error, "no events from the log");
         self.health.not_ready("the event log is out of reach");
     }
+}
+
+/// Where challenges become ready: those of orders, and of pre-authorizations.
+fn streams(order_shards: u8) -> Vec<Stream> {
+    let mut streams = Stream::orders(order_shards);
+    streams.push(Stream::Administration);
+    streams
 }
 
 /// Waits for the next delivery, not before a time. Cancel safe, as `next` is.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use acceptance::workspace;
 use anyhow::Context as _;
-use domain::{DomainEvent, account, certificate, external_key, order};
+use domain::{DomainEvent, account, certificate, external_key, order, pre_authorization};
 use eventstore::StoredEvent;
 use ring::digest;
 use serde_json::Value;
@@ -35,6 +35,8 @@ fn decode(stored: &StoredEvent) -> anyhow::Result<()> {
     owned::<account::Event>(stored, &kind)
         .or_else(|| owned::<external_key::Event>(stored, &kind))
         .or_else(|| owned::<order::Event>(stored, &kind))
+        .or_else(|| owned::<pre_authorization::Event>(stored, &kind))
+        .or_else(|| owned::<pre_authorization::ListingEvent>(stored, &kind))
         .or_else(|| owned::<certificate::LedgerEvent>(stored, &kind))
         .or_else(|| owned::<certificate::RevocationEvent>(stored, &kind))
         .or_else(|| owned::<certificate::CrlDivisionEvent>(stored, &kind))

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{
-    Attempts, Authorization, AuthorizationDeactivated, AuthorizationIndex, Challenge,
-    ChallengeAttemptFailed, ChallengeFailed, ChallengeReady, ChallengeStatus, Command, Event,
-    Finalized, OrderFinalized, OrderPlaced, Progress, Rejection, Retries, State, Status, caa,
+    AuthorizationDeactivated, AuthorizationIndex, AuthorizationPlaced, Command, Event, Finalized,
+    OrderFinalized, OrderPlaced, Progress, Rejection, ReliedOn, State, Status, caa,
 };
-use crate::{ChallengeType, Identifier, Serial, SubjectPublicKey, Thumbprint, Timestamp};
+use crate::{
+    Identifier, Serial, SubjectPublicKey, Timestamp,
+    authorization::{self, Failed, Proving},
+};
 
 pub(super) type Decision = Result<Vec<Event>, Rejection>;
 
@@ -21,17 +23,21 @@ pub(super) fn decide(state: Option<&State>, command: &Command) -> Decision {
     match command {
         Command::Place(_) => Err(Rejection::AlreadyExists),
         Command::RespondToChallenge { authorization, challenge, thumbprint, now } => {
-            respond(order, *authorization, *challenge, thumbprint, *now)
+            match proving(order, *authorization)?.respond(*challenge, thumbprint, *now)? {
+                Some(_) if order.status(*now) != Status::Pending => {
+                    Err(Rejection::AuthorizationNotPending)
+                }
+                ready => Ok(ready.map(Event::ChallengeReady).into_iter().collect()),
+            }
         }
         Command::RecordValidation(validated) => {
-            let place = (validated.authorization, validated.challenge);
-            let unanswered = unanswered(order, place, &validated.identifier)?.is_some();
-            Ok(unanswered
-                .then(|| Event::ChallengeValidated(validated.clone()))
-                .into_iter()
-                .collect())
+            let proven = proving(order, validated.authorization)?.take_proof(validated)?;
+            Ok(proven.map(Event::ChallengeValidated).into_iter().collect())
         }
-        Command::RecordFailure { failed, retries } => fail(order, failed, *retries),
+        Command::RecordFailure { failed, retries } => {
+            let failed = proving(order, failed.authorization)?.fail(failed, *retries)?;
+            Ok(failed.map(Event::from).into_iter().collect())
+        }
         Command::DeactivateAuthorization { authorization, now } => {
             deactivate(order, *authorization, *now)
         }
@@ -75,6 +81,10 @@ fn place(placed: &OrderPlaced) -> Decision {
                 authorization.identifier == identifier.authorized()
                     && authorization.wildcard == identifier.is_wildcard()
                     && !authorization.challenges.is_empty()
+                    && authorization.relies_on.as_ref().is_none_or(|relied_on| {
+                        may_rely(authorization, relied_on)
+                            && placed.expires_at <= relied_on.expires_at
+                    })
             },
         );
     if placed.identifiers.is_empty() || !covered {
@@ -83,82 +93,11 @@ fn place(placed: &OrderPlaced) -> Decision {
     Ok(vec![Event::OrderPlaced(placed.clone())])
 }
 
-fn respond(
-    order: &State,
-    index: AuthorizationIndex,
-    kind: ChallengeType,
-    thumbprint: &Thumbprint,
-    now: Timestamp,
-) -> Decision {
-    let (authorization, challenge) = find(order, index, kind)?;
-    let round = match &challenge.status {
-        ChallengeStatus::Pending => 1,
-        // Asking again while a retry waits has it done at once (RFC 8555 §8.2). Each look counts, whoever asked for
-        // it, so the client cannot have more of them than there would be anyway.
-        ChallengeStatus::Processing(attempts) if attempts.wait(now).is_some() => {
-            attempts.round.saturating_add(1)
-        }
-        ChallengeStatus::Processing(_)
-        | ChallengeStatus::Valid { .. }
-        | ChallengeStatus::Invalid { .. } => return Ok(vec![]),
-    };
-    if order.status(now) != Status::Pending || !authorization.is_undecided() {
-        return Err(Rejection::AuthorizationNotPending);
-    }
-    Ok(vec![Event::ChallengeReady(ChallengeReady {
-        authorization: index,
-        challenge: kind,
-        identifier: authorization.identifier.clone(),
-        wildcard: authorization.wildcard,
-        round,
-        token: challenge.token.clone(),
-        key_authorization: format!("{}.{}", challenge.token, thumbprint.as_str()),
-        account: order.account.clone(),
-        profile: order.profile.clone(),
-    })])
-}
-
-/// The looks taken so far, when a validator's answer is still wanted; a second one, after a redelivery, changes nothing.
-fn unanswered<'a>(
-    order: &'a State,
-    (index, kind): (AuthorizationIndex, ChallengeType),
-    identifier: &Identifier,
-) -> Result<Option<&'a Attempts>, Rejection> {
-    let (authorization, challenge) = find(order, index, kind)?;
-    if authorization.identifier != *identifier {
-        return Err(Rejection::WrongIdentifier);
-    }
-    match &challenge.status {
-        ChallengeStatus::Pending => Err(Rejection::AuthorizationNotPending),
-        ChallengeStatus::Processing(attempts) => {
-            Ok(Some(attempts).filter(|_| authorization.is_undecided()))
-        }
-        ChallengeStatus::Valid { .. } | ChallengeStatus::Invalid { .. } => Ok(None),
-    }
-}
-
-/// A failure is final when nothing more is worth trying, or the order would be over before.
-fn fail(order: &State, failed: &ChallengeFailed, retries: Option<Retries>) -> Decision {
-    let place = (failed.authorization, failed.challenge);
-    let Some(attempts) = unanswered(order, place, &failed.identifier)? else { return Ok(vec![]) };
-    let retry_at = retries
-        .filter(|retries| attempts.failed.saturating_add(1) < retries.max_failures)
-        .map(|retries| {
-            failed.at.plus(retries.first_wait.saturating_mul(1 << attempts.failed.min(16)))
-        })
-        .filter(|retry_at| *retry_at < order.expires_at);
-    Ok(vec![match retry_at {
-        None => Event::ChallengeFailed(failed.clone()),
-        Some(retry_at) => Event::ChallengeAttemptFailed(ChallengeAttemptFailed {
-            authorization: failed.authorization,
-            challenge: failed.challenge,
-            identifier: failed.identifier.clone(),
-            at: failed.at,
-            retry_at,
-            failure: failed.failure.clone(),
-            evidence: failed.evidence.clone(),
-        }),
-    }])
+/// A pre-authorization has one proof, and never proves a wildcard (RFC 8555 §7.4.1).
+fn may_rely(authorization: &AuthorizationPlaced, relied_on: &ReliedOn) -> bool {
+    !authorization.wildcard
+        && authorization.challenges.len() == 1
+        && relied_on.validated_at < relied_on.expires_at
 }
 
 fn deactivate(order: &State, index: AuthorizationIndex, now: Timestamp) -> Decision {
@@ -222,12 +161,31 @@ fn reserved(finalized: &Finalized, serial: &Serial) -> Result<(), Rejection> {
     }
 }
 
-fn find(
-    order: &State,
-    index: AuthorizationIndex,
-    kind: ChallengeType,
-) -> Result<(&Authorization, &Challenge), Rejection> {
-    let authorization = order.authorization(index).ok_or(Rejection::NoSuchChallenge)?;
-    let challenge = authorization.challenge(kind).ok_or(Rejection::NoSuchChallenge)?;
-    Ok((authorization, challenge))
+fn proving(order: &State, index: AuthorizationIndex) -> Result<Proving<'_>, Rejection> {
+    Ok(Proving {
+        index,
+        authorization: order.authorization(index).ok_or(Rejection::NoSuchChallenge)?,
+        account: &order.account,
+        profile: &order.profile,
+        expires_at: order.expires_at,
+    })
+}
+
+impl From<Failed> for Event {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::ForNow(failed) => Self::ChallengeAttemptFailed(failed),
+            Failed::ForEver(failed) => Self::ChallengeFailed(failed),
+        }
+    }
+}
+
+impl From<authorization::Rejection> for Rejection {
+    fn from(rejection: authorization::Rejection) -> Self {
+        match rejection {
+            authorization::Rejection::NoSuchChallenge => Self::NoSuchChallenge,
+            authorization::Rejection::NotPending => Self::AuthorizationNotPending,
+            authorization::Rejection::WrongIdentifier => Self::WrongIdentifier,
+        }
+    }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::AuthorizationIndex;
 use crate::{
     AccountId, ChallengeType, DomainEvent, Evidence, Failure, Identifier, IssuerId, OrderId,
-    ProfileName, Serial, SubjectPublicKey, Timestamp,
+    PreAuthorizationId, ProfileName, Serial, SubjectPublicKey, Timestamp,
 };
 
 /// An event of an order.
@@ -78,8 +78,25 @@ pub struct AuthorizationPlaced {
     pub identifier: Identifier,
     /// Whether every name below is asked for.
     pub wildcard: bool,
-    /// The ways to prove it.
+    /// The ways to prove it; the one that did, where it was proven before.
     pub challenges: Vec<ChallengePlaced>,
+    /// The pre-authorization that proves it, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relies_on: Option<ReliedOn>,
+}
+
+/// A pre-authorization that was valid when an order was placed (RFC 8555 §7.4.1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReliedOn {
+    /// Which one.
+    pub id: PreAuthorizationId,
+    /// When it was proven.
+    pub validated_at: Timestamp,
+    /// When CAA was seen to allow issuance; absent where it was not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caa_checked_at: Option<Timestamp>,
+    /// When it ends; the order ends no later.
+    pub expires_at: Timestamp,
 }
 
 /// A challenge of a new order.
@@ -285,7 +302,7 @@ pub struct IssuanceFailed {
 
 impl DomainEvent for Event {
     const TYPES: &'static [(&'static str, u16)] = &[
-        ("OrderPlaced", 2),
+        ("OrderPlaced", 3),
         ("ChallengeReady", 2),
         ("ChallengeValidated", 2),
         ("ChallengeFailed", 2),

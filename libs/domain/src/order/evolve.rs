@@ -1,10 +1,8 @@
 //! How an order's events change it.
 
 use super::{
-    Attempts, Authorization, AuthorizationIndex, Challenge, ChallengeAttemptFailed, ChallengeReady,
-    ChallengeStatus, Event, Finalized, OrderPlaced, Progress, Reservation, State,
+    Authorization, AuthorizationIndex, Event, Finalized, OrderPlaced, Progress, Reservation, State,
 };
-use crate::ChallengeType;
 
 pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
     match (state, event) {
@@ -16,26 +14,7 @@ pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
 }
 
 fn placed_order(placed: &OrderPlaced) -> State {
-    let authorizations = placed
-        .authorizations
-        .iter()
-        .map(|authorization| Authorization {
-            identifier: authorization.identifier.clone(),
-            wildcard: authorization.wildcard,
-            deactivated: false,
-            caa_checked_at: None,
-            caa_awaited: false,
-            challenges: authorization
-                .challenges
-                .iter()
-                .map(|challenge| Challenge {
-                    kind: challenge.kind,
-                    token: challenge.token.clone(),
-                    status: ChallengeStatus::Pending,
-                })
-                .collect(),
-        })
-        .collect();
+    let authorizations = placed.authorizations.iter().map(Authorization::placed).collect();
     State {
         id: placed.id.clone(),
         profile: placed.profile.clone(),
@@ -53,27 +32,20 @@ fn placed_order(placed: &OrderPlaced) -> State {
 fn evolve_order(mut order: State, event: &Event) -> State {
     match event {
         Event::OrderPlaced(_) => {}
-        Event::ChallengeReady(ready) => make_ready(&mut order, ready),
-        Event::ChallengeValidated(validated) => {
-            let status = ChallengeStatus::Valid { at: validated.at };
-            set(&mut order, validated.authorization, validated.challenge, status);
-            if validated.evidence.caa.is_some() {
-                set_caa(&mut order, validated.authorization, |authorization| {
-                    authorization.caa_checked_at = Some(validated.at);
-                });
-            }
+        Event::ChallengeReady(ready) => {
+            change(&mut order, ready.authorization, |it| it.make_ready(ready));
         }
-        Event::ChallengeAttemptFailed(failed) => count_failure(&mut order, failed),
+        Event::ChallengeValidated(validated) => {
+            change(&mut order, validated.authorization, |it| it.take_proof(validated));
+        }
+        Event::ChallengeAttemptFailed(failed) => {
+            change(&mut order, failed.authorization, |it| it.count_failure(failed));
+        }
         Event::ChallengeFailed(failed) => {
-            let status =
-                ChallengeStatus::Invalid { at: failed.at, failure: failed.failure.clone() };
-            set(&mut order, failed.authorization, failed.challenge, status);
+            change(&mut order, failed.authorization, |it| it.fail(failed));
         }
         Event::AuthorizationDeactivated(deactivated) => {
-            let index = usize::from(deactivated.authorization.0);
-            if let Some(authorization) = order.authorizations.get_mut(index) {
-                authorization.deactivated = true;
-            }
+            change(&mut order, deactivated.authorization, |it| it.deactivated = true);
         }
         Event::OrderFinalized(finalized) => {
             order.progress = Progress::Processing(Finalized {
@@ -84,12 +56,12 @@ fn evolve_order(mut order: State, event: &Event) -> State {
             });
         }
         Event::CaaCheckNeeded(needed) => {
-            set_caa(&mut order, needed.authorization, |authorization| {
+            change(&mut order, needed.authorization, |authorization| {
                 authorization.caa_awaited = true;
             });
         }
         Event::CaaChecked(checked) => {
-            set_caa(&mut order, checked.authorization, |authorization| {
+            change(&mut order, checked.authorization, |authorization| {
                 authorization.caa_checked_at = Some(checked.at);
                 authorization.caa_awaited = false;
             });
@@ -125,46 +97,7 @@ fn evolve_order(mut order: State, event: &Event) -> State {
     order
 }
 
-/// The client asks again: what failed before stays on record.
-fn make_ready(order: &mut State, ready: &ChallengeReady) {
-    if let Some(status) = challenge(order, ready.authorization, ready.challenge) {
-        let before = match status {
-            ChallengeStatus::Processing(attempts) => std::mem::take(attempts),
-            ChallengeStatus::Pending
-            | ChallengeStatus::Valid { .. }
-            | ChallengeStatus::Invalid { .. } => Attempts::default(),
-        };
-        let attempts = Attempts { round: ready.round, retry_at: None, ..before };
-        *status = ChallengeStatus::Processing(attempts);
-    }
-}
-
-fn count_failure(order: &mut State, failed: &ChallengeAttemptFailed) {
-    let status = challenge(order, failed.authorization, failed.challenge);
-    if let Some(ChallengeStatus::Processing(attempts)) = status {
-        attempts.failed = attempts.failed.saturating_add(1);
-        attempts.failure = Some(failed.failure.clone());
-        attempts.retry_at = Some(failed.retry_at);
-    }
-}
-
-fn set(order: &mut State, index: AuthorizationIndex, kind: ChallengeType, to: ChallengeStatus) {
-    if let Some(status) = challenge(order, index, kind) {
-        *status = to;
-    }
-}
-
-fn challenge(
-    order: &mut State,
-    index: AuthorizationIndex,
-    kind: ChallengeType,
-) -> Option<&mut ChallengeStatus> {
-    let authorization = order.authorizations.get_mut(usize::from(index.0))?;
-    let challenge = authorization.challenges.iter_mut().find(|challenge| challenge.kind == kind)?;
-    Some(&mut challenge.status)
-}
-
-fn set_caa(order: &mut State, index: AuthorizationIndex, change: impl FnOnce(&mut Authorization)) {
+fn change(order: &mut State, index: AuthorizationIndex, change: impl FnOnce(&mut Authorization)) {
     if let Some(authorization) = order.authorizations.get_mut(usize::from(index.0)) {
         change(authorization);
     }

@@ -1,6 +1,6 @@
 //! An order as the rules see it. What a status needs lives in the status; what time decides is computed from now.
 
-use super::{Authorization, AuthorizationIndex, AuthorizationStatus};
+use super::{Authorization, AuthorizationIndex, AuthorizationStatus, ReliedOn};
 use crate::{
     AccountId, Failure, Identifier, IssuerId, OrderId, ProfileName, Serial, SubjectPublicKey,
     Timestamp,
@@ -129,21 +129,24 @@ impl State {
         authorization: &Authorization,
         now: Timestamp,
     ) -> AuthorizationStatus {
-        match authorization.outcome() {
-            AuthorizationStatus::Pending | AuthorizationStatus::Valid if now >= self.expires_at => {
-                AuthorizationStatus::Expired
-            }
-            outcome => outcome,
-        }
+        authorization.status(self.expires_at, now)
     }
 
-    /// The identifiers whose control is proven at a time, in canonical form; a wildcard proves nothing but itself.
+    /// The identifiers whose control was proven for this order, as far as that is valid at a time, in canonical form; a
+    /// wildcard proves nothing but itself.
     pub fn proven(&self, now: Timestamp) -> impl Iterator<Item = String> {
-        self.authorizations.iter().filter_map(move |authorization| {
+        let own = self.authorizations.iter().filter(|it| it.relies_on.is_none());
+        own.filter_map(move |authorization| {
             let valid = self.authorization_status(authorization, now) == AuthorizationStatus::Valid;
             let name = authorization.identifier.canonical();
             valid.then(|| if authorization.wildcard { format!("*.{name}") } else { name })
         })
+    }
+
+    /// The pre-authorizations that the order relies on, each with the place of what it proves.
+    pub fn relied_on(&self) -> impl Iterator<Item = (AuthorizationIndex, &ReliedOn)> {
+        let places = (0..=u16::MAX).map(AuthorizationIndex).zip(&self.authorizations);
+        places.filter_map(|(index, authorization)| Some((index, authorization.relies_on.as_ref()?)))
     }
 
     /// The authorization at a place, if there is one.

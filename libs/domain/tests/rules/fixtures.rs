@@ -49,6 +49,7 @@ pub(crate) fn order_placed() -> OrderPlaced {
             .iter()
             .map(|kind| ChallengePlaced { kind: *kind, token: format!("token-{text}") })
             .collect(),
+        relies_on: None,
     };
     OrderPlaced {
         id: OrderId::new(3, &[7; 16]),

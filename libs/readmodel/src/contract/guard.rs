@@ -6,7 +6,9 @@ use domain::{Timestamp, order::Progress};
 use eventstore::Sequence;
 use futures::future::join_all;
 
-use super::samples::{account, account_id, order, order_as, order_id};
+use super::samples::{
+    account, account_id, order, order_as, order_id, pre_authorization, pre_authorization_as,
+};
 use crate::{ReadModel, Versioned};
 
 /// A view is read back as it was written, and a newer one after it replaces it.
@@ -36,12 +38,19 @@ pub async fn a_view_is_read_back_equal(views: &dyn ReadModel) {
     views.put_order(&ended).await.expect("it is written");
     let read = views.order(&ended.state.id).await.expect("it answers");
     assert_eq!(read, Some(ended), "an order that has ended is read like any other");
+
+    let written = pre_authorization(7);
+    views.put_pre_authorization(&written).await.expect("it is written");
+    let read = views.pre_authorization(&written.state.id).await.expect("it answers");
+    assert_eq!(read, Some(written));
 }
 
 /// What nobody wrote is a miss.
 pub async fn a_view_nobody_wrote_is_a_miss(views: &dyn ReadModel) {
     assert_eq!(views.account(&account_id()).await.expect("it answers"), None);
     assert_eq!(views.order(&order_id()).await.expect("it answers"), None);
+    let nobodys = pre_authorization(7).state.id.clone();
+    assert_eq!(views.pre_authorization(&nobodys).await.expect("it answers"), None);
 }
 
 /// A write with a lower or the same sequence changes nothing and is no error.
@@ -57,6 +66,13 @@ pub async fn an_older_view_never_replaces_a_newer(views: &dyn ReadModel) {
         let read = views.order(&id).await.expect("it answers");
         assert_eq!(read, Some(first), "{older} after {newer}");
     }
+    let newer = pre_authorization(10);
+    let older = pre_authorization_as(&newer.state.id, 9);
+    views.put_pre_authorization(&newer).await.expect("it is written");
+    views.put_pre_authorization(&older).await.expect("it is no error");
+    let read = views.pre_authorization(&newer.state.id).await.expect("it answers");
+    assert_eq!(read, Some(newer));
+
     let newer = account(10);
     let older = Versioned { state: Arc::clone(&newer.state), sequence: Sequence(9) };
     views.put_account(&newer).await.expect("it is written");

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use domain::{
-    AccountId, AccountKey, ChallengeType, Identifier, IssuerId, OrderId, Serial, Thumbprint,
-    Timestamp,
+    AccountId, AccountKey, ChallengeType, Identifier, IssuerId, OrderId, PreAuthorizationId,
+    Serial, Thumbprint, Timestamp,
     account::{self, Status},
     order::{self, Authorization, Challenge, ChallengeStatus, Progress},
+    pre_authorization,
 };
 use eventstore::{MessageId, Sequence};
 
@@ -62,6 +63,7 @@ pub(super) fn order_as(id: &OrderId, sequence: u64) -> Versioned<Arc<order::Stat
         identifier: identifier.clone(),
         wildcard: false,
         challenges: vec![challenge],
+        relies_on: None,
         deactivated: false,
         caa_checked_at: None,
         caa_awaited: false,
@@ -77,6 +79,31 @@ pub(super) fn order_as(id: &OrderId, sequence: u64) -> Versioned<Arc<order::Stat
         expires_at: Timestamp::from_unix_seconds(FUTURE),
         authorizations: vec![authorization],
         progress: Progress::Open,
+    };
+    Versioned { state: Arc::new(state), sequence: Sequence(sequence) }
+}
+
+/// The view of a pre-authorization that nobody else has, with its sequence told by its challenge's token.
+pub(super) fn pre_authorization(sequence: u64) -> Versioned<Arc<pre_authorization::State>> {
+    let text = MessageId::random();
+    let id = text.as_str().parse().expect("128 random bits make a pre-authorization id");
+    pre_authorization_as(&id, sequence)
+}
+
+/// The view of one pre-authorization as of a sequence.
+pub(super) fn pre_authorization_as(
+    id: &PreAuthorizationId,
+    sequence: u64,
+) -> Versioned<Arc<pre_authorization::State>> {
+    let mut of_order = order(sequence);
+    let order = Arc::make_mut(&mut of_order.state);
+    let state = pre_authorization::State {
+        id: id.clone(),
+        profile: order.profile.clone(),
+        account: order.account.clone(),
+        placed_at: order.placed_at,
+        expires_at: order.expires_at,
+        authorization: order.authorizations.remove(0),
     };
     Versioned { state: Arc::new(state), sequence: Sequence(sequence) }
 }

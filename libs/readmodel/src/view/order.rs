@@ -4,8 +4,8 @@ use domain::{
     AccountId, ChallengeType, Failure, Identifier, IssuerId, OrderId, ProfileName, Serial,
     SubjectPublicKey, Timestamp,
     order::{
-        Attempts, Authorization, Challenge, ChallengeStatus, Finalized, Progress, Reservation,
-        State,
+        Attempts, Authorization, Challenge, ChallengeStatus, Finalized, Progress, ReliedOn,
+        Reservation, State,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -27,11 +27,13 @@ pub(super) struct OrderView {
 }
 
 #[derive(Serialize, Deserialize)]
-struct AuthorizationView {
+pub(super) struct AuthorizationView {
     identifier: Identifier,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     wildcard: bool,
     challenges: Vec<ChallengeView>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    relies_on: Option<ReliedOn>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     deactivated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,6 +131,7 @@ impl From<&Authorization> for AuthorizationView {
             identifier: authorization.identifier.clone(),
             wildcard: authorization.wildcard,
             challenges: authorization.challenges.iter().map(Into::into).collect(),
+            relies_on: authorization.relies_on.clone(),
             deactivated: authorization.deactivated,
             caa_checked_at: authorization.caa_checked_at,
             caa_awaited: authorization.caa_awaited,
@@ -142,6 +145,7 @@ impl From<AuthorizationView> for Authorization {
             identifier: view.identifier,
             wildcard: view.wildcard,
             challenges: view.challenges.into_iter().map(Into::into).collect(),
+            relies_on: view.relies_on,
             deactivated: view.deactivated,
             caa_checked_at: view.caa_checked_at,
             caa_awaited: view.caa_awaited,

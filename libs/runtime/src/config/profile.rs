@@ -71,6 +71,10 @@ pub struct Profile {
     /// What clients are told to wait before they ask again, instead of `api.retry_after`: whole seconds, from 1s
     /// to 10m.
     pub retry_after: Option<HumanDuration>,
+    /// Lets clients prove control of an identifier before they order (newAuthz); never of wildcards.
+    pub pre_authorization_allowed: bool,
+    /// How long such a proof can be relied on, from the moment it was asked for: from 1s to 365d.
+    pub pre_authorization_validity: HumanDuration,
     /// How long a certificate is valid, from 5m to 3650d; never longer than its issuer.
     pub certificate_validity: Validity,
     /// How far before its issuance a certificate's validity starts, for clients whose clock is late: from 0 to 1d, and less
@@ -190,6 +194,8 @@ impl Default for Profile {
             order_validity: HumanDuration::hours(24),
             authorization_validity: None,
             retry_after: None,
+            pre_authorization_allowed: false,
+            pre_authorization_validity: HumanDuration::hours(24),
             certificate_validity: Validity::days(90),
             backdate: HumanDuration::hours(1),
             max_identifiers: Self::MAX_IDENTIFIERS,

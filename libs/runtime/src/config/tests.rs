@@ -198,7 +198,8 @@ fn values_that_do_not_fit_together_are_all_named() {
             {name=\"a\", identifier_types=[]}, {name=\"b\", ip_challenge_types=[\"dns-01\"]},
             {name=\"c\", challenge_types=[\"http-01\"], validation={redirect_ports=[0]}},
             {name=\"d\", validation={dnssec_required=true, caa_identities=[\"\"]}},
-            {name=\"e\", identifier_types=[\"ip\"], ip_challenge_types=[], issuer=\"y\"}]",
+            {name=\"e\", identifier_types=[\"ip\"], ip_challenge_types=[], issuer=\"y\"},
+            {name=\"f\", pre_authorization_validity=\"800d\"}]",
         "default_profile=default",
     ];
     let message = message(load("", &[], &sets));
@@ -224,8 +225,9 @@ fn values_that_do_not_fit_together_are_all_named() {
         "profile d: validation.dnssec_required",
         "profile d: validation.caa_identities",
         "profile e: ip_challenge_types: must have",
+        "profile f: pre_authorization_validity: must be from 1s to",
         "ca.crl_refresh",
-        "ca.issuer.name: x is there twice",
+        "ca.issuer x: name: is there twice",
         "profile e: issuer: must be the name of a [[ca.issuer]]: x",
         "telemetry.sampling_ratio",
         "profile default: name: is there twice",

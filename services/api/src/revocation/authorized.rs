@@ -2,10 +2,13 @@
 
 use std::collections::HashSet;
 
-use domain::{AccountId, Timestamp, order::Order};
+use domain::{AccountId, DnsName, Identifier, IpAddress, Timestamp, order::Order};
 use futures::future::try_join_all;
 
-use crate::{Api, account::orders::complete_page, problem::Refusal, settings::Profile};
+use crate::{
+    Api, account::orders::complete_page, pre_authorization::held, problem::Refusal,
+    settings::Profile,
+};
 
 /// How many orders are listed at once.
 const ORDERS_PER_PAGE: usize = 1000;
@@ -23,6 +26,17 @@ pub(super) async fn holds_all(
     let mut missing: HashSet<&str> = names.iter().map(String::as_str).collect();
     if missing.is_empty() {
         return Ok(false);
+    }
+    let proofs = names.iter().filter_map(|name| Some((name, identifier(name)?)));
+    let proofs = proofs.map(async |(name, identifier)| {
+        let proof = held::proof(api, (profile, account), &identifier, now).await?;
+        Ok::<_, Refusal>(proof.map(|_| name.as_str()))
+    });
+    for name in try_join_all(proofs).await?.into_iter().flatten() {
+        missing.remove(name);
+    }
+    if missing.is_empty() {
+        return Ok(true);
     }
     let mut newest = Vec::new();
     let mut after = None;
@@ -50,4 +64,9 @@ pub(super) async fn holds_all(
         }
     }
     Ok(false)
+}
+
+fn identifier(name: &str) -> Option<Identifier> {
+    let address = name.parse::<IpAddress>().map(Identifier::Ip);
+    address.ok().or_else(|| name.parse::<DnsName>().map(Identifier::Dns).ok())
 }

@@ -6,7 +6,7 @@ use domain::{
         AuthorizationDeactivated, AuthorizationIndex, AuthorizationPlaced, CaaCheckFailed,
         CaaCheckNeeded, CaaChecked, CertificateIssued, CertificateReserved, ChallengeAttemptFailed,
         ChallengeFailed, ChallengePlaced, ChallengeReady, ChallengeValidated, Event,
-        IssuanceFailed, OrderFinalized, OrderPlaced, ReservationBurned,
+        IssuanceFailed, OrderFinalized, OrderPlaced, ReliedOn, ReservationBurned,
     },
 };
 
@@ -57,12 +57,14 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
 fn placed() -> OrderPlaced {
     let identifiers = samples::identifiers();
     let authorizations = identifiers.iter().map(|identifier| AuthorizationPlaced {
+        relies_on: (*identifier == samples::proven()).then(relied_on),
         identifier: identifier.authorized(),
         wildcard: identifier.is_wildcard(),
         challenges: ChallengeType::ALL
             .into_iter()
             .filter(|kind| kind.proves(identifier.kind()))
-            .filter(|kind| kind.proves_wildcards() || !identifier.is_wildcard())
+            .filter(|kind| kind.proves_wildcards() == identifier.is_wildcard())
+            .take(1)
             .map(|kind| ChallengePlaced { kind, token: samples::TOKEN.to_owned() })
             .collect(),
     });
@@ -75,6 +77,16 @@ fn placed() -> OrderPlaced {
         not_before: Some(samples::at(0)),
         not_after: Some(samples::days(90)),
         at: samples::at(1),
+        expires_at: samples::days(1),
+    }
+}
+
+/// The first name was proven before.
+fn relied_on() -> ReliedOn {
+    ReliedOn {
+        id: samples::pre_authorization(),
+        validated_at: samples::at(0),
+        caa_checked_at: Some(samples::at(0)),
         expires_at: samples::days(1),
     }
 }

@@ -2,7 +2,8 @@
 
 use domain::{
     AccountId, AccountKey, CaaEvidence, Evidence, ExternalKeyId, Hop, Identifier, IssuerId,
-    NamePattern, OrderId, ProfileName, Serial, SubjectPublicKey, Thumbprint, Timestamp,
+    NamePattern, OrderId, PreAuthorizationId, ProfileName, Serial, SubjectPublicKey, Thumbprint,
+    Timestamp,
 };
 
 /// 2026-01-01T12:00:00Z.
@@ -42,6 +43,10 @@ pub(super) fn profile() -> ProfileName {
 
 pub(crate) fn order() -> OrderId {
     OrderId::new(5, &[0x22; 16])
+}
+
+pub(crate) fn pre_authorization() -> PreAuthorizationId {
+    PreAuthorizationId::from_random(&[0x66; 16])
 }
 
 pub(super) fn issuer() -> IssuerId {

@@ -1,9 +1,10 @@
 //! Finds everything the log says about a certificate.
 
 use domain::{
-    Serial, account,
+    PreAuthorizationId, Serial, account,
     certificate::{LedgerEvent, RevocationEvent},
-    order,
+    order::{self, ChallengeValidated},
+    pre_authorization,
 };
 use eventstore::{Message, Sequence, Stream, Subject};
 
@@ -44,6 +45,11 @@ pub(crate) async fn gather(log: &Log, serial: &Serial) -> Result<Option<Story>, 
     for message in &order {
         story.add_order(message)?;
     }
+    for id in relied_on(&order)? {
+        for message in log.store().read(&Subject::pre_authorization(&id), Sequence::NONE).await? {
+            story.add_pre_authorization(&message)?;
+        }
+    }
     if story.order.is_some() && order.is_empty() {
         story.gaps.push(NO_ORDER.to_owned());
     }
@@ -65,6 +71,20 @@ pub(crate) async fn gather(log: &Log, serial: &Serial) -> Result<Option<Story>, 
     let kind = |happening: &Happening| happening.event["type"].as_str().map_or(0, rank);
     story.history.sort_by_key(|happening| (happening.at, kind(happening)));
     Ok(Some(story))
+}
+
+/// The pre-authorizations that an order relies on.
+fn relied_on(order: &[Message]) -> Result<Vec<PreAuthorizationId>, Failure> {
+    let mut ids = Vec::new();
+    if let Some(first) = order.first() {
+        for event in first.envelope.decode::<order::Event>()? {
+            if let order::Event::OrderPlaced(placed) = event {
+                let relied_on = placed.authorizations.into_iter().filter_map(|it| it.relies_on);
+                ids.extend(relied_on.map(|it| it.id));
+            }
+        }
+    }
+    Ok(ids)
 }
 
 /// The ledger's reservation of a serial whose certificate was found: the order leads to it; where that is gone, or never
@@ -139,12 +159,7 @@ impl Story {
                 order::Event::OrderPlaced(placed) => {
                     self.identifiers.clone_from(&placed.identifiers);
                 }
-                order::Event::ChallengeValidated(validated) => self.proofs.push(Proof {
-                    identifier: validated.identifier.clone(),
-                    challenge: validated.challenge,
-                    at: validated.at,
-                    evidence: validated.evidence.clone(),
-                }),
+                order::Event::ChallengeValidated(validated) => self.proofs.push(validated.into()),
                 order::Event::ChallengeReady(_)
                 | order::Event::ChallengeFailed(_)
                 | order::Event::ChallengeAttemptFailed(_)
@@ -159,6 +174,17 @@ impl Story {
                 | order::Event::IssuanceFailed(_) => {}
             }
             self.add(message, place, sentence::order(event))?;
+        }
+        Ok(())
+    }
+
+    fn add_pre_authorization(&mut self, message: &Message) -> Result<(), Failure> {
+        let events: Vec<pre_authorization::Event> = message.envelope.decode()?;
+        for (place, event) in events.iter().enumerate() {
+            if let pre_authorization::Event::ChallengeValidated(validated) = event {
+                self.proofs.push(validated.into());
+            }
+            self.add(message, place, sentence::pre_authorization(event))?;
         }
         Ok(())
     }
@@ -212,6 +238,17 @@ impl Story {
     }
 }
 
+impl From<&ChallengeValidated> for Proof {
+    fn from(validated: &ChallengeValidated) -> Self {
+        Self {
+            identifier: validated.identifier.clone(),
+            challenge: validated.challenge,
+            at: validated.at,
+            evidence: validated.evidence.clone(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use domain::Serial;
@@ -233,6 +270,7 @@ mod tests {
     async fn a_story_tells_who_ordered_what_was_proven_who_signed_and_who_revoked() {
         let story = told(&[
             "AccountCreated",
+            "PreAuthorizationPlaced",
             "OrderPlaced",
             "ChallengeReady",
             "ChallengeValidated",
@@ -250,7 +288,9 @@ mod tests {
         let text = story.to_string();
         for part in [
             "for      www.example.com, *.example.com",
+            "asked under profile default to prove www.example.com before it orders",
             "placed order",
+            "For www.example.com it relies on pre-authorization ZmZmZmZmZmZmZmZmZmZmZg",
             "http-01: http://www.example.com/",
             "at 192.0.2.80:80 answered 200",
             "signed the certificate",

@@ -3,15 +3,20 @@
 use domain::{
     CaaEvidence, Evidence, Handshake, Hop, Identifier, account,
     certificate::{CertRevoked, LedgerEvent},
-    order,
+    order::{
+        self, ChallengeAttemptFailed, ChallengeFailed, ChallengeReady, ChallengeValidated,
+        OrderPlaced,
+    },
+    pre_authorization,
 };
 use eventstore::Actor;
 
 /// The place of an event type in a story whose events have the same time.
 pub(super) fn rank(kind: &str) -> usize {
-    const ORDER: [&str; 18] = [
+    const ORDER: [&str; 19] = [
         "AccountCreated",
         "AccountUpdated",
+        "PreAuthorizationPlaced",
         "OrderPlaced",
         "ChallengeReady",
         "ChallengeAttemptFailed",
@@ -66,43 +71,31 @@ pub(super) fn account(event: &account::Event) -> String {
     }
 }
 
+/// What happened to a pre-authorization.
+pub(super) fn pre_authorization(event: &pre_authorization::Event) -> String {
+    match event {
+        pre_authorization::Event::PreAuthorizationPlaced(placed) => format!(
+            "Account {} asked under profile {} to prove {} before it orders, until {}.",
+            placed.account, placed.profile, placed.identifier, placed.expires_at,
+        ),
+        pre_authorization::Event::ChallengeReady(event) => ready(event),
+        pre_authorization::Event::ChallengeValidated(event) => validated(event),
+        pre_authorization::Event::ChallengeFailed(event) => failed(event),
+        pre_authorization::Event::ChallengeAttemptFailed(event) => attempt_failed(event),
+        pre_authorization::Event::AuthorizationDeactivated(_) => {
+            "The client gave up its pre-authorization.".to_owned()
+        }
+    }
+}
+
 /// What happened to the order.
 pub(super) fn order(event: &order::Event) -> String {
     match event {
-        order::Event::OrderPlaced(placed) => format!(
-            "Account {} placed order {} under profile {} for {}.",
-            placed.account,
-            placed.id,
-            placed.profile,
-            list(&placed.identifiers),
-        ),
-        order::Event::ChallengeReady(ready) => {
-            format!(
-                "The client asked for {} to be validated by {}.",
-                ready.identifier, ready.challenge
-            )
-        }
-        order::Event::ChallengeValidated(validated) => format!(
-            "Control of {} was proven by {}: {}.",
-            validated.identifier,
-            validated.challenge,
-            seen(&validated.evidence),
-        ),
-        order::Event::ChallengeFailed(failed) => format!(
-            "Control of {} was not proven by {} ({}): {}.",
-            failed.identifier,
-            failed.challenge,
-            failed.failure.detail.trim_end_matches('.'),
-            seen(&failed.evidence),
-        ),
-        order::Event::ChallengeAttemptFailed(failed) => format!(
-            "Control of {} was not proven by {} yet ({}): {}. The next look is at {}.",
-            failed.identifier,
-            failed.challenge,
-            failed.failure.detail.trim_end_matches('.'),
-            seen(&failed.evidence),
-            failed.retry_at,
-        ),
+        order::Event::OrderPlaced(event) => placed(event),
+        order::Event::ChallengeReady(event) => ready(event),
+        order::Event::ChallengeValidated(event) => validated(event),
+        order::Event::ChallengeFailed(event) => failed(event),
+        order::Event::ChallengeAttemptFailed(event) => attempt_failed(event),
         order::Event::CaaCheckNeeded(needed) => {
             format!("The last look at CAA of {} was too long ago.", needed.identifier)
         }
@@ -138,6 +131,57 @@ pub(super) fn order(event: &order::Event) -> String {
             format!("No certificate was issued: {}.", failed.failure.detail.trim_end_matches('.'))
         }
     }
+}
+
+fn placed(placed: &OrderPlaced) -> String {
+    let mut text = format!(
+        "Account {} placed order {} under profile {} for {}.",
+        placed.account,
+        placed.id,
+        placed.profile,
+        list(&placed.identifiers),
+    );
+    for authorization in &placed.authorizations {
+        if let Some(relied_on) = &authorization.relies_on {
+            let (name, id, at) = (&authorization.identifier, &relied_on.id, relied_on.validated_at);
+            text += &format!(" For {name} it relies on pre-authorization {id}, proven at {at}.");
+        }
+    }
+    text
+}
+
+fn ready(ready: &ChallengeReady) -> String {
+    format!("The client asked for {} to be validated by {}.", ready.identifier, ready.challenge)
+}
+
+fn validated(validated: &ChallengeValidated) -> String {
+    format!(
+        "Control of {} was proven by {}: {}.",
+        validated.identifier,
+        validated.challenge,
+        seen(&validated.evidence),
+    )
+}
+
+fn failed(failed: &ChallengeFailed) -> String {
+    format!(
+        "Control of {} was not proven by {} ({}): {}.",
+        failed.identifier,
+        failed.challenge,
+        failed.failure.detail.trim_end_matches('.'),
+        seen(&failed.evidence),
+    )
+}
+
+fn attempt_failed(failed: &ChallengeAttemptFailed) -> String {
+    format!(
+        "Control of {} was not proven by {} yet ({}): {}. The next look is at {}.",
+        failed.identifier,
+        failed.challenge,
+        failed.failure.detail.trim_end_matches('.'),
+        seen(&failed.evidence),
+        failed.retry_at,
+    )
 }
 
 /// What the ledger recorded.

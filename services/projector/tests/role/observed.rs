@@ -6,7 +6,10 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, CrlName, OrderId, Serial, account, certificate::LedgerEvent, order};
+use domain::{
+    AccountId, CrlName, OrderId, PreAuthorizationId, Serial, account, certificate::LedgerEvent,
+    order, pre_authorization,
+};
 use embedded::Embedded;
 use eventstore::{EventStore as _, Sequence, Stream};
 use readmodel::{
@@ -86,6 +89,22 @@ impl ReadModel for Observed {
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         self.check_up()?;
         self.inner.put_order(order).await
+    }
+
+    async fn pre_authorization(
+        &self,
+        id: &PreAuthorizationId,
+    ) -> Result<Option<View<pre_authorization::State>>, Unavailable> {
+        self.check_up()?;
+        self.inner.pre_authorization(id).await
+    }
+
+    async fn put_pre_authorization(
+        &self,
+        view: &View<pre_authorization::State>,
+    ) -> Result<(), Unavailable> {
+        self.check_up()?;
+        self.inner.put_pre_authorization(view).await
     }
 
     async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {

@@ -3,12 +3,13 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, AccountKey, ChallengeType, Identifier, IssuerId, OrderId, Serial, Thumbprint,
-    Timestamp,
+    AccountId, AccountKey, ChallengeType, Identifier, IssuerId, OrderId, PreAuthorizationId,
+    Serial, Thumbprint, Timestamp,
     account::AccountCreated,
     certificate::{CertificateSigned, LedgerEvent},
     key_use::{self, KeyUse},
     order::{self, AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Order, OrderPlaced},
+    pre_authorization::{self, PreAuthorization, PreAuthorizationPlaced},
 };
 use embedded::{Embedded, Options};
 use eventstore::{
@@ -49,6 +50,10 @@ fn context() -> Context {
 
 pub(crate) fn order_id(n: u8) -> OrderId {
     OrderId::new(n % SHARDS, &[n; 16])
+}
+
+pub(crate) fn pre_authorization_id(n: u8) -> PreAuthorizationId {
+    PreAuthorizationId::from_random(&[n; 16])
 }
 
 pub(crate) fn account_id(n: u8) -> AccountId {
@@ -99,6 +104,7 @@ impl Scene {
                 identifier,
                 wildcard: false,
                 challenges: vec![challenge],
+                relies_on: None,
             }],
         };
         self.command(n, &order::Command::Place(placed)).await
@@ -133,6 +139,27 @@ impl Scene {
         let create = key_use::Creation::from(account).into();
         let (subject, loaded) = (Subject::account(&account_id(n)), Loaded::default());
         let decided = execute::<KeyUse>(&self.log, &subject, loaded, &create, &context()).await;
+        decided.unwrap().sequence
+    }
+
+    /// Makes a pre-authorization; answers where the log holds it.
+    pub(crate) async fn pre_authorize(&self, n: u8) -> Sequence {
+        let id = pre_authorization_id(n);
+        let place = pre_authorization::Command::Place(PreAuthorizationPlaced {
+            id: id.clone(),
+            profile: "default".parse().unwrap(),
+            account: account_id(n),
+            identifier: Identifier::Dns("www.example.org".parse().unwrap()),
+            challenges: vec![ChallengePlaced {
+                kind: ChallengeType::Dns01,
+                token: "token".to_owned(),
+            }],
+            at: at(0),
+            expires_at: at(3600),
+        });
+        let (subject, loaded) = (Subject::pre_authorization(&id), Loaded::default());
+        let decided =
+            execute::<PreAuthorization>(&self.log, &subject, loaded, &place, &context()).await;
         decided.unwrap().sequence
     }
 

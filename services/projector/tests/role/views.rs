@@ -6,11 +6,11 @@ use readmodel::ReadModel as _;
 
 use crate::{
     observed::Observed,
-    scene::{Running, Scene, account_id, order_id, until},
+    scene::{Running, Scene, account_id, order_id, pre_authorization_id, until},
 };
 
 #[tokio::test]
-async fn every_order_and_account_gets_its_view() {
+async fn every_order_account_and_pre_authorization_gets_its_view() {
     let scene = Scene::new();
     let before = scene.place(1).await;
     let projector = scene.start();
@@ -21,6 +21,12 @@ async fn every_order_and_account_gets_its_view() {
     let id = account_id(1);
     let view = until("the account", async || scene.views.account(&id).await.unwrap()).await;
     assert_eq!(view.sequence, account);
+    let held = scene.pre_authorize(1).await;
+    let id = pre_authorization_id(1);
+    let view =
+        until("the pre-authorization", async || scene.views.pre_authorization(&id).await.unwrap())
+            .await;
+    assert_eq!(view.sequence, held);
     projector.stop().await;
 }
 

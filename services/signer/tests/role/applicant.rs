@@ -48,6 +48,7 @@ pub(crate) fn place(id: &OrderId, names: &[&str]) -> Command {
         identifier: identifier.authorized(),
         wildcard: identifier.is_wildcard(),
         challenges: vec![ChallengePlaced { kind: KIND, token: "token".to_owned() }],
+        relies_on: None,
     });
     Command::Place(OrderPlaced {
         id: id.clone(),
@@ -72,13 +73,20 @@ pub(crate) fn respond(index: usize) -> Command {
 }
 
 pub(crate) fn validated(index: AuthorizationIndex, identifier: Identifier) -> Command {
-    Command::RecordValidation(ChallengeValidated {
+    Command::RecordValidation(challenge_validated(index, identifier))
+}
+
+pub(crate) fn challenge_validated(
+    index: AuthorizationIndex,
+    identifier: Identifier,
+) -> ChallengeValidated {
+    ChallengeValidated {
         authorization: index,
         challenge: KIND,
         identifier,
         at: now(),
         evidence: Evidence::default(),
-    })
+    }
 }
 
 fn validated_with_caa(index: AuthorizationIndex, identifier: Identifier, at: Timestamp) -> Command {

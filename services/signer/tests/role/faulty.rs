@@ -6,7 +6,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, CrlName, OrderId, Serial, account, order};
+use domain::{
+    AccountId, CrlName, OrderId, PreAuthorizationId, Serial, account, order, pre_authorization,
+};
 use embedded::Embedded;
 use eventstore::{
     Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, LocalCalls,
@@ -137,6 +139,20 @@ impl ReadModel for Faulty {
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         let work = self.views.put_order(order);
         self.faults.meet(self.faults.fate(Port::PutView, order.state.id.as_str()), down, work).await
+    }
+
+    async fn pre_authorization(
+        &self,
+        id: &PreAuthorizationId,
+    ) -> Result<Option<View<pre_authorization::State>>, Unavailable> {
+        self.views.pre_authorization(id).await
+    }
+
+    async fn put_pre_authorization(
+        &self,
+        view: &View<pre_authorization::State>,
+    ) -> Result<(), Unavailable> {
+        self.views.put_pre_authorization(view).await
     }
 
     async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {

@@ -25,6 +25,8 @@ mod issuers;
 #[cfg(test)]
 mod position;
 #[cfg(test)]
+mod reliance;
+#[cfg(test)]
 mod server_certificate;
 #[cfg(test)]
 mod simulation;

@@ -38,6 +38,7 @@ async fn needed(scenario: &Scenario, name: &str) -> Sequence {
             identifier: identifier.clone(),
             wildcard: false,
             challenges: vec![ChallengePlaced { kind: challenge, token: "token".to_owned() }],
+            relies_on: None,
         }],
     });
     let validated = Event::ChallengeValidated(ChallengeValidated {

@@ -7,7 +7,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, CrlName, OrderId, Serial, account, order};
+use domain::{
+    AccountId, CrlName, OrderId, PreAuthorizationId, Serial, account, order, pre_authorization,
+};
 use eventstore::{
     Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, Message,
     Sequence, StoreError, Stream, Subject, Subscription, Wake, Wakes,
@@ -32,6 +34,7 @@ pub(crate) enum Settled {
 struct Inner {
     log: Vec<Message>,
     orders: HashMap<OrderId, Versioned<Arc<order::State>>>,
+    pre_authorizations: HashMap<PreAuthorizationId, Versioned<Arc<pre_authorization::State>>>,
     /// Messages to deliver, with the attempt.
     deliverable: VecDeque<(Message, u64)>,
     failing_appends: usize,
@@ -198,6 +201,22 @@ impl ReadModel for Memory {
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         let mut inner = self.inner.lock().unwrap();
         inner.orders.insert(order.state.id.clone(), order.clone());
+        Ok(())
+    }
+
+    async fn pre_authorization(
+        &self,
+        id: &PreAuthorizationId,
+    ) -> Result<Option<View<pre_authorization::State>>, Unavailable> {
+        Ok(self.inner.lock().unwrap().pre_authorizations.get(id).cloned())
+    }
+
+    async fn put_pre_authorization(
+        &self,
+        view: &View<pre_authorization::State>,
+    ) -> Result<(), Unavailable> {
+        let mut inner = self.inner.lock().unwrap();
+        inner.pre_authorizations.insert(view.state.id.clone(), view.clone());
         Ok(())
     }
 

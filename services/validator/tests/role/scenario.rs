@@ -108,6 +108,7 @@ impl Scenario {
                 identifier,
                 wildcard: false,
                 challenges: vec![challenge],
+                relies_on: None,
             }],
         };
         let aggregates = aggregates(&self.memory);

@@ -80,6 +80,8 @@ fn check_times(profile: &Profile, problems: &mut Problems) {
         let validity = validity.get();
         between(problems, key("authorization_validity"), validity, 5 * MINUTE..=30 * DAY);
     }
+    let pre_authorization = profile.pre_authorization_validity.get();
+    between(problems, key("pre_authorization_validity"), pre_authorization, SECOND..=YEAR);
     if let Some(retry_after) = profile.retry_after {
         let retry_after = retry_after.get();
         between(problems, key("retry_after"), retry_after, SECOND..=MAX_RETRY_AFTER);

@@ -28,6 +28,8 @@ const OF_A_PROFILE: &[(&str, &str, &str)] = &[
     ("order_validity", r#""1m""#, "must be from 5m to 30d"),
     ("authorization_validity", r#""31d""#, "must be from 5m to 30d"),
     ("retry_after", r#""11m""#, "must be from 1s to 10m"),
+    ("pre_authorization_allowed", "1", "expected a boolean"),
+    ("pre_authorization_validity", r#""800d""#, "must be from 1s to 365d"),
     ("certificate_validity", r#""11y""#, "must be from 5m to 3650d"),
     ("backdate", r#""2d""#, "must be from 0 to 1d"),
     ("max_identifiers", "101", "must be from 1 to 100"),
@@ -42,6 +44,7 @@ const OF_A_PROFILE: &[(&str, &str, &str)] = &[
     ("single_active_certificate", "1", "expected a boolean"),
     ("preferred_root", "1", "expected a string"),
     ("alternate_chains", "1", "expected a boolean"),
+    ("issuer", r#""second""#, "must be left out unless there is a [[ca.issuer]] of that name"),
     ("validation", r#"{dns_resolver = "dns"}"#, "expected an address with its port"),
 ];
 

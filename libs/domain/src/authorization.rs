@@ -1,11 +1,14 @@
-//! An authorization with its challenges, as the rules see it.
+//! An authorization with its challenges, as the rules see it: part of an order, or by itself.
+
+mod proving;
 
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChallengeType, Failure, Identifier, Timestamp};
+use crate::{ChallengeType, Failure, Identifier, Timestamp, order::ReliedOn};
+pub(crate) use proving::{Failed, Proving, Rejection};
 
 /// The place of an authorization in its order, from 0.
 #[derive(
@@ -23,6 +26,8 @@ pub struct Authorization {
     pub wildcard: bool,
     /// The ways to prove it.
     pub challenges: Vec<Challenge>,
+    /// The pre-authorization that proved it, if the order came later than the proof.
+    pub relies_on: Option<ReliedOn>,
     /// Whether its holder gave it up (RFC 8555 §7.5.2).
     pub deactivated: bool,
     /// When CAA was last seen to allow issuance; `None` where it was not looked at.
@@ -91,9 +96,24 @@ pub enum AuthorizationStatus {
     Expired,
 }
 
+impl AuthorizationIndex {
+    /// The place of the first, or of one by itself.
+    pub const FIRST: Self = Self(0);
+}
+
 impl Authorization {
+    /// The status at a time, when it ends at another.
+    pub(crate) fn status(&self, expires_at: Timestamp, now: Timestamp) -> AuthorizationStatus {
+        match self.outcome() {
+            AuthorizationStatus::Pending | AuthorizationStatus::Valid if now >= expires_at => {
+                AuthorizationStatus::Expired
+            }
+            outcome => outcome,
+        }
+    }
+
     /// The status as its challenges leave it, regardless of time.
-    pub(super) fn outcome(&self) -> AuthorizationStatus {
+    pub(crate) fn outcome(&self) -> AuthorizationStatus {
         if self.deactivated {
             AuthorizationStatus::Deactivated
         } else if self.proof().is_some() {
@@ -106,12 +126,12 @@ impl Authorization {
     }
 
     /// Whether no challenge has decided it and its holder has not given it up.
-    pub(super) fn is_undecided(&self) -> bool {
+    pub(crate) fn is_undecided(&self) -> bool {
         self.outcome() == AuthorizationStatus::Pending
     }
 
     /// Whether it was proven and not given up.
-    pub(super) fn is_valid(&self) -> bool {
+    pub(crate) fn is_valid(&self) -> bool {
         self.outcome() == AuthorizationStatus::Valid
     }
 

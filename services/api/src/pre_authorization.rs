@@ -1,0 +1,151 @@
+//! Pre-authorizations: newAuthz, and reading, proving and giving them up (RFC 8555 §7.4.1, §7.5).
+
+pub(crate) mod held;
+
+use std::slice;
+
+use acme::authorization::{AuthorizationUpdate, ChallengeResponse, NewAuthorization};
+use domain::{
+    ChallengeType, Identifier, PreAuthorizationId,
+    pre_authorization::{Command, PreAuthorization, PreAuthorizationPlaced},
+};
+use eventstore::{Actor, Subject};
+use http::StatusCode;
+
+use crate::{
+    Api,
+    authenticate::{self, ByAccount, PreAuthorizationView},
+    authorization::{Shown, expect_deactivation},
+    hold,
+    order::{self, check_identifiers},
+    problem::Refusal,
+    random,
+    reply::Reply,
+    request::{self, Request},
+    settings::Profile,
+    terms,
+    urls::AuthorizationPlace,
+};
+
+/// Makes a pre-authorization, or finds the one for the identifier that still waits for its proof: a client that lost the
+/// answer asks again.
+pub(crate) async fn new_authz(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let signed = authenticate::by_account(api, profile, request).await?;
+    terms::check(profile, &signed.account.state)?;
+    let new: NewAuthorization = authenticate::payload(&signed.jws)?;
+    let requested = slice::from_ref(&new.identifier);
+    let identifiers = check_identifiers(profile, &signed.account.state, requested);
+    let identifiers = identifiers.map_err(|refusal| match refusal {
+        Refusal::Identifiers(refused) => Refusal::PreAuthorization(refused),
+        refusal => refusal,
+    })?;
+    let identifier = identifiers.first().ok_or(Refusal::Payload("there is no identifier"))?;
+    if identifier.is_wildcard() {
+        return Err(Refusal::WildcardPreAuthorization);
+    }
+    let held = match held::pending(api, (profile, signed.id()), identifier, request.now).await? {
+        Some(pending) => pending,
+        None => place(api, profile, (&signed, identifier), request).await?,
+    };
+    let place = AuthorizationPlace::PreAuthorization(held.state.id.clone());
+    let location = api.settings.urls.authorization(&profile.name, &place);
+    let shown = Shown::by_itself(&held.state, request.now);
+    Ok(shown.reply(api, StatusCode::CREATED, request.now)?.with_location(location))
+}
+
+async fn place(
+    api: &Api,
+    profile: &Profile,
+    (signed, identifier): (&ByAccount, &Identifier),
+    request: &Request,
+) -> Result<PreAuthorizationView, Refusal> {
+    let id = random::pre_authorization_id()?;
+    let command = Command::Place(PreAuthorizationPlaced {
+        id: id.clone(),
+        profile: profile.name.clone(),
+        account: signed.id().clone(),
+        identifier: identifier.clone(),
+        challenges: order::challenges(profile, identifier)?,
+        at: request.now,
+        expires_at: request.now.plus(profile.pre_authorization_validity),
+    });
+    let context = request.context(Actor::Account { id: signed.id().clone() });
+    let aggregates = &api.ports.aggregates;
+    let held = aggregates.execute::<PreAuthorization>(&id, None, &command, &context).await?;
+    // Afterwards: orders would look in vain for one that is listed and was never made.
+    held::list(api, (signed.id(), identifier), id, &context).await?;
+    Ok(held)
+}
+
+/// Reads a pre-authorization, or gives it up; while a challenge is being validated, the reply waits for the outcome.
+pub(crate) async fn authorization(
+    api: &Api,
+    profile: &Profile,
+    id: &PreAuthorizationId,
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let place = api.holds.take_place(Subject::pre_authorization(id));
+    let (signed, held) = owned(api, profile, id, request).await?;
+    let held = if signed.jws.is_post_as_get() {
+        hold::hold::<PreAuthorization>(place, api, (id, held), is_looked_at).await?
+    } else {
+        let update: AuthorizationUpdate = authenticate::payload(&signed.jws)?;
+        expect_deactivation(&update)?;
+        command(api, held, &Command::Deactivate { now: request.now }, request).await?
+    };
+    Shown::by_itself(&held.state, request.now).reply(api, StatusCode::OK, request.now)
+}
+
+/// Reads a challenge, or takes the response to it and waits for its validation.
+pub(crate) async fn challenge(
+    api: &Api,
+    profile: &Profile,
+    (id, kind): (&PreAuthorizationId, ChallengeType),
+    request: &Request,
+) -> Result<Reply, Refusal> {
+    let place = api.holds.take_place(Subject::pre_authorization(id));
+    let (signed, mut held) = owned(api, profile, id, request).await?;
+    if !signed.jws.is_post_as_get() {
+        let _: ChallengeResponse = authenticate::payload(&signed.jws)?;
+        let thumbprint = signed.key.thumbprint().clone();
+        let respond = Command::RespondToChallenge { challenge: kind, thumbprint, now: request.now };
+        held = command(api, held, &respond, request).await?;
+    }
+    let held = hold::hold::<PreAuthorization>(place, api, (id, held), is_looked_at).await?;
+    Shown::by_itself(&held.state, request.now).reply_with_challenge(api, kind)
+}
+
+/// Takes a request signed by the account that asked for a pre-authorization. Absent and someone else's are the same.
+async fn owned(
+    api: &Api,
+    profile: &Profile,
+    id: &PreAuthorizationId,
+    request: &Request,
+) -> Result<(ByAccount, PreAuthorizationView), Refusal> {
+    let signed = authenticate::by_account(api, profile, request).await?;
+    let held = api.ports.aggregates.load::<PreAuthorization>(id).await?;
+    let own = held
+        .filter(|it| it.state.account == *signed.id() && it.state.profile == profile.name)
+        .ok_or(Refusal::NotFound)?;
+    Ok((signed, own))
+}
+
+async fn command(
+    api: &Api,
+    held: PreAuthorizationView,
+    command: &Command,
+    request: &Request,
+) -> Result<PreAuthorizationView, Refusal> {
+    let id = held.state.id.clone();
+    let context = request.context(Actor::Account { id: held.state.account.clone() });
+    let aggregates = &api.ports.aggregates;
+    Ok(aggregates.execute::<PreAuthorization>(&id, Some(held), command, &context).await?)
+}
+
+fn is_looked_at(held: &PreAuthorizationView) -> bool {
+    held.state.authorization.is_looked_at(request::now())
+}

@@ -1,0 +1,138 @@
+//! What an account holds: finding its pre-authorizations, and whether orders can still rely on them.
+
+use domain::{
+    AccountId, Identifier, PreAuthorizationId, Timestamp,
+    order::{
+        AuthorizationIndex, AuthorizationPlaced, AuthorizationStatus, Command, Order, Progress,
+    },
+    pre_authorization::{Listing, PreAuthorization, PreAuthorizationListed},
+};
+use eventstore::{Actor, Context, Loaded, Subject, execute, load};
+use futures::future::try_join_all;
+use ring::digest::{Context as Hash, SHA256};
+
+use crate::{
+    Api,
+    authenticate::{OrderView, PreAuthorizationView},
+    problem::Refusal,
+    request::Request,
+    settings::Profile,
+};
+
+/// The authorization of an order by a valid pre-authorization, if the account has one for the identifier. Nothing is looked
+/// up where the profile has none, nor for wildcards, which no pre-authorization proves.
+pub(crate) async fn proof(
+    api: &Api,
+    (profile, account): (&Profile, &AccountId),
+    identifier: &Identifier,
+    now: Timestamp,
+) -> Result<Option<AuthorizationPlaced>, Refusal> {
+    if !profile.pre_authorization_allowed || identifier.is_wildcard() {
+        return Ok(None);
+    }
+    let offered = profile.challenges(identifier);
+    for held in held(api, (profile, account), identifier).await? {
+        let proof = held.state.as_proof(now);
+        // A way of proving that the profile no longer offers is no longer good enough.
+        let proof = proof.filter(|it| it.challenges.iter().all(|it| offered.contains(&it.kind)));
+        if let Some(proof) = proof {
+            return Ok(Some(AuthorizationPlaced { identifier: identifier.clone(), ..proof }));
+        }
+    }
+    Ok(None)
+}
+
+/// The newest pre-authorization for the identifier, if it still waits for its proof.
+pub(super) async fn pending(
+    api: &Api,
+    (profile, account): (&Profile, &AccountId),
+    identifier: &Identifier,
+    now: Timestamp,
+) -> Result<Option<PreAuthorizationView>, Refusal> {
+    let newest = held(api, (profile, account), identifier).await?.into_iter().next();
+    Ok(newest.filter(|it| it.state.status(now) == AuthorizationStatus::Pending))
+}
+
+/// The listed pre-authorizations, the newest first.
+async fn held(
+    api: &Api,
+    (profile, account): (&Profile, &AccountId),
+    identifier: &Identifier,
+) -> Result<Vec<PreAuthorizationView>, Refusal> {
+    let aggregates = &api.ports.aggregates;
+    let (store, subject) = (aggregates.store.as_ref(), listing(account, identifier));
+    let listed = load::<Listing>(store, &subject, Loaded::default()).await?;
+    let ids = listed.state.map(|listed| listed.ids).unwrap_or_default();
+    let loads = ids.iter().map(|id| aggregates.load::<PreAuthorization>(id));
+    let found = try_join_all(loads).await?.into_iter().flatten();
+    Ok(found
+        .filter(|it| it.state.account == *account && it.state.profile == profile.name)
+        .collect())
+}
+
+/// Lists a new pre-authorization, so that orders find it.
+pub(super) async fn list(
+    api: &Api,
+    (account, identifier): (&AccountId, &Identifier),
+    id: PreAuthorizationId,
+    context: &Context,
+) -> Result<(), Refusal> {
+    let (store, subject) = (api.ports.aggregates.store.as_ref(), listing(account, identifier));
+    let listed = PreAuthorizationListed { id };
+    execute::<Listing>(store, &subject, Loaded::default(), &listed, context).await?;
+    Ok(())
+}
+
+/// Has an order that waits for its client lose what its pre-authorizations no longer prove: one that was given up since is
+/// like an authorization of the order that was. What expires needs no word, because the order ends no later.
+pub(crate) async fn check(
+    api: &Api,
+    mut order: OrderView,
+    request: &Request,
+) -> Result<OrderView, Refusal> {
+    if !matches!(order.state.progress, Progress::Open) {
+        return Ok(order);
+    }
+    for authorization in given_up(api, &order, request.now).await? {
+        let id = order.state.id.clone();
+        let command = Command::DeactivateAuthorization { authorization, now: request.now };
+        let context = request.context(Actor::Account { id: order.state.account.clone() });
+        let aggregates = &api.ports.aggregates;
+        order = aggregates.execute::<Order>(&id, Some(order), &command, &context).await?;
+    }
+    Ok(order)
+}
+
+/// The authorizations of an order whose pre-authorizations were given up. Asked in the log: a view may be behind.
+async fn given_up(
+    api: &Api,
+    order: &OrderView,
+    now: Timestamp,
+) -> Result<Vec<AuthorizationIndex>, Refusal> {
+    let loads = order.state.relied_on().map(async |(index, relied_on)| {
+        let held = api.ports.aggregates.fold::<PreAuthorization>(&relied_on.id).await?;
+        let status = held.map(|held| held.state.status(now));
+        Ok::<_, Refusal>(match status {
+            None | Some(AuthorizationStatus::Deactivated) => Some(index),
+            Some(
+                AuthorizationStatus::Pending
+                | AuthorizationStatus::Valid
+                | AuthorizationStatus::Invalid
+                | AuthorizationStatus::Expired,
+            ) => None,
+        })
+    });
+    Ok(try_join_all(loads).await?.into_iter().flatten().collect())
+}
+
+/// Where an account's pre-authorizations for an identifier are listed, however it is spelled.
+fn listing(account: &AccountId, identifier: &Identifier) -> Subject {
+    let mut hash = Hash::new(&SHA256);
+    hash.update(account.as_str().as_bytes());
+    // No account id has one.
+    hash.update(&[0]);
+    hash.update(identifier.canonical().as_bytes());
+    let mut octets = [0; 32];
+    octets.copy_from_slice(hash.finish().as_ref());
+    Subject::pre_authorizations(&octets)
+}

@@ -1,0 +1,38 @@
+//! Problems about the identifiers of a request (RFC 8555 §6.7.1).
+
+use acme::{ErrorType, Problem, order::RequestedIdentifier, problem::Subproblem};
+
+/// An identifier that is refused, and why.
+#[derive(Debug)]
+pub(crate) struct RefusedIdentifier {
+    pub(crate) kind: ErrorType,
+    pub(crate) detail: String,
+    pub(crate) requested: RequestedIdentifier,
+}
+
+/// One refused identifier is told in the problem itself, because most clients show no subproblems.
+pub(super) fn of_order(refused: &[RefusedIdentifier]) -> Problem {
+    let same_kind = refused.windows(2).all(|pair| pair[0].kind == pair[1].kind);
+    let kind = match refused.first() {
+        Some(first) if same_kind => first.kind,
+        Some(_) | None => ErrorType::Compound,
+    };
+    let detail = match refused {
+        [only] => only.detail.as_str(),
+        _ => "several identifiers are refused; see the subproblems",
+    };
+    let subproblem = |refused: &RefusedIdentifier| {
+        let RequestedIdentifier { kind, value } = &refused.requested;
+        Subproblem::of_unchecked(refused.kind, &refused.detail, (kind, value))
+    };
+    Problem::new(kind, detail).with_subproblems(refused.iter().map(subproblem))
+}
+
+/// What the server is not willing to certify is forbidden (RFC 8555 §7.4.1); what cannot be read is malformed as ever.
+pub(super) fn of_pre_authorization(refused: &[RefusedIdentifier]) -> Problem {
+    let problem = of_order(refused);
+    match problem.kind {
+        ErrorType::Malformed => problem,
+        _ => problem.with_status(403),
+    }
+}
