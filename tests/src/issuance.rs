@@ -71,6 +71,40 @@ impl RawClient {
         Ok(Order { url: reply.location()?, body: reply.json()? })
     }
 
+    /// Asks to prove a name or address before an order; answers the URL of the authorization.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn pre_authorize(&self, name: &str) -> anyhow::Result<String> {
+        let payload = json!({ "identifier": { "type": kind(name), "value": name } });
+        self.post("newAuthz", &payload).await?.expect(201)?.location()
+    }
+
+    /// Proves a name or address by http-01 before an order; answers the URL of the authorization, which is valid.
+    ///
+    /// # Errors
+    /// When the server or the proof is refused.
+    pub async fn prove_before(&self, name: &str, web: &ChallengeServer) -> anyhow::Result<String> {
+        let authorization = self.pre_authorize(name).await?;
+        self.prove_by_http(&authorization, web).await?;
+        Ok(authorization)
+    }
+
+    /// Proves an authorization by http-01.
+    ///
+    /// # Errors
+    /// When the proof is refused.
+    pub async fn prove_by_http(
+        &self,
+        authorization: &str,
+        web: &ChallengeServer,
+    ) -> anyhow::Result<()> {
+        let challenge = self.challenge(authorization, "http-01").await?;
+        let token = text(&challenge["token"])?;
+        web.answer(&token, &self.key().key_authorization(&token))?;
+        self.respond(authorization, &challenge).await
+    }
+
     /// Reads an order.
     ///
     /// # Errors
@@ -97,10 +131,7 @@ impl RawClient {
     /// When a proof is refused.
     pub async fn prove(&self, order: &Order, web: &ChallengeServer) -> anyhow::Result<Order> {
         for authorization in order.authorizations() {
-            let challenge = self.challenge(&authorization, "http-01").await?;
-            let token = text(&challenge["token"])?;
-            web.answer(&token, &self.key().key_authorization(&token))?;
-            self.respond(&authorization, &challenge).await?;
+            self.prove_by_http(&authorization, web).await?;
         }
         self.expect_status(&order.url, "ready").await
     }

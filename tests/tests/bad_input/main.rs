@@ -21,6 +21,8 @@ mod nonces;
 #[cfg(test)]
 mod orders;
 #[cfg(test)]
+mod pre_authorizations;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod revocation;

@@ -11,6 +11,8 @@ mod ocsp;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]
+mod pre_authorization;
+#[cfg(test)]
 mod reading;
 #[cfg(test)]
 mod replicated;

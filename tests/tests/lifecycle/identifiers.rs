@@ -46,6 +46,16 @@ async fn an_address_and_a_name_are_proven_by_ipv6() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn an_internationalized_name_is_issued_and_shown_as_it_was_sent() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let name = "XN--bcher-KVA.localhost";
+    let issued = scene.client.issue(&[name], &scene.web).await?;
+    assert_eq!(issued.order.body["identifiers"], json!([{ "type": "dns", "value": name }]));
+    assert_eq!(issued.chain.names()?, [name.to_lowercase()]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_csr_with_another_address_than_the_order_is_refused() -> anyhow::Result<()> {
     let scene = scene(ADDRESSES).await?;
     let order = scene.client.ready_order(&["127.0.0.1"], &scene.web).await?;

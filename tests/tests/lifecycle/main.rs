@@ -36,6 +36,8 @@ mod operation;
 #[cfg(test)]
 mod permitted;
 #[cfg(test)]
+mod pre_authorization;
+#[cfg(test)]
 mod profiles;
 #[cfg(test)]
 mod resources;
