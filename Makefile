@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 certmill := target/release/certmill
 
-.PHONY: help run test check bench image schemas demo nightly clean-tools release
+.PHONY: help run test check bench image schemas demo golden nightly clean-tools release
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,12 @@ schemas: ## write the JSON Schemas of events and configuration to ./schemas, and
 demo: release ## run the CA, let a real client get a certificate from it, show it, stop
 	scripts/demo
 
+golden: ## write anew what tests compare the chart and the metrics with: look at the difference
+	scripts/tools-env cargo build -p certmill
+	CERTMILL_RENEW=1 scripts/tools-env cargo nextest run -p acceptance --test kubernetes
+
 nightly: ## run the tests with the long rounds that make test shortens
-	scripts/test-tools
+	scripts/test-tools nightly
 	scripts/tools-env cargo build --workspace
 	CERTMILL_NIGHTLY=1 scripts/tools-env cargo nextest run --workspace --profile nightly
 

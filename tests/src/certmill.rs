@@ -246,6 +246,15 @@ impl Certmill {
             .sum())
     }
 
+    /// How the operations listener answers a path.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ops(&self, path: &str) -> anyhow::Result<reqwest::StatusCode> {
+        let url = format!("http://{}{path}", loopback(self.ops_port));
+        Ok(raw_client::http()?.get(url).send().await?.status())
+    }
+
     /// Sets one key of the configuration, for the next start.
     pub fn configure(&mut self, key: &str, value: impl Display) {
         let setup = std::mem::take(&mut self.setup);

@@ -55,5 +55,5 @@ pub use redis::RedisServer;
 pub use reply::Reply;
 pub use scene::{Refused, Scene};
 pub use site::Site;
-pub use tools::{is_nightly, python_tool, server_under_test, tool, workspace};
+pub use tools::{is_nightly, python, python_tool, server_under_test, tool, workspace};
 pub use zones::Zones;

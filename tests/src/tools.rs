@@ -42,6 +42,18 @@ pub fn python_tool(name: &str) -> anyhow::Result<PathBuf> {
     if installed.is_file() { Ok(installed) } else { tool(name) }
 }
 
+/// The Python that sees the Python tools.
+///
+/// # Errors
+/// When it is not installed, with what to do about it.
+pub fn python() -> anyhow::Result<PathBuf> {
+    let python = workspace().join("target/tools/venv/bin/python");
+    if !python.is_file() {
+        bail!("{} is not there; scripts/test-tools makes it", python.display());
+    }
+    Ok(python)
+}
+
 /// The PATH that the tests' programs see, in the order of scripts/tools-env.
 pub(crate) fn search_path() -> anyhow::Result<OsString> {
     let tools = workspace().join("target/tools");

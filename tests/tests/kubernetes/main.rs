@@ -1,0 +1,18 @@
+//! The Helm chart, its alerts and its examples: what Kubernetes, Prometheus and Certmill itself say of them.
+
+#[cfg(test)]
+mod chart;
+#[cfg(test)]
+mod checkov;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod hardening;
+#[cfg(test)]
+mod network;
+#[cfg(test)]
+mod references;
+#[cfg(test)]
+mod rendering;
+#[cfg(test)]
+mod schema;
