@@ -234,16 +234,25 @@ impl Certmill {
     /// # Errors
     /// When the metrics cannot be read.
     pub async fn metric_where(&self, name: &str, label: &str) -> anyhow::Result<f64> {
-        let url = format!("http://{}/metrics", loopback(self.ops_port));
-        let answer = raw_client::http()?.get(url).send().await?;
-        ensure!(answer.status().is_success(), "the metrics answer {}", answer.status());
-        let text = answer.text().await?;
-        Ok(text
+        Ok(self
+            .metrics()
+            .await?
             .lines()
             .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])))
             .filter(|line| line.contains(label))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum())
+    }
+
+    /// All that the server measures, as Prometheus reads it.
+    ///
+    /// # Errors
+    /// When the metrics cannot be read.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let url = format!("http://{}/metrics", loopback(self.ops_port));
+        let answer = raw_client::http()?.get(url).send().await?;
+        ensure!(answer.status().is_success(), "the metrics answer {}", answer.status());
+        Ok(answer.text().await?)
     }
 
     /// How the operations listener answers a path.

@@ -12,9 +12,11 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::Stop;
 
-/// The upper bounds of every histogram of seconds: from one database commit to a slow validation.
-const SECONDS_BUCKETS: [f64; 15] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+/// The upper bounds of every histogram of seconds: from one database commit to an order that waits for its client.
+const SECONDS_BUCKETS: [f64; 17] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    120.0, 600.0,
+];
 /// How often samples of histograms are condensed, so that they do not pile up where nobody asks for them.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -82,12 +84,12 @@ mod tests {
     fn what_is_counted_and_measured_is_rendered_with_its_help() {
         let rendered = Metrics::install().unwrap();
         ::metrics::counter!(names::ORDERS_PLACED, "profile" => "default").increment(2);
-        ::metrics::histogram!(names::SIGNING_SECONDS).record(0.002);
+        ::metrics::histogram!(names::APPEND_SECONDS).record(0.002);
         let text = Metrics::install().unwrap().render();
         assert!(text.contains("# HELP certmill_orders_placed_total"), "{text}");
         assert!(text.contains("certmill_orders_placed_total{profile=\"default\"} 2"), "{text}");
-        assert!(text.contains("certmill_signing_seconds_bucket{le=\"0.0025\"} 1"), "{text}");
-        assert!(text.contains("certmill_signing_seconds_bucket{le=\"0.001\"} 0"), "{text}");
+        assert!(text.contains("certmill_append_seconds_bucket{le=\"0.0025\"} 1"), "{text}");
+        assert!(text.contains("certmill_append_seconds_bucket{le=\"0.001\"} 0"), "{text}");
         assert_eq!(rendered.started_at, Metrics::install().unwrap().started_at);
     }
 

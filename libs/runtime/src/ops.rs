@@ -8,7 +8,7 @@ use warp::{
     http::{Response, StatusCode, header},
 };
 
-use crate::{Health, Metrics, Stop};
+use crate::{Health, Metrics, Stop, health::PartState, metrics::names};
 
 /// The media type of the Prometheus text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -38,12 +38,22 @@ fn routes(
     metrics: Metrics,
 ) -> impl Filter<Extract = (impl Reply,), Error = warp::Rejection> + Clone {
     let alive = warp::path!("healthz").map(|| "ok\n".into_response());
+    let measured = health.clone();
     let ready = warp::path!("readyz").map(move || readiness(&health));
     let measured = warp::path!("metrics").map(move || {
+        measure(&measured);
         warp::reply::with_header(metrics.render(), header::CONTENT_TYPE, PROMETHEUS_TEXT)
     });
     let measured = measured.map(Reply::into_response);
     warp::get().and(alive.or(ready).unify().or(measured).unify())
+}
+
+/// Tells of each part whether it is ready.
+fn measure(health: &Health) {
+    for (part, state) in health.readiness().parts() {
+        let ready = if *state == PartState::Ready { 1.0 } else { 0.0 };
+        metrics::gauge!(names::PART_READY, "part" => *part).set(ready);
+    }
 }
 
 fn readiness(health: &Health) -> warp::reply::Response {

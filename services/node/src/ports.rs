@@ -2,6 +2,7 @@
 
 mod cluster;
 mod embedded;
+mod measured;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use runtime::{Config, config::EventLogKind};
 
 use crate::failure::{Explain as _, Failure};
 
+use self::measured::Measured;
 pub(crate) use self::{
     cluster::{jetstream, redis},
     embedded::advice as embedded_advice,
@@ -51,10 +53,16 @@ impl Ports {
     /// # Errors
     /// When something is out of reach or must not be used; the failure names the key to change.
     pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
-        match config.event_log.kind {
-            EventLogKind::Embedded => embedded::open(config).await,
-            EventLogKind::Jetstream => cluster::open(config).await,
-        }
+        let ports = match config.event_log.kind {
+            EventLogKind::Embedded => embedded::open(config).await?,
+            EventLogKind::Jetstream => cluster::open(config).await?,
+        };
+        Ok(Self {
+            store: Arc::new(Measured(ports.store)),
+            views: Arc::new(Measured(ports.views)),
+            admission: Arc::new(Measured(ports.admission)),
+            ..ports
+        })
     }
 
     /// Writes what is still to be written, and lets go of the log.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use domain::{
-    AccountId, OrderId, PreAuthorizationId, account::Account, order::Order,
+    AccountId, OrderId, PreAuthorizationId, Timestamp, account::Account, order::Order,
     pre_authorization::PreAuthorization,
 };
 use eventstore::{Message, Sequence, Stream};
@@ -32,6 +32,7 @@ pub(crate) enum Views {
 #[derive(Default)]
 pub(crate) struct Batch {
     messages: usize,
+    oldest: Option<Timestamp>,
     orders: HashMap<OrderId, Sequence>,
     pre_authorizations: HashMap<PreAuthorizationId, Sequence>,
     accounts: HashMap<AccountId, Sequence>,
@@ -43,6 +44,11 @@ impl Batch {
     /// How many messages it stands for.
     pub(crate) fn len(&self) -> usize {
         self.messages
+    }
+
+    /// When the first of them was appended.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.oldest
     }
 
     /// How many certificates are in it.
@@ -62,6 +68,8 @@ impl Batch {
         }
         self.ends.insert(subject.stream(), sequence);
         self.messages += 1;
+        let at = message.envelope.at;
+        self.oldest = Some(self.oldest.map_or(at, |oldest| oldest.min(at)));
         Ok(())
     }
 

@@ -2,8 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use domain::Timestamp;
 use eventstore::{Message, Sequence, StoreError, Stream, Tail};
 use runtime::{Check, metrics::names};
+use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -13,6 +15,8 @@ use crate::{
     batch::{Batch, Views},
 };
 
+/// Whose measurements these are.
+const ROLE: &str = "projector";
 /// How long news are gathered. Whoever appends writes the view himself, so nobody waits for this; an order that is
 /// looked at once for all its messages costs a sixth.
 const GATHER: Duration = Duration::from_millis(250);
@@ -65,9 +69,16 @@ async fn catch_up_and_go_on(
     health.ready();
     loop {
         let batch = gather(tail.as_mut(), &views_from).await?;
-        metrics::counter!(names::FEED_MESSAGES, "role" => "projector")
-            .increment(batch.len() as u64);
+        measure(&batch);
         batch.apply(ports).await?;
+    }
+}
+
+fn measure(batch: &Batch) {
+    metrics::counter!(names::FEED_MESSAGES, "role" => ROLE).increment(batch.len() as u64);
+    if let Some(oldest) = batch.oldest() {
+        let lag = oldest.until(Timestamp::from(OffsetDateTime::now_utc()));
+        metrics::histogram!(names::FEED_LAG_SECONDS, "role" => ROLE).record(lag.as_secs_f64());
     }
 }
 

@@ -5,6 +5,7 @@
 //! model itself, so that the two are lost together.
 
 mod batch;
+mod ends;
 mod follow;
 mod index;
 mod rebuild;
@@ -46,5 +47,8 @@ pub enum ProjectError {
 
 /// Projects until told to stop.
 pub async fn run(ports: Ports, order_shards: u8, health: Check, stop: CancellationToken) {
-    follow::follow(&ports, order_shards, health, stop).await;
+    tokio::join!(
+        follow::follow(&ports, order_shards, health, stop.clone()),
+        ends::show(&ports, order_shards, stop),
+    );
 }

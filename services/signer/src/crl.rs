@@ -12,7 +12,6 @@ use domain::{
 };
 use eventstore::{Loaded, Stream, Subject, Subscription, execute};
 use readmodel::Crl;
-use runtime::metrics::names;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -21,7 +20,7 @@ use self::{last::Last, revocations::Revocations};
 use crate::{
     IssuanceError,
     desk::{Desk, context, now},
-    files,
+    files, measure,
 };
 
 /// The name of the publishers' durable consumer.
@@ -70,6 +69,9 @@ pub(crate) async fn divide(desk: &Desk, issuer: &IssuerId) -> Result<(), Issuanc
     desk.positions.acknowledged(Stream::Revocations, sequence);
     Ok(())
 }
+
+/// From when until when a CRL is valid.
+type Valid = (Timestamp, Timestamp);
 
 /// What was published last under a name.
 struct Before {
@@ -135,18 +137,20 @@ impl Publisher {
         }
         // After the last CRLs were read: whatever they list is in what is read now.
         self.revocations.catch_up(&self.desk).await?;
-        let mut first_end = None;
+        let mut oldest: Option<Valid> = None;
         for before in all {
             let name = before.name.clone();
             match self.publish(authority, before).await {
-                Ok(end) => first_end = Some(first_end.map_or(end, |first| end.min(first))),
+                Ok((made, end)) => {
+                    oldest = Some(oldest.map_or((made, end), |(first, earliest)| {
+                        (made.min(first), end.min(earliest))
+                    }));
+                }
                 Err(error) => not_published(&name, &error),
             }
         }
-        if let Some(end) = first_end {
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into a double")]
-            metrics::gauge!(names::CRL_NEXT_UPDATE, "issuer" => authority.id().to_string())
-                .set(end.unix_seconds() as f64);
+        if let Some((made, end)) = oldest {
+            measure::crl(authority.id(), made, end);
         }
         Ok(())
     }
@@ -161,11 +165,7 @@ impl Publisher {
     }
 
     /// Publishes one CRL if that is needed, and returns the end of its validity.
-    async fn publish(
-        &self,
-        authority: &Authority,
-        before: Before,
-    ) -> Result<Timestamp, PublishError> {
+    async fn publish(&self, authority: &Authority, before: Before) -> Result<Valid, PublishError> {
         let Before { name, last, published } = before;
         let (views, settings) = (&self.desk.ports.aggregates.views, &self.desk.settings);
         let now = now();
@@ -184,9 +184,11 @@ impl Publisher {
             if published.is_none_or(|published| published.number < last.number) {
                 views.put_crl(&name, &last.crl()).await.map_err(PublishError::View)?;
             }
-            return Ok(last.next_update);
+            return Ok((last.made, last.next_update));
         }
+        let started = Instant::now();
         let der = sign_crl(authority, &plan).map_err(PublishError::Crl)?;
+        measure::signed("crl", started);
         if let Some(last) = &last {
             check_successor(&last.der, &der, period, revocations)
                 .map_err(PublishError::Successor)?;
@@ -195,7 +197,7 @@ impl Publisher {
         let crl = Crl { der, number: plan.number, next_update: plan.next_update };
         views.put_crl(&name, &crl).await.map_err(PublishError::View)?;
         info!(crl = %name, number = plan.number, revoked = plan.entries.len(), "crl published");
-        Ok(plan.next_update)
+        Ok((now, plan.next_update))
     }
 
     fn path(&self, name: &CrlName) -> PathBuf {

@@ -3,7 +3,7 @@
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use domain::{
     certificate::{CertificateSigned, LedgerEvent},
-    order::{CertificateIssued, Command},
+    order::{CertificateIssued, Command, Progress},
 };
 use eventstore::{Sequence, Subject, Wake};
 use readmodel::CertificateEntry;
@@ -24,6 +24,10 @@ pub(crate) async fn deliver(
     claim: &Claim,
     der: &[u8],
 ) -> Result<(), IssuanceError> {
+    let finalized_at = match &order.state.progress {
+        Progress::Processing(finalized) => Some(finalized.at),
+        Progress::Open | Progress::Valid { .. } | Progress::Invalid { .. } => None,
+    };
     let (signed, entry) = signed(claim, purpose(&order.state), der);
     let (issuer, own, at) = (entry.issuer.clone(), entry.serial.clone(), now());
     let command = move |sequence: Sequence| {
@@ -37,6 +41,10 @@ pub(crate) async fn deliver(
     let order = desk.ports.aggregates.write(issued).await?;
     info!(serial = %claim.serial, "certificate issued");
     let profile = order.state.profile.to_string();
+    if let Some(since) = finalized_at {
+        metrics::histogram!(names::ISSUANCE_SECONDS, "profile" => profile.clone())
+            .record(since.until(now()).as_secs_f64());
+    }
     metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
     wake(desk, &order).await;
     Ok(())

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     io,
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use ca::journal::{
@@ -18,12 +19,14 @@ use eventstore::{
     Actor, AppendError, Context, Decided, DecodeError, Envelope, ExecuteError, Expected, MessageId,
     NewMessage, Sequence, StoreError, Stream, Subject,
 };
+use metrics::histogram;
+use runtime::metrics::names;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Authorities, IssuanceError, IssuersError, Ports, PositionError, Settings, issuance::OrderView,
-    issuers::Issuers, position::Positions, server_certificate::ServerCertificate,
+    issuers::Issuers, measure, position::Positions, server_certificate::ServerCertificate,
 };
 
 /// The keys, the journal and the log.
@@ -73,6 +76,9 @@ impl Desk {
         let journal = Journal::open(settings.journal_dir()).map_err(OpenError::Journal)?;
         let positions = Positions::open(&settings.position_file()).map_err(OpenError::Position)?;
         positions.check(ports.aggregates.store.as_ref()).await.map_err(OpenError::Position)?;
+        for issuer in issuers.all() {
+            measure::issuer(issuer.id(), issuer.authority.certificate().not_after());
+        }
         Ok(Self {
             settings,
             issuers,
@@ -152,12 +158,16 @@ impl Desk {
 
     /// Writes to the journal and waits until it is there.
     pub(crate) async fn journal(&self, entry: Entry, synced: Synced) -> Result<(), IssuanceError> {
+        let (started, awaited) = (Instant::now(), matches!(synced, Synced::Now));
         let (done, written) = oneshot::channel();
         let reply = move |result| drop(done.send(result));
         self.journal.append_then(vec![entry], synced, reply);
         let written = written.await.unwrap_or(Err(JournalError::Closed));
         if let Err(JournalError::Failed(_) | JournalError::Closed) = &written {
             self.journal_failed.cancel();
+        }
+        if awaited && written.is_ok() {
+            histogram!(names::JOURNAL_SYNC_SECONDS).record(started.elapsed().as_secs_f64());
         }
         written.map(drop).map_err(IssuanceError::Journal)
     }

@@ -25,7 +25,7 @@ use crate::{
     delivery::{deliver, wake},
     desk::{Desk, Taken, now},
     issuers::{Claim, Issuer},
-    reliance, resume, supersede,
+    measure, reliance, resume, supersede,
 };
 
 /// An order and the last message folded into it.
@@ -259,7 +259,7 @@ pub(crate) async fn sign(issuer: &Arc<Issuer>, tbs: Vec<u8>) -> Result<Vec<u8>, 
         }
     };
     let der = issued.map_err(IssuanceError::Sign)?;
-    metrics::histogram!(names::SIGNING_SECONDS).record(started.elapsed().as_secs_f64());
+    measure::signed("certificate", started);
     Ok(der)
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod files;
 mod issuance;
 mod issuers;
+mod measure;
 mod ocsp;
 mod position;
 mod reliance;

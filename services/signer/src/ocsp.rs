@@ -19,6 +19,7 @@ use crate::{
     desk::{Desk, now},
     issuance,
     issuers::Issuer,
+    measure,
     server_certificate::issue_planned,
 };
 
@@ -139,8 +140,10 @@ async fn answer(
     }
     let (now, validity) = (now(), desk.settings.ocsp_validity);
     let next_update = now.plus(validity);
+    let started = std::time::Instant::now();
     match responder.respond(request, &statuses, (now, next_update)) {
         Ok(der) => {
+            measure::signed("ocsp", started);
             metrics::counter!(names::OCSP_RESPONSES).increment(1);
             let keeps = !request.has_nonce();
             (if keeps { next_update.unix_seconds() } else { NOT_KEPT }, der)

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
 
-use crate::{desk::Desk, issuance};
+use crate::{desk::Desk, issuance, measure};
 
 /// The name of the signers' durable consumer.
 const CONSUMER: &str = "signer";
@@ -78,11 +78,7 @@ impl Worker {
             };
             match delivery {
                 Ok(delivery) => {
-                    metrics::counter!(names::FEED_MESSAGES, "role" => "signer").increment(1);
-                    if delivery.attempt > 1 {
-                        metrics::counter!(names::FEED_REDELIVERIES, "role" => "signer")
-                            .increment(1);
-                    }
+                    measure::delivery(CONSUMER, &delivery);
                     match led_on(&delivery.message) {
                         Some(order) => {
                             issuing.spawn(handle(Arc::clone(&self.desk), order, delivery));
@@ -133,6 +129,7 @@ fn note(settled: Result<(), eventstore::StoreError>) {
 fn is_done(issued: &Result<(), crate::IssuanceError>) -> bool {
     if let Err(error) = issued {
         warn!(error = error as &dyn std::error::Error, "issuance not finished; it is tried again");
+        metrics::counter!(names::ISSUANCES_RETRIED).increment(1);
     }
     issued.is_ok()
 }

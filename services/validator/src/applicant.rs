@@ -10,6 +10,8 @@ use domain::{
 };
 use readmodel::Viewed;
 
+use crate::measure;
+
 /// An aggregate with challenges.
 pub(crate) trait Applies: Viewed {
     /// The authorization at a place, and its status at a time.
@@ -24,6 +26,9 @@ pub(crate) trait Applies: Viewed {
 
     /// The command that records a failure.
     fn failed(failed: ChallengeFailed, retries: Option<Retries>) -> Self::Command;
+
+    /// Measures what the outcome just recorded made of it.
+    fn measure(state: &Self::State);
 }
 
 impl Applies for Order {
@@ -43,6 +48,10 @@ impl Applies for Order {
     fn failed(failed: ChallengeFailed, retries: Option<Retries>) -> order::Command {
         order::Command::RecordFailure { failed, retries }
     }
+
+    fn measure(state: &order::State) {
+        measure::recorded(state);
+    }
 }
 
 impl Applies for PreAuthorization {
@@ -61,4 +70,6 @@ impl Applies for PreAuthorization {
     fn failed(failed: ChallengeFailed, retries: Option<Retries>) -> pre_authorization::Command {
         pre_authorization::Command::RecordFailure { failed, retries }
     }
+
+    fn measure(_: &pre_authorization::State) {}
 }

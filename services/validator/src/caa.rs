@@ -8,12 +8,13 @@ use domain::{
 };
 use eventstore::Delivery;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use metrics::counter;
-use runtime::metrics::names;
 use tracing::{error, info};
 use validation::{CaaQuestion, Rejected};
 
-use crate::desk::{Desk, Next, Unfinished, now};
+use crate::{
+    desk::{Desk, Next, Unfinished, now},
+    measure,
+};
 
 /// How many names of one order are looked at together.
 const AT_ONCE: usize = 8;
@@ -102,7 +103,6 @@ async fn ask<'a>(desk: &Desk, needed: &'a CaaCheckNeeded) -> Result<Look<'a>, Un
         let failure = Failure::new(FailureKind::ServerInternal, "CAA could not be looked at");
         Err(Box::new(Rejected { failure, evidence: Evidence::default() }))
     });
-    let result = if outcome.is_ok() { "valid" } else { "invalid" };
-    counter!(names::VALIDATIONS, "type" => "caa", "outcome" => result).increment(1);
+    measure::look("caa", &outcome);
     Ok((needed, outcome))
 }

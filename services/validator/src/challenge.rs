@@ -11,7 +11,7 @@ use domain::{
 };
 use eventstore::Delivery;
 use futures::FutureExt as _;
-use metrics::{counter, histogram};
+use metrics::histogram;
 use runtime::metrics::names;
 use tokio::time::Instant;
 use tracing::{error, info};
@@ -20,6 +20,7 @@ use validation::{Attempt, Rejected};
 use crate::{
     applicant::Applies,
     desk::{Desk, Next, Unfinished, now},
+    measure,
 };
 
 /// What the log says about a challenge that was delivered before.
@@ -52,6 +53,9 @@ pub(crate) async fn look<A: Applies>(
     let at = now();
     let command = command::<A>(desk, ready, outcome, at);
     let recorded = desk.record::<A>(id, &command, &delivery.message).await?;
+    if let Some(recorded) = &recorded {
+        A::measure(&recorded.state);
+    }
     let next = recorded.map_or(Wanted::No, |it| wanted::<A>(&it.state, ready, at));
     Ok(match next {
         Wanted::Now => Next::Again(Duration::ZERO),
@@ -101,9 +105,8 @@ async fn validate(
         let failure = Failure::new(FailureKind::ServerInternal, "the validation failed unexpectedly");
         Err(Box::new(Rejected { failure, evidence: Evidence::default() }))
     });
-    let result = if outcome.is_ok() { "valid" } else { "invalid" };
     let kind = ready.challenge.as_str();
-    counter!(names::VALIDATIONS, "type" => kind, "outcome" => result).increment(1);
+    measure::look(kind, &outcome);
     histogram!(names::VALIDATION_SECONDS, "type" => kind).record(started.elapsed().as_secs_f64());
     match &outcome {
         Ok(_) => info!(identifier = %ready.identifier, challenge = kind, "challenge validated"),

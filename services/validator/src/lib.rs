@@ -8,6 +8,7 @@ mod applicant;
 mod caa;
 mod challenge;
 mod desk;
+mod measure;
 mod queue;
 mod retries;
 mod settings;

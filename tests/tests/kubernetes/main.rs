@@ -1,6 +1,8 @@
 //! The Helm chart, its alerts and its examples: what Kubernetes, Prometheus and Certmill itself say of them.
 
 #[cfg(test)]
+mod alerts;
+#[cfg(test)]
 mod chart;
 #[cfg(test)]
 mod checkov;
@@ -8,6 +10,8 @@ mod checkov;
 mod golden;
 #[cfg(test)]
 mod hardening;
+#[cfg(test)]
+mod metrics;
 #[cfg(test)]
 mod network;
 #[cfg(test)]

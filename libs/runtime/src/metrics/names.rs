@@ -1,85 +1,119 @@
-//! The names of all metrics, and what they tell.
+//! The names of all metrics, and what they tell: `docs/metrics.md` is made of this.
 //!
 //! Labels never hold what a client chose: only profiles, types and outcomes, which are few.
 
 use metrics::{describe_counter, describe_gauge, describe_histogram};
 
-/// Requests answered; labels `resource`, `status`.
-pub const HTTP_REQUESTS: &str = "certmill_http_requests_total";
-/// Time from a request's arrival to its reply, held time included; label `resource`.
-pub const HTTP_REQUEST_SECONDS: &str = "certmill_http_request_seconds";
-/// Connections that are open.
-pub const HTTP_CONNECTIONS: &str = "certmill_http_connections";
-/// Replies that wait for work under way.
-pub const REPLIES_HELD: &str = "certmill_replies_held";
-/// Problem documents sent; label `type`.
-pub const PROBLEMS: &str = "certmill_problems_total";
-/// Appends to the log; label `outcome`: `stored`, `conflict`, `failed`.
-pub const APPENDS: &str = "certmill_appends_total";
-/// Time an append took to be durable.
-pub const APPEND_SECONDS: &str = "certmill_append_seconds";
-/// Reads of views; label `outcome`: `hit`, `folded`, `failed`.
-pub const VIEW_READS: &str = "certmill_view_reads_total";
-/// Nonces that were presented; label `outcome`: `redeemed`, `refused`, `failed`.
-pub const NONCES: &str = "certmill_nonces_total";
-/// Accounts created; label `profile`.
-pub const ACCOUNTS_CREATED: &str = "certmill_accounts_created_total";
-/// Orders placed; label `profile`.
-pub const ORDERS_PLACED: &str = "certmill_orders_placed_total";
-/// Validations finished; labels `type`, `outcome`: `valid`, `invalid`.
-pub const VALIDATIONS: &str = "certmill_validations_total";
-/// Time a validation took; label `type`.
-pub const VALIDATION_SECONDS: &str = "certmill_validation_seconds";
-/// Validations under way.
-pub const VALIDATIONS_RUNNING: &str = "certmill_validations_running";
-/// Certificates issued; label `profile`.
-pub const CERTIFICATES_ISSUED: &str = "certmill_certificates_issued_total";
-/// Issuances that failed; label `profile`.
-pub const ISSUANCES_FAILED: &str = "certmill_issuances_failed_total";
-/// Time from finalize to the recorded certificate.
-pub const ISSUANCE_SECONDS: &str = "certmill_issuance_seconds";
-/// Time a CA key took to sign.
-pub const SIGNING_SECONDS: &str = "certmill_signing_seconds";
-/// Certificates revoked; label `reason`.
-pub const CERTIFICATES_REVOKED: &str = "certmill_certificates_revoked_total";
-/// OCSP responses signed.
-pub const OCSP_RESPONSES: &str = "certmill_ocsp_responses_total";
-/// When the first of an issuer's published CRLs ends to be valid, in seconds since 1970; label `issuer`.
-pub const CRL_NEXT_UPDATE: &str = "certmill_crl_next_update_timestamp_seconds";
-/// Messages taken from the log; label `role`.
-pub const FEED_MESSAGES: &str = "certmill_feed_messages_total";
-/// Messages that were given to a worker again; label `role`.
-pub const FEED_REDELIVERIES: &str = "certmill_feed_redeliveries_total";
-/// Age of the last message taken from the log when it was taken, in seconds; label `role`.
-pub const FEED_LAG_SECONDS: &str = "certmill_feed_lag_seconds";
+/// What can be done with a metric's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// They only grow.
+    Counter,
+    /// They go up and down.
+    Gauge,
+    /// They are counted by size.
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// What can be done with its values.
+    pub kind: Kind,
+    /// The labels of its series.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub help: &'static str,
+}
+
+/// Writes each metric's name, kind, labels and meaning once: for whoever records it, for Prometheus and for readers.
+macro_rules! metrics {
+    ($($kind:ident $name:ident = $text:literal [$($label:literal),*] $help:literal;)*) => {
+        $(#[doc = $help] pub const $name: &str = $text;)*
+
+        /// All metrics that Certmill records.
+        pub const ALL: &[Metric] = &[
+            $(Metric { name: $name, kind: Kind::$kind, labels: &[$($label),*], help: $help },)*
+        ];
+    };
+}
+
+metrics! {
+    Counter HTTP_REQUESTS = "certmill_http_requests_total" ["resource", "status"]
+        "Requests answered.";
+    Histogram HTTP_REQUEST_SECONDS = "certmill_http_request_seconds" ["resource"]
+        "Time from a request's arrival to its reply, held time included.";
+    Gauge HTTP_CONNECTIONS = "certmill_http_connections" []
+        "Connections that are open.";
+    Gauge REPLIES_HELD = "certmill_replies_held" []
+        "Replies that wait for work under way.";
+    Counter PROBLEMS = "certmill_problems_total" ["type"]
+        "Problem documents sent, by their type's URN.";
+    Counter NONCES = "certmill_nonces_total" ["outcome"]
+        "Nonces presented: redeemed, refused, or failed because their memory was out of reach.";
+    Counter ACCOUNTS_CREATED = "certmill_accounts_created_total" ["profile"]
+        "Accounts created.";
+    Counter ORDERS_PLACED = "certmill_orders_placed_total" ["profile"]
+        "Orders placed.";
+    Histogram ORDER_READY_SECONDS = "certmill_order_ready_seconds" ["profile"]
+        "Time from an order's placing until its last name was proven.";
+    Counter VALIDATIONS = "certmill_validations_total" ["type", "outcome", "problem"]
+        "Looks at challenges and at CAA: valid, or invalid with the problem's type.";
+    Histogram VALIDATION_SECONDS = "certmill_validation_seconds" ["type"]
+        "Time one look at a challenge took.";
+    Gauge VALIDATIONS_RUNNING = "certmill_validations_running" []
+        "Validations under way.";
+    Counter CERTIFICATES_ISSUED = "certmill_certificates_issued_total" ["profile"]
+        "Certificates issued.";
+    Counter ISSUANCES_FAILED = "certmill_issuances_failed_total" ["profile"]
+        "Issuances that failed for good.";
+    Counter ISSUANCES_RETRIED = "certmill_issuances_retried_total" []
+        "Issuances that could not be finished and are tried again.";
+    Histogram ISSUANCE_SECONDS = "certmill_issuance_seconds" ["profile"]
+        "Time from finalize to the recorded certificate.";
+    Histogram SIGNING_SECONDS = "certmill_signing_seconds" ["what"]
+        "Time a key of the CA took to sign: a certificate, crl or ocsp response.";
+    Histogram JOURNAL_SYNC_SECONDS = "certmill_journal_sync_seconds" []
+        "Time until a reservation was on the journal's disk.";
+    Counter CERTIFICATES_REVOKED = "certmill_certificates_revoked_total" ["reason"]
+        "Certificates revoked.";
+    Counter OCSP_RESPONSES = "certmill_ocsp_responses_total" []
+        "OCSP responses signed.";
+    Gauge CRL_THIS_UPDATE = "certmill_crl_this_update_timestamp_seconds" ["issuer"]
+        "When the oldest of the published CRLs was made, in seconds since 1970.";
+    Gauge CRL_NEXT_UPDATE = "certmill_crl_next_update_timestamp_seconds" ["issuer"]
+        "When the first of the published CRLs ends to be valid, in seconds since 1970.";
+    Gauge CA_NOT_AFTER = "certmill_ca_not_after_timestamp_seconds" ["issuer"]
+        "When the issuing CA's certificate ends, in seconds since 1970.";
+    Counter APPENDS = "certmill_appends_total" ["outcome"]
+        "Appends to the log: stored, conflict, or failed.";
+    Histogram APPEND_SECONDS = "certmill_append_seconds" []
+        "Time an append took to be durable.";
+    Gauge LOG_LAST_SEQUENCE = "certmill_log_last_sequence" ["stream"]
+        "The last sequence of a stream of the log; it never falls.";
+    Counter FEED_MESSAGES = "certmill_feed_messages_total" ["role"]
+        "Messages taken from the log.";
+    Counter FEED_REDELIVERIES = "certmill_feed_redeliveries_total" ["role"]
+        "Messages that were given to a worker again.";
+    Histogram FEED_LAG_SECONDS = "certmill_feed_lag_seconds" ["role"]
+        "Time between an append and its delivery to a worker.";
+    Counter VIEW_READS = "certmill_view_reads_total" ["outcome"]
+        "Views that were asked for: hit, miss, or failed because the read model was out of reach.";
+    Histogram READ_MODEL_SECONDS = "certmill_read_model_seconds" ["operation"]
+        "Time the read model took to answer.";
+    Gauge PART_READY = "certmill_part_ready" ["part"]
+        "Whether a part of the process can do its work: 1 or 0.";
+}
 
 /// Gives each metric its help text.
 pub(super) fn describe() {
-    describe_counter!(HTTP_REQUESTS, "Requests answered, by resource and status.");
-    describe_histogram!(HTTP_REQUEST_SECONDS, "Seconds from a request's arrival to its reply.");
-    describe_gauge!(HTTP_CONNECTIONS, "Connections that are open.");
-    describe_gauge!(REPLIES_HELD, "Replies that wait for work under way.");
-    describe_counter!(PROBLEMS, "Problem documents sent, by ACME error type.");
-    describe_counter!(APPENDS, "Appends to the log, by outcome.");
-    describe_histogram!(APPEND_SECONDS, "Seconds an append took to be durable.");
-    describe_counter!(VIEW_READS, "Reads of views, by outcome.");
-    describe_counter!(NONCES, "Nonces presented, by outcome.");
-    describe_counter!(ACCOUNTS_CREATED, "Accounts created, by profile.");
-    describe_counter!(ORDERS_PLACED, "Orders placed, by profile.");
-    describe_counter!(VALIDATIONS, "Validations finished, by challenge type and outcome.");
-    describe_histogram!(VALIDATION_SECONDS, "Seconds a validation took, by challenge type.");
-    describe_gauge!(VALIDATIONS_RUNNING, "Validations under way.");
-    describe_counter!(CERTIFICATES_ISSUED, "Certificates issued, by profile.");
-    describe_counter!(ISSUANCES_FAILED, "Issuances that failed, by profile.");
-    describe_histogram!(ISSUANCE_SECONDS, "Seconds from finalize to the recorded certificate.");
-    describe_histogram!(SIGNING_SECONDS, "Seconds a CA key took to sign.");
-    describe_counter!(CERTIFICATES_REVOKED, "Certificates revoked, by reason.");
-    describe_counter!(OCSP_RESPONSES, "OCSP responses signed.");
-    describe_gauge!(
-        CRL_NEXT_UPDATE,
-        "End of validity of the published CRL that ends first, in seconds since 1970."
-    );
-    describe_counter!(FEED_MESSAGES, "Messages taken from the log, by role.");
-    describe_counter!(FEED_REDELIVERIES, "Messages given to a worker again, by role.");
-    describe_histogram!(FEED_LAG_SECONDS, "Seconds between an append and its delivery, by role.");
+    for metric in ALL {
+        match metric.kind {
+            Kind::Counter => describe_counter!(metric.name, metric.help),
+            Kind::Gauge => describe_gauge!(metric.name, metric.help),
+            Kind::Histogram => describe_histogram!(metric.name, metric.help),
+        }
+    }
 }

@@ -1,0 +1,210 @@
+//! The ports to the log and the read model with a clock beside them.
+
+use std::{sync::Arc, time::Instant};
+
+use acme::{Nonces, NoncesUnavailable, Redeemed};
+use domain::{AccountId, IssuerId, OrderId, Serial, account, order};
+use eventstore::{
+    AppendError, Dependent, Envelope, EventStore, Expected, Message, NewMessage, Pair, Sequence,
+    StoreError, Stream, Subject,
+};
+use metrics::{counter, histogram};
+use readmodel::{
+    Admission, Admitted, CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery,
+    ReadModel, Unavailable, Versioned,
+};
+use runtime::metrics::names;
+
+/// A port that is measured.
+pub(super) struct Measured<T: ?Sized>(pub(super) Arc<T>);
+
+/// Runs an operation of the read model and measures it.
+async fn timed<T>(operation: &'static str, running: impl Future<Output = T>) -> T {
+    let started = Instant::now();
+    let answer = running.await;
+    histogram!(names::READ_MODEL_SECONDS, "operation" => operation)
+        .record(started.elapsed().as_secs_f64());
+    answer
+}
+
+/// Runs an append and measures it.
+async fn appended<T>(
+    running: impl Future<Output = Result<T, AppendError>>,
+) -> Result<T, AppendError> {
+    let started = Instant::now();
+    let answer = running.await;
+    if answer.is_ok() {
+        histogram!(names::APPEND_SECONDS).record(started.elapsed().as_secs_f64());
+    }
+    count(answer.as_ref().err());
+    answer
+}
+
+fn count(error: Option<&AppendError>) {
+    let outcome = match error {
+        None => "stored",
+        Some(AppendError::Conflict) => "conflict",
+        Some(AppendError::Unknown(_) | AppendError::Unavailable(_) | AppendError::TooLarge) => {
+            "failed"
+        }
+    };
+    counter!(names::APPENDS, "outcome" => outcome).increment(1);
+}
+
+/// Counts a view that was asked for.
+fn viewed<T, E>(answer: Result<Option<T>, E>) -> Result<Option<T>, E> {
+    view(answer.as_ref().map(Option::is_some).ok());
+    answer
+}
+
+/// Counts whether a view was there; `None` while that cannot be known.
+fn view(there: Option<bool>) {
+    let outcome = match there {
+        Some(true) => "hit",
+        Some(false) => "miss",
+        None => "failed",
+    };
+    counter!(names::VIEW_READS, "outcome" => outcome).increment(1);
+}
+
+#[async_trait::async_trait]
+impl EventStore for Measured<dyn EventStore> {
+    async fn append(
+        &self,
+        subject: &Subject,
+        expected: Expected,
+        envelope: &Envelope,
+    ) -> Result<Sequence, AppendError> {
+        appended(self.0.append(subject, expected, envelope)).await
+    }
+
+    async fn append_pair(&self, first: NewMessage, second: Dependent) -> Result<Pair, AppendError> {
+        let pair = appended(self.0.append_pair(first, second)).await?;
+        count(pair.second.as_ref().err());
+        Ok(pair)
+    }
+
+    async fn read(&self, subject: &Subject, after: Sequence) -> Result<Vec<Message>, StoreError> {
+        self.0.read(subject, after).await
+    }
+
+    async fn are_empty(&self, subjects: &[Subject]) -> Result<bool, StoreError> {
+        self.0.are_empty(subjects).await
+    }
+
+    async fn message(
+        &self,
+        stream: Stream,
+        sequence: Sequence,
+    ) -> Result<Option<Message>, StoreError> {
+        self.0.message(stream, sequence).await
+    }
+
+    async fn scan(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.0.scan(stream, after, limit).await
+    }
+
+    async fn last_sequence(&self, stream: Stream) -> Result<Sequence, StoreError> {
+        self.0.last_sequence(stream).await
+    }
+}
+
+#[async_trait::async_trait]
+impl ReadModel for Measured<dyn ReadModel> {
+    async fn account(
+        &self,
+        id: &AccountId,
+    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+        viewed(timed("read", self.0.account(id)).await)
+    }
+
+    async fn put_account(
+        &self,
+        account: &Versioned<Arc<account::State>>,
+    ) -> Result<(), Unavailable> {
+        timed("write", self.0.put_account(account)).await
+    }
+
+    async fn order(
+        &self,
+        id: &OrderId,
+    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+        viewed(timed("read", self.0.order(id)).await)
+    }
+
+    async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
+        timed("write", self.0.put_order(order)).await
+    }
+
+    async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {
+        timed("index", self.0.certificate(serial)).await
+    }
+
+    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
+        timed("write", self.0.put_certificate(entry)).await
+    }
+
+    async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
+        timed("index", self.0.orders_page(query)).await
+    }
+
+    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
+        timed("write", self.0.put_order_entry(entry)).await
+    }
+
+    async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
+        self.0.complete_to(stream).await
+    }
+
+    async fn mark_complete(&self, stream: Stream, sequence: Sequence) -> Result<(), Unavailable> {
+        self.0.mark_complete(stream, sequence).await
+    }
+
+    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
+        self.0.crl(issuer).await
+    }
+
+    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
+        self.0.put_crl(issuer, crl).await
+    }
+
+    async fn clear(&self) -> Result<(), Unavailable> {
+        self.0.clear().await
+    }
+}
+
+#[async_trait::async_trait]
+impl Nonces for Measured<dyn Admission> {
+    async fn issue(&self) -> Result<String, NoncesUnavailable> {
+        self.0.issue().await
+    }
+
+    async fn redeem(&self, nonce: &str) -> Result<Redeemed, NoncesUnavailable> {
+        timed("admit", self.0.redeem(nonce)).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Admission for Measured<dyn Admission> {
+    async fn admit(
+        &self,
+        nonce: &str,
+        account: Option<&AccountId>,
+        order: Option<&OrderId>,
+    ) -> Result<Admitted, NoncesUnavailable> {
+        let answer = timed("admit", self.0.admit(nonce, account, order)).await;
+        let admitted = answer.inspect_err(|_| view(None))?;
+        // The views are not looked at for a nonce that is refused.
+        if admitted.nonce == Redeemed::Fresh {
+            let asked = account.map(|_| admitted.account.is_some());
+            let ordered = order.map(|_| admitted.order.is_some());
+            asked.into_iter().chain(ordered).for_each(|there| view(Some(there)));
+        }
+        Ok(admitted)
+    }
+}

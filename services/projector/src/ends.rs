@@ -1,0 +1,44 @@
+//! Shows where each stream of the log ends: a stream that was lost or restored ends earlier than before.
+
+use std::time::Duration;
+
+use eventstore::Stream;
+use runtime::metrics::names;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::Ports;
+
+/// How often it is looked.
+const INTERVAL: Duration = Duration::from_secs(15);
+
+/// Looks until told to stop.
+pub(crate) async fn show(ports: &Ports, order_shards: u8, stop: CancellationToken) {
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        tokio::select! {
+            () = show_all(ports, order_shards) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn show_all(ports: &Ports, order_shards: u8) {
+    for stream in Stream::all(order_shards) {
+        match ports.aggregates.store.last_sequence(stream).await {
+            #[expect(clippy::cast_precision_loss, reason = "no log reaches 2^53 messages")]
+            Ok(last) => {
+                metrics::gauge!(names::LOG_LAST_SEQUENCE, "stream" => stream.to_string())
+                    .set(last.0 as f64);
+            }
+            // A log out of reach is seen by readiness.
+            Err(error) => debug!(%error, %stream, "the end of a stream is not known"),
+        }
+    }
+}
