@@ -133,8 +133,9 @@ impl KeyStore {
             opened => opened.map_err(at(&path))?,
         };
         // Of the opened file, so that nobody swaps it between the check and the reading.
-        let mode = file.metadata().map_err(at(&path))?.mode() & 0o7777;
-        if mode & 0o077 != 0 {
+        let metadata = file.metadata().map_err(at(&path))?;
+        let mode = metadata.mode() & 0o7777;
+        if !is_private(mode, metadata.uid() == own_user().map_err(at(&path))?) {
             return Err(KeyStoreError::TooOpen { path, mode });
         }
         let contents =
@@ -230,6 +231,18 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyStoreError + use<> {
     |source| KeyStoreError::Io { path, source }
 }
 
+/// Whether only we and the file's owner can read a key. Kubernetes mounts secrets as files of root that the pod's group
+/// may read: without that we could not.
+fn is_private(mode: u32, is_own: bool) -> bool {
+    let others = if is_own { 0o077 } else { 0o037 };
+    mode & others == 0
+}
+
+/// The user this process runs as.
+fn own_user() -> io::Result<u32> {
+    Ok(std::fs::metadata("/proc/self")?.uid())
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt};
@@ -299,5 +312,15 @@ mod tests {
         let pem = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n";
         let error = store.import("a.key", pem).unwrap_err();
         assert!(error.to_string().contains("openssl pkcs8 -topk8 -nodes"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_that_is_mounted_for_the_group_is_private_but_a_file_of_ours_is_not() {
+        assert!(is_private(0o440, false));
+        assert!(is_private(0o400, true));
+        assert!(!is_private(0o440, true));
+        for mode in [0o444, 0o460, 0o441, 0o644] {
+            assert!(!is_private(mode, false), "{mode:o}");
+        }
     }
 }
