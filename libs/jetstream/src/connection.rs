@@ -98,6 +98,12 @@ impl Connection {
                 note(&sender, &event);
                 async {}
             });
+        // The client reads names and passwords from URLs but does not send them.
+        let login =
+            servers.iter().find_map(|server| Some((server.username()?, server.password()?)));
+        if let Some((user, password)) = login {
+            connect = connect.user_and_password(user.to_owned(), password.to_owned());
+        }
         if let Some(path) = &options.credentials {
             connect = connect.credentials_file(path).await.map_err(ConnectError::Credentials)?;
         }

@@ -7,6 +7,8 @@ mod chart;
 #[cfg(test)]
 mod checkov;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod hardening;
@@ -14,6 +16,8 @@ mod hardening;
 mod metrics;
 #[cfg(test)]
 mod network;
+#[cfg(test)]
+mod permissions;
 #[cfg(test)]
 mod references;
 #[cfg(test)]

@@ -1,0 +1,197 @@
+//! Least privilege at NATS and Redis: with what the chart's files grant, and no more, each role does its work.
+
+use std::{path::Path, time::Duration};
+
+use acceptance::{
+    Certmill, ChallengeServer, Process, RawClient, Setup, eventually, free_port, run, tool, verify,
+};
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::Command,
+};
+
+use crate::chart::directory;
+
+const ROLES: [&str; 4] = ["signer", "validator", "projector", "api"];
+const START_LIMIT: Duration = Duration::from_secs(20);
+
+/// NATS and Redis with a user for each role, whose password is its name.
+struct Stores {
+    nats: u16,
+    redis: u16,
+    files: TempDir,
+    _servers: [Process; 2],
+}
+
+impl Stores {
+    async fn start() -> anyhow::Result<Self> {
+        let (files, nats, redis) = (TempDir::new()?, free_port()?, free_port()?);
+        let servers = [start_nats(files.path(), nats)?, start_redis(files.path(), redis)?];
+        for port in [nats, redis] {
+            eventually("a server listens", START_LIMIT, async || {
+                Ok(TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop))
+            })
+            .await?;
+        }
+        Ok(Self { nats, redis, files, _servers: servers })
+    }
+
+    fn setup(&self, role: &'static str) -> Setup {
+        let (nats, redis) = (self.nats, self.redis);
+        Setup::embedded()
+            .role(role)
+            .set("event_log.kind", "jetstream")
+            .set("event_log.servers", json!([format!("nats://{role}:{role}@127.0.0.1:{nats}")]))
+            .set("event_log.replicas", 1)
+            .set("event_log.allow_unsafe_dev", true)
+            .set("event_log.order_shards", 2)
+            .set("redis.url", format!("redis://certmill-{role}:{role}@127.0.0.1:{redis}/0"))
+    }
+
+    /// What NATS says when a role publishes.
+    async fn publish(&self, role: &str, subject: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.nats)).await?;
+        let user = json!({ "user": role, "pass": role, "verbose": false, "protocol": 1 });
+        stream
+            .write_all(format!("CONNECT {user}\r\nPUB {subject} 0\r\n\r\nPING\r\n").as_bytes())
+            .await?;
+        converse(&mut stream, "PONG").await
+    }
+
+    /// What Redis says when a role sends a command.
+    async fn redis(&self, role: &str, command: &str) -> anyhow::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.redis)).await?;
+        let both = format!("AUTH certmill-{role} {role}\r\n{command}\r\nPING\r\n");
+        stream.write_all(both.as_bytes()).await?;
+        converse(&mut stream, "PONG").await
+    }
+}
+
+/// Reads until the last answer.
+async fn converse(stream: &mut TcpStream, last: &str) -> anyhow::Result<String> {
+    let (mut said, mut buffer) = (String::new(), [0; 4096]);
+    while !said.contains(last) {
+        let read = tokio::time::timeout(START_LIMIT, stream.read(&mut buffer)).await??;
+        ensure!(read > 0, "the server ended the connection: {said}");
+        said.push_str(&String::from_utf8_lossy(buffer.get(..read).context("what was read")?));
+    }
+    Ok(said)
+}
+
+fn start_nats(files: &Path, port: u16) -> anyhow::Result<Process> {
+    std::fs::copy(directory().join("files/nats-permissions.conf"), files.join("permissions.conf"))?;
+    let users: String = ROLES
+        .iter()
+        .chain(&["operator"])
+        .map(|role| {
+            format!("{{ user: {role}, password: {role}, permissions: $certmill_{role} }}\n")
+        })
+        .collect();
+    let store = files.join("nats");
+    let config = format!(
+        "include ./permissions.conf\nlisten: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?} }}\n\
+         accounts {{ CERTMILL {{ jetstream: enabled, users: [ {users} ] }} }}\n"
+    );
+    std::fs::write(files.join("nats.conf"), config)?;
+    let mut command = Command::new(tool("nats-server")?);
+    command.arg("-c").arg(files.join("nats.conf"));
+    Process::start("nats-server", command, files)
+}
+
+fn start_redis(files: &Path, port: u16) -> anyhow::Result<Process> {
+    let mut users = std::fs::read_to_string(directory().join("files/redis-users.acl"))?;
+    for role in ROLES {
+        users = users.replace(&format!(">{}_PASSWORD", role.to_uppercase()), &format!(">{role}"));
+    }
+    std::fs::write(files.join("users.acl"), users)?;
+    let mut command = Command::new(tool("redis-server")?);
+    command
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .args(["--maxmemory-policy", "noeviction", "--aclfile"])
+        .arg(files.join("users.acl"));
+    Process::start("redis-server", command, files)
+}
+
+/// Makes the certificate of the api's listener.
+async fn certificate(files: &Path) -> anyhow::Result<()> {
+    let mut command = Command::new(tool("openssl")?);
+    command.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    ]);
+    command.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    command.args(["-keyout", "tls.key", "-out", "tls.crt"]);
+    run(command, files).await?.success().map(drop)
+}
+
+#[tokio::test]
+async fn each_role_works_with_its_own_permissions_and_may_do_nothing_else() -> anyhow::Result<()> {
+    let stores = Stores::start().await?;
+    let files = stores.files.path();
+    certificate(files).await?;
+    let web = ChallengeServer::start().await?;
+    let mut servers: Vec<Certmill> = Vec::new();
+    for role in ROLES {
+        let setup = stores
+            .setup(role)
+            .set("api.tls_certificate", files.join("tls.crt").display())
+            .set("api.tls_key", files.join("tls.key").display())
+            .set("validation.http01_port", web.port());
+        servers.push(setup.start_as(role).await?);
+    }
+    let [signer, .., api] = servers.as_mut_slice() else { anyhow::bail!("four roles") };
+    let client = RawClient::register(&api.directory_url(), &files.join("tls.crt")).await?;
+    let issued = client.issue(&["permitted.localhost"], &web).await?;
+    verify(&issued.chain, &signer.root()).await?;
+    for server in &mut servers {
+        let log = server.process()?.log_tail().to_lowercase();
+        for refused in ["permissions violation", "noperm", "no permissions"] {
+            ensure!(!log.contains(refused), "{log}");
+        }
+    }
+
+    for (role, subject) in [
+        ("api", "certmill.ledger.x.00"),
+        ("api", "certmill.wake"),
+        ("validator", "certmill.ledger.x.00"),
+        ("validator", "certmill.account.x"),
+        ("validator", "$JS.API.CONSUMER.MSG.NEXT.certmill-orders-00.signer"),
+        ("signer", "certmill.account.x"),
+        ("projector", "certmill.order.00.x"),
+        ("projector", "$JS.ACK.certmill-orders-00.signer.1.1.1.1.1"),
+    ] {
+        let said = stores.publish(role, subject).await?;
+        ensure!(said.contains("Permissions Violation"), "{role} may publish to {subject}: {said}");
+    }
+    for role in ROLES {
+        for verb in ["DELETE", "PURGE", "UPDATE", "SNAPSHOT", "RESTORE"] {
+            let subject = format!("$JS.API.STREAM.{verb}.certmill-ledger");
+            let said = stores.publish(role, &subject).await?;
+            ensure!(said.contains("Permissions Violation"), "{role} may {verb} a stream");
+        }
+        for command in ["FLUSHALL", "CONFIG GET *", "KEYS *", "GET other", "ACL LIST"] {
+            let said = stores.redis(role, command).await?;
+            ensure!(said.contains("NOPERM"), "{role} may {command}: {said}");
+        }
+    }
+    for (role, command) in [
+        ("validator", "GET certmill:certificate:00"),
+        ("validator", "SET certmill:account:a b"),
+        ("signer", "GET certmill:account:a"),
+        ("projector", "SETBIT certmill:spent:a:b:1 1 1"),
+    ] {
+        let said = stores.redis(role, command).await?;
+        ensure!(said.contains("NOPERM"), "{role} may {command}: {said}");
+    }
+    Ok(())
+}
