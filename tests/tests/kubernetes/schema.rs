@@ -28,6 +28,8 @@ fn the_schema_holds_that_of_the_configuration() -> anyhow::Result<()> {
 fn a_typo_is_refused_wherever_it_is() -> anyhow::Result<()> {
     let typos = [
         (json!({ "mod": "cluster" }), "mod"),
+        // One journal, one signer.
+        (json!({ "signer": { "replicas": 2 } }), "replicas"),
         (json!({ "validator": { "autoscalling": {} } }), "autoscalling"),
         (json!({ "config": { "api": { "hodl": "2s" } } }), "hodl"),
         (json!({ "config": { "profile": [{ "name": "a", "wildcards": true }] } }), "wildcards"),
@@ -64,7 +66,6 @@ fn what_a_cluster_needs_is_asked_for_by_name() -> anyhow::Result<()> {
         (json!({ "tls": { "secretName": "" } }), "tls.secretName"),
         (json!({ "nats": { "servers": [] } }), "nats.servers"),
         (json!({ "redis": { "urls": { "signer": "" } } }), "redis.urls.signer"),
-        (json!({ "signer": { "replicas": 2 } }), "ca.secretName or ca.csi"),
         (json!({ "gateway": { "enabled": true } }), "gateway.parentRefs"),
     ];
     for (lacking, named) in lacking {
