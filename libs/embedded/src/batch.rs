@@ -14,7 +14,7 @@ use crate::{
     index::{self, Entry},
     positions::{Position, Positions},
     prepared::{Prepared, Second},
-    prune, queries,
+    prune, queries, rebuilding,
     schema::{bodies, column, stream_code},
     views,
 };
@@ -73,8 +73,8 @@ pub(crate) enum Change {
 pub(crate) enum Changed {
     /// It is done.
     Done,
-    /// Whether the certificates are complete again.
-    Rebuilt(bool),
+    /// How far the certificates are complete again.
+    Rebuilt(rebuilding::Rebuilt),
     /// The subjects whose messages were dropped.
     Pruned(Vec<Subject>),
 }
@@ -244,8 +244,7 @@ impl<'a> Stage<'a> {
                 self.begin_rebuild()?;
             }
             Change::Rebuilt(sequence) => {
-                let complete = views::mark_rebuilt(self.connection, *sequence)?;
-                return Ok(Changed::Rebuilt(complete));
+                return rebuilding::mark_rebuilt(self.connection, *sequence).map(Changed::Rebuilt);
             }
             Change::Prune { before, limit } => {
                 self.pruned = true;
@@ -259,7 +258,7 @@ impl<'a> Stage<'a> {
 
     fn begin_rebuild(&self) -> rusqlite::Result<()> {
         let last = queries::last_of(self.connection, Stream::Ledger)?;
-        views::mark_cleared(self.connection, last)
+        rebuilding::mark_cleared(self.connection, last)
     }
 }
 

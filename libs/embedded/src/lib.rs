@@ -25,6 +25,7 @@ mod prune;
 mod queries;
 mod read_only;
 mod readers;
+mod rebuilding;
 mod recent;
 mod schema;
 mod shared;

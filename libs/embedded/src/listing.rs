@@ -4,7 +4,7 @@ use eventstore::{Sequence, Stream};
 use readmodel::{OrderCursor, OrdersPage, OrdersQuery, ReadModel as _, Unavailable};
 use rusqlite::Connection;
 
-use crate::{Embedded, error::ReadError, index, views};
+use crate::{Embedded, error::ReadError, index, rebuilding};
 
 /// Reads a page. A cursor is the place of the message that placed the last order of the page before.
 pub(crate) async fn page(
@@ -23,7 +23,7 @@ pub(crate) async fn page(
         snapshot(connection, |c| {
             // One more tells whether there is a next page.
             let orders = index::orders_after(c, &account, after, limit.saturating_add(1))?;
-            Ok((orders, views::rebuilt_to(c)?))
+            Ok((orders, rebuilding::rebuilt_to(c)?))
         })
     });
     let (mut orders, rebuilt_to) = read.await.map_err(|error| Unavailable(error.into()))?;

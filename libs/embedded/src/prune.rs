@@ -60,8 +60,9 @@ impl Embedded {
             }
             self.change(Change::Index(entries)).await.map_err(StoreError::unavailable)?;
             after = end;
+            self.mark_complete(Stream::Ledger, after).await.map_err(StoreError::unavailable)?;
         }
-        self.mark_complete(Stream::Ledger, after).await.map_err(StoreError::unavailable)
+        Ok(())
     }
 }
 

@@ -12,13 +12,15 @@ use crate::{
     head::{Head, Remembered},
     index::{self, Entry, PlacedOrder},
     marks::Mark,
-    queries, schema,
+    queries, rebuilding, schema,
     schema::{column, stream_code},
     views,
 };
 
 /// How many messages are verified at each start.
 const NEWEST: u64 = 10_000;
+/// How many messages are read at once.
+const PAGE: usize = 500;
 
 /// A log in which nothing is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +81,7 @@ fn all(connection: &Connection, head: Tip) -> Result<Verified, Damage> {
         return Err(Damage::Foreign);
     }
     check_structure(connection, "integrity_check")?;
-    let indexes_are_whole = !views::is_rebuilding(connection)?;
+    let indexes_are_whole = !rebuilding::is_rebuilding(connection)?;
     let mut verified = Verified { messages: 0, pruned: 0, indexed: 0 };
     let mut orders = 0;
     let tip = walk(connection, Tip::default(), |row| {
@@ -234,6 +236,26 @@ pub(crate) fn entries(message: &Message) -> Result<Vec<Entry>, Damage> {
     let sequence = message.sequence;
     index::entries(&message.subject, &message.envelope)
         .map_err(|error| Damage::Malformed { sequence, source: error.into() })
+}
+
+/// Whether the index holds every certificate that the ledger signed between two places.
+pub(crate) fn are_certificates_indexed(
+    connection: &Connection,
+    mut after: Sequence,
+    to: Sequence,
+) -> Result<bool, Damage> {
+    while after < to {
+        let page = queries::stream_after(connection, Stream::Ledger, after, PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = last.sequence;
+        for message in page.iter().filter(|message| message.sequence <= to) {
+            let is_there = |entry| check_entry(connection, message.sequence, entry).is_ok();
+            if !entries(message)?.iter().all(is_there) {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 fn check_entry(connection: &Connection, sequence: Sequence, entry: &Entry) -> Result<(), Damage> {

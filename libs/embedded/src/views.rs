@@ -32,13 +32,10 @@ use crate::{
     error::{Damage, ReadError},
     generations::Generations,
     index::{self, Entry, PlacedOrder},
-    marks::Mark,
+    rebuilding::{self, EntriesLost, Rebuilt},
     schema::column,
     shared::Shared,
 };
-
-/// The mark of a rebuild: its place is how far the certificates are complete, its detail where that suffices.
-const REBUILD: &str = "rebuild";
 
 /// What of the read model is in memory.
 #[derive(Debug)]
@@ -89,7 +86,7 @@ impl Views {
             pre_authorizations: States::new(options.cached_orders),
             crls: Mutex::new(crls.collect()),
             marked: Mutex::default(),
-            rebuilding: AtomicBool::new(Mark::find(connection, REBUILD)?.is_some()),
+            rebuilding: AtomicBool::new(rebuilding::is_rebuilding(connection)?),
         })
     }
 
@@ -241,22 +238,25 @@ impl ReadModel for Embedded {
         // In this order: what is appended in between is indexed, but not counted.
         let last = self.last_of(stream).await?;
         if stream == Stream::Ledger && views.is_rebuilding() {
-            let query = self.shared().readers.query(|connection| Mark::find(connection, REBUILD));
-            let mark = query.await.map_err(|error| Unavailable(error.into()))?;
-            return Ok(mark.map_or(last, |mark| mark.sequence));
+            let query = self.shared().readers.query(rebuilding::rebuilt_to);
+            let place = query.await.map_err(|error| Unavailable(error.into()))?;
+            return Ok(place.unwrap_or(last));
         }
         Ok(last.max(views.mark(stream)))
     }
 
     async fn mark_complete(&self, stream: Stream, sequence: Sequence) -> Result<(), Unavailable> {
         let views = &self.shared().views;
-        views.raise_mark(stream, sequence);
-        if stream == Stream::Ledger
-            && views.is_rebuilding()
-            && self.change(Change::Rebuilt(sequence)).await? == Changed::Rebuilt(true)
-        {
-            views.rebuilding.store(false, Ordering::Release);
+        if stream == Stream::Ledger && views.is_rebuilding() {
+            match self.change(Change::Rebuilt(sequence)).await? {
+                Changed::Rebuilt(Rebuilt::Whole) => {
+                    views.rebuilding.store(false, Ordering::Release);
+                }
+                Changed::Rebuilt(Rebuilt::Gap) => return Err(Unavailable(EntriesLost.into())),
+                Changed::Rebuilt(Rebuilt::Partly) | Changed::Done | Changed::Pruned(_) => {}
+            }
         }
+        views.raise_mark(stream, sequence);
         Ok(())
     }
 
@@ -287,7 +287,8 @@ impl Embedded {
         views.rebuilding.store(true, Ordering::Release);
         self.change(change).await?;
         // An empty ledger needs no rebuild.
-        if self.change(Change::Rebuilt(Sequence::NONE)).await? == Changed::Rebuilt(true) {
+        let rebuilt = self.change(Change::Rebuilt(Sequence::NONE)).await?;
+        if rebuilt == Changed::Rebuilt(Rebuilt::Whole) {
             views.rebuilding.store(false, Ordering::Release);
         }
         Ok(())
@@ -296,36 +297,6 @@ impl Embedded {
     async fn last_of(&self, stream: Stream) -> Result<Sequence, Unavailable> {
         self.shared().last_of(stream).await.map_err(|error| Unavailable(error.into()))
     }
-}
-
-/// Remembers that the certificates were cleared, and that they are whole again with the ledger's last message.
-pub(crate) fn mark_cleared(connection: &Connection, last: Sequence) -> rusqlite::Result<()> {
-    let detail = last.to_string();
-    Mark { name: REBUILD.into(), sequence: Sequence::NONE, detail }.store(connection)
-}
-
-/// Remembers how far the certificates are complete; tells whether they are whole.
-pub(crate) fn mark_rebuilt(connection: &Connection, to: Sequence) -> rusqlite::Result<bool> {
-    // A damaged mark is like none: its rebuild never ends and the index stays incomplete, which `audit verify` explains.
-    let Ok(Some(mark)) = Mark::find(connection, REBUILD) else { return Ok(false) };
-    let Ok(until) = mark.detail.parse().map(Sequence) else { return Ok(false) };
-    let to = to.max(mark.sequence);
-    if to >= until {
-        Mark::remove(connection, REBUILD)?;
-        return Ok(true);
-    }
-    Mark { sequence: to, ..mark }.store(connection)?;
-    Ok(false)
-}
-
-/// How far the indexes are complete while they are made anew; `None`: they are whole.
-pub(crate) fn rebuilt_to(connection: &Connection) -> Result<Option<Sequence>, ReadError> {
-    Ok(Mark::find(connection, REBUILD)?.map(|mark| mark.sequence))
-}
-
-/// Whether the certificates were cleared and are not whole again.
-pub(crate) fn is_rebuilding(connection: &Connection) -> Result<bool, ReadError> {
-    Ok(Mark::find(connection, REBUILD)?.is_some())
 }
 
 /// Publishes a CRL unless one with the same or a higher number is there.

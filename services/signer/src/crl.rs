@@ -186,7 +186,7 @@ impl Publisher {
             }
             return Ok((last.made, last.next_update));
         }
-        let started = Instant::now();
+        let started = std::time::Instant::now();
         let der = sign_crl(authority, &plan).map_err(PublishError::Crl)?;
         measure::signed("crl", started);
         if let Some(last) = &last {

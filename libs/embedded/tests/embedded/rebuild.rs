@@ -43,6 +43,8 @@ async fn a_cleared_index_is_incomplete_until_a_projector_filled_it_across_a_rest
         store.put_certificate(entry).await.unwrap();
     }
     let half = Sequence(entries[4].ledger_sequence);
+    let gap = Sequence(entries[5].ledger_sequence);
+    store.mark_complete(Stream::Ledger, gap).await.expect_err("the sixth is not there");
     store.mark_complete(Stream::Ledger, half).await.unwrap();
     drop(store);
 

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Instant};
 
 use acme::{Nonces, NoncesUnavailable, Redeemed};
-use domain::{AccountId, IssuerId, OrderId, Serial, account, order};
+use domain::{
+    AccountId, CrlName, OrderId, PreAuthorizationId, ProfileName, Serial, account, order,
+    pre_authorization,
+};
 use eventstore::{
     AppendError, Dependent, Envelope, EventStore, Expected, Message, NewMessage, Pair, Sequence,
     StoreError, Stream, Subject,
@@ -141,6 +144,20 @@ impl ReadModel for Measured<dyn ReadModel> {
         timed("write", self.0.put_order(order)).await
     }
 
+    async fn pre_authorization(
+        &self,
+        id: &PreAuthorizationId,
+    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+        viewed(timed("read", self.0.pre_authorization(id)).await)
+    }
+
+    async fn put_pre_authorization(
+        &self,
+        pre_authorization: &Versioned<Arc<pre_authorization::State>>,
+    ) -> Result<(), Unavailable> {
+        timed("write", self.0.put_pre_authorization(pre_authorization)).await
+    }
+
     async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {
         timed("index", self.0.certificate(serial)).await
     }
@@ -165,12 +182,12 @@ impl ReadModel for Measured<dyn ReadModel> {
         self.0.mark_complete(stream, sequence).await
     }
 
-    async fn crl(&self, issuer: &IssuerId) -> Result<Option<Arc<Crl>>, Unavailable> {
-        self.0.crl(issuer).await
+    async fn crl(&self, name: &CrlName) -> Result<Option<Arc<Crl>>, Unavailable> {
+        self.0.crl(name).await
     }
 
-    async fn put_crl(&self, issuer: &IssuerId, crl: &Crl) -> Result<(), Unavailable> {
-        self.0.put_crl(issuer, crl).await
+    async fn put_crl(&self, name: &CrlName, crl: &Crl) -> Result<(), Unavailable> {
+        self.0.put_crl(name, crl).await
     }
 
     async fn clear(&self) -> Result<(), Unavailable> {
@@ -180,12 +197,16 @@ impl ReadModel for Measured<dyn ReadModel> {
 
 #[async_trait::async_trait]
 impl Nonces for Measured<dyn Admission> {
-    async fn issue(&self) -> Result<String, NoncesUnavailable> {
-        self.0.issue().await
+    async fn issue(&self, profile: &ProfileName) -> Result<String, NoncesUnavailable> {
+        self.0.issue(profile).await
     }
 
-    async fn redeem(&self, nonce: &str) -> Result<Redeemed, NoncesUnavailable> {
-        timed("admit", self.0.redeem(nonce)).await
+    async fn redeem(
+        &self,
+        profile: &ProfileName,
+        nonce: &str,
+    ) -> Result<Redeemed, NoncesUnavailable> {
+        timed("admit", self.0.redeem(profile, nonce)).await
     }
 }
 
@@ -193,7 +214,7 @@ impl Nonces for Measured<dyn Admission> {
 impl Admission for Measured<dyn Admission> {
     async fn admit(
         &self,
-        nonce: &str,
+        nonce: (&ProfileName, &str),
         account: Option<&AccountId>,
         order: Option<&OrderId>,
     ) -> Result<Admitted, NoncesUnavailable> {

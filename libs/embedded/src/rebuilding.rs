@@ -1,0 +1,60 @@
+//! How far certificates are findable again after they were cleared.
+
+use eventstore::Sequence;
+use rusqlite::Connection;
+
+use crate::{error::ReadError, marks::Mark, verify};
+
+/// The mark of a rebuild: its place is how far the certificates are complete, its detail where that suffices.
+const REBUILD: &str = "rebuild";
+
+/// Certificates were cleared since the marker was read.
+#[derive(Debug, thiserror::Error)]
+#[error("index entries are lost: read the marker again and index on from there")]
+pub(crate) struct EntriesLost;
+
+/// What a marker did for certificates that were cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rebuilt {
+    /// They are whole.
+    Whole,
+    /// They are complete to the marker, and more is to come.
+    Partly,
+    /// Nothing: some of those below the marker are not there.
+    Gap,
+}
+
+/// Remembers that the certificates were cleared, and that they are whole again with the ledger's last message.
+pub(crate) fn mark_cleared(connection: &Connection, last: Sequence) -> rusqlite::Result<()> {
+    let detail = last.to_string();
+    Mark { name: REBUILD.into(), sequence: Sequence::NONE, detail }.store(connection)
+}
+
+/// Remembers how far the certificates are complete, if they are.
+///
+/// Whoever read the marker before they were cleared goes on from a place that is none any more, and marks over a gap.
+pub(crate) fn mark_rebuilt(connection: &Connection, to: Sequence) -> rusqlite::Result<Rebuilt> {
+    // A damaged mark is like none: its rebuild never ends and the index stays incomplete, which `audit verify` explains.
+    let Ok(Some(mark)) = Mark::find(connection, REBUILD) else { return Ok(Rebuilt::Partly) };
+    let Ok(until) = mark.detail.parse().map(Sequence) else { return Ok(Rebuilt::Partly) };
+    let to = to.max(mark.sequence);
+    if !verify::are_certificates_indexed(connection, mark.sequence, to).unwrap_or(false) {
+        return Ok(Rebuilt::Gap);
+    }
+    if to >= until {
+        Mark::remove(connection, REBUILD)?;
+        return Ok(Rebuilt::Whole);
+    }
+    Mark { sequence: to, ..mark }.store(connection)?;
+    Ok(Rebuilt::Partly)
+}
+
+/// How far the indexes are complete while they are made anew; `None`: they are whole.
+pub(crate) fn rebuilt_to(connection: &Connection) -> Result<Option<Sequence>, ReadError> {
+    Ok(Mark::find(connection, REBUILD)?.map(|mark| mark.sequence))
+}
+
+/// Whether the certificates were cleared and are not whole again.
+pub(crate) fn is_rebuilding(connection: &Connection) -> Result<bool, ReadError> {
+    Ok(Mark::find(connection, REBUILD)?.is_some())
+}
