@@ -35,6 +35,22 @@ pub enum FailureKind {
     Unauthorized,
 }
 
+impl FailureKind {
+    /// The name, without the namespace of ACME's error types.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Caa => "caa",
+            Self::Connection => "connection",
+            Self::Dns => "dns",
+            Self::IncorrectResponse => "incorrectResponse",
+            Self::RejectedIdentifier => "rejectedIdentifier",
+            Self::ServerInternal => "serverInternal",
+            Self::Tls => "tls",
+            Self::Unauthorized => "unauthorized",
+        }
+    }
+}
+
 impl Failure {
     /// The longest detail kept; longer ones are cut.
     pub const MAX_DETAIL_BYTES: usize = 512;
@@ -49,6 +65,23 @@ impl Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kind_is_named_as_it_is_stored() {
+        for name in [
+            "caa",
+            "connection",
+            "dns",
+            "incorrectResponse",
+            "rejectedIdentifier",
+            "serverInternal",
+            "tls",
+            "unauthorized",
+        ] {
+            let kind: FailureKind = serde_json::from_value(name.into()).unwrap();
+            assert_eq!(kind.as_str(), name);
+        }
+    }
 
     #[test]
     fn a_detail_is_printable_and_bounded() {

@@ -1,7 +1,7 @@
 //! What validators count.
 
 use domain::{
-    Evidence, FailureKind,
+    Evidence,
     order::{State, Status},
 };
 use metrics::{counter, histogram};
@@ -14,7 +14,7 @@ use crate::desk::now;
 pub(crate) fn look(kind: &'static str, outcome: &Result<Evidence, Box<Rejected>>) {
     let (outcome, problem) = match outcome {
         Ok(_) => ("valid", ""),
-        Err(rejected) => ("invalid", problem(rejected.failure.kind)),
+        Err(rejected) => ("invalid", rejected.failure.kind.as_str()),
     };
     counter!(names::VALIDATIONS, "type" => kind, "outcome" => outcome, "problem" => problem)
         .increment(1);
@@ -26,19 +26,5 @@ pub(crate) fn recorded(order: &State) {
         let waited = order.placed_at.until(now());
         histogram!(names::ORDER_READY_SECONDS, "profile" => order.profile.to_string())
             .record(waited.as_secs_f64());
-    }
-}
-
-/// The error type of RFC 8555 §6.7 that a client is shown.
-fn problem(kind: FailureKind) -> &'static str {
-    match kind {
-        FailureKind::Caa => "caa",
-        FailureKind::Connection => "connection",
-        FailureKind::Dns => "dns",
-        FailureKind::IncorrectResponse => "incorrectResponse",
-        FailureKind::RejectedIdentifier => "rejectedIdentifier",
-        FailureKind::ServerInternal => "serverInternal",
-        FailureKind::Tls => "tls",
-        FailureKind::Unauthorized => "unauthorized",
     }
 }

@@ -2,7 +2,7 @@
 
 use acme::{base64url, revocation::PresentedCertificate};
 use domain::{
-    Failure as OrderFailure, Identifier,
+    Identifier,
     certificate::{CertRevoked, CertificateSigned, LedgerEvent, RevocationEvent},
     order::{self, OrderPlaced},
 };
@@ -146,7 +146,7 @@ async fn failed(
         profile: placed.as_ref().map(|placed| placed.profile.clone()),
         account: placed.as_ref().map(|placed| placed.account.clone()),
         order: placed.as_ref().map(|placed| placed.id.clone()),
-        reason: Some(describe(&failure)),
+        reason: Some(format!("{}: {}", failure.kind.as_str(), failure.detail)),
         ..record(message, Outcome::Failed)
     }))
 }
@@ -159,11 +159,4 @@ async fn placed(log: &Log, subject: &Subject) -> Result<Option<OrderPlaced>, Fai
         Some(order::Event::OrderPlaced(placed)) => Ok(Some(placed)),
         Some(_) | None => Ok(None),
     }
-}
-
-/// The failure as clients see it: its type, and what is said of it.
-fn describe(failure: &OrderFailure) -> String {
-    let kind = serde_json::to_value(failure.kind).ok();
-    let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default();
-    format!("{kind}: {}", failure.detail)
 }
