@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{convert::Infallible, future::pending, process::Command};
+use std::{convert::Infallible, future::pending, process::Command, time::Duration};
 
 use runtime::{Health, Process, StopError};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::timeout,
+};
 
 fn terminate_this_process() {
     let id = std::process::id().to_string();
@@ -12,17 +16,42 @@ fn terminate_this_process() {
 }
 
 #[tokio::test]
-async fn a_first_signal_begins_the_stop_and_a_second_ends_it_at_once() {
+async fn a_first_signal_begins_the_stop_and_insisting_ends_it_at_once() {
     let process = Process::new().unwrap();
     let health = Health::new();
     health.register("log").ready();
     process.listeners().spawn::<Infallible>("hanging listener", pending());
-    let running = tokio::spawn({
+    let mut running = tokio::spawn({
         let health = health.clone();
         async move { process.run(&health).await }
     });
     terminate_this_process();
     health.until_not_ready().await;
+    let ended = loop {
+        terminate_this_process();
+        if let Ok(ended) = timeout(Duration::from_millis(50), &mut running).await {
+            break ended;
+        }
+    };
+    assert!(matches!(ended.unwrap(), Err(StopError::Forced)));
+}
+
+#[tokio::test]
+async fn a_signal_sent_twice_at_once_is_one_request() {
+    let process = Process::new().unwrap();
+    let health = Health::new();
+    let mut seen = signal(SignalKind::terminate()).unwrap();
+    let stage = process.listeners().clone();
+    process.listeners().spawn("listener", async move {
+        stage.requested().await;
+        seen.recv().await;
+        terminate_this_process();
+        seen.recv().await;
+        // Whoever else listens has seen it before this goes on.
+        tokio::task::yield_now().await;
+        Ok::<_, Infallible>(())
+    });
+    let running = tokio::spawn(async move { process.run(&health).await });
     terminate_this_process();
-    assert!(matches!(running.await.unwrap(), Err(StopError::Forced)));
+    assert!(running.await.unwrap().is_ok());
 }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, io, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -54,7 +54,7 @@ pub enum StopError {
         /// The panic's message.
         message: String,
     },
-    /// A second signal came while stopping; tasks may still run.
+    /// A signal insisted while stopping; tasks may still run.
     #[error("stopped at once by a second signal")]
     Forced,
     /// Tasks did not finish in time and were aborted.
@@ -126,10 +126,11 @@ impl Process {
             }
             failure = self.failures.recv() => failure,
         };
+        let began = Instant::now();
         health.stop();
         let unfinished = tokio::select! {
             tasks = finish(&self.listeners, &self.workers, &self.background) => tasks,
-            signal = self.signals.next() => {
+            signal = self.signals.insist(began) => {
                 warn!(signal, "stopping at once");
                 return Err(failure.unwrap_or(StopError::Forced));
             }

@@ -1,8 +1,15 @@
 //! The signals that ask a process to stop.
 
-use std::io;
+use std::{io, time::Duration};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
+
+/// Signals this soon after a stop began are the same request: `timeout` and terminals send it to a process and to its
+/// group.
+const SAME_REQUEST: Duration = Duration::from_millis(500);
 
 /// SIGTERM, as orchestrators send it, and SIGINT, as a terminal does.
 pub(super) struct Signals {
@@ -27,6 +34,15 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+    /// Waits for the next of them that is not part of the request by which a stop began.
+    pub(super) async fn insist(&mut self, began: Instant) -> &'static str {
+        loop {
+            let signal = self.next().await;
+            if began.elapsed() >= SAME_REQUEST {
+                return signal;
+            }
         }
     }
 }
