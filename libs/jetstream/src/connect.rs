@@ -7,7 +7,10 @@ mod streams;
 
 use std::io;
 
-use async_nats::jetstream::{self, ErrorCode};
+use async_nats::{
+    ConnectErrorKind,
+    jetstream::{self, ErrorCode},
+};
 use eventstore::AppendError;
 use reqwest::Url;
 
@@ -167,6 +170,25 @@ pub enum MonitorError {
     /// The answer is not a server's state.
     #[error("the answer is not the state of a NATS server")]
     Malformed(#[from] serde_json::Error),
+}
+
+impl ConnectError {
+    /// Whether it may be over in a moment without anybody's help: servers are out of reach, or choose their leader.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Self::Unreachable(error) => !matches!(
+                error.kind(),
+                ConnectErrorKind::ServerParse
+                    | ConnectErrorKind::Authentication
+                    | ConnectErrorKind::AuthorizationViolation
+                    | ConnectErrorKind::Tls
+            ),
+            Self::MonitorUnreachable { .. }
+            | Self::SelfTest(AppendError::Unknown(_) | AppendError::Unavailable(_))
+            | Self::Unavailable(_) => true,
+            _ => false,
+        }
+    }
 }
 
 impl From<ApiError> for ConnectError {

@@ -1,6 +1,6 @@
 //! What a server must be before anything is entrusted to it.
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// Scripts that only run on a primary, and the commands they use, came with this version.
 const OLDEST_MAJOR: u32 = 7;
@@ -43,6 +43,18 @@ pub enum ConnectError {
         /// What is missing in its INFO.
         field: &'static str,
     },
+}
+
+impl ConnectError {
+    /// Whether it may be over in a moment without anybody's help: the server is out of reach, or still loading.
+    pub fn is_passing(&self) -> bool {
+        let Self::Unreachable(error) = self else { return false };
+        matches!(
+            error.kind(),
+            ErrorKind::Io
+                | ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain)
+        )
+    }
 }
 
 /// Checks what a server says about itself in reply to INFO.

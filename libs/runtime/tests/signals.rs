@@ -55,3 +55,10 @@ async fn a_signal_sent_twice_at_once_is_one_request() {
     terminate_this_process();
     assert!(running.await.unwrap().is_ok());
 }
+
+#[tokio::test]
+async fn a_signal_ends_what_is_waited_for_before_anything_runs() {
+    let mut process = Process::new().unwrap();
+    terminate_this_process();
+    assert_eq!(process.prepare(pending::<()>()).await, None);
+}

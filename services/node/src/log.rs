@@ -11,7 +11,7 @@ use runtime::{Config, config::EventLogKind};
 
 use crate::{
     failure::{Explain as _, Failure},
-    ports,
+    ports::{self, Patience},
 };
 use merge::Merge;
 
@@ -59,7 +59,7 @@ impl Log {
                 )?))
             }
             EventLogKind::Jetstream => {
-                let log = ports::jetstream(config).await?;
+                let log = ports::jetstream(config, Patience::NONE).await?;
                 Ok(Self::JetStream(Box::new(Cluster { log, config: config.clone() })))
             }
         }
@@ -130,7 +130,7 @@ impl Log {
         let lookup = match self {
             Self::Embedded(log) => log.certificate(serial).await.ok()?,
             Self::JetStream(cluster) => {
-                let redis = ports::redis(&cluster.config).await.ok()?;
+                let redis = ports::redis(&cluster.config, Patience::NONE).await.ok()?;
                 redis.certificate(serial).await.ok()?
             }
         };

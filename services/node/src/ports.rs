@@ -3,6 +3,7 @@
 mod cluster;
 mod embedded;
 mod measured;
+mod patience;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use self::measured::Measured;
 pub(crate) use self::{
     cluster::{jetstream, redis},
     embedded::advice as embedded_advice,
+    patience::Patience,
 };
 
 /// Every port, and what is behind them.
@@ -51,11 +53,11 @@ impl Ports {
     /// Connects to what the configuration names.
     ///
     /// # Errors
-    /// When something is out of reach or must not be used; the failure names the key to change.
-    pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
+    /// When something stays out of reach or must not be used; the failure names the key to change.
+    pub(crate) async fn open(config: &Config, patience: Patience) -> Result<Self, Failure> {
         let ports = match config.event_log.kind {
             EventLogKind::Embedded => embedded::open(config).await?,
-            EventLogKind::Jetstream => cluster::open(config).await?,
+            EventLogKind::Jetstream => cluster::open(config, patience).await?,
         };
         Ok(Self {
             store: Arc::new(Measured(ports.store)),

@@ -13,7 +13,7 @@ use crate::{
     control,
     failure::Failure,
     output::{Format, Output},
-    ports::{Log, Ports},
+    ports::{Log, Patience, Ports},
 };
 use banner::Banner;
 use listeners::Listeners;
@@ -33,8 +33,12 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     config.check_for(roles)?;
     let telemetry = Telemetry::start(&config.telemetry, roles)?;
-    let process = Process::new()?;
-    let ports = Ports::open(config).await?;
+    let mut process = Process::new()?;
+    let Some(ports) = process.prepare(Ports::open(config, Patience::of_a_server())).await else {
+        telemetry.stop().await;
+        return Ok(());
+    };
+    let ports = ports?;
     let outcome = serve(config, roles, &ports, (process, out.format())).await;
     if let Err(Stopped::AtOnce(failure)) = outcome {
         return Err(failure);

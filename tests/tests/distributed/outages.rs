@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acceptance::{Reply, eventually};
+use acceptance::{Cluster, Reply, eventually};
 use anyhow::ensure;
 use serde_json::json;
 
@@ -94,6 +94,32 @@ async fn without_nats_requests_are_asked_to_come_back() -> anyhow::Result<()> {
     again.await?;
     town.at[1].finalize(&order, &["a.localhost"]).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_node_that_starts_before_nats_and_redis_waits_for_them() -> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    let Cluster { api: [_, node], nats, redis, .. } = &mut town.cluster;
+    node.stop().await?;
+    nats.kill(0).await?;
+    redis.kill().await?;
+    let log = node.files().join("api-b.log");
+    let waits = async |what: &str| {
+        let line = format!("waiting for {what}");
+        let looking = eventually("the node says what it waits for", RETURN_LIMIT, async || {
+            Ok(std::fs::read_to_string(&log)?.contains(&line).then_some(()))
+        });
+        looking.await
+    };
+    let (started, others) = tokio::join!(node.start(), async {
+        waits("the event log").await?;
+        waits("the read model").await?;
+        nats.restart(0).await?;
+        redis.restart().await
+    });
+    others?;
+    started?;
+    town.until_served().await
 }
 
 #[tokio::test]

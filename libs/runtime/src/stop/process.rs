@@ -109,6 +109,17 @@ impl Process {
         self.stopper.clone()
     }
 
+    /// Does what comes before the process can run; `None` when a signal came first.
+    pub async fn prepare<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            signal = self.signals.next() => {
+                info!(signal, "stopping");
+                None
+            }
+        }
+    }
+
     /// Runs until a signal, the [`Stopper`] or a failed task, then stops stage by stage; never longer than 8 s.
     ///
     /// # Errors

@@ -9,12 +9,13 @@ use runtime::{
     config::{EventLog, Secret},
 };
 
-use super::{Log, Ports};
+use super::{Log, Patience, Ports};
 use crate::failure::{Explain as _, Failure};
 
 /// Connects to both; they are asked at the same time.
-pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
-    let (jetstream, redis) = tokio::try_join!(jetstream(config), redis(config))?;
+pub(super) async fn open(config: &Config, patience: Patience) -> Result<Ports, Failure> {
+    let (jetstream, redis) =
+        tokio::try_join!(jetstream(config, patience), redis(config, patience))?;
     let (log, redis) = (Arc::new(jetstream.clone()), Arc::new(redis));
     Ok(Ports {
         store: Arc::clone(&log) as _,
@@ -32,7 +33,7 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
 ///
 /// # Errors
 /// When it is out of reach or not safe to use.
-pub(crate) async fn jetstream(config: &Config) -> Result<JetStream, Failure> {
+pub(crate) async fn jetstream(config: &Config, patience: Patience) -> Result<JetStream, Failure> {
     let log = &config.event_log;
     let options = jetstream::Options {
         servers: log.servers.iter().map(|server| server.expose().to_owned()).collect(),
@@ -46,7 +47,9 @@ pub(crate) async fn jetstream(config: &Config) -> Result<JetStream, Failure> {
         order_max_age: config.order_max_age(),
         ..jetstream::Options::default()
     };
-    JetStream::connect(options)
+    let connect = async || JetStream::connect(options.clone()).await;
+    patience
+        .reach("the event log", jetstream::ConnectError::is_passing, connect)
         .await
         .while_doing("cannot use the event log")
         .advise("The log is where event_log.servers says.")
@@ -58,7 +61,7 @@ fn client_certificate(log: &EventLog) -> Option<jetstream::ClientCertificate> {
 }
 
 /// Connects to the read model.
-pub(crate) async fn redis(config: &Config) -> Result<RedisStore, Failure> {
+pub(crate) async fn redis(config: &Config, patience: Patience) -> Result<RedisStore, Failure> {
     let tls_roots = match &config.redis.root_certificates {
         Some(path) => {
             let advice = "redis.root_certificates must be a PEM file this user can read.";
@@ -75,7 +78,10 @@ pub(crate) async fn redis(config: &Config) -> Result<RedisStore, Failure> {
         ..redis_store::Options::default()
     };
     let url = config.redis.url.as_ref().map_or("", Secret::expose);
-    RedisStore::connect(url, options).await.while_doing("cannot use the read model").advise(
-        "Redis is where redis.url says: see that it runs and that the URL leads to its primary.",
-    )
+    let connect = async || RedisStore::connect(url, options.clone()).await;
+    patience
+        .reach("the read model", redis_store::ConnectError::is_passing, connect)
+        .await
+        .while_doing("cannot use the read model")
+        .advise("Redis is where redis.url says: see that it runs and that the URL leads to its primary.")
 }

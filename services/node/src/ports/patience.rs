@@ -1,0 +1,104 @@
+//! How long it is tried to reach what is not there: a server that starts with all the others waits, a command does not.
+
+use std::{error::Error, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use tracing::{info, warn};
+
+/// How long a server waits for the log and the read model. Whoever supervises it starts it again after that.
+const SERVER: Duration = Duration::from_secs(60);
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// When it is given up.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    until: Option<Instant>,
+}
+
+impl Patience {
+    /// That of a command, whose operator is told at once.
+    pub(crate) const NONE: Self = Self { until: None };
+
+    /// That of a server.
+    pub(crate) fn of_a_server() -> Self {
+        Self { until: Some(Instant::now() + SERVER) }
+    }
+
+    /// Attempts to reach what has a name, again as long as the failure may be over in a moment.
+    pub(super) async fn reach<T, E: Error + 'static>(
+        self,
+        name: &str,
+        is_passing: impl Fn(&E) -> bool,
+        attempt: impl AsyncFn() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut waited = false;
+        loop {
+            match attempt().await {
+                Err(error) if is_passing(&error) && self.lasts() => {
+                    warn!(error = &error as &dyn Error, "waiting for {name}");
+                    waited = true;
+                    sleep(PAUSE).await;
+                }
+                reached => {
+                    if waited && reached.is_ok() {
+                        info!("reached {name}");
+                    }
+                    return reached;
+                }
+            }
+        }
+    }
+
+    fn lasts(self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::atomic::{AtomicU32, Ordering},
+    };
+
+    use super::*;
+
+    /// Fails so often, then succeeds; answers with how many attempts there were.
+    async fn attempts(patience: Patience, failures: u32, passing: bool) -> (bool, u32) {
+        let made = AtomicU32::new(0);
+        let reached = patience
+            .reach(
+                "redis",
+                |_: &io::Error| passing,
+                async || match made.fetch_add(1, Ordering::Relaxed) < failures {
+                    true => Err(io::Error::other("no route")),
+                    false => Ok(()),
+                },
+            )
+            .await;
+        (reached.is_ok(), made.into_inner())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_waits_for_what_starts_at_the_same_time() {
+        assert_eq!(attempts(Patience::of_a_server(), 7, true).await, (true, 8));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_gives_up_after_a_minute() {
+        let began = Instant::now();
+        assert!(!attempts(Patience::of_a_server(), u32::MAX, true).await.0);
+        assert!((SERVER..SERVER + 2 * PAUSE).contains(&began.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waiting_does_not_mend_is_told_at_once() {
+        assert_eq!(attempts(Patience::of_a_server(), 1, false).await, (false, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_does_not_wait() {
+        assert_eq!(attempts(Patience::NONE, 1, true).await, (false, 1));
+    }
+}
