@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, DirBuilder, File},
-    io,
+    io::{self, BufReader},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::Path,
     sync::Arc,
@@ -30,6 +30,9 @@ use crate::{
     views::Views,
     writer::{Desk, Writer},
 };
+
+/// How much of the database is read at once when it is opened.
+const READ_AHEAD_BYTES: usize = 1024 * 1024;
 
 /// How much the store keeps in memory, and how much on the disk.
 #[derive(Clone, Debug)]
@@ -77,6 +80,7 @@ impl Embedded {
         if is_new {
             create(dir, &path).map_err(|refused| refused.in_dir(dir))?;
         }
+        read_ahead(&path).map_err(io_error)?;
         let connection = schema::open_writer(&path).map_err(database_error)?;
         let tip = accept(&connection, remembered).map_err(|refused| refused.in_dir(dir))?;
 
@@ -90,6 +94,13 @@ impl Embedded {
         let writer = Writer::start(desk).map_err(io_error)?;
         Ok(Self::new(dir.to_owned(), shared, writer, lock))
     }
+}
+
+/// Has the system read the database into its cache: the checks then read each page in the order of the trees, which
+/// takes a cold disk far longer.
+fn read_ahead(database: &Path) -> io::Result<()> {
+    let mut file = BufReader::with_capacity(READ_AHEAD_BYTES, File::open(database)?);
+    io::copy(&mut file, &mut io::sink()).map(drop)
 }
 
 /// Why a directory is not opened, before it is said which.
