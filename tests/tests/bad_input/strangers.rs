@@ -1,9 +1,18 @@
 //! What belongs to someone else, in this profile or another, answers exactly like what does not exist.
 
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
+
 use acceptance::{AccountKey, Issued, RawClient, Reply, Scene, csr};
 use serde_json::{Value, json};
 
 const NAME: &str = "a.localhost";
+/// How often it is measured how long each of two replies takes.
+const MEASUREMENTS: usize = 60;
+/// How much longer one of two replies may take than the other, in hundredths.
+const ALIKE: RangeInclusive<u128> = 80..=120;
 /// What is another one in every reply.
 const OF_THE_MOMENT: [&str; 2] = ["replay-nonce", "date"];
 
@@ -60,11 +69,22 @@ impl<'a> Stranger<'a> {
     }
 
     async fn ask(self, url: &str, payload: Option<&Value>) -> anyhow::Result<Reply> {
+        self.nonces.send_jws(url, &self.sign(url, payload).await?).await
+    }
+
+    /// How long the reply takes.
+    async fn time(self, url: &str, payload: Option<&Value>) -> anyhow::Result<Duration> {
+        let jws = self.sign(url, payload).await?;
+        let began = Instant::now();
+        self.nonces.send_jws(url, &jws).await?.problem()?;
+        Ok(began.elapsed())
+    }
+
+    async fn sign(self, url: &str, payload: Option<&Value>) -> anyhow::Result<Value> {
         let mut protected = self.account.protected(url).await?;
         protected["nonce"] = json!(self.nonces.nonce().await?);
         let payload = payload.map(Value::to_string).unwrap_or_default();
-        let jws = self.account.key().sign(&protected, payload.as_bytes())?;
-        self.nonces.send_jws(url, &jws).await
+        self.account.key().sign(&protected, payload.as_bytes())
     }
 }
 
@@ -94,6 +114,29 @@ async fn a_strangers_resources_look_as_if_they_did_not_exist() -> anyhow::Result
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn the_time_a_reply_takes_tells_a_stranger_nothing() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&[NAME], &scene.web).await?;
+    let account = scene.stranger().await?;
+    let stranger = Stranger::of(&account);
+    let own = (scene.client.account()?.to_owned(), None);
+    for (url, payload) in requests(&issued)?.into_iter().chain([own]) {
+        let (mut existing, mut nothing) = (Vec::new(), Vec::new());
+        // In turns, so that whatever else the machine does meanwhile slows down both.
+        for _ in 0..MEASUREMENTS {
+            existing.push(stranger.time(&url, payload.as_ref()).await?);
+            nothing.push(stranger.time(&absent(&url), payload.as_ref()).await?);
+        }
+        existing.sort_unstable();
+        nothing.sort_unstable();
+        let (existing, nothing) = (existing[MEASUREMENTS / 2], nothing[MEASUREMENTS / 2]);
+        let hundredths = existing.as_nanos() * 100 / nothing.as_nanos();
+        assert!(ALIKE.contains(&hundredths), "{url}: {existing:?}, absent {nothing:?}");
+    }
+    Ok(())
 }
 
 #[tokio::test]
