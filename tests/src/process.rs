@@ -89,6 +89,18 @@ impl Process {
         Ok(TICK * ticks)
     }
 
+    /// The memory that the process occupies, in KiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().with_context(|| format!("{} has ended already", self.name))?;
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = resident.and_then(|text| text.trim().strip_suffix(" kB"));
+        Ok(kib.context("the system tells no VmRSS")?.parse()?)
+    }
+
     /// Asks the process to end and returns how long it took.
     ///
     /// # Errors

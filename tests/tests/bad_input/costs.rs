@@ -15,6 +15,12 @@ const LIMIT: Duration = Duration::from_millis(10);
 const TOGETHER: u32 = 12;
 /// The median of so many measurements counts, so that what else the server does is not told of one of them.
 const MEASUREMENTS: usize = 3;
+/// How much the server may grow by with each thousand requests, in KiB.
+const GROWTH_LIMIT: u64 = 1024;
+/// So many thousand requests are sent: the allocator's own ups and downs are a few MiB.
+const THOUSANDS: u64 = 8;
+/// So many requests of each kind fill caches and pools.
+const WARM_UP: u64 = 120;
 /// As much as a request may hold.
 const BODY_BYTES: usize = 60_000;
 
@@ -28,6 +34,14 @@ enum Hostile {
 }
 
 impl Hostile {
+    /// Who sends it, so that what is refused is what it says.
+    fn sender<'a>(&self, client: &'a RawClient, newcomer: &'a RawClient) -> &'a RawClient {
+        match self {
+            Self::Signed(resource, _) if resource == "newAccount" => newcomer,
+            Self::Signed(..) | Self::Body(_) | Self::Key(_) => client,
+        }
+    }
+
     async fn send(&self, client: &RawClient) -> anyhow::Result<Reply> {
         match self {
             Self::Body(body) => client.send_body(&client.url("newOrder")?, body.clone()).await,
@@ -134,10 +148,7 @@ async fn no_hostile_request_costs_more_than_ten_milliseconds() -> anyhow::Result
     let order = scene.client.ready_order(&["a.localhost"], &scene.web).await?;
     let newcomer = scene.newcomer(AccountKey::p256()?).await?;
     for (name, request) in hostile(&order.finalize()?)? {
-        let client = match &request {
-            Hostile::Signed(resource, _) if resource == "newAccount" => &newcomer,
-            Hostile::Signed(..) | Hostile::Body(_) | Hostile::Key(_) => &scene.client,
-        };
+        let client = request.sender(&scene.client, &newcomer);
         let mut costs = Vec::new();
         for _ in 0..MEASUREMENTS {
             let before = scene.server.process()?.cpu_time()?;
@@ -155,5 +166,29 @@ async fn no_hostile_request_costs_more_than_ten_milliseconds() -> anyhow::Result
         costs.sort_unstable();
         assert!(costs[MEASUREMENTS / 2] <= LIMIT, "{name} costs {costs:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn hostile_requests_leave_nothing_in_memory() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let order = scene.client.ready_order(&["a.localhost"], &scene.web).await?;
+    let newcomer = scene.newcomer(AccountKey::p256()?).await?;
+    let requests = hostile(&order.finalize()?)?;
+    let each_once = async || {
+        for (_, request) in &requests {
+            request.send(request.sender(&scene.client, &newcomer)).await?;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    for _ in 0..WARM_UP {
+        each_once().await?;
+    }
+    let before = scene.server.process()?.resident_kib()?;
+    for _ in 0..(THOUSANDS * 1000).div_ceil(u64::try_from(requests.len())?) {
+        each_once().await?;
+    }
+    let grown = scene.server.process()?.resident_kib()?.saturating_sub(before);
+    assert!(grown <= THOUSANDS * GROWTH_LIMIT, "grown by {grown} KiB");
     Ok(())
 }
