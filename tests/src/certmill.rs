@@ -29,6 +29,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub struct Setup {
     roles: Vec<&'static str>,
     settings: Vec<(String, String)>,
+    environment: Vec<(&'static str, String)>,
     configuration: Option<PathBuf>,
     disk: Option<(&'static str, u64)>,
 }
@@ -60,6 +61,13 @@ impl Setup {
     #[must_use]
     pub fn set(mut self, key: &str, value: impl Display) -> Self {
         self.settings.push((key.to_owned(), value.to_string()));
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &'static str, value: impl Display) -> Self {
+        self.environment.push((name, value.to_string()));
         self
     }
 
@@ -300,6 +308,7 @@ impl Certmill {
         };
         let mut command = self.program()?;
         command.args(arguments).arg("--config").arg(configuration);
+        command.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
         if arguments.first() == Some(&"serve") {
             for role in &self.setup.roles {
                 command.args(["--role", role]);

@@ -28,6 +28,7 @@ mod reply;
 mod scene;
 mod site;
 mod tls;
+mod token;
 mod tools;
 mod zones;
 
@@ -55,5 +56,6 @@ pub use redis::RedisServer;
 pub use reply::Reply;
 pub use scene::{Refused, Scene};
 pub use site::Site;
+pub use token::{Token, TokenServer};
 pub use tools::{is_nightly, python, python_tool, server_under_test, tool, workspace};
 pub use zones::Zones;

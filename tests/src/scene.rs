@@ -34,7 +34,20 @@ impl Scene {
     pub async fn with(change: impl FnOnce(Setup) -> Setup) -> anyhow::Result<Self> {
         let web = ChallengeServer::start().await?;
         let setup = Setup::embedded().set("validation.http01_port", web.port());
-        let server = change(setup).start().await?;
+        Self::assemble(change(setup), web).await
+    }
+
+    /// Starts a server that is set up already.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn over(setup: Setup) -> anyhow::Result<Self> {
+        let web = ChallengeServer::start().await?;
+        Self::assemble(setup.set("validation.http01_port", web.port()), web).await
+    }
+
+    async fn assemble(setup: Setup, web: ChallengeServer) -> anyhow::Result<Self> {
+        let server = setup.start().await?;
         let client = RawClient::register(&server.directory_url(), &server.root()).await?;
         Ok(Self { server, client, web })
     }

@@ -13,7 +13,7 @@ pub enum KeyAlgorithm {
     EcdsaP384,
     /// Ed25519 (RFC 8410).
     Ed25519,
-    /// RSA PKCS#1 v1.5 with SHA-256; such keys are imported, never generated.
+    /// RSA PKCS#1 v1.5 with SHA-256; such keys are imported or made by a token, never generated here.
     Rsa,
 }
 

@@ -18,6 +18,7 @@ use crate::{
     durable::{self, Access},
     key_store::{KeyStore, KeyStoreError, Passphrase},
     pem_file::{NotCertificates, encode_certificates, parse_certificates},
+    token::TokenPlace,
 };
 
 const ROOT_KEY: &str = "root.key";
@@ -91,6 +92,20 @@ impl CaDirectory {
         Self { keys: KeyStore::new(dir.join("keys"), passphrase), dir }
     }
 
+    /// Has a token hold the intermediate's key instead of a file.
+    #[must_use]
+    pub fn with_intermediate_in(mut self, place: TokenPlace) -> Self {
+        self.keys.put_into_token(INTERMEDIATE_KEY, place);
+        self
+    }
+
+    /// Has a token hold the root's key instead of a file.
+    #[must_use]
+    pub fn with_root_in(mut self, place: TokenPlace) -> Self {
+        self.keys.put_into_token(ROOT_KEY, place);
+        self
+    }
+
     /// Where the bundle of roots is that clients trust.
     pub fn bundle_path(&self) -> PathBuf {
         self.dir.join(ROOT_PEM)
@@ -132,7 +147,7 @@ impl CaDirectory {
     /// # Errors
     /// As [`open`](Self::open), and when the root's key is kept elsewhere.
     pub fn open_root(&self) -> Result<Authority, CaDirectoryError> {
-        if !self.keys.contains(ROOT_KEY) {
+        if !self.keys.contains(ROOT_KEY)? {
             return Err(CaDirectoryError::RootElsewhere);
         }
         let key = self.keys.load(ROOT_KEY)?;
@@ -146,7 +161,7 @@ impl CaDirectory {
     }
 
     fn key(&self, name: &str, algorithm: KeyAlgorithm) -> Result<CaKey, KeyStoreError> {
-        if self.keys.contains(name) {
+        if self.keys.contains(name)? {
             self.keys.load(name)
         } else {
             self.keys.create(name, algorithm)

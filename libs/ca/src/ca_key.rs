@@ -1,4 +1,4 @@
-//! A CA key in memory: signs, and shows its public half.
+//! A CA key, in memory or in a token: signs, and shows its public half.
 
 use std::fmt;
 
@@ -13,7 +13,10 @@ use ring::{
 };
 use zeroize::Zeroizing;
 
-use crate::algorithm::KeyAlgorithm;
+use crate::{
+    algorithm::KeyAlgorithm,
+    token::{TokenError, TokenKey},
+};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -38,6 +41,7 @@ enum Signer {
     Ecdsa(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
     Rsa(Box<RsaKeyPair>),
+    Token(Box<TokenKey>),
 }
 
 /// Why a private key cannot be made or used.
@@ -62,8 +66,14 @@ pub enum KeyError {
 
 /// The key did not sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the ca key did not sign")]
-pub struct SignError;
+pub enum SignError {
+    /// The system's random number generator failed.
+    #[error("the ca key did not sign")]
+    Failed,
+    /// The token that holds the key cannot be used now.
+    #[error("the token with the ca key did not sign")]
+    TokenAway,
+}
 
 impl CaKey {
     /// Generates a key and returns its PKCS#8 form, which is wiped when dropped.
@@ -107,8 +117,15 @@ impl CaKey {
             Signer::Ecdsa(key) => key.public_key().as_ref().to_vec(),
             Signer::Ed25519(key) => key.public_key().as_ref().to_vec(),
             Signer::Rsa(key) => key.public_key().as_ref().to_vec(),
+            Signer::Token(key) => key.public_key().to_vec(),
         };
         Ok(Self { signer, algorithm, public_key })
+    }
+
+    /// Takes a key that stays in its token.
+    pub(crate) fn in_token(key: TokenKey) -> Self {
+        let (algorithm, public_key) = (key.algorithm(), key.public_key().to_vec());
+        Self { signer: Signer::Token(Box::new(key)), algorithm, public_key }
     }
 
     /// The kind of key.
@@ -116,9 +133,41 @@ impl CaKey {
         self.algorithm
     }
 
-    /// Whether signing the same bytes again gives the same signature.
+    /// Whether signing the same bytes again gives the same signature. Of RSA PKCS#1 that is certain wherever the key is;
+    /// tokens may add randomness to Ed25519.
     pub fn is_deterministic(&self) -> bool {
-        self.algorithm.is_deterministic()
+        match &self.signer {
+            Signer::Token(_) => self.algorithm == KeyAlgorithm::Rsa,
+            Signer::Ecdsa(_) | Signer::Ed25519(_) | Signer::Rsa(_) => {
+                self.algorithm.is_deterministic()
+            }
+        }
+    }
+
+    /// Whether a signature takes so long that a thread that serves others must not make it.
+    pub fn is_slow(&self) -> bool {
+        matches!(&self.signer, Signer::Token(_) | Signer::Rsa(_))
+    }
+
+    /// Whether the key is in a token.
+    pub fn is_in_token(&self) -> bool {
+        matches!(&self.signer, Signer::Token(_))
+    }
+
+    /// Whether the key is in a token that failed when it was used last.
+    pub fn is_away(&self) -> bool {
+        matches!(&self.signer, Signer::Token(key) if key.is_away())
+    }
+
+    /// Looks whether the key can sign now; one that is away is back after that. It blocks.
+    ///
+    /// # Errors
+    /// When its token cannot be used.
+    pub fn look(&self) -> Result<(), TokenError> {
+        match &self.signer {
+            Signer::Token(key) => key.look(),
+            Signer::Ecdsa(_) | Signer::Ed25519(_) | Signer::Rsa(_) => Ok(()),
+        }
     }
 
     /// The DER SubjectPublicKeyInfo.
@@ -129,7 +178,7 @@ impl CaKey {
     /// Signs the bytes of a TBSCertificate, TBSCertList or CertificationRequestInfo.
     ///
     /// # Errors
-    /// When the system's random number generator fails.
+    /// When the system's random number generator fails, or the key's token cannot be used.
     pub fn sign(&self, tbs: &[u8]) -> Result<Vec<u8>, SignError> {
         let random = SystemRandom::new();
         match &self.signer {
@@ -141,8 +190,9 @@ impl CaKey {
                 let mut signature = vec![0; key.public().modulus_len()];
                 key.sign(&RSA_PKCS1_SHA256, &random, tbs, &mut signature).map(|()| signature)
             }
+            Signer::Token(key) => return key.sign(tbs).ok_or(SignError::TokenAway),
         }
-        .map_err(|_| SignError)
+        .map_err(|_| SignError::Failed)
     }
 }
 
@@ -164,7 +214,7 @@ impl PublicKeyData for CaKey {
 
 impl rcgen::SigningKey for CaKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        CaKey::sign(self, message).map_err(|SignError| rcgen::Error::RemoteKeyError)
+        CaKey::sign(self, message).map_err(|_| rcgen::Error::RemoteKeyError)
     }
 }
 

@@ -1,6 +1,7 @@
-//! CA keys as files: PKCS#8 PEM that only the owner can read, perhaps under a passphrase.
+//! CA keys as files (PKCS#8 PEM that only the owner can read, perhaps under a passphrase), or in a token.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::File,
     io,
@@ -18,6 +19,7 @@ use crate::{
     algorithm::KeyAlgorithm,
     ca_key::{CaKey, KeyError},
     durable::{self, Access},
+    token::{TokenError, TokenPlace},
 };
 
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
@@ -27,14 +29,15 @@ const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
 /// OWASP's advice for PBKDF2 with SHA-256. Not scrypt: with its recommended cost openssl refuses to read the file.
 const PBKDF2_ITERATIONS: u32 = 600_000;
 
-/// A directory of CA key files and the passphrase they are under.
+/// A directory of CA key files and the passphrase they are under; some of the keys may be in tokens instead.
 #[derive(Debug)]
 pub struct KeyStore {
     dir: PathBuf,
     passphrase: Option<Passphrase>,
+    in_tokens: BTreeMap<&'static str, TokenPlace>,
 }
 
-/// The passphrase of CA key files; wiped when dropped, never shown.
+/// The passphrase of CA key files, or the PIN of a token; wiped when dropped, never shown.
 #[derive(Clone)]
 pub struct Passphrase(Zeroizing<String>);
 
@@ -86,12 +89,20 @@ pub enum KeyStoreError {
     /// The key itself is unusable.
     #[error("the key is unusable")]
     Key(#[from] KeyError),
+    /// The token that holds the key, or is to hold it, cannot be used.
+    #[error("the key in the token cannot be used")]
+    Token(#[from] TokenError),
 }
 
 impl KeyStore {
     /// Names a directory; it is created with its first key. Keys are written under the passphrase, if there is one.
     pub fn new(dir: impl Into<PathBuf>, passphrase: Option<Passphrase>) -> Self {
-        Self { dir: dir.into(), passphrase }
+        Self { dir: dir.into(), passphrase, in_tokens: BTreeMap::new() }
+    }
+
+    /// Has a token hold the key of this name.
+    pub(crate) fn put_into_token(&mut self, name: &'static str, place: TokenPlace) {
+        self.in_tokens.insert(name, place);
     }
 
     /// Where the key of this name is kept.
@@ -100,31 +111,46 @@ impl KeyStore {
     }
 
     /// Whether there is a key of this name.
-    pub fn contains(&self, name: &str) -> bool {
-        self.path(name).exists()
+    ///
+    /// # Errors
+    /// When the token that may hold it cannot be used.
+    pub fn contains(&self, name: &str) -> Result<bool, KeyStoreError> {
+        match self.in_tokens.get(name) {
+            Some(place) => Ok(place.is_taken()?),
+            None => Ok(self.path(name).exists()),
+        }
     }
 
     /// Generates a key and keeps it under a new name.
     ///
     /// # Errors
-    /// When the name is taken, the kind cannot be generated, or the file system says no.
+    /// When the name is taken, the kind cannot be generated, or the file system or the token says no.
     pub fn create(&self, name: &str, algorithm: KeyAlgorithm) -> Result<CaKey, KeyStoreError> {
+        if let Some(place) = self.in_tokens.get(name) {
+            return Ok(CaKey::in_token(place.create(algorithm)?));
+        }
         self.keep(name, &CaKey::generate_pkcs8(algorithm)?)
     }
 
     /// Keeps a key that was made elsewhere, given as PKCS#8 PEM, plain or under this store's passphrase.
     ///
     /// # Errors
-    /// When the name is taken, the key is unusable, or the file system says no.
+    /// When the name is taken or that of a key in a token, the key is unusable, or the file system says no.
     pub fn import(&self, name: &str, pem: &str) -> Result<CaKey, KeyStoreError> {
+        if self.in_tokens.contains_key(name) {
+            return Err(TokenError::NoImport.into());
+        }
         self.keep(name, self.decode(pem)?.as_bytes())
     }
 
     /// Loads a key.
     ///
     /// # Errors
-    /// When there is none, others may read it, its passphrase is wrong, or it is unusable.
+    /// When there is none, others may read it, its passphrase is wrong, or it or its token is unusable.
     pub fn load(&self, name: &str) -> Result<CaKey, KeyStoreError> {
+        if let Some(place) = self.in_tokens.get(name) {
+            return Ok(CaKey::in_token(place.load()?));
+        }
         let path = self.path(name);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -197,6 +223,12 @@ impl KeyStore {
             }
             (_, _) => Err(KeyStoreError::NotPem),
         }
+    }
+}
+
+impl Passphrase {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
     }
 }
 

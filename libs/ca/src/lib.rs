@@ -22,6 +22,7 @@ mod plan;
 mod profile;
 mod public_key;
 mod subject_name;
+mod token;
 mod unsigned;
 
 pub use algorithm::{KeyAlgorithm, UnknownKeyAlgorithm};
@@ -46,3 +47,4 @@ pub use profile::{
 };
 pub use public_key::{KeyKind, WeakKey, check_public_key};
 pub use subject_name::{InvalidSubjectName, SubjectName};
+pub use token::{TokenAccess, TokenError, TokenPlace};

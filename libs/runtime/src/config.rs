@@ -16,6 +16,7 @@ mod key;
 mod keys;
 mod layers;
 mod listeners;
+mod pkcs11;
 mod profile;
 mod reference;
 mod role;
@@ -45,6 +46,7 @@ pub use self::{
     key::Key,
     keys::{KeyType, Keys},
     listeners::{Api, Ops},
+    pkcs11::{KeySource, Pkcs11},
     profile::{KeyPurpose, Profile, Subject},
     reference::config_reference,
     role::{InvalidRole, Role},

@@ -11,9 +11,12 @@ use domain::{IssuerName, Timestamp};
 use runtime::{Config, config::CaKeyType};
 use signer::Authorities;
 
-use crate::failure::{Explain as _, Failure};
+use crate::{
+    failure::{Explain as _, Failure},
+    token,
+};
 
-/// The longest passphrase file.
+/// The longest file of a passphrase or PIN.
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 const ADVICE: &str = "The CA is in ca/ of data_dir; `certmill ca show` tells what is there.";
@@ -29,15 +32,15 @@ pub(crate) fn path_of(config: &Config, issuer: Option<&IssuerName>) -> PathBuf {
     issuer.map_or(ca.clone(), |name| ca.join("issuers").join(name.as_str()))
 }
 
-/// An issuer's directory, with the passphrase of its keys.
+/// An issuer's directory, with the passphrase of its keys and those that are in a token.
 ///
 /// # Errors
-/// When the passphrase file cannot be read.
+/// When the file of the passphrase or of the PIN cannot be read.
 pub(crate) fn directory(
     config: &Config,
     issuer: Option<&IssuerName>,
 ) -> Result<CaDirectory, Failure> {
-    Ok(CaDirectory::new(path_of(config, issuer), passphrase(config)?))
+    token::over(CaDirectory::new(path_of(config, issuer), passphrase(config)?), config, issuer)
 }
 
 /// Opens every issuing CA, after making what is missing of them as `[ca]` says. A start that was cut short is completed.
@@ -74,10 +77,18 @@ fn open_or_create_one(
         if !dir.join("intermediate.pem").exists() {
             created
                 .while_doing(format_args!("cannot make the CA in {}", dir.display()))
-                .advise(ADVICE)?;
+                .advise(advice(config))?;
         }
     }
-    ca.open().while_doing(format_args!("cannot open the CA in {}", dir.display())).advise(ADVICE)
+    let opened = ca.open().while_doing(format_args!("cannot open the CA in {}", dir.display()));
+    opened.advise(advice(config))
+}
+
+fn advice(config: &Config) -> String {
+    match config.ca.uses_token() {
+        true => format!("{ADVICE} {}", token::ADVICE),
+        false => ADVICE.to_owned(),
+    }
 }
 
 /// How commands are told of an issuer.
@@ -155,7 +166,11 @@ fn passphrase(config: &Config) -> Result<Option<Passphrase>, Failure> {
     Ok(Some(Passphrase::from(text)))
 }
 
-fn read_line(path: &Path) -> std::io::Result<String> {
+/// Reads a file that holds one secret; its last line end does not count.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn read_line(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
     if text.ends_with('\n') {

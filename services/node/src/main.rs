@@ -19,6 +19,7 @@ mod ports;
 mod serve;
 mod story;
 mod tls;
+mod token;
 
 use std::{io::Write as _, process::ExitCode};
 

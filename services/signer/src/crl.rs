@@ -5,7 +5,7 @@ mod revocations;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use ca::{Authority, CrlPlan, check_successor, sign_crl};
+use ca::{CrlError, CrlPlan, check_successor, sign_crl};
 use domain::{
     CrlName, CrlShards, IssuerId, Timestamp,
     certificate::{CrlDivided, CrlDivision},
@@ -20,7 +20,9 @@ use self::{last::Last, revocations::Revocations};
 use crate::{
     IssuanceError,
     desk::{Desk, context, now},
-    files, measure,
+    files,
+    issuers::Issuer,
+    measure,
 };
 
 /// The name of the publishers' durable consumer.
@@ -122,14 +124,14 @@ impl Publisher {
         let desk = Arc::clone(&self.desk);
         self.revocations.catch_up(&desk).await?;
         for issuer in desk.issuers.all() {
-            self.publish_all_of(&issuer.authority).await?;
+            self.publish_all_of(issuer).await?;
         }
         Ok(())
     }
 
-    async fn publish_all_of(&mut self, authority: &Authority) -> Result<(), PublishError> {
+    async fn publish_all_of(&mut self, issuer: &Arc<Issuer>) -> Result<(), PublishError> {
         let mut all = Vec::new();
-        for name in self.revocations.crls(authority.id()) {
+        for name in self.revocations.crls(issuer.id()) {
             match self.before(&name).await {
                 Ok(before) => all.push(before),
                 Err(error) => not_published(&name, &error),
@@ -140,7 +142,7 @@ impl Publisher {
         let mut oldest: Option<Valid> = None;
         for before in all {
             let name = before.name.clone();
-            match self.publish(authority, before).await {
+            match self.publish(issuer, before).await {
                 Ok((made, end)) => {
                     oldest = Some(oldest.map_or((made, end), |(first, earliest)| {
                         (made.min(first), end.min(earliest))
@@ -150,7 +152,7 @@ impl Publisher {
             }
         }
         if let Some((made, end)) = oldest {
-            measure::crl(authority.id(), made, end);
+            measure::crl(issuer.id(), made, end);
         }
         Ok(())
     }
@@ -165,7 +167,7 @@ impl Publisher {
     }
 
     /// Publishes one CRL if that is needed, and returns the end of its validity.
-    async fn publish(&self, authority: &Authority, before: Before) -> Result<Valid, PublishError> {
+    async fn publish(&self, issuer: &Arc<Issuer>, before: Before) -> Result<Valid, PublishError> {
         let Before { name, last, published } = before;
         let (views, settings) = (&self.desk.ports.aggregates.views, &self.desk.settings);
         let now = now();
@@ -173,7 +175,7 @@ impl Publisher {
         let number = number.max(published.as_ref().map_or(0, |crl| crl.number));
         let revocations = self.revocations.of(&name);
         let (number, period) = (next_number(number, now), settings.crl_validity);
-        let plan = CrlPlan::new(authority, number, now, period, revocations.clone())
+        let plan = CrlPlan::new(&issuer.authority, number, now, period, revocations.clone())
             .limited_to(&name, self.revocations.urls(&name));
         let is_current = |last: &&Last| {
             last.made.plus(settings.crl_refresh) > now
@@ -187,17 +189,19 @@ impl Publisher {
             return Ok((last.made, last.next_update));
         }
         let started = std::time::Instant::now();
-        let der = sign_crl(authority, &plan).map_err(PublishError::Crl)?;
+        let (number, next_update, revoked) = (plan.number, plan.next_update, plan.entries.len());
+        let signed = issuer.sign(move |authority| sign_crl(authority, &plan)).await;
+        let der = signed.unwrap_or(Err(CrlError::Unverified)).map_err(PublishError::Crl)?;
         measure::signed("crl", started);
         if let Some(last) = &last {
             check_successor(&last.der, &der, period, revocations)
                 .map_err(PublishError::Successor)?;
         }
         files::replace(&self.path(&name), &der).map_err(PublishError::File)?;
-        let crl = Crl { der, number: plan.number, next_update: plan.next_update };
+        let crl = Crl { der, number, next_update };
         views.put_crl(&name, &crl).await.map_err(PublishError::View)?;
-        info!(crl = %name, number = plan.number, revoked = plan.entries.len(), "crl published");
-        Ok((now, plan.next_update))
+        info!(crl = %name, number, revoked, "crl published");
+        Ok((now, next_update))
     }
 
     fn path(&self, name: &CrlName) -> PathBuf {

@@ -23,9 +23,12 @@ pub enum IssuanceError {
     /// The read model could not be written; the certificate is safe in the log.
     #[error("the read model failed")]
     View(#[source] Unavailable),
-    /// The key did not sign; the serial was given up.
+    /// The key did not sign; the serial was given up, unless the same signature can be made later.
     #[error("the certificate was not signed")]
     Sign(#[source] ca::IssueError),
+    /// The key is in a token that cannot be used now; nothing was reserved.
+    #[error("the token with the ca key cannot be used")]
+    KeyAway,
     /// The OCSP responder's certificate cannot be planned.
     #[error("there is no ocsp responder")]
     OcspResponder(#[source] ca::OcspResponderError),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ca::{
-    KeyAlgorithm, LeafRequest, PlanError, PlannedCertificate, SubjectName,
+    IssueError, LeafRequest, PlanError, PlannedCertificate, SignError, SubjectName,
     journal::{Entry, Issuance, Reservation, Synced},
 };
 use domain::{
@@ -91,6 +91,7 @@ pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceE
         return desk.command(order, &command).await.map(drop);
     }
     let issuer = Arc::clone(desk.issuers.of(&order.state.profile));
+    issuer.require_key()?;
     let planned = match plan(desk, &issuer, &order.state)? {
         Ok(planned) => planned,
         Err(failure) => return give_up(desk, order, failure).await,
@@ -232,6 +233,12 @@ pub(crate) async fn finish(
             );
             journaled.and(delivered)
         }
+        // The same bytes are signed again when the token is back.
+        Err(IssuanceError::Sign(error @ IssueError::Sign(SignError::TokenAway)))
+            if claim.issuer.authority.key().is_deterministic() =>
+        {
+            Err(IssuanceError::Sign(error))
+        }
         Err(IssuanceError::Sign(error)) => {
             let Claim { issuer, serial, not_after } = claim;
             let burned = SerialBurned { issuer: issuer.id().clone(), serial, not_after };
@@ -245,20 +252,8 @@ pub(crate) async fn finish(
 /// Signs the bytes of a journaled reservation.
 pub(crate) async fn sign(issuer: &Arc<Issuer>, tbs: Vec<u8>) -> Result<Vec<u8>, IssuanceError> {
     let started = std::time::Instant::now();
-    let issued = match issuer.authority.key().algorithm() {
-        // Takes milliseconds: not on a thread that serves others.
-        KeyAlgorithm::Rsa => {
-            let issuer = Arc::clone(issuer);
-            tokio::task::spawn_blocking(move || issuer.authority.issue(&tbs))
-                .await
-                .map_err(|_| IssuanceError::Sign(ca::IssueError::Unverified))?
-        }
-        // Takes less than handing it to another thread and back.
-        KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::Ed25519 => {
-            issuer.authority.issue(&tbs)
-        }
-    };
-    let der = issued.map_err(IssuanceError::Sign)?;
+    let issued = issuer.sign(move |authority| authority.issue(&tbs)).await;
+    let der = issued.unwrap_or(Err(ca::IssueError::Unverified)).map_err(IssuanceError::Sign)?;
     measure::signed("certificate", started);
     Ok(der)
 }

@@ -4,9 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use ca::Authority;
 use domain::{IssuerId, IssuerName, ProfileName, Serial, Timestamp};
+use tokio::task::spawn_blocking;
 
 use crate::{
-    NoSuchRoot, Settings,
+    IssuanceError, NoSuchRoot, Settings,
     chains::{ChainRule, Chains},
 };
 
@@ -68,6 +69,24 @@ impl Authorities {
 impl Issuer {
     pub(crate) fn id(&self) -> &IssuerId {
         self.authority.id()
+    }
+
+    /// Refuses while the key is away: what is reserved and then not signed has to be burned.
+    pub(crate) fn require_key(&self) -> Result<(), IssuanceError> {
+        if self.authority.key().is_away() { Err(IssuanceError::KeyAway) } else { Ok(()) }
+    }
+
+    /// Has the CA sign; where that takes long, on a thread that serves nobody else. `None` if it panicked there.
+    pub(crate) async fn sign<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Authority) -> T + Send + 'static,
+    ) -> Option<T> {
+        if !self.authority.key().is_slow() {
+            // Takes less than handing it to another thread and back.
+            return Some(work(&self.authority));
+        }
+        let issuer = Arc::clone(self);
+        spawn_blocking(move || work(&issuer.authority)).await.ok()
     }
 }
 

@@ -143,6 +143,7 @@ pub(crate) async fn issue_planned(
     let purpose = Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
     let PlannedCertificate { serial, not_after, .. } = planned.clone();
     let claim = Claim { issuer: Arc::clone(issuer), serial, not_after };
+    issuer.require_key()?;
     desk.record(issuance::reserved(issuer.id(), &purpose, planned)).await?;
     issuance::write_reservation(desk, &claim, None, &planned.tbs).await?;
     let der = issuance::sign(issuer, planned.tbs.clone()).await?;

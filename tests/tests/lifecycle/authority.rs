@@ -57,6 +57,11 @@ async fn a_passphrase_protects_the_keys_and_is_needed_again() -> anyhow::Result<
 
 #[tokio::test]
 async fn an_intermediate_below_an_offline_root_issues() -> anyhow::Result<()> {
+    issue_below_an_offline_root(Setup::embedded()).await
+}
+
+/// Has a root that openssl made certify the intermediate's key, wherever that is, and gets a certificate.
+pub(crate) async fn issue_below_an_offline_root(setup: Setup) -> anyhow::Result<()> {
     let files = TempDir::new()?;
     let (root_key, root, request, intermediate, bundle) = (
         files.path().join("root.key"),
@@ -90,8 +95,7 @@ async fn an_intermediate_below_an_offline_root_issues() -> anyhow::Result<()> {
     .await?;
 
     let web = acceptance::ChallengeServer::start().await?;
-    let setup = Setup::embedded().set("validation.http01_port", web.port());
-    let mut server = setup.prepare("certmill")?;
+    let mut server = setup.set("validation.http01_port", web.port()).prepare("certmill")?;
     let printed = server.operate(&["ca", "request", "--name", "Issuing CA"]).await?.success()?;
     std::fs::write(&request, pem_in(&printed))?;
     let extensions = files.path().join("extensions");

@@ -48,4 +48,6 @@ mod rules;
 #[cfg(test)]
 mod terms;
 #[cfg(test)]
+mod token;
+#[cfg(test)]
 mod zones;

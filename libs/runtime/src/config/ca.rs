@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{HumanDuration, Issuer, Secret};
+use super::{HumanDuration, Issuer, KeySource, Pkcs11, Secret};
 
 /// `[ca]`: the issuer and its certificate revocation list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,8 @@ pub struct Ca {
     pub passphrase: Option<Secret>,
     /// A file with the passphrase, as secrets are mounted; its last line end does not count.
     pub passphrase_file: Option<PathBuf>,
+    /// Where the intermediate's key is kept.
+    pub key_source: KeySource,
     /// The kind of the keys made at the first start.
     pub key_type: CaKeyType,
     /// The common name of the root made at the first start, 1 to 64 characters.
@@ -52,11 +54,13 @@ pub struct Ca {
     pub crl_validity: HumanDuration,
     /// After what time a new CRL is made even if nothing was revoked: at least 1m, and less than `crl_validity`.
     pub crl_refresh: HumanDuration,
+    /// The token that holds keys instead of files.
+    pub pkcs11: Pkcs11,
     /// More issuing CAs, for the profiles that name them.
     pub issuer: Vec<Issuer>,
 }
 
-/// The kinds of CA keys that can be made; RSA keys can only be imported.
+/// The kinds of CA keys that can be made; RSA keys can only be imported, or be made in a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CaKeyType {
@@ -73,6 +77,7 @@ impl Default for Ca {
         Self {
             passphrase: None,
             passphrase_file: None,
+            key_source: KeySource::File,
             key_type: CaKeyType::P256,
             root_name: "Certmill Root".to_owned(),
             intermediate_name: "Certmill Intermediate".to_owned(),
@@ -86,6 +91,7 @@ impl Default for Ca {
             issuer_url: None,
             crl_validity: HumanDuration::days(7),
             crl_refresh: HumanDuration::hours(12),
+            pkcs11: Pkcs11::default(),
             issuer: Vec::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! Rules about values whose form is right: ranges, and settings that need each other.
 
 mod issuers;
+mod pkcs11;
 mod profile;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -66,6 +67,7 @@ pub(super) fn values(config: &Config) -> Problems {
     check_ca(config, &mut problems);
     check_external_accounts(config, &mut problems);
     issuers::check(config, &mut problems);
+    pkcs11::check(config, &mut problems);
     check_telemetry(config, &mut problems);
     let mut names = BTreeSet::new();
     for profile in &config.profiles {

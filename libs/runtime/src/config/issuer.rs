@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Ca, CaKeyType, Config, HumanDuration, Profile};
+use super::{Ca, CaKeyType, Config, HumanDuration, KeySource, Pkcs11, Profile};
 
 /// `[[ca.issuer]]`: one more issuing CA, in `ca/issuers/{name}` of `data_dir`. What is left out is as in `[ca]`. Without
 /// files it is made at the first start, below the root of `[ca]`.
@@ -14,6 +14,12 @@ use super::{Ca, CaKeyType, Config, HumanDuration, Profile};
 pub struct Issuer {
     /// The name by which profiles and `certmill ca --issuer` know it.
     pub name: IssuerName,
+    /// Where its key is kept.
+    #[serde(default)]
+    pub key_source: Option<KeySource>,
+    /// The label of its key in the token; without it, that of `[ca.pkcs11]` and the issuer's name.
+    #[serde(default)]
+    pub key_label: Option<String>,
     /// The kind of the key made at the first start.
     #[serde(default)]
     pub key_type: Option<CaKeyType>,
@@ -38,7 +44,11 @@ impl Ca {
         let found = self.issuer.iter().find(|other| Some(&other.name) == issuer);
         let Some(issuer) = found else { return self.clone() };
         let name = || format!("{} {}", self.intermediate_name, issuer.name);
+        let label = issuer.key_label.clone();
+        let label = label.unwrap_or_else(|| self.key_label_of(&issuer.name));
         Self {
+            key_source: issuer.key_source.unwrap_or(self.key_source),
+            pkcs11: Pkcs11 { key_label: label, ..self.pkcs11.clone() },
             key_type: issuer.key_type.unwrap_or(self.key_type),
             intermediate_name: issuer.intermediate_name.clone().unwrap_or_else(name),
             intermediate_validity: issuer

@@ -6,10 +6,10 @@ use ca::KeyAlgorithm;
 use clap::{Args, Subcommand, ValueEnum};
 use runtime::config::HumanDuration;
 
-/// What can be done with the CA's keys and certificates. They are in `ca/` of the data directory.
+/// What can be done with the CA's keys and certificates. They are in `ca/` of the data directory, keys perhaps in a token.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaCommand {
-    /// Creates a self-signed root, with a key of its own or the one imported
+    /// Creates a self-signed root, with a key of its own or the one that is there
     Root(NewCa),
     /// Creates an intermediate below the root that is here
     Intermediate(NewCa),
@@ -20,7 +20,7 @@ pub(crate) enum CaCommand {
         /// The PEM file; `-` reads standard input
         bundle: PathBuf,
     },
-    /// Imports a private key made elsewhere, as PKCS#8 PEM; the only way to use RSA
+    /// Imports a private key made elsewhere, as PKCS#8 PEM; the only way to use RSA without a token
     ImportKey {
         /// Whose key it is
         of: KeyOf,
@@ -52,7 +52,7 @@ pub(crate) enum KeyOf {
 /// How a new CA is made. What is left out comes from `[ca]` of the configuration.
 #[derive(Debug, Args)]
 pub(crate) struct NewCa {
-    /// The kind of its key: p256, p384 or ed25519; an imported key stays what it is
+    /// The kind of its key: p256, p384 or ed25519, in a token also rsa; a key that is there stays what it is
     #[arg(long, value_parser = KeyAlgorithm::from_str)]
     pub(crate) key_type: Option<KeyAlgorithm>,
     /// Its common name

@@ -104,6 +104,10 @@ impl Roles<'_> {
 
     fn start_signer(&self, signer: Signer) {
         let (health, workers) = (self.health.register("signer"), self.process.workers());
+        if let Some(watch) = signer.key_watch() {
+            let health = self.health.register("CA keys");
+            workers.spawn("watch over CA keys", watch.run(health, workers.token()));
+        }
         workers.spawn("signer", signer.run(health, workers.token()));
     }
 

@@ -48,6 +48,15 @@ const OF_A_PROFILE: &[(&str, &str, &str)] = &[
     ("validation", r#"{dns_resolver = "dns"}"#, "expected an address with its port"),
 ];
 
+/// A key of the token, a value that it must not have, and what the refusal says of the allowed ones.
+const OF_THE_TOKEN: &[(&str, &str, &str)] = &[
+    ("module", r#""libsofthsm2.so""#, "must be an absolute path"),
+    ("token", r#""123456789012345678901234567890123""#, "must have 1 to 32 octets"),
+    ("pin_file", "1", "expected path string"),
+    ("key_label", r#""""#, "must have 1 to 255 octets"),
+    ("root_key_label", r#""certmill-intermediate""#, "is the label of another key"),
+];
+
 /// A setting out of bounds, and where the schema describes its key.
 const OUT_OF_BOUNDS: &[(&str, &str, &str)] = &[
     ("api.hold=1h", "Api", "hold"),
@@ -90,6 +99,39 @@ fn a_bad_value_of_each_key_of_a_profile_is_refused_with_its_line_and_what_is_all
     let all: BTreeSet<&str> = keys.map(String::as_str).collect();
     let tried: BTreeSet<&str> = OF_A_PROFILE.iter().map(|(key, ..)| *key).collect();
     assert_eq!(tried, all, "each key of a profile is tried here");
+}
+
+#[test]
+fn a_bad_value_of_each_key_of_the_token_is_refused_with_its_line_and_what_is_allowed() {
+    for (key, value, allowed) in OF_THE_TOKEN {
+        let message = message(load(&format!("\n[ca.pkcs11]\n{key} = {value}\n"), &[], &[]));
+        assert!(message.contains(&format!("line 3 ({key})")), "{key}: {message}");
+        assert!(message.contains(allowed), "{key}: {allowed}: {message}");
+    }
+    let schema = config_schema();
+    let keys = schema["$defs"]["Pkcs11"]["properties"].as_object().unwrap().keys();
+    let all: BTreeSet<&str> = keys.map(String::as_str).collect();
+    let tried: BTreeSet<&str> = OF_THE_TOKEN.iter().map(|(key, ..)| *key).collect();
+    assert_eq!(tried, all, "each key of the token is tried here");
+}
+
+#[test]
+fn where_a_key_is_in_the_token_it_must_be_said_how_to_use_that() {
+    let places = [
+        "[ca]\nkey_source = \"pkcs11\"\n",
+        "[[ca.issuer]]\nname = \"second\"\nkey_source = \"pkcs11\"\n",
+        "[ca.pkcs11]\nroot_key_label = \"root\"\n",
+    ];
+    for place in places {
+        let message = message(load(place, &[], &[]));
+        for key in ["module", "token", "pin_file"] {
+            assert!(message.contains(&format!("ca.pkcs11.{key}: required where")), "{message}");
+        }
+    }
+    let same = "[ca]\nkey_source = \"pkcs11\"\npkcs11 = {key_label = \"x\"}\n\
+                [[ca.issuer]]\nname = \"second\"\nkey_label = \"x\"\n";
+    let message = message(load(same, &[], &[]));
+    assert!(message.contains("line 6 (key_label): ca.issuer second: key_label: is"), "{message}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `certmill ca show`: the CA's certificates as they are on disk; needs no passphrase.
+//! `certmill ca show`: the CA's certificates as they are on disk; needs no passphrase, and no token.
 
 use std::{
     io,
@@ -16,11 +16,14 @@ use crate::{
     ca_files,
     failure::{Explain as _, Failure},
     output::{Format, Output},
+    token,
 };
 
-/// The files that hold certificates, and the key file of the first in each.
-const FILES: [(&str, &str); 2] =
-    [("root.pem", "keys/root.key"), ("intermediate.pem", "keys/intermediate.key")];
+/// What signs with the first certificate of a file.
+struct Key {
+    file: PathBuf,
+    label_in_token: Option<String>,
+}
 
 /// One certificate of the CA.
 #[derive(Serialize)]
@@ -34,6 +37,9 @@ struct Shown {
     not_after: Timestamp,
     /// Whether a private key of this kind is in the directory.
     key_is_here: bool,
+    /// The label under which it is in the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_in_token: Option<String>,
 }
 
 /// Shows every certificate of an issuer.
@@ -43,11 +49,13 @@ pub(super) fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     let dir = ca_files::absolute(&ca_files::path_of(config, issuer));
+    let (root, intermediate) = token::key_labels(config, issuer);
     let mut shown = Vec::new();
-    for (file, key) in FILES {
-        let path = dir.join(file);
+    for (name, label_in_token) in [("root", root), ("intermediate", intermediate)] {
+        let path = dir.join(format!("{name}.pem"));
+        let key = Key { file: dir.join(format!("keys/{name}.key")), label_in_token };
         for certificate in read(&path)? {
-            shown.push(describe(&certificate, &path, &dir.join(key))?);
+            shown.push(describe(&certificate, &path, &key)?);
         }
     }
     match out.format() {
@@ -69,7 +77,7 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     }
 }
 
-fn describe(der: &[u8], file: &Path, key: &Path) -> Result<Shown, Failure> {
+fn describe(der: &[u8], file: &Path, key: &Key) -> Result<Shown, Failure> {
     let certificate = CaCertificate::from_der(der)?;
     let (_, parsed) = X509Certificate::from_der(der)?;
     Ok(Shown {
@@ -79,7 +87,8 @@ fn describe(der: &[u8], file: &Path, key: &Path) -> Result<Shown, Failure> {
         id: certificate.issuer_id(),
         not_before: certificate.not_before(),
         not_after: certificate.not_after(),
-        key_is_here: key.exists(),
+        key_is_here: key.label_in_token.is_none() && key.file.exists(),
+        key_in_token: key.label_in_token.clone(),
     })
 }
 
@@ -89,6 +98,9 @@ fn print(certificate: &Shown, out: &mut Output) -> Result<(), Failure> {
     out.line(format_args!("  valid   {} to {}", certificate.not_before, certificate.not_after))?;
     out.line(format_args!("  id      {}", certificate.id))?;
     out.line(format_args!("  serial  {}", certificate.serial))?;
-    let key = if certificate.key_is_here { "in this directory" } else { "kept elsewhere" };
-    out.line(format_args!("  key     {key}"))
+    match &certificate.key_in_token {
+        Some(label) => out.line(format_args!("  key     {label:?} in the token")),
+        None if certificate.key_is_here => out.line("  key     in this directory"),
+        None => out.line("  key     kept elsewhere"),
+    }
 }

@@ -1,0 +1,211 @@
+//! A key in a token: signs over sessions that are opened anew when they are lost.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use cryptoki::{
+    error::{Error as Pkcs11Error, RvError},
+    mechanism::{
+        Mechanism,
+        eddsa::{EddsaParams, EddsaSignatureScheme},
+    },
+    object::ObjectHandle,
+    session::Session,
+};
+use ring::digest::{SHA256, SHA384, digest};
+
+use super::{
+    TokenError, TokenPlace, close,
+    module::{Entered, Module},
+    objects::PublicKey,
+};
+use crate::algorithm::KeyAlgorithm;
+
+/// How many signatures are made at once: enough for a token across a network, few enough for any token.
+const SESSIONS: usize = 4;
+
+/// A key in a token, and the sessions that sign with it.
+#[derive(Debug)]
+pub(crate) struct TokenKey {
+    place: TokenPlace,
+    module: Arc<Module>,
+    algorithm: KeyAlgorithm,
+    public_key: Vec<u8>,
+    sessions: [Mutex<Option<Open>>; SESSIONS],
+    next: AtomicUsize,
+    away: AtomicBool,
+    pin_refused: AtomicBool,
+}
+
+/// A session that is logged in, with the key.
+#[derive(Debug)]
+struct Open {
+    session: Session,
+    key: ObjectHandle,
+    /// How often the module had started anew.
+    starts: u64,
+}
+
+impl TokenKey {
+    pub(super) fn new(place: TokenPlace, module: Arc<Module>, public: PublicKey) -> Self {
+        Self {
+            place,
+            module,
+            algorithm: public.algorithm,
+            public_key: public.bits,
+            sessions: Default::default(),
+            next: AtomicUsize::default(),
+            away: AtomicBool::default(),
+            pin_refused: AtomicBool::default(),
+        }
+    }
+
+    pub(crate) fn algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    /// The bits of the SubjectPublicKeyInfo.
+    pub(crate) fn public_key(&self) -> &[u8] {
+        &self.public_key
+    }
+
+    /// Whether the token failed when it was used last.
+    pub(crate) fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// Signs, unless the token failed before: then it is asked by [`look`](Self::look) alone.
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        if self.is_away() {
+            return None;
+        }
+        match self.sign_in_session(message) {
+            Ok(signature) => Some(signature),
+            Err(error) => {
+                self.away.store(true, Ordering::Relaxed);
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(token = self.place.access.label, error, "the token did not sign");
+                None
+            }
+        }
+    }
+
+    /// Looks whether the token can sign, over a session of its own; one that cannot has its module started anew.
+    ///
+    /// # Errors
+    /// When it cannot, or refused the PIN: another wrong one could lock it, so that it is not asked again.
+    pub(crate) fn look(&self) -> Result<(), TokenError> {
+        if self.pin_refused.load(Ordering::Relaxed) {
+            return Err(TokenError::PinRefused);
+        }
+        let seen = self.module.enter().starts();
+        let looked = match self.check() {
+            Err(error) if !error.is_about_pin() => {
+                self.module.restart(seen)?;
+                self.check()
+            }
+            looked => looked,
+        };
+        let is_about_pin = looked.as_ref().is_err_and(TokenError::is_about_pin);
+        self.pin_refused.store(is_about_pin, Ordering::Relaxed);
+        self.away.store(looked.is_err(), Ordering::Relaxed);
+        looked
+    }
+
+    /// Goes as far as is possible without a signature.
+    pub(super) fn check(&self) -> Result<(), TokenError> {
+        let entered = self.module.enter();
+        let (session, key) = self.place.private_key(&entered)?;
+        let begun = session.sign_init(&self.mechanism(), key);
+        // Ends what was begun.
+        close(session);
+        Ok(begun?)
+    }
+
+    fn sign_in_session(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % SESSIONS;
+        let mut place = self.sessions[turn].lock().unwrap_or_else(PoisonError::into_inner);
+        let entered = self.module.enter();
+        match self.sign_once(&mut place, &entered, message) {
+            Err(TokenError::Failed(error)) if is_session_lost(&error) => {
+                self.sign_once(&mut place, &entered, message)
+            }
+            signed => signed,
+        }
+    }
+
+    fn sign_once(
+        &self,
+        place: &mut Option<Open>,
+        entered: &Entered<'_>,
+        message: &[u8],
+    ) -> Result<Vec<u8>, TokenError> {
+        let kept = place.take().filter(|open| open.starts == entered.starts());
+        let open = match kept {
+            Some(open) => open,
+            None => {
+                let (session, key) = self.place.private_key(entered)?;
+                Open { session, key, starts: entered.starts() }
+            }
+        };
+        let to_sign = match self.algorithm {
+            KeyAlgorithm::EcdsaP256 => digest(&SHA256, message).as_ref().to_vec(),
+            KeyAlgorithm::EcdsaP384 => digest(&SHA384, message).as_ref().to_vec(),
+            KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa => message.to_vec(),
+        };
+        match open.session.sign(&self.mechanism(), open.key, &to_sign) {
+            Ok(signature) => {
+                *place = Some(open);
+                Ok(self.in_certificates(signature))
+            }
+            Err(error) => {
+                close(open.session);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The mechanisms that most tokens have: with ECDSA few of them hash.
+    fn mechanism(&self) -> Mechanism<'static> {
+        match self.algorithm {
+            KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => Mechanism::Ecdsa,
+            KeyAlgorithm::Ed25519 => {
+                Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
+            }
+            KeyAlgorithm::Rsa => Mechanism::Sha256RsaPkcs,
+        }
+    }
+
+    /// A signature as X.509 writes it: PKCS#11 gives the two numbers of an ECDSA signature one after the other.
+    fn in_certificates(&self, signature: Vec<u8>) -> Vec<u8> {
+        match self.algorithm {
+            KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => {
+                let (r, s) = signature.split_at(signature.len() / 2);
+                yasna::construct_der(|writer| {
+                    writer.write_sequence(|writer| {
+                        writer.next().write_bigint_bytes(r, true);
+                        writer.next().write_bigint_bytes(s, true);
+                    });
+                })
+            }
+            KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa => signature,
+        }
+    }
+}
+
+/// Whether the token knows a session, its login or its objects no more: then nothing was signed in it.
+fn is_session_lost(error: &Pkcs11Error) -> bool {
+    matches!(
+        error,
+        Pkcs11Error::Pkcs11(
+            RvError::SessionHandleInvalid
+                | RvError::SessionClosed
+                | RvError::UserNotLoggedIn
+                | RvError::KeyHandleInvalid
+                | RvError::ObjectHandleInvalid,
+            _
+        )
+    )
+}
