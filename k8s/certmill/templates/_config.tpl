@@ -17,6 +17,16 @@
 {{- if $values.ca.passphrase.secretName -}}
 {{- $_ := set $decided.ca "passphrase_file" "/etc/certmill/passphrase/passphrase" -}}
 {{- end -}}
+{{- with $values.ca.pkcs11 -}}
+{{- if .module -}}
+{{- $token := dict "module" .module "token" .token "pin_file" "/etc/certmill/pkcs11-pin/pin" -}}
+{{- with .keyLabel -}}
+{{- $_ := set $token "key_label" . -}}
+{{- end -}}
+{{- $_ := set $decided.ca "key_source" "pkcs11" -}}
+{{- $_ := set $decided.ca "pkcs11" $token -}}
+{{- end -}}
+{{- end -}}
 {{- if $values.externalAccounts.secretName -}}
 {{- $_ := set $decided.external_accounts "key_file" "/etc/certmill/external-accounts/operator.key" -}}
 {{- end -}}

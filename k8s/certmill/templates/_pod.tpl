@@ -130,4 +130,9 @@ spec:
 - { name: CERTMILL__EVENT_LOG__CLIENT_KEY, value: /etc/certmill/nats-tls/tls.key }
 {{- end }}
 {{- end -}}
+{{- if and $root.Values.ca.pkcs11.module (has $role (list "signer" "embedded")) -}}
+{{- range $name, $value := $root.Values.ca.pkcs11.environment }}
+- { name: {{ $name }}, value: {{ $value | quote }} }
+{{- end }}
+{{- end -}}
 {{- end -}}

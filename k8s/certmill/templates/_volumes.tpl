@@ -22,10 +22,22 @@
 {{- $files = append $files (dict "name" "passphrase" "path" "/etc/certmill/passphrase" "source" (dict "secret" (dict "secretName" .secretName "defaultMode" 0440 "items" (list $item)))) -}}
 {{- end -}}
 {{- end -}}
+{{- with $values.ca.pkcs11 -}}
+{{- if .module -}}
+{{- $item := dict "key" .pin.key "path" "pin" -}}
+{{- $files = append $files (dict "name" "pkcs11-pin" "path" "/etc/certmill/pkcs11-pin" "source" (dict "secret" (dict "secretName" .pin.secretName "defaultMode" 0440 "items" (list $item)))) -}}
+{{- range .volumes -}}
+{{- $files = append $files (dict "name" (printf "pkcs11-%s" .name) "path" .mountPath "source" .source) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if $values.ca.csi -}}
 {{- $files = append $files (dict "name" "ca" "path" "/var/lib/certmill/ca" "source" (dict "csi" $values.ca.csi)) -}}
 {{- else if $values.ca.secretName -}}
-{{- $items := list (dict "key" "root.pem" "path" "root.pem") (dict "key" "intermediate.pem" "path" "intermediate.pem") (dict "key" "intermediate.key" "path" "keys/intermediate.key") -}}
+{{- $items := list (dict "key" "root.pem" "path" "root.pem") (dict "key" "intermediate.pem" "path" "intermediate.pem") -}}
+{{- if not $values.ca.pkcs11.module -}}
+{{- $items = append $items (dict "key" "intermediate.key" "path" "keys/intermediate.key") -}}
+{{- end -}}
 {{- $files = append $files (dict "name" "ca" "path" "/var/lib/certmill/ca" "source" (dict "secret" (dict "secretName" $values.ca.secretName "defaultMode" 0440 "items" $items))) -}}
 {{- end -}}
 {{- end -}}

@@ -66,6 +66,7 @@ fn each_role_sees_its_own_secrets_and_only_the_signer_those_of_the_ca() -> anyho
         (
             "signer",
             vec![
+                "hsm-pin",
                 "issuing-ca",
                 "issuing-ca-passphrase",
                 "nats-ca",
@@ -93,6 +94,21 @@ fn the_cas_key_comes_from_a_csi_volume_to_the_signer_alone() -> anyhow::Result<(
         let volumes = spec["volumes"].as_array().into_iter().flatten();
         let mounted = volumes.filter(|volume| !volume["csi"].is_null()).count();
         ensure!(mounted == usize::from(role == "signer"), "{role}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_token_is_reached_by_the_signer_alone_and_its_secret_has_no_key() -> anyhow::Result<()> {
+    let rendered = render(&values("everything")?)?;
+    for (role, spec) in rendered.roles() {
+        let text = spec.to_string();
+        for part in ["hsm-pin", "hsm-module", "hsm.example.com", "HSM_SOCKET"] {
+            ensure!(text.contains(part) == (role == "signer"), "{role}: {part}");
+        }
+        ensure!(!text.contains("intermediate.key"), "{role} gets a key beside the token");
+        let policy = rendered.object("NetworkPolicy", &format!("certmill-{role}"))?.to_string();
+        ensure!(policy.contains("10.30.0.7/32") == (role == "signer"), "{role}");
     }
     Ok(())
 }

@@ -32,6 +32,12 @@ fn switches() -> Vec<(&'static str, Value)> {
             json!({ "ca": { "csi": { "driver": "secrets-store.csi.k8s.io", "readOnly": true } } }),
         ),
         ("passphrase", json!({ "ca": { "passphrase": { "secretName": "p" } } })),
+        (
+            "pkcs11",
+            json!({ "ca": { "pkcs11": {
+                "module": "/opt/m.so", "token": "t", "pin": { "secretName": "pin" },
+            } } }),
+        ),
         ("external-accounts", json!({ "externalAccounts": { "secretName": "e" } })),
         ("tls", json!({ "tls": { "secretName": "t" } })),
         ("nats-credentials", json!({ "nats": { "credentials": secrets } })),

@@ -50,6 +50,13 @@ fn a_value_of_another_form_is_refused() -> anyhow::Result<()> {
         (json!({ "baseUrl": "http://acme.example.com" }), "baseUrl"),
         (json!({ "image": { "digest": "latest" } }), "digest"),
         (json!({ "pods": { "runAsUser": 0 } }), "runAsUser"),
+        (json!({ "ca": { "pkcs11": { "module": "m.so" } } }), "module"),
+        (
+            json!({ "ca": { "pkcs11": { "volumes": [
+                { "name": "x", "mountPath": "/x", "source": { "hostPath": { "path": "/" } } },
+            ] } } }),
+            "source",
+        ),
         // A password in a URL would be in a ConfigMap for all to read.
         (json!({ "nats": { "servers": ["nats://user:password@nats:4222"] } }), "servers"),
     ];
@@ -67,6 +74,7 @@ fn what_a_cluster_needs_is_asked_for_by_name() -> anyhow::Result<()> {
         (json!({ "nats": { "servers": [] } }), "nats.servers"),
         (json!({ "redis": { "urls": { "signer": "" } } }), "redis.urls.signer"),
         (json!({ "gateway": { "enabled": true } }), "gateway.parentRefs"),
+        (json!({ "ca": { "pkcs11": { "module": "/m.so" } } }), "ca.pkcs11.token"),
     ];
     for (lacking, named) in lacking {
         let error = refusal(&over(values("cluster")?, &lacking))?;
