@@ -1,4 +1,4 @@
-//! Least privilege at NATS and Redis: with what the chart's files grant, and no more, each role does its work.
+//! Least privilege at NATS and Redis: with what `certmill ca nats-permissions` grants, and no more, each role does its work.
 
 use std::{path::Path, time::Duration};
 
@@ -14,10 +14,14 @@ use tokio::{
     process::Command,
 };
 
-use crate::chart::directory;
+use crate::chart::{directory, renew, yaml};
 
 const ROLES: [&str; 4] = ["signer", "validator", "projector", "api"];
 const START_LIMIT: Duration = Duration::from_secs(20);
+const ORDER_SHARDS: u8 = 2;
+/// Each part of the log and of the read model has work to do.
+const PROFILE: &str =
+    r#"[{name = "default", pre_authorization_allowed = true, single_active_certificate = true}]"#;
 
 /// NATS and Redis with a user for each role, whose password is its name.
 struct Stores {
@@ -30,7 +34,8 @@ struct Stores {
 impl Stores {
     async fn start() -> anyhow::Result<Self> {
         let (files, nats, redis) = (TempDir::new()?, free_port()?, free_port()?);
-        let servers = [start_nats(files.path(), nats)?, start_redis(files.path(), redis)?];
+        let servers =
+            [start_nats(files.path(), nats).await?, start_redis(files.path(), redis).await?];
         for port in [nats, redis] {
             eventually("a server listens", START_LIMIT, async || {
                 Ok(TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop))
@@ -48,7 +53,8 @@ impl Stores {
             .set("event_log.servers", json!([format!("nats://{role}:{role}@127.0.0.1:{nats}")]))
             .set("event_log.replicas", 1)
             .set("event_log.allow_unsafe_dev", true)
-            .set("event_log.order_shards", 2)
+            .set("event_log.order_shards", ORDER_SHARDS)
+            .set("profile", PROFILE)
             .set("redis.url", format!("redis://certmill-{role}:{role}@127.0.0.1:{redis}/0"))
     }
 
@@ -82,8 +88,15 @@ async fn converse(stream: &mut TcpStream, last: &str) -> anyhow::Result<String> 
     Ok(said)
 }
 
-fn start_nats(files: &Path, port: u16) -> anyhow::Result<Process> {
-    std::fs::copy(directory().join("files/nats-permissions.conf"), files.join("permissions.conf"))?;
+/// What the command prints for a configuration.
+async fn printed(order_shards: u8, arguments: &[&str]) -> anyhow::Result<String> {
+    let server = Setup::embedded().set("event_log.order_shards", order_shards).prepare("print")?;
+    let arguments = [&["ca", "nats-permissions"], arguments].concat();
+    server.operate(&arguments).await?.success()
+}
+
+async fn start_nats(files: &Path, port: u16) -> anyhow::Result<Process> {
+    std::fs::write(files.join("nats-permissions.conf"), printed(ORDER_SHARDS, &[]).await?)?;
     let users: String = ROLES
         .iter()
         .chain(&["operator"])
@@ -93,7 +106,7 @@ fn start_nats(files: &Path, port: u16) -> anyhow::Result<Process> {
         .collect();
     let store = files.join("nats");
     let config = format!(
-        "include ./permissions.conf\nlisten: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?} }}\n\
+        "include ./nats-permissions.conf\nlisten: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {store:?} }}\n\
          accounts {{ CERTMILL {{ jetstream: enabled, users: [ {users} ] }} }}\n"
     );
     std::fs::write(files.join("nats.conf"), config)?;
@@ -102,8 +115,8 @@ fn start_nats(files: &Path, port: u16) -> anyhow::Result<Process> {
     Process::start("nats-server", command, files)
 }
 
-fn start_redis(files: &Path, port: u16) -> anyhow::Result<Process> {
-    let mut users = std::fs::read_to_string(directory().join("files/redis-users.acl"))?;
+async fn start_redis(files: &Path, port: u16) -> anyhow::Result<Process> {
+    let mut users = printed(ORDER_SHARDS, &["--redis"]).await?;
     for role in ROLES {
         users = users.replace(&format!(">{}_PASSWORD", role.to_uppercase()), &format!(">{role}"));
     }
@@ -151,8 +164,14 @@ async fn each_role_works_with_its_own_permissions_and_may_do_nothing_else() -> a
     }
     let [signer, .., api] = servers.as_mut_slice() else { anyhow::bail!("four roles") };
     let client = RawClient::register(&api.directory_url(), &files.join("tls.crt")).await?;
-    let issued = client.issue(&["permitted.localhost"], &web).await?;
-    verify(&issued.chain, &signer.root()).await?;
+    client.prove_before("permitted.localhost", &web).await?;
+    for _ in 0..2 {
+        let order = client.place(&["permitted.localhost"]).await?;
+        ensure!(order.status() == "ready", "the order does not rely on what was proven before");
+        let issued = client.finalize(&order, &["permitted.localhost"]).await?;
+        verify(&issued.chain, &signer.root()).await?;
+    }
+    client.issue(&["other.localhost"], &web).await?;
     for server in &mut servers {
         let log = server.process()?.log_tail().to_lowercase();
         for refused in ["permissions violation", "noperm", "no permissions"] {
@@ -165,9 +184,13 @@ async fn each_role_works_with_its_own_permissions_and_may_do_nothing_else() -> a
         ("api", "certmill.wake"),
         ("validator", "certmill.ledger.x.00"),
         ("validator", "certmill.account.x"),
+        ("validator", "certmill.administration.external-key.x"),
+        ("validator", "$JS.API.CONSUMER.CREATE.certmill-orders-02.validator"),
         ("validator", "$JS.API.CONSUMER.MSG.NEXT.certmill-orders-00.signer"),
         ("signer", "certmill.account.x"),
+        ("signer", "certmill.administration.external-key.x"),
         ("projector", "certmill.order.00.x"),
+        ("projector", "$JS.API.CONSUMER.CREATE.certmill-orders-00.signer"),
         ("projector", "$JS.ACK.certmill-orders-00.signer.1.1.1.1.1"),
     ] {
         let said = stores.publish(role, subject).await?;
@@ -187,11 +210,29 @@ async fn each_role_works_with_its_own_permissions_and_may_do_nothing_else() -> a
     for (role, command) in [
         ("validator", "GET certmill:certificate:00"),
         ("validator", "SET certmill:account:a b"),
-        ("signer", "GET certmill:account:a"),
+        ("signer", "GET certmill:orders:a"),
         ("projector", "SETBIT certmill:spent:a:b:1 1 1"),
     ] {
         let said = stores.redis(role, command).await?;
         ensure!(said.contains("NOPERM"), "{role} may {command}: {said}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_charts_files_are_what_the_command_prints_for_the_charts_values() -> anyhow::Result<()>
+{
+    let own = yaml(&std::fs::read_to_string(directory().join("values.yaml"))?)?;
+    let shards = u8::try_from(own[0]["nats"]["orderShards"].as_u64().context("a number")?)?;
+    for (name, arguments) in
+        [("nats-permissions.conf", &[][..]), ("redis-users.acl", &["--redis"][..])]
+    {
+        let (file, text) =
+            (directory().join("files").join(name), printed(shards, arguments).await?);
+        if renew() {
+            std::fs::write(&file, &text)?;
+        }
+        ensure!(std::fs::read_to_string(&file)? == text, "{name} is another: run `make golden`");
     }
     Ok(())
 }

@@ -29,6 +29,14 @@ pub(crate) enum CaCommand {
     },
     /// Shows the CA's certificates
     Show,
+    /// Prints what each role may do at NATS, for nats-server to include
+    ///
+    /// It names the streams of this configuration: print it again when event_log.order_shards grows.
+    NatsPermissions {
+        /// Prints Redis's file of users instead, with names in capitals where the passwords are to be
+        #[arg(long)]
+        redis: bool,
+    },
     /// Accepts that the log ends before what the signer had seen, after a restore
     ///
     /// The signer refuses to start on such a log, because serials could be issued twice. Be sure that the log is the

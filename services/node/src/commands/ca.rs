@@ -1,6 +1,7 @@
 //! `certmill ca`: the keys and certificates of the CA itself.
 
 mod accept_log;
+mod permissions;
 mod show;
 
 use ca::{CaRequest, CaSubject, KeyAlgorithm};
@@ -73,6 +74,8 @@ pub(crate) async fn run(
             }
         }
         CaCommand::Show => show::run(config, issuer, out),
+        CaCommand::NatsPermissions { redis: false } => permissions::nats(config, out),
+        CaCommand::NatsPermissions { redis: true } => permissions::redis(out),
         CaCommand::AcceptLog { reason } => accept_log::run(config, &reason, out).await,
     }
 }
