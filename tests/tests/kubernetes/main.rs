@@ -24,3 +24,5 @@ mod references;
 mod rendering;
 #[cfg(test)]
 mod schema;
+#[cfg(test)]
+mod stores;

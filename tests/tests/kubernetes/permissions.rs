@@ -78,7 +78,7 @@ impl Stores {
 }
 
 /// Reads until the last answer.
-async fn converse(stream: &mut TcpStream, last: &str) -> anyhow::Result<String> {
+pub(crate) async fn converse(stream: &mut TcpStream, last: &str) -> anyhow::Result<String> {
     let (mut said, mut buffer) = (String::new(), [0; 4096]);
     while !said.contains(last) {
         let read = tokio::time::timeout(START_LIMIT, stream.read(&mut buffer)).await??;
@@ -89,7 +89,7 @@ async fn converse(stream: &mut TcpStream, last: &str) -> anyhow::Result<String> 
 }
 
 /// What the command prints for a configuration.
-async fn printed(order_shards: u8, arguments: &[&str]) -> anyhow::Result<String> {
+pub(crate) async fn printed(order_shards: u8, arguments: &[&str]) -> anyhow::Result<String> {
     let server = Setup::embedded().set("event_log.order_shards", order_shards).prepare("print")?;
     let arguments = [&["ca", "nats-permissions"], arguments].concat();
     server.operate(&arguments).await?.success()
