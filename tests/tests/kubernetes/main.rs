@@ -13,6 +13,8 @@ mod golden;
 #[cfg(test)]
 mod hardening;
 #[cfg(test)]
+mod helm_test;
+#[cfg(test)]
 mod metrics;
 #[cfg(test)]
 mod network;
