@@ -1,4 +1,4 @@
-//! An OCI image layout that `scripts/image` made of the server under test.
+//! An OCI image layout, such as `scripts/image` makes of the server under test.
 
 use std::path::{Path, PathBuf};
 
@@ -24,11 +24,16 @@ impl Image {
         let mut build = Command::new(workspace().join("scripts/image"));
         build.arg(server_under_test()?).arg(folder.path());
         run(build, folder.path()).await?.success()?;
+        Self::read(folder)
+    }
+
+    /// Reads the layout that is in `oci` of a directory.
+    pub(crate) fn read(folder: TempDir) -> anyhow::Result<Self> {
         let oci = folder.path().join("oci");
-        let index = read(&oci.join("index.json"))?;
+        let index = read_json(&oci.join("index.json"))?;
         let digest = text(&index, "/manifests/0/digest")?;
-        let manifest = read(&blob(&oci, &digest))?;
-        let config = read(&blob(&oci, &text(&manifest, "/config/digest")?))?;
+        let manifest = read_json(&blob(&oci, &digest))?;
+        let config = read_json(&blob(&oci, &text(&manifest, "/config/digest")?))?;
         let layers = manifest["layers"].as_array().context("there are no layers")?;
         let layers: anyhow::Result<_> =
             layers.iter().map(|layer| Ok(blob(&oci, &text(layer, "/digest")?))).collect();
@@ -52,7 +57,7 @@ fn blob(oci: &Path, digest: &str) -> PathBuf {
     oci.join("blobs").join(digest.replace(':', "/"))
 }
 
-fn read(path: &Path) -> anyhow::Result<Value> {
+fn read_json(path: &Path) -> anyhow::Result<Value> {
     Ok(serde_json::from_slice(&std::fs::read(path)?)?)
 }
 

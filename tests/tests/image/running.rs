@@ -75,7 +75,7 @@ fn container(image: &Image, root: &Path, settings: &[String]) -> anyhow::Result<
     Ok(command)
 }
 
-async fn is_root() -> anyhow::Result<bool> {
+pub(crate) async fn is_root() -> anyhow::Result<bool> {
     let mut id = Command::new("id");
     id.arg("-u");
     Ok(run(id, TempDir::new()?.path()).await?.success()?.trim() == "0")
