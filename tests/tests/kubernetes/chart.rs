@@ -165,7 +165,8 @@ impl Rendered {
         let mut text = String::new();
         for (name, manifest) in &self.manifests {
             if !manifest.trim().is_empty() {
-                text.push_str(&format!("# {name}\n{}\n", manifest.trim()));
+                // The line that ends the document before, or the first object would be one with its last.
+                text.push_str(&format!("---\n# {name}\n{}\n", manifest.trim()));
             }
         }
         text
