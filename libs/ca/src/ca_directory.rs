@@ -15,6 +15,7 @@ use crate::{
     ca_certificate::{CaCertificate, CaCertificateError},
     ca_key::CaKey,
     ca_profile::CaProfileError,
+    chain::Chain,
     durable::{self, Access},
     key_store::{KeyStore, KeyStoreError, Passphrase},
     pem_file::{NotCertificates, encode_certificates, parse_certificates},
@@ -122,6 +123,27 @@ impl CaDirectory {
             authority.add_alternate(&self.read(&name)?)?;
         }
         Ok(authority)
+    }
+
+    /// The common names of the roots that the issuing CA's chains lead to, the default one first. Needs no key.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or a chain is not for the CA's key.
+    pub fn root_names(&self) -> Result<Vec<String>, CaDirectoryError> {
+        let parse = |ders: Vec<Vec<u8>>| {
+            let certificates = ders.iter().map(|der| CaCertificate::from_der(der));
+            certificates.collect::<Result<Vec<_>, _>>().map_err(AuthorityError::from)
+        };
+        let (mut chain, roots) =
+            (parse(self.read(INTERMEDIATE_PEM)?)?, parse(self.read(ROOT_PEM)?)?);
+        let own = chain.first().ok_or(AuthorityError::NoCertificate)?.clone();
+        chain.retain(|certificate| roots.iter().all(|root| root.der() != certificate.der()));
+        let mut chains = vec![Chain::default_of(&own, chain)];
+        for name in self.alternates()? {
+            let alternate = Chain::alternate(&own, parse(self.read(&name)?)?);
+            chains.push(alternate.map_err(AuthorityError::from)?);
+        }
+        Ok(chains.iter().map(|chain| chain.root_name().to_owned()).collect())
     }
 
     /// The files with alternate chains, by name.

@@ -16,6 +16,7 @@ mod key;
 mod keys;
 mod layers;
 mod listeners;
+mod origins;
 mod pkcs11;
 mod profile;
 mod reference;
@@ -31,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-use domain::ProfileName;
+use domain::{IssuerName, ProfileName};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,7 @@ pub use self::{
     validation::{ProfileValidation, TrustAnchor, Validation},
     validity::{InvalidValidity, Validity},
 };
+use origins::Origins;
 
 /// How much longer than the longest order an event of an order is kept, so that workers that were away find it.
 const ORDER_GRACE: Duration = Duration::from_secs(72 * 60 * 60);
@@ -86,6 +88,8 @@ pub struct Config {
     pub default_profile: ProfileName,
     /// The kinds of certificates that are issued; at least one.
     pub profiles: Vec<Profile>,
+    #[serde(skip)]
+    origins: Origins,
 }
 
 /// The configuration as it is written.
@@ -147,7 +151,11 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let layers = layers::Layers::read(file, environment, sets)?;
         let config = Self::try_from(layers.together()?);
-        config.map_err(|error| error.located(|key| layers.origin(key)))
+        let origins = Origins::from(layers);
+        match config {
+            Ok(config) => Ok(Self { origins, ..config }),
+            Err(error) => Err(origins.locate(error)),
+        }
     }
 
     /// Checks that the roles can run with this configuration in one process.
@@ -155,7 +163,26 @@ impl Config {
     /// # Errors
     /// When a role lacks what it needs, with everything that is lacking.
     pub fn check_for(&self, roles: &BTreeSet<Role>) -> Result<(), ConfigError> {
-        check::refuse(check::roles(self, roles))
+        check::refuse(check::roles(self, roles)).map_err(|error| self.origins.locate(error))
+    }
+
+    /// Checks that the profiles of an issuer prefer roots that its chains lead to; without a name, those of the CA of `[ca]`.
+    ///
+    /// # Errors
+    /// When one prefers a root whose common name is not there, with every such profile.
+    pub fn check_roots(
+        &self,
+        issuer: Option<&IssuerName>,
+        there: &[String],
+    ) -> Result<(), ConfigError> {
+        let found = check::refuse(check::roots(self, issuer, there));
+        found.map_err(|error| self.origins.locate(error))
+    }
+
+    /// The error that refuses the value of a key, for rules that only others can check.
+    pub fn refused(&self, key: &'static str, message: impl Into<String>) -> ConfigError {
+        let problem = Problem { key: key.into(), message: message.into(), origin: None };
+        self.origins.locate(ConfigError::Rules(vec![problem]))
     }
 
     /// The profile of that name.
@@ -211,6 +238,7 @@ impl TryFrom<ConfigFile> for Config {
             key_block_lists: file.key_block_lists,
             default_profile: check::default_profile(file.default_profile, &profiles)?,
             profiles,
+            origins: Origins::default(),
         };
         check::refuse(check::values(&config))?;
         Ok(config)

@@ -52,7 +52,36 @@ pub(crate) fn open_or_create(config: &Config, now: Timestamp) -> Result<Authorit
     for name in config.ca.issuer_names() {
         authorities.add(name.clone(), open_or_create_one(config, Some(name), now)?);
     }
+    for issuer in issuers(config) {
+        if let Some(there) = root_names(config, issuer)? {
+            config.check_roots(issuer, &there)?;
+        }
+    }
     Ok(authorities)
+}
+
+/// Every issuing CA, that of `[ca]` first, which has no name.
+pub(crate) fn issuers(config: &Config) -> impl Iterator<Item = Option<&IssuerName>> {
+    std::iter::once(None).chain(config.ca.issuer_names().map(Some))
+}
+
+/// The roots that an issuer's chains lead to; `None` before its first start.
+///
+/// # Errors
+/// When its files cannot be used.
+pub(crate) fn root_names(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+) -> Result<Option<Vec<String>>, Failure> {
+    let dir = path_of(config, issuer);
+    if !dir.join("intermediate.pem").exists() {
+        return Ok(None);
+    }
+    let names = CaDirectory::new(&dir, None).root_names();
+    names
+        .map(Some)
+        .while_doing(format_args!("cannot open the CA in {}", dir.display()))
+        .advise(ADVICE)
 }
 
 fn open_or_create_one(

@@ -17,6 +17,7 @@ mod operator_key;
 mod output;
 mod ports;
 mod serve;
+mod signer_settings;
 mod story;
 mod tls;
 mod token;

@@ -56,11 +56,21 @@ pub struct Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// The host of `api.base_url` cannot stand in a certificate.
-    #[error("the host of api.base_url cannot stand in a certificate")]
+    #[error("its host cannot stand in a certificate")]
     ServerName(#[source] ca::InvalidSubjectName),
     /// A URL of `[ca]` cannot stand in a certificate.
-    #[error("ca.crl_base_url, ca.ocsp_base_url or ca.issuer_url cannot stand in a certificate")]
+    #[error("cannot stand in a certificate")]
     Url(#[source] ca::InvalidCertificateUrl),
+}
+
+impl SettingsError {
+    /// The keys of the configuration that it is about.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::ServerName(_) => "api.base_url",
+            Self::Url(_) => "ca.crl_base_url, ca.ocsp_base_url, ca.issuer_url",
+        }
+    }
 }
 
 impl Settings {

@@ -149,12 +149,21 @@ async fn a_profile_prefers_a_root_or_mandates_it() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_preferred_root_that_is_not_there_is_refused_at_the_start() -> anyhow::Result<()> {
-    let profile = r#"[{name="default", preferred_root="No Such Root"}]"#;
-    let refused = Setup::embedded().set("profile", profile).prepare("wrong")?;
-    let refused = refused.start_in_vain().await?;
-    assert!(!refused.status.success());
-    assert!(refused.stderr.contains("No Such Root"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("preferred_root"), "{}", refused.stderr);
+async fn a_preferred_root_that_is_not_there_is_refused_with_its_line() -> anyhow::Result<()> {
+    let files = TempDir::new()?;
+    let configuration = files.path().join("certmill.toml");
+    std::fs::write(&configuration, "[[profile]]\npreferred_root = \"No Such Root\"\n")?;
+    let refused = Setup::embedded().configuration(configuration).prepare("wrong")?;
+    // Before the first start the CA may be on another machine.
+    let warned = refused.operate(&["check-config"]).await?.success()?;
+    assert!(warned.contains("WARNING") && warned.contains("preferred_root"), "{warned}");
+    let serve = refused.start_in_vain().await?;
+    let check = refused.operate(&["check-config"]).await?;
+    for refused in [serve, check] {
+        assert!(!refused.status.success());
+        let expected = "certmill.toml, line 2 (preferred_root): profile default: preferred_root: \
+                        must be the common name of a root that the chains lead to: Certmill Root";
+        assert!(refused.stderr.contains(expected), "{}", refused.stderr);
+    }
     Ok(())
 }

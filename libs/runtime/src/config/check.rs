@@ -13,6 +13,7 @@ use super::{
     Config, ConfigError, EventLogKind, Key, Problem, Profile, Role,
     external_accounts::MAX_FORMER_KEYS, least_order_max_age,
 };
+pub(super) use issuers::roots;
 
 /// A held reply must be over before clients and proxies give up, which some do after 30 s.
 const MAX_HOLD: Duration = Duration::from_secs(25);

@@ -283,6 +283,24 @@ fn roles_in_processes_of_their_own_need_a_cluster_and_a_certificate() {
 }
 
 #[test]
+fn what_only_roles_and_files_tell_to_be_wrong_is_refused_with_its_line() {
+    let file =
+        "[event_log]\nkind = \"embedded\"\n[[profile]]\nname = \"a\"\npreferred_root = \"R\"\n";
+    let config = load(file, &[], &[]).unwrap();
+    let refused = config.check_for(&BTreeSet::from([Role::Validator])).unwrap_err().to_string();
+    assert!(refused.contains("line 2 (kind): event_log.kind: must be"), "{refused}");
+    let roots = |there: &str| config.check_roots(None, &[there.to_owned()]);
+    let refused = roots("Other").unwrap_err().to_string();
+    let expected = "line 5 (preferred_root): profile a: preferred_root: must be the common name of \
+                    a root that the chains lead to: Other";
+    assert!(refused.ends_with(expected), "{refused}");
+    roots("R").unwrap();
+    config.check_roots(Some(&"x".parse().unwrap()), &[]).unwrap();
+    let refused = config.refused("event_log.kind", "is odd").to_string();
+    assert!(refused.ends_with("line 2 (kind): event_log.kind: is odd"), "{refused}");
+}
+
+#[test]
 fn an_api_whose_profile_requires_external_accounts_needs_the_key_they_are_kept_under() {
     let sets = ["profile=[{external_account_required=true}]"];
     let config = load("", &[], &sets).unwrap();

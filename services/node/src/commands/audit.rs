@@ -16,6 +16,7 @@ use crate::{
     failure::{Explain as _, Failure},
     log::Log,
     output::Output,
+    signer_settings,
 };
 use ledger::LedgerCheck;
 
@@ -114,7 +115,7 @@ async fn ledger(config: &Config) -> Finding {
 
 /// The signer's journal, where this machine has one.
 async fn journal(config: &Config) -> Result<Option<Finding>, Failure> {
-    let dir = signer::Settings::from_config(config)?.journal_dir();
+    let dir = signer_settings::read(config)?.journal_dir();
     if !dir.is_dir() {
         return Ok(None);
     }

@@ -16,7 +16,7 @@ use crate::{
     ca_files,
     failure::{Explain as _, Failure},
     output::Output,
-    ports,
+    ports, signer_settings,
 };
 
 /// Says how far the journal came, and is therefore copied before it.
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, to: &Path, out: &mut Output) -> Result<
     let source = Source {
         data_dir: config.data_dir.clone(),
         ca: ca_files::path(config),
-        signer: signer::Settings::from_config(config)?,
+        signer: signer_settings::read(config)?,
     };
     let target = ca_files::absolute(to);
     let copying = move || source.copy(&target);
@@ -150,7 +150,7 @@ mod tests {
         let log = fixtures::log(&from);
         fixtures::append(&log, &["AccountCreated", "OrderPlaced"]).await;
         ca_files::open_or_create(&config, clock::now()).unwrap();
-        let signer = signer::Settings::from_config(&config).unwrap();
+        let signer = signer_settings::read(&config).unwrap();
         fs::create_dir_all(signer.journal_dir()).unwrap();
         fs::write(signer.position_file(), "{}").unwrap();
         fs::write(signer.journal_dir().join("lock"), "").unwrap();

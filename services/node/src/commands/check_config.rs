@@ -11,7 +11,7 @@ use crate::{
     failure::{Explain as _, Failure},
     operator_key,
     output::{Format, Output},
-    tls,
+    signer_settings, tls,
 };
 
 /// A configuration that can be used.
@@ -29,10 +29,11 @@ pub(crate) fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     config.check_for(roles)?;
+    let mut warnings = unusable_files(config, roles);
     if roles.contains(&Role::Signer) {
-        signer::Settings::from_config(config)?;
+        signer_settings::read(config)?;
+        warnings.extend(check_roots(config)?);
     }
-    let warnings = unusable_files(config, roles);
     match out.format() {
         Format::Json => out.json(&Checked { config, warnings }),
         Format::Text => {
@@ -43,6 +44,25 @@ pub(crate) fn run(
             out.line(as_file(config)?.trim_end())
         }
     }
+}
+
+/// Checks which roots the profiles prefer. A CA that is not here is only warned of: it may be on another machine.
+fn check_roots(config: &Config) -> Result<Vec<String>, Failure> {
+    let mut warnings = Vec::new();
+    for issuer in ca_files::issuers(config) {
+        match ca_files::root_names(config, issuer) {
+            Ok(Some(there)) => config.check_roots(issuer, &there)?,
+            Ok(None) => {
+                let to_be_made = [config.ca.root_name.clone()];
+                let there = ca_files::root_names(config, None).ok().flatten();
+                let there = there.as_deref().unwrap_or(&to_be_made);
+                let wrong = config.check_roots(issuer, there).err();
+                warnings.extend(wrong.map(|error| error.to_string()));
+            }
+            Err(failure) => warnings.push(failure.causes().to_owned()),
+        }
+    }
+    Ok(warnings)
 }
 
 fn unusable_files(config: &Config, roles: &BTreeSet<Role>) -> Vec<String> {

@@ -11,6 +11,7 @@ use crate::{
     failure::{Explain as _, Failure},
     operator_key,
     ports::Ports,
+    signer_settings,
     tls::{self, Certificates},
 };
 
@@ -56,7 +57,7 @@ impl Roles<'_> {
     }
 
     async fn open_signer(&self) -> Result<Signer, Failure> {
-        let settings = signer::Settings::from_config(self.config)?;
+        let settings = signer_settings::read(self.config)?;
         let config = self.config.clone();
         // Deriving a key from a passphrase takes a while, and so do files.
         let opening = move || ca_files::open_or_create(&config, clock::now());

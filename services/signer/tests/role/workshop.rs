@@ -108,7 +108,8 @@ impl Workshop {
     }
 
     pub(crate) fn settings(&self, name: &str) -> Settings {
-        let config = Config { data_dir: self.data_dir(name), ..self.config.clone() };
+        let mut config = self.config.clone();
+        config.data_dir = self.data_dir(name);
         Settings::from_config(&config).unwrap()
     }
 

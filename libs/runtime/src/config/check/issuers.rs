@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use domain::IssuerName;
+
 use super::{Config, DAY, Key, Problems, YEAR, between};
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
@@ -32,4 +34,25 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
             },
         );
     }
+}
+
+/// Checks the preferred roots of an issuer's profiles against those that its chains lead to.
+pub(in crate::config) fn roots(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+    there: &[String],
+) -> Problems {
+    let mut problems = Problems::default();
+    for profile in config.profiles.iter().filter(|profile| profile.issuer.as_ref() == issuer) {
+        let found = profile.preferred_root.as_ref().is_none_or(|root| there.contains(root));
+        problems.require(
+            found,
+            Key::of(&profile.name, "preferred_root"),
+            format!(
+                "must be the common name of a root that the chains lead to: {}",
+                there.join(", ")
+            ),
+        );
+    }
+    problems
 }

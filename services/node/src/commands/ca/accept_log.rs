@@ -18,6 +18,7 @@ use crate::{
     log::Log,
     operator,
     output::Output,
+    signer_settings,
 };
 
 /// Where decisions are kept, one line of JSON each.
@@ -46,7 +47,7 @@ pub(super) async fn run(config: &Config, reason: &str, out: &mut Output) -> Resu
         return Err(Failure::new("the reason is empty")).advise("Say it with --reason.");
     }
     let log = Log::open(config).await?;
-    let settings = signer::Settings::from_config(config)?;
+    let settings = signer_settings::read(config)?;
     // Held until the end: a signer that runs would write its own position over the accepted one.
     let _journal = Journal::open(settings.journal_dir()).advise("Stop the signer first.")?;
     let mut positions = LogPositions::open(settings.position_file())?;
