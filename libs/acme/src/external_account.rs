@@ -1,77 +1,100 @@
-//! External account binding (RFC 8555 §7.3.4): the account's key under a MAC whose key another system handed out.
+//! External account binding (RFC 8555 §7.3.4): the account's key under a MAC whose key another system handed out, or, as a
+//! compatibility switch, under the signature of a key that an operator registered.
 
+mod ejbca;
 mod mac_key;
 mod operator_key;
+mod registered_key;
 
-use domain::account;
+use domain::{ExternalKeyId, ProfileName, account};
 use ring::hmac;
 
 use crate::{
-    UncheckedJwk, base64url,
-    jws::{Flattened, JwsErrorReason, header},
+    PublicJwk, UncheckedJwk, base64url,
+    jws::{Flattened, JwsErrorReason, SignatureAlgorithm, header},
+    strict_json::Object,
 };
+use ejbca::Ejbca;
 pub use mac_key::MacKey;
 pub use operator_key::{BadOperatorKey, OperatorKey, Unsealable};
+pub use registered_key::{BadRegistration, RegisteredKey};
 
 /// The longest `kid` that is looked at; ours are shorter.
 const MAX_KID_BYTES: usize = 64;
 
+/// Which form bindings may have beside that of RFC 8555.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compatibility {
+    /// None.
+    None,
+    /// That of EJBCA, in which a registered key signs.
+    Ejbca,
+}
+
 /// A binding as a client sent it, read but not verified.
 #[derive(Clone, Debug)]
 pub struct Binding {
-    algorithm: hmac::Algorithm,
-    key_id: String,
+    proof: Proof,
     url: String,
     jwk: UncheckedJwk,
     flattened: Flattened,
 }
 
-/// The MAC is not that of the key.
+/// What is to show that whoever has an external key wants the binding.
+#[derive(Clone, Debug)]
+enum Proof {
+    Mac { algorithm: hmac::Algorithm, key_id: String },
+    Ejbca(Ejbca),
+}
+
+/// A binding was not made with the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the MAC is wrong")]
-pub struct BadMac;
+#[error("the binding was not made with the key")]
+pub struct BadBinding;
 
 impl Binding {
-    /// Reads a binding.
+    /// Reads a binding. One without `kid` is in EJBCA's form where that is allowed.
     ///
     /// # Errors
-    /// When it is not a flattened JWS with a MAC algorithm, `kid`, `url` and a JWK as its payload, or has a nonce.
-    pub fn parse(json: &str) -> Result<Self, JwsErrorReason> {
+    /// When it is not a flattened JWS with a MAC algorithm, `kid`, `url` and a JWK as its payload, nor in another form that
+    /// is allowed, or has a nonce.
+    pub fn parse(json: &str, compatibility: Compatibility) -> Result<Self, JwsErrorReason> {
         let malformed = JwsErrorReason::Malformed;
         let flattened = Flattened::parse(json.as_bytes())?;
         let header = header::parse_inner(&flattened.header)?;
-        let algorithm = match header::algorithm(&header)? {
-            "HS256" => hmac::HMAC_SHA256,
-            "HS384" => hmac::HMAC_SHA384,
-            "HS512" => hmac::HMAC_SHA512,
-            _ => return Err(malformed("the binding's alg must be HS256, HS384 or HS512")),
-        };
-        let key_id = match header.text("kid") {
-            Ok(Some(key_id)) if key_id.len() <= MAX_KID_BYTES => key_id.to_owned(),
-            Ok(_) | Err(_) => return Err(malformed("the binding's kid is absent or no key id")),
-        };
         if header.contains("jwk") {
             return Err(malformed("the binding must have kid, not jwk"));
         }
         let url = header::url(&header)?;
-        let jwk = str::from_utf8(&flattened.payload).ok().map(UncheckedJwk::parse);
-        let Some(Ok(jwk)) = jwk else {
-            return Err(malformed("the binding's payload must be the account's key"));
+        let has_key_id = header.contains("kid");
+        let (proof, jwk) = match compatibility {
+            Compatibility::Ejbca if !has_key_id => ejbca::read(&header, &flattened.payload)
+                .map(|(proof, jwk)| (Proof::Ejbca(proof), jwk))?,
+            Compatibility::Ejbca | Compatibility::None => {
+                let jwk = str::from_utf8(&flattened.payload).ok().map(UncheckedJwk::parse);
+                let Some(Ok(jwk)) = jwk else {
+                    return Err(malformed("the binding's payload must be the account's key"));
+                };
+                (mac(&header)?, jwk)
+            }
         };
-        Ok(Self { algorithm, key_id, url, jwk, flattened })
+        Ok(Self { proof, url, jwk, flattened })
     }
 
-    /// Which key it claims to be made with.
-    pub fn key_id(&self) -> &str {
-        &self.key_id
+    /// Which key it claims to be made with, where that can be one of ours.
+    pub fn key_id(&self, profile: &ProfileName) -> Option<ExternalKeyId> {
+        match &self.proof {
+            Proof::Mac { key_id, .. } => key_id.parse().ok(),
+            Proof::Ejbca(proof) => Some(proof.key_id(profile)),
+        }
     }
 
-    /// The URL under the MAC, to be compared as text with that of the request.
+    /// The URL in it, to be compared as text with that of the request.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The account's key under the MAC.
+    /// The account's key in it.
     pub fn jwk(&self) -> &UncheckedJwk {
         &self.jwk
     }
@@ -79,11 +102,27 @@ impl Binding {
     /// Verifies the MAC.
     ///
     /// # Errors
-    /// When it was not made with the key.
-    pub fn verify(&self, key: &MacKey) -> Result<(), BadMac> {
-        let key = hmac::Key::new(self.algorithm, key.octets());
+    /// When it was not made with the key, or has no MAC.
+    pub fn verify_mac(&self, key: &MacKey) -> Result<(), BadBinding> {
+        let Proof::Mac { algorithm, .. } = &self.proof else { return Err(BadBinding) };
+        let key = hmac::Key::new(*algorithm, key.octets());
         let Flattened { signing_input, signature, .. } = &self.flattened;
-        hmac::verify(&key, signing_input, signature).map_err(|_| BadMac)
+        hmac::verify(&key, signing_input, signature).map_err(|_| BadBinding)
+    }
+
+    /// Verifies both signatures of EJBCA's form: that of the account's key, with the algorithm of the request, and that of the
+    /// registered key over the account's.
+    ///
+    /// # Errors
+    /// When one was not made with its key, or the binding has another form.
+    pub fn verify_signatures(
+        &self,
+        (account_key, algorithm): (&PublicJwk, SignatureAlgorithm),
+        registered: &RegisteredKey,
+    ) -> Result<(), BadBinding> {
+        let Proof::Ejbca(proof) = &self.proof else { return Err(BadBinding) };
+        self.flattened.verify(algorithm, account_key).map_err(|_| BadBinding)?;
+        proof.verify(account_key, registered)
     }
 
     /// What the account shows of it. There is one text for all octets, so that this is what was sent.
@@ -96,12 +135,30 @@ impl Binding {
     }
 }
 
+fn mac(header: &Object<'_>) -> Result<Proof, JwsErrorReason> {
+    let malformed = JwsErrorReason::Malformed;
+    let algorithm = match header::algorithm(header)? {
+        "HS256" => hmac::HMAC_SHA256,
+        "HS384" => hmac::HMAC_SHA384,
+        "HS512" => hmac::HMAC_SHA512,
+        _ => return Err(malformed("the binding's alg must be HS256, HS384 or HS512")),
+    };
+    match header.text("kid") {
+        Ok(Some(key_id)) if key_id.len() <= MAX_KID_BYTES => {
+            Ok(Proof::Mac { algorithm, key_id: key_id.to_owned() })
+        }
+        Ok(_) | Err(_) => Err(malformed("the binding's kid is absent or no key id")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const JWK: &str = r#"{"kty":"OKP","crv":"Ed25519","x":"AA"}"#;
-    const HEADER: &str = r#"{"alg":"HS256","kid":"key","url":"https://ca.example/new-account"}"#;
+    const KID: &str = "AAAAAAAAAAAAAAAAAAAAAA";
+    const HEADER: &str =
+        r#"{"alg":"HS256","kid":"AAAAAAAAAAAAAAAAAAAAAA","url":"https://ca.example/new-account"}"#;
 
     fn binding(header: &str, payload: &str, key: &MacKey, algorithm: hmac::Algorithm) -> String {
         let (protected, payload) =
@@ -122,16 +179,18 @@ mod tests {
         ];
         for (name, algorithm) in algorithms {
             let sent = binding(&HEADER.replace("HS256", name), JWK, &key, algorithm);
-            let read = Binding::parse(&sent).unwrap();
-            assert_eq!(read.verify(&key), Ok(()), "{name}");
-            assert_eq!(read.verify(&other), Err(BadMac), "{name}");
-            assert_eq!((read.key_id(), read.url()), ("key", "https://ca.example/new-account"));
+            let read = Binding::parse(&sent, Compatibility::None).unwrap();
+            assert_eq!(read.verify_mac(&key), Ok(()), "{name}");
+            assert_eq!(read.verify_mac(&other), Err(BadBinding), "{name}");
+            assert_eq!(read.key_id(&ProfileName::default()), KID.parse().ok());
+            assert_eq!(read.url(), "https://ca.example/new-account");
             assert_eq!(*read.jwk(), UncheckedJwk::parse(JWK).unwrap());
             let shown = serde_json::to_value(read.shown()).unwrap();
             assert_eq!(shown, serde_json::from_str::<serde_json::Value>(&sent).unwrap());
         }
         let confused = binding(&HEADER.replace("HS256", "HS512"), JWK, &key, hmac::HMAC_SHA256);
-        assert_eq!(Binding::parse(&confused).unwrap().verify(&key), Err(BadMac));
+        let confused = Binding::parse(&confused, Compatibility::None).unwrap();
+        assert_eq!(confused.verify_mac(&key), Err(BadBinding));
     }
 
     #[test]
@@ -143,8 +202,8 @@ mod tests {
             HEADER.replace("HS256", "HS1"),
             HEADER.replace("kid", "kit"),
             HEADER.replace("url", "uri"),
-            HEADER.replace("\"key\"", "7"),
-            HEADER.replace("\"key\"", &format!("\"{}\"", "k".repeat(65))),
+            HEADER.replace(&format!("\"{KID}\""), "7"),
+            HEADER.replace(KID, &"k".repeat(65)),
             HEADER.replace('{', r#"{"nonce":"AAAA","#),
             HEADER.replace('{', r#"{"crit":["b64"],"#),
             HEADER.replace('{', &format!(r#"{{"jwk":{JWK},"#)),
@@ -152,18 +211,18 @@ mod tests {
         ];
         for header in headers {
             let sent = binding(&header, JWK, &key, hmac::HMAC_SHA256);
-            let refused = Binding::parse(&sent).unwrap_err();
+            let refused = Binding::parse(&sent, Compatibility::None).unwrap_err();
             assert!(matches!(refused, JwsErrorReason::Malformed(_)), "{header}: {refused}");
         }
         for payload in ["", "{}", "[]", "7", &"x".repeat(10_000)] {
             let sent = binding(HEADER, payload, &key, hmac::HMAC_SHA256);
-            assert!(Binding::parse(&sent).is_err(), "{payload}");
+            assert!(Binding::parse(&sent, Compatibility::None).is_err(), "{payload}");
         }
         let sent = binding(HEADER, JWK, &key, hmac::HMAC_SHA256);
         let unprotected = sent.replace('{', r#"{"header":{},"#);
-        assert!(Binding::parse(&unprotected).is_err());
+        assert!(Binding::parse(&unprotected, Compatibility::None).is_err());
         for sent in ["", "null", "[]", "{}", r#""x""#] {
-            assert!(Binding::parse(sent).is_err(), "{sent}");
+            assert!(Binding::parse(sent, Compatibility::None).is_err(), "{sent}");
         }
     }
 }

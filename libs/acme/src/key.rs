@@ -3,6 +3,7 @@
 mod block_list;
 mod roca;
 mod rules;
+mod signature;
 mod spki;
 mod strength;
 

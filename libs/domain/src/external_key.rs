@@ -1,11 +1,15 @@
-//! A key with which an account is bound to one of another system (RFC 8555 §7.3.4): made by an operator, handed to whoever
-//! may have an account, used once or often.
+//! A key with which an account is bound to one of another system (RFC 8555 §7.3.4): a MAC key made by an operator and
+//! handed to whoever may have an account, or a public key that an operator registered; used once or often.
 
 mod event;
 
-use crate::{AccountId, Aggregate, ExternalKeyId, NamePattern, ProfileName, Timestamp};
+use crate::{
+    AccountId, Aggregate, ExternalKeyId, KeyFingerprint, NamePattern, ProfileName,
+    SubjectPublicKey, Timestamp,
+};
 pub use event::{
-    Event, ExternalKeyCreated, ExternalKeyDisabled, ExternalKeyUsed, SealedSecret, Uses,
+    Event, ExternalKeyCreated, ExternalKeyDisabled, ExternalKeyRegistered, ExternalKeyUsed,
+    SealedSecret, Uses,
 };
 
 /// The most name patterns of one key.
@@ -22,8 +26,8 @@ pub struct State {
     pub id: ExternalKeyId,
     /// The profile whose accounts it binds; other profiles do not know it.
     pub profile: ProfileName,
-    /// The sealed MAC key.
-    pub secret: SealedSecret,
+    /// What its bindings are verified with.
+    pub verifier: Verifier,
     /// How many accounts it binds.
     pub uses: Uses,
     /// When it ends by itself.
@@ -38,11 +42,27 @@ pub struct State {
     pub disabled: bool,
 }
 
+/// What bindings are verified with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verifier {
+    /// A sealed MAC key.
+    Mac(SealedSecret),
+    /// A registered public key.
+    Signature {
+        /// The key.
+        key: SubjectPublicKey,
+        /// What its bindings know it by.
+        fingerprint: KeyFingerprint,
+    },
+}
+
 /// What can be done with a key.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Makes it.
     Create(ExternalKeyCreated),
+    /// Registers a public key; again when it has ended.
+    Register(ExternalKeyRegistered),
     /// Binds an account with it.
     Use {
         /// Which account.
@@ -74,6 +94,16 @@ pub enum Rejection {
     Used,
 }
 
+impl State {
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.disabled || self.has_expired(now)
+    }
+
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| now >= end)
+    }
+}
+
 impl Aggregate for ExternalKey {
     type State = State;
     type Command = Command;
@@ -86,6 +116,12 @@ impl Aggregate for ExternalKey {
                 Ok(vec![Event::ExternalKeyCreated(created.clone())])
             }
             (Some(_), Command::Create(_)) => Err(Rejection::AlreadyExists),
+            (Some(key), Command::Register(registered)) if !key.has_ended(registered.at) => {
+                Err(Rejection::AlreadyExists)
+            }
+            (_, Command::Register(registered)) => {
+                Ok(vec![Event::ExternalKeyRegistered(registered.clone())])
+            }
             (None, Command::Use { .. } | Command::Disable) => Err(Rejection::NotFound),
             (Some(key), Command::Use { account, now }) => bind(key, account, *now),
             (Some(key), Command::Disable) if key.disabled => Err(Rejection::Disabled),
@@ -100,11 +136,25 @@ impl Aggregate for ExternalKey {
             (None, Event::ExternalKeyCreated(created)) => Some(State {
                 id: created.id.clone(),
                 profile: created.profile.clone(),
-                secret: created.secret.clone(),
+                verifier: Verifier::Mac(created.secret.clone()),
                 uses: created.uses,
                 expires_at: created.expires_at,
                 names: created.names.clone(),
                 created_at: created.at,
+                used_by: None,
+                disabled: false,
+            }),
+            (_, Event::ExternalKeyRegistered(registered)) => Some(State {
+                id: registered.id.clone(),
+                profile: registered.profile.clone(),
+                verifier: Verifier::Signature {
+                    key: registered.key.clone(),
+                    fingerprint: registered.fingerprint.clone(),
+                },
+                uses: registered.uses,
+                expires_at: registered.expires_at,
+                names: registered.names.clone(),
+                created_at: registered.at,
                 used_by: None,
                 disabled: false,
             }),
@@ -123,7 +173,7 @@ fn bind(key: &State, account: &AccountId, now: Timestamp) -> Result<Vec<Event>, 
     if key.disabled {
         return Err(Rejection::Disabled);
     }
-    if key.expires_at.is_some_and(|end| now >= end) {
+    if key.has_expired(now) {
         return Err(Rejection::Expired);
     }
     match (key.uses, &key.used_by) {
@@ -203,6 +253,33 @@ mod tests {
         }
         let given = [created(Uses::OneAccount), used(1), disabled];
         check(&given, &take(1, 1), &Err(Rejection::Disabled));
+    }
+
+    #[test]
+    fn a_public_key_binds_like_a_mac_key_and_is_registered_again_when_it_has_ended() {
+        let registration = |at_seconds: i64| ExternalKeyRegistered {
+            id: ExternalKeyId::from_random(&[1; 16]),
+            profile: "default".parse().unwrap(),
+            key: SubjectPublicKey("AAAA".into()),
+            fingerprint: KeyFingerprint::from_hash(&[1; 32]),
+            uses: Uses::OneAccount,
+            expires_at: Some(at(at_seconds + 100)),
+            names: vec![],
+            at: at(at_seconds),
+        };
+        let register = |at_seconds| Command::Register(registration(at_seconds));
+        let registered = |at_seconds| Event::ExternalKeyRegistered(registration(at_seconds));
+        check(&[], &register(0), &Ok(vec![registered(0)]));
+        check(&[registered(0)], &take(1, 1), &Ok(vec![used(1)]));
+        check(&[registered(0), used(1)], &take(2, 1), &Err(Rejection::Used));
+        check(&[registered(0)], &take(1, 100), &Err(Rejection::Expired));
+        check(&[registered(0), used(1)], &register(99), &Err(Rejection::AlreadyExists));
+        check(&[registered(0), used(1)], &register(100), &Ok(vec![registered(100)]));
+        let disabled = Event::ExternalKeyDisabled(ExternalKeyDisabled {});
+        check(&[registered(0), disabled.clone()], &take(1, 1), &Err(Rejection::Disabled));
+        check(&[registered(0), disabled.clone()], &register(1), &Ok(vec![registered(1)]));
+        let given = [registered(0), used(1), disabled, registered(1)];
+        check(&given, &take(2, 1), &Ok(vec![used(2)]));
     }
 
     #[test]

@@ -97,8 +97,13 @@ text_id!(
     KeyHash, "hash of a public key", "^[0-9a-f]{64}$", |text| text.len() == 64 && is_lower_hex(text)
 );
 text_id!(
-    /// A key for binding accounts to those of another system, the `kid` of its bindings: 127 random bits as unpadded
-    /// base64url.
+    /// What an operator registered for binding accounts, a SubjectPublicKeyInfo or a certificate: the SHA-256 over its DER,
+    /// in lower-case hex.
+    KeyFingerprint, "fingerprint", "^[0-9a-f]{64}$", |text| text.len() == 64 && is_lower_hex(text)
+);
+text_id!(
+    /// A key for binding accounts to those of another system, the `kid` of its bindings: 127 bits as unpadded base64url,
+    /// random for a MAC key, a hash for a public key.
     ExternalKeyId, "key id", "^[A-Za-z0-9_-]{22}$", |text| text.len() == 22 && is_base64url(text)
 );
 text_id!(
@@ -122,7 +127,21 @@ impl AccountId {
     }
 }
 
+impl KeyFingerprint {
+    /// Takes the SHA-256 over the DER.
+    pub fn from_hash(hash: &[u8; 32]) -> Self {
+        Self(hex(hash).into())
+    }
+}
+
 impl ExternalKeyId {
+    /// Makes the id of a public key from the SHA-256 over the profile and the fingerprint.
+    pub fn from_hash(hash: &[u8; 32]) -> Self {
+        let mut bits = [0; 16];
+        bits.copy_from_slice(&hash[..16]);
+        Self::from_random(&bits)
+    }
+
     /// Makes an id from 127 random bits; the first bit is not used.
     ///
     /// The id is an argument of clients' command lines, where one that began with a hyphen would be taken for a flag.

@@ -29,7 +29,7 @@ pub use decider::{Aggregate, DomainEvent};
 pub use evidence::{CaaEvidence, Evidence, Handshake, Hop};
 pub use failure::{Failure, FailureKind};
 pub use id::{
-    AccountId, ExternalKeyId, InvalidId, IssuerId, IssuerName, KeyHash, OrderId,
+    AccountId, ExternalKeyId, InvalidId, IssuerId, IssuerName, KeyFingerprint, KeyHash, OrderId,
     PreAuthorizationId, ProfileName, Serial,
 };
 pub use identifier::{

@@ -48,7 +48,7 @@ pub use self::{
     keys::{KeyType, Keys},
     listeners::{Api, Ops},
     pkcs11::{KeySource, Pkcs11},
-    profile::{KeyPurpose, Profile, Subject},
+    profile::{BindingForm, KeyPurpose, Profile, Subject},
     reference::config_reference,
     role::{InvalidRole, Role},
     secret::Secret,

@@ -55,7 +55,7 @@ pub(crate) async fn new_account(
     let sent = new.external_account_binding.clone();
     let wanted = wanted(profile, &key, new, request)?;
     let id = wanted.account.id.clone();
-    let newcomer = Newcomer { id: &id, key: &key, url: jws.url() };
+    let newcomer = Newcomer { id: &id, key: &key, jws: &jws };
     let external_account =
         external::bind(api, profile, (&newcomer, sent.as_deref()), request).await?;
     let command = Creation { unfollowed, external_account, ..wanted }.into();

@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use acme::{
     directory::Meta,
-    external_account::OperatorKey,
+    external_account::{Compatibility, OperatorKey},
     key::{BlockList, KeyKind, KeyRules},
 };
 use domain::{ChallengeType, Identifier, IdentifierPolicy, IdentifierType, ProfileName};
-use runtime::config::{KeyType, Keys};
+use runtime::config::{BindingForm, KeyType, Keys};
 
 use crate::urls::Urls;
 
@@ -52,6 +52,8 @@ pub struct Profile {
     pub enabled: bool,
     /// What its directory says about it.
     pub meta: Meta,
+    /// Which form external account bindings may have beside that of RFC 8555.
+    pub binding_compatibility: Compatibility,
     /// Refuses accounts whose client does not agree to the terms.
     pub terms_required: bool,
     /// The kinds of identifiers that certificates may name.
@@ -153,6 +155,10 @@ impl Profile {
                 website: profile.website.as_ref().map(ToString::to_string),
                 caa_identities: config.validation_of(profile).caa_identities,
                 external_account_required: profile.external_account_required,
+            },
+            binding_compatibility: match profile.external_account_compatibility {
+                BindingForm::None => Compatibility::None,
+                BindingForm::Ejbca => Compatibility::Ejbca,
             },
             terms_required: profile.terms_required,
             identifier_types: profile.identifier_types.clone(),

@@ -7,7 +7,7 @@ use domain::{
     AccountId, ExternalKeyId, IssuerId, KeyHash, Serial, Timestamp,
     account::{self, Account, AccountTermsAgreed},
     certificate::{self, CertRevoked, LedgerEvent, RevocationReason},
-    external_key::{self, ExternalKey, ExternalKeyCreated},
+    external_key::{self, ExternalKey, ExternalKeyCreated, ExternalKeyRegistered},
 };
 use eventstore::{Actor, Context, ExecuteError, Loaded, Sequence, Stream, Subject, execute};
 use readmodel::{CertificateEntry, Lookup};
@@ -46,6 +46,11 @@ pub(crate) enum Change {
     CreateExternalKey {
         /// The key, with its secret sealed.
         key: ExternalKeyCreated,
+    },
+    /// Registers a public key for external accounts.
+    RegisterExternalKey {
+        /// The key.
+        key: ExternalKeyRegistered,
     },
     /// Ends a key for external accounts.
     DisableExternalKey {
@@ -146,6 +151,11 @@ pub(crate) async fn make(
         Change::CreateExternalKey { key } => {
             let id = key.id.clone();
             change_key(&id, &external_key::Command::Create(key), &context, ports).await?;
+            Ok(Done::ExternalKeyCreated { key: id })
+        }
+        Change::RegisterExternalKey { key } => {
+            let id = key.id.clone();
+            change_key(&id, &external_key::Command::Register(key), &context, ports).await?;
             Ok(Done::ExternalKeyCreated { key: id })
         }
         Change::DisableExternalKey { key } => {

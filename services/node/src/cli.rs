@@ -14,7 +14,7 @@ use runtime::{Config, ConfigError, Role, config};
 
 pub(crate) use audit::{AuditCommand, Outcome, Wanted};
 pub(crate) use ca::{CaCommand, KeyOf, NewCa};
-pub(crate) use eab::{EabCommand, NewExternalKey};
+pub(crate) use eab::{EabCommand, KeyTerms, NewRegisteredKey};
 
 use crate::output::Format;
 

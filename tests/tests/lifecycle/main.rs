@@ -17,6 +17,8 @@ mod crl;
 #[cfg(test)]
 mod disabled;
 #[cfg(test)]
+mod ejbca_bindings;
+#[cfg(test)]
 mod external_accounts;
 #[cfg(test)]
 mod holding;

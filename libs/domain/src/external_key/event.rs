@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountId, DomainEvent, ExternalKeyId, NamePattern, ProfileName, Timestamp};
+use crate::{
+    AccountId, DomainEvent, ExternalKeyId, KeyFingerprint, NamePattern, ProfileName,
+    SubjectPublicKey, Timestamp,
+};
 
 /// An event of a key for external accounts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -11,6 +14,8 @@ use crate::{AccountId, DomainEvent, ExternalKeyId, NamePattern, ProfileName, Tim
 pub enum Event {
     /// An operator made the key.
     ExternalKeyCreated(ExternalKeyCreated),
+    /// An operator registered a public key.
+    ExternalKeyRegistered(ExternalKeyRegistered),
     /// An account claimed a key that is good for one account.
     ExternalKeyUsed(ExternalKeyUsed),
     /// An operator ended the key.
@@ -33,6 +38,27 @@ pub struct ExternalKeyCreated {
     /// The names its accounts may order; all of them when there are none here.
     pub names: Vec<NamePattern>,
     /// When it was made.
+    pub at: Timestamp,
+}
+
+/// An operator registered a public key whose owner binds accounts, for the first time or after it had ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExternalKeyRegistered {
+    /// The key's id, made of profile and fingerprint.
+    pub id: ExternalKeyId,
+    /// The profile whose accounts it binds.
+    pub profile: ProfileName,
+    /// The key.
+    pub key: SubjectPublicKey,
+    /// What its bindings know it by: the hash of what was registered, a public key or a certificate.
+    pub fingerprint: KeyFingerprint,
+    /// How many accounts it binds.
+    pub uses: Uses,
+    /// When it ends by itself; a certificate's key ends with it.
+    pub expires_at: Option<Timestamp>,
+    /// The names its accounts may order; all of them when there are none here.
+    pub names: Vec<NamePattern>,
+    /// When it was registered.
     pub at: Timestamp,
 }
 
@@ -65,12 +91,17 @@ pub struct ExternalKeyUsed {
 pub struct ExternalKeyDisabled {}
 
 impl DomainEvent for Event {
-    const TYPES: &'static [(&'static str, u16)] =
-        &[("ExternalKeyCreated", 1), ("ExternalKeyUsed", 1), ("ExternalKeyDisabled", 1)];
+    const TYPES: &'static [(&'static str, u16)] = &[
+        ("ExternalKeyCreated", 1),
+        ("ExternalKeyRegistered", 1),
+        ("ExternalKeyUsed", 1),
+        ("ExternalKeyDisabled", 1),
+    ];
 
     fn event_type(&self) -> &'static str {
         match self {
             Self::ExternalKeyCreated(_) => "ExternalKeyCreated",
+            Self::ExternalKeyRegistered(_) => "ExternalKeyRegistered",
             Self::ExternalKeyUsed(_) => "ExternalKeyUsed",
             Self::ExternalKeyDisabled(_) => "ExternalKeyDisabled",
         }

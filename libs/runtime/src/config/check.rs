@@ -10,7 +10,7 @@ use domain::ProfileName;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    Config, ConfigError, EventLogKind, Key, Problem, Profile, Role,
+    BindingForm, Config, ConfigError, EventLogKind, Key, Problem, Profile, Role,
     external_accounts::MAX_FORMER_KEYS, least_order_max_age,
 };
 pub(super) use issuers::roots;
@@ -93,7 +93,10 @@ pub(super) fn roles(config: &Config, roles: &BTreeSet<Role>) -> Problems {
         "event_log.kind",
         "must be \"jetstream\" to run only some roles: the embedded log serves one process",
     );
-    let required = config.profiles.iter().any(|profile| profile.external_account_required);
+    let required = config.profiles.iter().any(|profile| {
+        profile.external_account_required
+            && profile.external_account_compatibility == BindingForm::None
+    });
     problems.require(
         config.external_accounts.key_file.is_some() || !required || !roles.contains(&Role::Api),
         "external_accounts.key_file",

@@ -39,8 +39,11 @@ pub struct Profile {
     pub terms_approval_required: bool,
     /// Lets a client agree to changed terms by an update of its account; otherwise `certmill account agree` does.
     pub terms_agreed_by_account: bool,
-    /// Refuses new accounts without a key made by `certmill eab create`; needs `external_accounts.key_file`.
+    /// Refuses new accounts without a key made by `certmill eab create`, for which `external_accounts.key_file` is needed,
+    /// or one that `certmill eab register` took.
     pub external_account_required: bool,
+    /// Which form bindings may have beside that of RFC 8555.
+    pub external_account_compatibility: BindingForm,
     /// The names that orders may have: `www.example.com` alone, `.example.com` for all below, or a regular expression for
     /// whole names such as `/web-[0-9]+\.example\.com/`; without any, all names.
     pub allowed_names: Vec<NameRule>,
@@ -129,6 +132,16 @@ pub enum KeyPurpose {
     IpsecIke,
 }
 
+/// A form of external account bindings that is not RFC 8555's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BindingForm {
+    /// None.
+    None,
+    /// EJBCA's asymmetric form: a key that `certmill eab register` took signs the account's key.
+    Ejbca,
+}
+
 /// What stands in the subject of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -180,6 +193,7 @@ impl Default for Profile {
             terms_required: false,
             identifier_types: BTreeSet::from([IdentifierType::Dns]),
             external_account_required: false,
+            external_account_compatibility: BindingForm::None,
             terms_change_url: None,
             terms_approval_required: false,
             terms_agreed_by_account: false,

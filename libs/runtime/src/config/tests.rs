@@ -308,6 +308,9 @@ fn an_api_whose_profile_requires_external_accounts_needs_the_key_they_are_kept_u
     assert!(message.contains("external_accounts.key_file: required"), "{message}");
     let with_key = [sets[0], "external_accounts.key_file=key"];
     load("", &[], &with_key).unwrap().check_for(&Role::ALL.into()).unwrap();
+    let registered =
+        ["profile=[{external_account_required=true, external_account_compatibility=\"ejbca\"}]"];
+    load("", &[], &registered).unwrap().check_for(&Role::ALL.into()).unwrap();
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! External account binding (RFC 8555 §7.3.4): whether a new account belongs to one of another system.
 
 use acme::{
-    PublicJwk,
-    external_account::{Binding, OperatorKey},
+    Jws, PublicJwk,
+    external_account::{Binding, Compatibility, RegisteredKey},
 };
 use domain::{
-    AccountId, ExternalKeyId,
+    AccountId,
     account::AccountBound,
-    external_key::{Command, ExternalKey, Rejection, State},
+    external_key::{Command, ExternalKey, Rejection, State, Verifier},
 };
 use eventstore::{Actor, Loaded, Subject, execute, load};
 use serde_json::value::RawValue;
@@ -18,39 +18,41 @@ use crate::{Api, problem::Refusal, request::Request, settings::Profile};
 pub(super) struct Newcomer<'a> {
     pub(super) id: &'a AccountId,
     pub(super) key: &'a PublicJwk,
-    /// The URL that the request was signed for.
-    pub(super) url: &'a str,
+    /// The request that its key signed.
+    pub(super) jws: &'a Jws,
 }
 
 /// Checks a binding and takes its key; the last thing before the account is made, because a key may be good for one
-/// account only. Where no key can have been made and none is required, bindings are ignored.
+/// account only. Where there can be no key and none is required, bindings are ignored.
 pub(super) async fn bind(
     api: &Api,
     profile: &Profile,
     (newcomer, sent): (&Newcomer<'_>, Option<&RawValue>),
     request: &Request,
 ) -> Result<Option<AccountBound>, Refusal> {
-    let (operator_key, sent) = match (&api.settings.operator_key, sent) {
-        (Some(operator_key), Some(sent)) => (operator_key, sent),
-        (_, None) | (None, _) if profile.meta.external_account_required => {
+    let compatibility = profile.binding_compatibility;
+    let may_be_good = api.settings.operator_key.is_some() || compatibility != Compatibility::None;
+    let sent = match sent.filter(|_| may_be_good) {
+        Some(sent) => sent,
+        None if profile.meta.external_account_required => {
             return Err(Refusal::ExternalAccountRequired);
         }
-        (_, None) | (None, _) => return Ok(None),
+        None => return Ok(None),
     };
-    let binding = Binding::parse(sent.get()).map_err(Refusal::Binding)?;
-    if binding.url() != newcomer.url {
+    let binding = Binding::parse(sent.get(), compatibility).map_err(Refusal::Binding)?;
+    if binding.url() != newcomer.jws.url() {
         return Err(Refusal::BindingMismatch("the binding's url is not that of the request"));
     }
     let bound = binding.jwk().check().map_err(Refusal::BadPublicKey)?;
     if bound.account_key() != newcomer.key.account_key() {
         return Err(Refusal::BindingMismatch("the binding's payload is not the account's key"));
     }
-    let id: ExternalKeyId =
-        binding.key_id().parse().map_err(|_| Refusal::from(Rejection::NotFound))?;
+    let id = binding.key_id(&profile.name).ok_or(Rejection::NotFound)?;
     let (store, subject) = (api.ports.aggregates.store.as_ref(), Subject::external_key(&id));
     let known = load::<ExternalKey>(store, &subject, Loaded::default()).await?;
     let key = known.state.as_ref().filter(|key| key.profile == profile.name);
-    let key = verified(operator_key, key, &binding)?;
+    let key = key.ok_or(Rejection::NotFound)?;
+    verify(api, &binding, key, newcomer)?;
     let names = key.names.clone();
     let command = Command::Use { account: newcomer.id.clone(), now: request.now };
     let context = request.context(Actor::Account { id: newcomer.id.clone() });
@@ -58,14 +60,24 @@ pub(super) async fn bind(
     Ok(Some(AccountBound { key: id, binding: binding.shown(), names, at: request.now }))
 }
 
-fn verified<'a>(
-    operator_key: &OperatorKey,
-    key: Option<&'a State>,
+fn verify(
+    api: &Api,
     binding: &Binding,
-) -> Result<&'a State, Refusal> {
-    let key = key.ok_or(Rejection::NotFound)?;
-    let mac_key = operator_key.open((&key.id, &key.profile), &key.secret);
-    let mac_key = mac_key.map_err(|error| Refusal::Internal(error.into()))?;
-    binding.verify(&mac_key).map_err(|error| Refusal::BindingRefused(error.into()))?;
-    Ok(key)
+    key: &State,
+    newcomer: &Newcomer<'_>,
+) -> Result<(), Refusal> {
+    let verified = match &key.verifier {
+        Verifier::Mac(secret) => {
+            let operator_key = api.settings.operator_key.as_ref().ok_or(Rejection::NotFound)?;
+            let mac_key = operator_key.open((&key.id, &key.profile), secret);
+            binding.verify_mac(&mac_key.map_err(|error| Refusal::Internal(error.into()))?)
+        }
+        Verifier::Signature { key, fingerprint } => {
+            let registered = RegisteredKey::from_stored(key, fingerprint)
+                .map_err(|error| Refusal::Internal(error.into()))?;
+            let signer = (newcomer.key, newcomer.jws.algorithm());
+            binding.verify_signatures(signer, &registered)
+        }
+    };
+    verified.map_err(|error| Refusal::BindingRefused(error.into()))
 }

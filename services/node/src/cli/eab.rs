@@ -1,5 +1,7 @@
 //! The commands about keys for external accounts.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use domain::{ExternalKeyId, NamePattern, ProfileName};
 use runtime::config::HumanDuration;
@@ -8,7 +10,9 @@ use runtime::config::HumanDuration;
 #[derive(Debug, Subcommand)]
 pub(crate) enum EabCommand {
     /// Makes a key and shows it once: the kid and HMAC key that clients ask for
-    Create(NewExternalKey),
+    Create(KeyTerms),
+    /// Registers a public key, whose owner signs the keys of accounts, for profiles with external_account_compatibility
+    Register(NewRegisteredKey),
     /// Lists all keys, oldest first, without their secrets
     List,
     /// Ends a key; accounts that it bound stay
@@ -19,9 +23,23 @@ pub(crate) enum EabCommand {
     },
 }
 
-/// A key to make.
+/// A public key to register: a file with it, or with a certificate for it.
 #[derive(Debug, Args)]
-pub(crate) struct NewExternalKey {
+#[group(id = "registered", required = true, multiple = false, args = ["public_key", "certificate"])]
+pub(crate) struct NewRegisteredKey {
+    /// A PEM file with a public key, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) public_key: Option<PathBuf>,
+    /// A PEM file with a certificate, with which the key ends, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) terms: KeyTerms,
+}
+
+/// What a key is good for.
+#[derive(Debug, Args)]
+pub(crate) struct KeyTerms {
     /// The profile whose accounts it binds; the default profile if not given
     #[arg(long)]
     pub(crate) profile: Option<ProfileName>,

@@ -1,20 +1,23 @@
-//! `certmill eab`: makes, lists and disables the keys that bind accounts to those of another system (RFC 8555 §7.3.4).
+//! `certmill eab`: makes, registers, lists and disables the keys that bind accounts to those of another system
+//! (RFC 8555 §7.3.4).
+
+mod register;
 
 use std::collections::BTreeMap;
 
 use acme::external_account::MacKey;
 use domain::{
-    Aggregate as _, ExternalKeyId, NamePattern, ProfileName, Timestamp,
-    external_key::{self, ExternalKey, ExternalKeyCreated, Uses},
+    Aggregate as _, ExternalKeyId, KeyFingerprint, NamePattern, ProfileName, Timestamp,
+    external_key::{self, ExternalKey, ExternalKeyCreated, Uses, Verifier},
 };
 use eventstore::Stream;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use runtime::Config;
+use runtime::{Config, config::Profile};
 use serde::Serialize;
 
 use crate::{
     change::Change,
-    cli::{EabCommand, NewExternalKey},
+    cli::{EabCommand, KeyTerms},
     clock, control,
     failure::{Explain as _, Failure},
     log::Log,
@@ -22,7 +25,7 @@ use crate::{
     output::{Format, Output},
 };
 
-/// What a client needs; shown once.
+/// What a client needs; the secret is shown this once.
 #[derive(Serialize)]
 struct Made<'a> {
     kid: &'a ExternalKeyId,
@@ -35,6 +38,8 @@ struct Made<'a> {
 #[derive(Serialize)]
 struct Listed {
     kid: ExternalKeyId,
+    /// That of a public key.
+    fingerprint: Option<KeyFingerprint>,
     profile: ProfileName,
     status: String,
     reusable: bool,
@@ -50,7 +55,8 @@ pub(crate) async fn run(
     out: &mut Output,
 ) -> Result<(), Failure> {
     match command {
-        EabCommand::Create(new) => create(config, new, out).await,
+        EabCommand::Create(terms) => create(config, terms, out).await,
+        EabCommand::Register(new) => register::run(config, new, out).await,
         EabCommand::List => list(config, out).await,
         EabCommand::Disable { id } => {
             let done = control::apply(config, Change::DisableExternalKey { key: id }).await?;
@@ -59,19 +65,11 @@ pub(crate) async fn run(
     }
 }
 
-async fn create(config: &Config, new: NewExternalKey, out: &mut Output) -> Result<(), Failure> {
+async fn create(config: &Config, terms: KeyTerms, out: &mut Output) -> Result<(), Failure> {
     let operator_key = operator_key::read(config)?
         .ok_or_else(|| Failure::new("there is no key to keep MAC keys under"))
         .advise("Set external_accounts.key_file to a file that `openssl rand -base64 32` made.")?;
-    let profile = new.profile.unwrap_or_else(|| config.default_profile.clone());
-    if config.profile(&profile).is_none() {
-        return Err(Failure::new(format!("there is no profile {profile}")))
-            .advise("See which there are with `certmill check-config`.");
-    }
-    if new.names.len() > external_key::MAX_NAMES {
-        let most = external_key::MAX_NAMES;
-        return Err(Failure::new(format!("a key has at most {most} names")));
-    }
+    let profile = profile(config, &terms)?.name.clone();
     let mut bits = [0; 16];
     let no_random = |_| Failure::new("the system gives no random numbers");
     SystemRandom::new().fill(&mut bits).map_err(no_random)?;
@@ -79,9 +77,9 @@ async fn create(config: &Config, new: NewExternalKey, out: &mut Output) -> Resul
     let now = clock::now();
     let created = ExternalKeyCreated {
         secret: operator_key.seal((&id, &profile), &key)?,
-        uses: if new.reusable { Uses::AnyNumber } else { Uses::OneAccount },
-        expires_at: new.expires.map(|expires| now.plus(expires.get())),
-        names: new.names,
+        uses: uses(&terms),
+        expires_at: terms.expires.map(|expires| now.plus(expires.get())),
+        names: terms.names,
         at: now,
         id,
         profile,
@@ -99,11 +97,31 @@ async fn create(config: &Config, new: NewExternalKey, out: &mut Output) -> Resul
             out.line(format_args!("kid       {}", made.kid))?;
             out.line(format_args!("hmac key  {}", made.hmac_key))?;
             out.line(format_args!("profile   {}", made.profile))?;
-            let expires = made.expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string());
-            out.line(format_args!("expires   {expires}"))?;
+            out.line(format_args!("expires   {}", end(made.expires_at)))?;
             out.line("The hmac key is shown this once. Hand both to the client.")
         }
     }
+}
+
+/// The profile a key is for, after a look at what else it is to be good for.
+fn profile<'a>(config: &'a Config, terms: &KeyTerms) -> Result<&'a Profile, Failure> {
+    if terms.names.len() > external_key::MAX_NAMES {
+        let most = external_key::MAX_NAMES;
+        return Err(Failure::new(format!("a key has at most {most} names")));
+    }
+    let name = terms.profile.as_ref().unwrap_or(&config.default_profile);
+    let found = config.profile(name);
+    found
+        .ok_or_else(|| Failure::new(format!("there is no profile {name}")))
+        .advise("See which there are with `certmill check-config`.")
+}
+
+fn uses(terms: &KeyTerms) -> Uses {
+    if terms.reusable { Uses::AnyNumber } else { Uses::OneAccount }
+}
+
+fn end(expires_at: Option<Timestamp>) -> String {
+    expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string())
 }
 
 async fn list(config: &Config, out: &mut Output) -> Result<(), Failure> {
@@ -125,12 +143,12 @@ async fn list(config: &Config, out: &mut Output) -> Result<(), Failure> {
         Format::Json => keys.iter().try_for_each(|key| out.json(key)),
         Format::Text => {
             let rows: Vec<_> = keys.iter().map(row).collect();
-            out.table(["KID", "PROFILE", "STATUS", "CREATED", "NAMES"], &rows)
+            out.table(["KID", "PROFILE", "STATUS", "CREATED", "NAMES", "FINGERPRINT"], &rows)
         }
     }
 }
 
-fn row(key: &Listed) -> [String; 5] {
+fn row(key: &Listed) -> [String; 6] {
     let names: Vec<String> = key.names.iter().map(ToString::to_string).collect();
     [
         key.kid.to_string(),
@@ -138,6 +156,7 @@ fn row(key: &Listed) -> [String; 5] {
         key.status.clone(),
         key.created_at.whole_seconds().to_string(),
         if names.is_empty() { "all".to_owned() } else { names.join(", ") },
+        key.fingerprint.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string),
     ]
 }
 
@@ -151,6 +170,10 @@ impl Listed {
         };
         Self {
             kid: key.id,
+            fingerprint: match key.verifier {
+                Verifier::Mac(_) => None,
+                Verifier::Signature { fingerprint, .. } => Some(fingerprint),
+            },
             profile: key.profile,
             status,
             reusable: key.uses == Uses::AnyNumber,

@@ -1,8 +1,10 @@
 //! The events of a key for external accounts.
 
 use domain::external_key::{
-    Event, ExternalKeyCreated, ExternalKeyDisabled, ExternalKeyUsed, SealedSecret, Uses,
+    Event, ExternalKeyCreated, ExternalKeyDisabled, ExternalKeyRegistered, ExternalKeyUsed,
+    SealedSecret, Uses,
 };
+use domain::{KeyFingerprint, SubjectPublicKey};
 
 use super::{EventSchema, event, samples};
 use crate::failure::Failure;
@@ -17,9 +19,20 @@ pub(super) fn events() -> Vec<Result<EventSchema, Failure>> {
         names: samples::names(),
         at: samples::at(0),
     };
+    let registered = ExternalKeyRegistered {
+        id: samples::external_key(),
+        profile: samples::profile(),
+        key: SubjectPublicKey(samples::DER.to_owned()),
+        fingerprint: KeyFingerprint::from_hash(&[0x66; 32]),
+        uses: Uses::AnyNumber,
+        expires_at: Some(samples::days(365)),
+        names: samples::names(),
+        at: samples::at(0),
+    };
     let used = ExternalKeyUsed { account: samples::account(), at: samples::at(0) };
     vec![
         event(Event::ExternalKeyCreated, created),
+        event(Event::ExternalKeyRegistered, registered),
         event(Event::ExternalKeyUsed, used),
         event(Event::ExternalKeyDisabled, ExternalKeyDisabled {}),
     ]

@@ -17,6 +17,7 @@ const OF_A_PROFILE: &[(&str, &str, &str)] = &[
     ("terms_approval_required", "true", "must not be set unless terms_of_service is given"),
     ("terms_agreed_by_account", "true", "must not be set unless terms_of_service is given"),
     ("external_account_required", "1", "expected a boolean"),
+    ("external_account_compatibility", r#""boulder""#, "expected `none` or `ejbca`"),
     ("allowed_names", r#"["*"]"#, "expected a name, such as"),
     ("denied_names", r#"["/(/"]"#, "or a regular expression"),
     ("allowed_networks", r#"["10/8"]"#, "expected a network, such as"),
