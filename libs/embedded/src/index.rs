@@ -242,6 +242,23 @@ pub(crate) fn orders_after(
         .collect()
 }
 
+/// The newest orders of an account, newest first, each with the message that placed it.
+pub(crate) fn newest_orders(
+    connection: &Connection,
+    account: &AccountId,
+    limit: usize,
+) -> Result<Vec<(Sequence, OrderId)>, ReadError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    connection
+        .prepare_cached(
+            "SELECT order_id, sequence FROM orders WHERE account = ? ORDER BY sequence DESC LIMIT ?",
+        )?
+        .query_and_then(params![account.as_str(), limit], |row| {
+            Ok((Sequence(row.get(1)?), id(row, 0)?))
+        })?
+        .collect()
+}
+
 /// Orders that were placed before a time, at most so many.
 pub(crate) fn orders_before(
     connection: &Connection,

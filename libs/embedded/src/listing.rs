@@ -1,7 +1,7 @@
 //! Lists of an account's orders, page by page.
 
 use eventstore::{Sequence, Stream};
-use readmodel::{OrderCursor, OrdersPage, OrdersQuery, ReadModel as _, Unavailable};
+use readmodel::{OrderCursor, OrdersPage, OrdersPart, OrdersQuery, ReadModel as _, Unavailable};
 use rusqlite::Connection;
 
 use crate::{Embedded, error::ReadError, index, rebuilding};
@@ -16,13 +16,19 @@ pub(crate) async fn page(
     for stream in Stream::orders(query.order_shards) {
         complete_to.push(embedded.complete_to(stream).await?);
     }
-    let after = query.after.and_then(|cursor| cursor.as_str().parse().ok());
-    let after = after.map_or(Sequence::NONE, Sequence);
+    let after = match query.part {
+        OrdersPart::First => Some(Sequence::NONE),
+        OrdersPart::After(cursor) => Some(cursor.as_str().parse().map_or(Sequence::NONE, Sequence)),
+        OrdersPart::Newest => None,
+    };
     let (account, limit) = (query.account.clone(), query.limit);
     let read = embedded.shared().readers.query(move |connection| {
         snapshot(connection, |c| {
-            // One more tells whether there is a next page.
-            let orders = index::orders_after(c, &account, after, limit.saturating_add(1))?;
+            let orders = match after {
+                // One more tells whether there is a next page.
+                Some(after) => index::orders_after(c, &account, after, limit.saturating_add(1))?,
+                None => index::newest_orders(c, &account, limit)?,
+            };
             Ok((orders, rebuilding::rebuilt_to(c)?))
         })
     });

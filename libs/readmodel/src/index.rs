@@ -47,20 +47,31 @@ pub struct OrderEntry {
     pub sequence: Sequence,
 }
 
-/// Which part of an account's orders is wanted.
+/// Which of an account's orders are wanted.
 #[derive(Clone, Debug)]
 pub struct OrdersQuery<'a> {
     /// Whose orders.
     pub account: &'a AccountId,
-    /// Where the page before ended; `None` asks for the first page.
-    pub after: Option<&'a OrderCursor>,
+    /// Which part of them.
+    pub part: OrdersPart<'a>,
     /// How many at most.
     pub limit: usize,
     /// Over how many streams orders are spread.
     pub order_shards: u8,
 }
 
-/// Some orders of an account, oldest first, and how far the index knew all orders when it was read.
+/// A part of an account's orders.
+#[derive(Clone, Copy, Debug)]
+pub enum OrdersPart<'a> {
+    /// The oldest.
+    First,
+    /// Those behind the end of the page before.
+    After(&'a OrderCursor),
+    /// The newest, in the opposite direction, without a page behind them.
+    Newest,
+}
+
+/// Some orders of an account, oldest first unless the newest are wanted, and how far the index knew all orders when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrdersPage {
     /// The orders; some may be gone from the log.

@@ -16,6 +16,7 @@ pub mod view;
 pub use admission::{Admission, Admitted};
 pub use aggregates::{Aggregates, LoadError, Viewed};
 pub use index::{
-    CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersQuery,
+    CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersPart,
+    OrdersQuery,
 };
 pub use port::{Crl, ReadModel, Unavailable, Versioned};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use domain::OrderId;
 use eventstore::{Sequence, Stream};
-use readmodel::{OrderEntry, OrdersPage, OrdersQuery};
+use readmodel::{OrderEntry, OrdersPage, OrdersPart, OrdersQuery};
 use redis::Value;
 
 use crate::{
@@ -49,9 +49,13 @@ impl RedisStore {
         for stream in Stream::orders(query.order_shards) {
             call.key(key::complete_to(stream));
         }
-        call.arg(query.after.map_or_else(|| "-".to_owned(), |cursor| format!("({cursor}")));
         // One more tells whether there is a next page.
-        call.arg(query.limit.saturating_add(1));
+        let one_more = query.limit.saturating_add(1);
+        match query.part {
+            OrdersPart::First => call.arg("-").arg(one_more),
+            OrdersPart::After(cursor) => call.arg(format!("({cursor}")).arg(one_more),
+            OrdersPart::Newest => call.arg("").arg(query.limit),
+        };
         let mut answer = self.link.invoke::<Vec<Value>>(&call).await?.into_iter();
         let members = answer.next().ok_or(Fault::Answer)?;
         let mut members: Vec<String> =

@@ -100,9 +100,15 @@ return 1
 
 /// Reads orders of an account and how far the index is complete, as both are at one moment.
 ///
-/// Keys: set, markers. Arguments: where to start, how many at most. Answer: members, and the markers.
+/// Keys: set, markers. Arguments: where to start, or nothing for the newest first; how many at most. Answer: members, and
+/// the markers.
 const LIST_ORDERS: &str = r"#!lua
-local answer = {redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], '(=', 'LIMIT', 0, ARGV[2])}
+local answer
+if ARGV[1] == '' then
+  answer = {redis.call('ZREVRANGEBYLEX', KEYS[1], '(=', '-', 'LIMIT', 0, ARGV[2])}
+else
+  answer = {redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], '(=', 'LIMIT', 0, ARGV[2])}
+end
 for i = 2, #KEYS do answer[i] = redis.call('GET', KEYS[i]) end
 return answer
 ";

@@ -99,6 +99,28 @@ async fn an_account_that_proved_all_names_revokes_another_accounts_certificate()
 }
 
 #[tokio::test]
+async fn what_was_proven_shortly_before_counts_and_not_what_many_orders_followed()
+-> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
+    let owner = scene.stranger().await?;
+    owner.ready_order(&["a.localhost"], &scene.web).await?;
+    let names: Vec<String> = (0..50).map(|number| format!("n{number}.localhost")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for _ in 0..5 {
+        owner.place(&names).await?;
+    }
+    owner.post("revokeCert", &payload).await?.refused((403, "unauthorized"))?;
+    owner.ready_order(&["a.localhost"], &scene.web).await?;
+    for _ in 0..4 {
+        owner.place(&names).await?;
+    }
+    owner.post("revokeCert", &payload).await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_authorization_that_was_given_up_revokes_nothing() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;

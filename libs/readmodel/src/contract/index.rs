@@ -4,7 +4,7 @@ use domain::{AccountId, CrlName, OrderId, Serial, Timestamp};
 use eventstore::{Sequence, Stream};
 
 use super::samples::{NOW, account, account_id, certificate, issuer, order, order_id};
-use crate::{Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel};
+use crate::{Crl, Lookup, OrderEntry, OrdersPage, OrdersPart, OrdersQuery, ReadModel};
 
 /// A certificate is found under its serial, and nowhere else; adding it twice changes nothing.
 pub async fn a_certificate_is_found_by_its_serial(views: &dyn ReadModel) {
@@ -43,8 +43,8 @@ pub async fn a_marker_never_moves_back(views: &dyn ReadModel) {
     assert_eq!(views.complete_to(other).await.expect("it answers"), untouched);
 }
 
-/// An account's orders are listed oldest first, each once however often it was added, in pages that follow each other, and
-/// never those of another account. The page tells how far the index is complete.
+/// An account's orders are listed oldest first, each once however often it was added, in pages that follow each other, and the
+/// newest first where these are wanted, but never those of another account. The page tells how far the index is complete.
 pub async fn orders_are_listed_by_account_in_pages(views: &dyn ReadModel) {
     let (account, other) = (account_id(), account_id());
     // Far behind what any log holds, so that nobody else's entries meet these.
@@ -79,6 +79,11 @@ pub async fn orders_are_listed_by_account_in_pages(views: &dyn ReadModel) {
             page = orders_after(views, owner, Some(&next)).await;
         }
         assert_eq!(listed, of(owner));
+        let part = OrdersPart::Newest;
+        let newest = OrdersQuery { account: owner, part, limit: 3, order_shards: 2 };
+        let page = views.orders_page(&newest).await.expect("it answers");
+        let expected: Vec<OrderId> = of(owner).into_iter().rev().take(3).collect();
+        assert_eq!((page.orders, page.next), (expected, None));
     }
     let nobody = orders_after(views, &account_id(), None).await;
     assert_eq!((nobody.orders, nobody.next), (vec![], None));
@@ -97,7 +102,8 @@ async fn orders_after(
     account: &AccountId,
     after: Option<&crate::OrderCursor>,
 ) -> OrdersPage {
-    let query = OrdersQuery { account, after, limit: 2, order_shards: 2 };
+    let part = after.map_or(OrdersPart::First, OrdersPart::After);
+    let query = OrdersQuery { account, part, limit: 2, order_shards: 2 };
     views.orders_page(&query).await.expect("it answers")
 }
 

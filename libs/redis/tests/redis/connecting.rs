@@ -61,7 +61,7 @@ async fn a_user_with_access_to_our_keys_only_is_enough() {
     on_each(&[], async |server| {
         let rules = ["ACL", "SETUSER", "certmill", "on", ">secret", "~certmill:*"];
         let commands = "+evalsha +script|load +info +scan +unlink +hmget +hset +get +getex +set \
-                        +getrange +setbit +pexpire +zadd +zremrangebylex +zrangebylex +zscore +type \
+                        +getrange +setbit +pexpire +zadd +zremrangebylex +zrangebylex +zrevrangebylex +zscore +type \
                         +client|setinfo";
         let words: Vec<_> = rules.into_iter().chain(commands.split_whitespace()).collect();
         // Servers before 7.2 do not know CLIENT SETINFO, and clients do not mind.

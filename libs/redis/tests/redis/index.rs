@@ -3,7 +3,7 @@
 use domain::{AccountId, Timestamp};
 use eventstore::{Sequence, Stream};
 use readmodel::{
-    Lookup, OrderEntry, OrdersQuery, ReadModel,
+    Lookup, OrderEntry, OrdersPart, OrdersQuery, ReadModel,
     contract::{certificate, order},
 };
 
@@ -103,7 +103,8 @@ async fn orders_written_after_a_rebuild_began_survive_its_sweep() {
             last
         };
         let ((), last) = tokio::join!(sweeps, writes);
-        let query = OrdersQuery { account: &account, after: None, limit: 1000, order_shards: 1 };
+        let part = OrdersPart::First;
+        let query = OrdersQuery { account: &account, part, limit: 1000, order_shards: 1 };
         let page = indexer.orders_page(&query).await.unwrap();
         if page.complete_to == [Sequence(1)] {
             let last = last.expect("something was marked");

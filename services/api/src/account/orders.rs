@@ -10,7 +10,7 @@ use domain::{
 use eventstore::{Sequence, Stream};
 use futures::future::try_join_all;
 use http::StatusCode;
-use readmodel::{OrderCursor, OrdersPage, OrdersQuery};
+use readmodel::{OrderCursor, OrdersPage, OrdersPart, OrdersQuery};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -38,7 +38,8 @@ pub(crate) async fn list(
         return Err(Refusal::OtherAccount);
     }
     let after = cursor(&request.query)?;
-    let page = complete_page(api, id, after.as_ref(), ORDERS_PER_PAGE).await?;
+    let part = after.as_ref().map_or(OrdersPart::First, OrdersPart::After);
+    let page = complete_page(api, id, part, ORDERS_PER_PAGE).await?;
     let shown = try_join_all(page.orders.iter().map(async |order| {
         let listed = is_listed(api, profile, (id, order), request).await?;
         Ok::<_, Refusal>(listed.then(|| api.settings.urls.order(&profile.name, order)))
@@ -69,7 +70,7 @@ fn cursor(query: &str) -> Result<Option<OrderCursor>, Refusal> {
 pub(crate) async fn complete_page(
     api: &Api,
     account: &AccountId,
-    after: Option<&OrderCursor>,
+    part: OrdersPart<'_>,
     limit: usize,
 ) -> Result<OrdersPage, Refusal> {
     let aggregates = &api.ports.aggregates;
@@ -77,7 +78,7 @@ pub(crate) async fn complete_page(
     // Before the index is read: whatever the log holds up to here is on the page once the index is complete up to here.
     let streams = Stream::orders(order_shards).into_iter();
     let last = try_join_all(streams.map(|stream| aggregates.store.last_sequence(stream))).await?;
-    let query = OrdersQuery { account, after, limit, order_shards };
+    let query = OrdersQuery { account, part, limit, order_shards };
     let deadline = Instant::now() + INDEX_PATIENCE;
     loop {
         let page = aggregates.views.orders_page(&query).await?;

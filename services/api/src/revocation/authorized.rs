@@ -4,18 +4,16 @@ use std::collections::HashSet;
 
 use domain::{AccountId, DnsName, Identifier, IpAddress, Timestamp, order::Order};
 use futures::future::try_join_all;
+use readmodel::OrdersPart;
 
 use crate::{
     Api, account::orders::complete_page, pre_authorization::held, problem::Refusal,
     settings::Profile,
 };
 
-/// How many orders are listed at once.
-const ORDERS_PER_PAGE: usize = 1000;
-/// How many of the newest orders are looked at: whoever wants to revoke proves control shortly before.
-const MAX_ORDERS: usize = 1000;
-/// How many orders are read at once.
-const READ_AT_ONCE: usize = 16;
+/// How many authorizations of the newest orders are looked at: whoever wants to revoke proves control shortly before. What
+/// one request costs is bounded by it, because one order is read after the other.
+const MAX_AUTHORIZATIONS: usize = 250;
 
 pub(super) async fn holds_all(
     api: &Api,
@@ -38,32 +36,21 @@ pub(super) async fn holds_all(
     if missing.is_empty() {
         return Ok(true);
     }
-    let mut newest = Vec::new();
-    let mut after = None;
-    loop {
-        let page = complete_page(api, account, after.as_ref(), ORDERS_PER_PAGE).await?;
-        newest.extend(page.orders);
-        newest.drain(..newest.len().saturating_sub(MAX_ORDERS));
-        match page.next {
-            Some(next) => after = Some(next),
-            None => break,
-        }
-    }
-    newest.reverse();
-    for orders in newest.chunks(READ_AT_ONCE) {
-        let loads = orders.iter().map(|order| api.ports.aggregates.load::<Order>(order));
-        for order in try_join_all(loads).await?.into_iter().flatten() {
-            if order.state.account == *account && order.state.profile == profile.name {
-                for name in order.state.proven(now) {
-                    missing.remove(name.as_str());
-                }
+    let newest = complete_page(api, account, OrdersPart::Newest, MAX_AUTHORIZATIONS).await?;
+    let mut looked_at = 0;
+    for id in newest.orders {
+        let Some(order) = api.ports.aggregates.load::<Order>(&id).await? else { continue };
+        looked_at += order.state.authorizations.len();
+        if order.state.account == *account && order.state.profile == profile.name {
+            for name in order.state.proven(now) {
+                missing.remove(name.as_str());
             }
         }
-        if missing.is_empty() {
-            return Ok(true);
+        if missing.is_empty() || looked_at >= MAX_AUTHORIZATIONS {
+            break;
         }
     }
-    Ok(false)
+    Ok(missing.is_empty())
 }
 
 fn identifier(name: &str) -> Option<Identifier> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use eventstore::{EventStore as _, Stream};
-use readmodel::{OrdersQuery, ReadModel as _};
+use readmodel::{OrdersPart, OrdersQuery, ReadModel as _};
 
 use crate::{
     observed::Observed,
@@ -82,8 +82,12 @@ async fn every_order_is_listed_for_its_account() {
     for n in 1..=2 {
         until("the order is listed", async || {
             let account = account_id(n);
-            let query =
-                OrdersQuery { account: &account, after: None, limit: 9, order_shards: SHARDS };
+            let query = OrdersQuery {
+                account: &account,
+                part: OrdersPart::First,
+                limit: 9,
+                order_shards: SHARDS,
+            };
             let page = scene.views.orders_page(&query).await.unwrap();
             let shard = usize::from(order_id(2).shard());
             let complete = page.complete_to[shard] >= last;

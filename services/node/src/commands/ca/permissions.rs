@@ -40,9 +40,9 @@ const CALLS: &str = "certmill.call.>";
 const REDIS_COMMON: &str =
     "+ping +hello +select +info +eval +evalsha +script|load +hmget +hset +get +getrange +set";
 const REDIS_INDEX: &str = "+zremrangebylex +zadd +pexpire";
-const REDIS_REQUESTS: &str = "+setbit +pexpire +getex +zremrangebylex +zadd +zrangebylex";
-const REDIS_REBUILD: &str =
-    "+setbit +pexpire +getex +zremrangebylex +zadd +zrangebylex +scan +type +zscore +unlink";
+const REDIS_REQUESTS: &str =
+    "+setbit +pexpire +getex +zremrangebylex +zadd +zrangebylex +zrevrangebylex";
+const REDIS_REBUILD: &str = "+setbit +pexpire +getex +zremrangebylex +zadd +zrangebylex +zrevrangebylex +scan +type +zscore +unlink";
 
 /// One of those who use the stores.
 struct User {
