@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    net::{Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{free_port, ports::loopback};
+use crate::free_port;
 
 const CHALLENGE_PATH: &str = "/.well-known/acme-challenge/";
 
@@ -41,7 +41,7 @@ pub struct ChallengeServer {
     files: TempDir,
     gate: watch::Sender<bool>,
     asked: watch::Receiver<u32>,
-    _listener: AbortOnDropHandle<()>,
+    _listeners: Vec<AbortOnDropHandle<()>>,
 }
 
 impl ChallengeServer {
@@ -50,8 +50,7 @@ impl ChallengeServer {
     /// # Errors
     /// When there is no port.
     pub async fn start() -> anyhow::Result<Self> {
-        let port = free_port()?;
-        Self::start_at(loopback(port)).await
+        Self::start_at(&[IpAddr::V4(Ipv4Addr::LOCALHOST)]).await
     }
 
     /// Listens at this machine's IPv6 address only.
@@ -59,18 +58,30 @@ impl ChallengeServer {
     /// # Errors
     /// When there is no port, or no IPv6.
     pub async fn start_on_ipv6() -> anyhow::Result<Self> {
-        let port = free_port()?;
-        Self::start_at((Ipv6Addr::LOCALHOST, port).into()).await
+        Self::start_at(&[IpAddr::V6(Ipv6Addr::LOCALHOST)]).await
     }
 
-    async fn start_at(address: SocketAddr) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
+    /// Listens at this machine's IPv4 and IPv6 addresses.
+    ///
+    /// # Errors
+    /// When there is no port, or no IPv6.
+    pub async fn start_on_both() -> anyhow::Result<Self> {
+        Self::start_at(&[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]).await
+    }
+
+    async fn start_at(addresses: &[IpAddr]) -> anyhow::Result<Self> {
+        let port = free_port()?;
         let files = TempDir::new()?;
         let (gate, open) = watch::channel(true);
         let (requests, asked) = watch::channel(0);
         let visitors = Visitors { directory: files.path().into(), open, requests: requests.into() };
-        let listener = AbortOnDropHandle::new(tokio::spawn(listen(listener, visitors)));
-        Ok(Self { port: address.port(), files, gate, asked, _listener: listener })
+        let mut listeners = Vec::new();
+        for address in addresses {
+            let listener = TcpListener::bind((*address, port)).await?;
+            let listening = tokio::spawn(listen(listener, visitors.clone()));
+            listeners.push(AbortOnDropHandle::new(listening));
+        }
+        Ok(Self { port, files, gate, asked, _listeners: listeners })
     }
 
     /// The port it listens on.

@@ -1,6 +1,11 @@
 //! Revocations that are refused (RFC 8555 §7.6).
 
+use std::str::FromStr as _;
+
 use acceptance::{AccountKey, Scene};
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use domain::Serial;
+use rcgen::{CertificateParams, KeyPair, SerialNumber};
 use serde_json::{Value, json};
 
 use crate::MALFORMED;
@@ -46,10 +51,30 @@ async fn only_the_account_and_the_certificates_key_may_revoke() -> anyhow::Resul
             stranger.post("revokeCert", &payload).await?.refused(refused)?;
             newcomer.post("revokeCert", &payload).await?.refused(refused)?;
             // A certificate that is not ours answers the same.
-            use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
             let foreign = BASE64_URL_SAFE_NO_PAD.encode(foreign.cert.der());
             let payload = json!({ "certificate": foreign });
             scene.client.post("revokeCert", &payload).await?.refused(refused)?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_forged_certificate_with_the_serial_of_another_revokes_nothing() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let stranger = scene.stranger().await?;
+    stranger.ready_order(&["b.localhost"], &scene.web).await?;
+    let mut forged = CertificateParams::new(vec!["b.localhost".to_owned()])?;
+    let serial = Serial::from_str(&issued.chain.serial()?.to_lowercase())?.octets();
+    forged.serial_number = Some(SerialNumber::from_slice(&serial));
+    let forged = forged.self_signed(&KeyPair::generate()?)?;
+    let payload = json!({ "certificate": BASE64_URL_SAFE_NO_PAD.encode(forged.der()) });
+    scene
+        .unimpressed(async |scene| {
+            for client in [&stranger, &scene.client] {
+                client.post("revokeCert", &payload).await?.refused((403, "unauthorized"))?;
+            }
             Ok(())
         })
         .await

@@ -33,7 +33,7 @@ struct Variants {
 
 impl Variants {
     async fn of(profiles: &str, default: &str) -> anyhow::Result<Self> {
-        let (web, dns) = (ChallengeServer::start().await?, DnsServer::start().await?);
+        let (web, dns) = (ChallengeServer::start_on_both().await?, DnsServer::start().await?);
         let server = Setup::embedded()
             .set("validation.http01_port", web.port())
             .set("validation.dns_resolver", dns.address())
@@ -95,7 +95,12 @@ async fn certificates_of_servers_please_the_linters_whatever_their_profile() -> 
         found.take(profile, lint(&chain).await);
     }
     for profile in ["ip", "ip-first"] {
-        for names in [&["127.0.0.1"][..], &["127.0.0.1", "www.example.com"]] {
+        for names in [
+            &["127.0.0.1"][..],
+            &["::1"],
+            &["127.0.0.1", "www.example.com"],
+            &["::1", "127.0.0.1", "www.example.com"],
+        ] {
             let chain = variants.issue(profile, names, KeyPair::generate()?).await?;
             found.take(profile, lint(&chain).await);
         }

@@ -32,6 +32,8 @@ mod issuers;
 mod key_change;
 #[cfg(test)]
 mod linted;
+#[cfg(test)]
+mod nonces;
 mod ocsp;
 #[cfg(test)]
 mod operation;
