@@ -60,6 +60,7 @@ struct Api {
     ports: Ports,
     holds: Arc<hold::Holds>,
     kept_ocsp: ocsp::Kept,
+    pre_authorization_rate: pre_authorization::rate::Rate,
 }
 
 /// Serves ACME on the listener until told to stop, then finishes the requests under way.
@@ -78,7 +79,13 @@ pub async fn run(
     let holds = Arc::new(hold::Holds::new(settings.hold, settings.max_held, stop.clone()));
     let listening = tokio::spawn(hold::listen(Arc::clone(&holds), ports.wakes.subscribe()));
     let limits = settings.connections;
-    let api = Arc::new(Api { settings, ports, holds, kept_ocsp: ocsp::Kept::default() });
+    let api = Arc::new(Api {
+        settings,
+        ports,
+        holds,
+        kept_ocsp: ocsp::Kept::default(),
+        pre_authorization_rate: pre_authorization::rate::Rate::default(),
+    });
     listener::accept(listener, service::service(api), certificate, limits, stop).await;
     listening.abort();
     Ok(())

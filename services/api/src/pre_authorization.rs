@@ -1,6 +1,7 @@
 //! Pre-authorizations: newAuthz, and reading, proving and giving them up (RFC 8555 §7.4.1, §7.5).
 
 pub(crate) mod held;
+pub(crate) mod rate;
 
 use std::slice;
 
@@ -63,6 +64,7 @@ async fn place(
     (signed, identifier): (&ByAccount, &Identifier),
     request: &Request,
 ) -> Result<PreAuthorizationView, Refusal> {
+    api.pre_authorization_rate.count((profile, signed.id()), request.now)?;
     let id = random::pre_authorization_id()?;
     let command = Command::Place(PreAuthorizationPlaced {
         id: id.clone(),

@@ -4,6 +4,8 @@ mod account;
 mod authorization;
 mod identifiers;
 
+use std::time::Duration;
+
 use acme::{
     BadPublicKey, ErrorType, NoncesUnavailable, Problem,
     account::BadContact,
@@ -98,6 +100,11 @@ pub(crate) enum Refusal {
     PreAuthorization(Vec<RefusedIdentifier>),
     #[error("wildcards are not authorized before an order")]
     WildcardPreAuthorization,
+    #[error("the account made too many pre-authorizations")]
+    PreAuthorizationRate {
+        /// How long until it may make another.
+        wait: Duration,
+    },
     #[error("the order is not ready")]
     OrderNotReady(Status),
     #[error("the authorization is not pending")]
@@ -142,6 +149,7 @@ pub(crate) fn reply(refusal: &Refusal, retry_after: u64) -> Reply {
         Refusal::TermsChanged { terms: url, .. } | Refusal::TermsNotAgreed(Some(url)) => {
             reply.with_link("terms-of-service", url)
         }
+        Refusal::PreAuthorizationRate { wait } => reply.with_retry_after(wait.as_secs().max(1)),
         _ if status == StatusCode::SERVICE_UNAVAILABLE => reply.with_retry_after(retry_after),
         _ => reply,
     }
@@ -231,6 +239,10 @@ fn problem(refusal: &Refusal) -> Problem {
             "wildcards cannot be authorized before they are ordered",
         )
         .with_status(403),
+        Refusal::PreAuthorizationRate { .. } => Problem::new(
+            ErrorType::RateLimited,
+            "the account asked for too many authorizations; wait, or order without them",
+        ),
         Refusal::OrderNotReady(status) => order_problem(*status),
         Refusal::AuthorizationNotPending => malformed("the authorization is no longer pending"),
         Refusal::AuthorizationInUse => malformed("the authorization can no longer be deactivated"),

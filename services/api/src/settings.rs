@@ -78,6 +78,8 @@ pub struct Profile {
     pub pre_authorization_allowed: bool,
     /// How long such a proof is good.
     pub pre_authorization_validity: Duration,
+    /// How many of them an account may make in an hour.
+    pub pre_authorizations_per_hour: Option<u32>,
     /// How long a certificate is valid at most.
     pub certificate_validity: Duration,
     /// How far in the past a certificate's validity may start.
@@ -180,6 +182,7 @@ impl Profile {
                 .get(),
             pre_authorization_allowed: profile.pre_authorization_allowed,
             pre_authorization_validity: profile.pre_authorization_validity.get(),
+            pre_authorizations_per_hour: profile.pre_authorizations_per_hour,
             certificate_validity: profile.certificate_validity.get(),
             backdate: profile.backdate.get(),
             padded_csr_allowed: profile.padded_csr_allowed,

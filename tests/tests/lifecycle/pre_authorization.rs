@@ -268,3 +268,36 @@ async fn whoever_proved_all_names_before_any_order_revokes_their_certificate() -
     owner.post("revokeCert", &payload).await?.expect(200)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn an_account_makes_as_many_pre_authorizations_as_the_profile_allows() -> anyhow::Result<()> {
+    let two = ALLOWED.replace("}]", ", pre_authorizations_per_hour=2}]");
+    let scene = Scene::with(|setup| setup.set("profile", two)).await?;
+    let first = scene.client.pre_authorize("a.localhost").await?;
+    scene.client.pre_authorize("b.localhost").await?;
+    let asked = json!({ "identifier": { "type": "dns", "value": "c.localhost" } });
+    let reply = scene.client.post("newAuthz", &asked).await?;
+    reply.refused((429, "rateLimited"))?;
+    let wait: u64 = reply.header("retry-after").unwrap_or_default().parse()?;
+    assert!((1..=3600).contains(&wait), "{wait}");
+    // What is found again is not made, an order needs none, and others have their own number.
+    assert_eq!(scene.client.pre_authorize("a.localhost").await?, first);
+    scene.client.issue(&["c.localhost"], &scene.web).await?;
+    scene.stranger().await?.pre_authorize("c.localhost").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_way_of_proving_that_is_no_longer_offered_does_not_count_for_new_orders()
+-> anyhow::Result<()> {
+    let mut scene = scene().await?;
+    scene.client.prove_before(NAME, &scene.web).await?;
+    assert_eq!(scene.client.place(&[NAME]).await?.status(), "ready");
+    scene.server.stop().await?;
+    let by_dns = ALLOWED.replace("}]", ", challenge_types=[\"dns-01\"]}]");
+    scene.server.configure("profile", by_dns);
+    scene.server.start().await?;
+    scene.client.forget_nonces();
+    assert_eq!(scene.client.place(&[NAME]).await?.status(), "pending");
+    Ok(())
+}

@@ -78,6 +78,9 @@ pub struct Profile {
     pub pre_authorization_allowed: bool,
     /// How long such a proof can be relied on, from the moment it was asked for: from 1s to 365d.
     pub pre_authorization_validity: HumanDuration,
+    /// How many such proofs an account may ask each api node for in an hour, from 1 to 1000000; without it, any number. More
+    /// are refused with `rateLimited`.
+    pub pre_authorizations_per_hour: Option<u32>,
     /// How long a certificate is valid, from 5m to 3650d; never longer than its issuer.
     pub certificate_validity: Validity,
     /// How far before its issuance a certificate's validity starts, for clients whose clock is late: from 0 to 1d, and less
@@ -210,6 +213,7 @@ impl Default for Profile {
             retry_after: None,
             pre_authorization_allowed: false,
             pre_authorization_validity: HumanDuration::hours(24),
+            pre_authorizations_per_hour: None,
             certificate_validity: Validity::days(90),
             backdate: HumanDuration::hours(1),
             max_identifiers: Self::MAX_IDENTIFIERS,

@@ -82,6 +82,11 @@ fn check_times(profile: &Profile, problems: &mut Problems) {
     }
     let pre_authorization = profile.pre_authorization_validity.get();
     between(problems, key("pre_authorization_validity"), pre_authorization, SECOND..=YEAR);
+    problems.require(
+        profile.pre_authorizations_per_hour.is_none_or(|most| (1..=1_000_000).contains(&most)),
+        key("pre_authorizations_per_hour"),
+        "must be from 1 to 1000000",
+    );
     if let Some(retry_after) = profile.retry_after {
         let retry_after = retry_after.get();
         between(problems, key("retry_after"), retry_after, SECOND..=MAX_RETRY_AFTER);
