@@ -38,7 +38,7 @@ pub use certificate::{CertificateKey, Chain, csr, csr_from, revoked};
 pub use certmill::{Certmill, Setup};
 pub use challenge_server::ChallengeServer;
 pub use cluster::Cluster;
-pub use collector::Collector;
+pub use collector::{Collector, SentSpan};
 pub use dns_server::DnsServer;
 pub use eventually::{eventually, until};
 pub use external_key::{ExternalKey, OperatorKey};

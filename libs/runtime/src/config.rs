@@ -52,7 +52,7 @@ pub use self::{
     reference::config_reference,
     role::{InvalidRole, Role},
     secret::Secret,
-    telemetry::{LogFormat, Telemetry},
+    telemetry::{LogFormat, OtlpProtocol, Telemetry},
     validation::{ProfileValidation, TrustAnchor, Validation},
     validity::{InvalidValidity, Validity},
 };

@@ -2,6 +2,7 @@
 
 mod context;
 mod export;
+mod lines;
 
 use std::{collections::BTreeSet, io, io::IsTerminal as _, time::Duration};
 
@@ -9,12 +10,17 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Subscriber, warn};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::ParseError, layer::SubscriberExt as _,
+    EnvFilter, Layer, Registry, filter::ParseError, fmt::MakeWriter, layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
-pub use self::context::{current_traceparent, set_order_trace, set_parent};
+use self::lines::WithTrace;
+
+pub use self::context::{current_traceparent, link_to, set_order_trace, set_parent};
 use crate::config::{self, LogFormat, Role};
+
+/// The target of spans that only traces are interested in: where nothing is traced they are not made, and so cost nothing.
+pub const DETAIL: &str = "certmill::detail";
 
 /// How long the collector may take to accept the last traces when the process stops.
 const FLUSH_PATIENCE: Duration = Duration::from_millis(1500);
@@ -74,7 +80,7 @@ fn subscriber(
 ) -> Result<(impl Subscriber + Send + Sync + use<>, Telemetry), TelemetryError> {
     context::SAMPLING_RATIO.get_or_init(|| config.sampling_ratio);
     let traces = match &config.otlp_endpoint {
-        Some(endpoint) => Some(export::provider(endpoint, config.sampling_ratio, roles)?),
+        Some(endpoint) => Some(export::provider(endpoint, config, roles)?),
         None => None,
     };
     let spans = traces.as_ref().map(|provider| {
@@ -85,21 +91,34 @@ fn subscriber(
             .with_tracked_inactivity(false)
             .with_filter(export::spans_of_interest())
     });
-    let subscriber = tracing_subscriber::registry().with(logs(config)?).with(spans);
+    let subscriber = tracing_subscriber::registry().with(logs(config, io::stderr)?).with(spans);
     Ok((subscriber, Telemetry { traces }))
 }
 
-fn logs(
+fn logs<W>(
     config: &config::Telemetry,
-) -> Result<Box<dyn Layer<Registry> + Send + Sync>, TelemetryError> {
+    writer: W,
+) -> Result<Box<dyn Layer<Registry> + Send + Sync>, TelemetryError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let filter = EnvFilter::try_new(&config.log_filter).map_err(TelemetryError::Filter)?;
     // A full or closed standard error must not take the process down.
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
+    let ansi = io::stderr().is_terminal();
     Ok(match config.log_format {
-        LogFormat::Json => {
-            lines.json().flatten_event(true).with_current_span(false).with_filter(filter).boxed()
-        }
-        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).with_filter(filter).boxed(),
+        LogFormat::Json => lines
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .map_event_format(WithTrace::json)
+            .with_filter(filter)
+            .boxed(),
+        LogFormat::Text => lines
+            .with_ansi(ansi)
+            .map_event_format(|format| WithTrace::text(format, ansi))
+            .with_filter(filter)
+            .boxed(),
     })
 }
 
@@ -112,6 +131,7 @@ mod tests {
     use warp::Filter as _;
 
     use super::*;
+    use crate::config::OtlpProtocol;
 
     fn config(endpoint: Option<String>) -> config::Telemetry {
         let otlp_endpoint = endpoint.map(|endpoint| endpoint.parse().unwrap());
@@ -164,6 +184,34 @@ mod tests {
         assert!(contains(&body, b"sign certificate"));
         assert!(contains(&body, &0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes()));
         assert!(contains(&body, b"api,validator,signer,projector"));
+    }
+
+    #[tokio::test]
+    async fn a_client_s_trace_is_a_link_and_does_not_decide_what_is_sampled() {
+        const THEIRS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        let (endpoint, received) = collector().await;
+        let (subscriber, telemetry) =
+            subscriber(&config(Some(endpoint)), &Role::ALL.into()).unwrap();
+        let handed_on = with_default(subscriber, || {
+            let span = info_span!("place order");
+            set_order_trace(&span, [7; 16]);
+            link_to(&span, THEIRS);
+            span.in_scope(current_traceparent)
+        });
+        telemetry.stop().await;
+        assert!(handed_on.unwrap().starts_with("00-07070707070707070707070707070707-"));
+        let body = received.lock().unwrap().clone();
+        assert!(contains(&body, b"place order"));
+        assert!(contains(&body, &0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes()));
+    }
+
+    #[tokio::test]
+    async fn a_collector_behind_tls_can_be_used_by_either_protocol() {
+        for otlp_protocol in [OtlpProtocol::Http, OtlpProtocol::Grpc] {
+            let endpoint = Some("https://collector.invalid:4317".to_owned());
+            let config = config::Telemetry { otlp_protocol, ..config(endpoint) };
+            assert!(subscriber(&config, &Role::ALL.into()).is_ok(), "{otlp_protocol:?}");
+        }
     }
 
     #[tokio::test]

@@ -45,10 +45,11 @@ async fn answer<B: Buf>(
     let id = random::request_id().unwrap_or_default();
     let span = info_span!("request", otel.name = name, method = %method, request = %id);
     let order = order_of(&api, route.as_ref());
-    match (headers.get("traceparent").and_then(|value| value.to_str().ok()), &order) {
-        (Some(parent), _) => runtime::telemetry::set_parent(&span, parent),
-        (None, Some(order)) => runtime::telemetry::set_order_trace(&span, order.random_bits()),
-        (None, None) => {}
+    if let Some(order) = &order {
+        runtime::telemetry::set_order_trace(&span, order.random_bits());
+    }
+    if let Some(theirs) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
+        runtime::telemetry::link_to(&span, theirs);
     }
     let answering = async {
         let body = match tokio::time::timeout(

@@ -290,6 +290,11 @@ fn check_telemetry(config: &Config, problems: &mut Problems) {
         "must be from 0 to 1",
     );
     problems.require(
+        telemetry.otlp_endpoint.as_ref().is_none_or(|url| matches!(url.scheme(), "http" | "https")),
+        "telemetry.otlp_endpoint",
+        "must begin with http:// or https://, also for gRPC",
+    );
+    problems.require(
         EnvFilter::try_new(&telemetry.log_filter).is_ok(),
         "telemetry.log_filter",
         "must be a level (error, warn, info, debug, trace) or targets with levels, such as \"info,signer=debug\"",

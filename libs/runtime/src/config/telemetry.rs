@@ -12,11 +12,13 @@ pub struct Telemetry {
     pub log_format: LogFormat,
     /// Which logs are written, such as `info` or `warn,signer=debug`.
     pub log_filter: String,
-    /// The collector traces are sent to by OTLP over HTTP, such as `http://collector:4318/v1/traces`; without it,
-    /// nothing is traced.
+    /// The collector traces are sent to, such as `http://collector:4318/v1/traces`, or `http://collector:4317` with
+    /// gRPC; without it, nothing is traced. With `https` the system's root certificates are trusted.
     #[schemars(with = "Option<String>")]
     #[serde(deserialize_with = "super::form::optional")]
     pub otlp_endpoint: Option<Url>,
+    /// How traces are sent to the collector.
+    pub otlp_protocol: OtlpProtocol,
     /// The share of traces begun here that is sent, from 0 to 1.
     pub sampling_ratio: f64,
 }
@@ -31,12 +33,23 @@ pub enum LogFormat {
     Text,
 }
 
+/// How traces are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OtlpProtocol {
+    /// OTLP over HTTP, as protobuf.
+    Http,
+    /// OTLP over gRPC.
+    Grpc,
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
         Self {
             log_format: LogFormat::Text,
             log_filter: "info".to_owned(),
             otlp_endpoint: None,
+            otlp_protocol: OtlpProtocol::Http,
             sampling_ratio: 1.0,
         }
     }

@@ -16,7 +16,8 @@ use readmodel::{
     Admission, Admitted, CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery,
     ReadModel, Unavailable, Versioned,
 };
-use runtime::metrics::names;
+use runtime::{metrics::names, telemetry::DETAIL};
+use tracing::{Instrument as _, debug_span};
 
 /// A port that is measured.
 pub(super) struct Measured<T: ?Sized>(pub(super) Arc<T>);
@@ -35,7 +36,7 @@ async fn appended<T>(
     running: impl Future<Output = Result<T, AppendError>>,
 ) -> Result<T, AppendError> {
     let started = Instant::now();
-    let answer = running.await;
+    let answer = running.instrument(debug_span!(target: DETAIL, "append")).await;
     if answer.is_ok() {
         histogram!(names::APPEND_SECONDS).record(started.elapsed().as_secs_f64());
     }
