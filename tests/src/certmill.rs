@@ -338,6 +338,15 @@ impl Certmill {
         Ok(command)
     }
 
+    /// All that the server has logged since it was first started.
+    ///
+    /// # Errors
+    /// When it was never started.
+    pub fn log(&self) -> anyhow::Result<String> {
+        let log = std::fs::read(self.files.path().join(format!("{}.log", self.name)))?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
     /// The directory that holds the server's own and its logs.
     pub fn files(&self) -> &Path {
         self.files.path()

@@ -34,7 +34,7 @@ impl Cluster {
     /// # Errors
     /// When a part does not become ready.
     pub async fn start(setup: Setup) -> anyhow::Result<Self> {
-        Self::start_on(Nats::single().await?, setup).await
+        Self::start_on(Nats::single().await?, RedisServer::start().await?, setup).await
     }
 
     /// Starts everything on three NATS servers that sync before they acknowledge.
@@ -42,11 +42,14 @@ impl Cluster {
     /// # Errors
     /// When a part does not become ready.
     pub async fn start_replicated(setup: Setup) -> anyhow::Result<Self> {
-        Self::start_on(Nats::cluster().await?, setup).await
+        Self::start_on(Nats::cluster().await?, RedisServer::start().await?, setup).await
     }
 
-    async fn start_on(nats: Nats, setup: Setup) -> anyhow::Result<Self> {
-        let redis = RedisServer::start().await?;
+    /// Starts everything on servers that are there.
+    ///
+    /// # Errors
+    /// When a part does not become ready.
+    pub async fn start_on(nats: Nats, redis: RedisServer, setup: Setup) -> anyhow::Result<Self> {
         let files = TempDir::new()?;
         let certificate = ServerCertificate::make(files.path())?;
         let port = free_port()?;

@@ -13,10 +13,13 @@ use crate::{Process, eventually, free_port, ports::loopback, raw_client, tool};
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// The size of a cluster that survives the loss of one server.
 const CLUSTER_SIZE: usize = 3;
+/// Who connects where a password is wanted.
+const USER: &str = "certmill";
 
 /// Running servers; dropping them kills them.
 pub struct Nats {
     nodes: Vec<Node>,
+    password: Option<&'static str>,
     files: TempDir,
 }
 
@@ -34,7 +37,15 @@ impl Nats {
     /// # Errors
     /// When it does not become healthy.
     pub async fn single() -> anyhow::Result<Self> {
-        Self::start(1).await
+        Self::start(1, None).await
+    }
+
+    /// Starts one server that wants a password of the user `certmill`.
+    ///
+    /// # Errors
+    /// When it does not become healthy.
+    pub async fn single_behind(password: &'static str) -> anyhow::Result<Self> {
+        Self::start(1, Some(password)).await
     }
 
     /// Starts a cluster of three that syncs each message before it is acknowledged.
@@ -42,10 +53,10 @@ impl Nats {
     /// # Errors
     /// When it does not become healthy.
     pub async fn cluster() -> anyhow::Result<Self> {
-        Self::start(CLUSTER_SIZE).await
+        Self::start(CLUSTER_SIZE, None).await
     }
 
-    async fn start(size: usize) -> anyhow::Result<Self> {
+    async fn start(size: usize, password: Option<&'static str>) -> anyhow::Result<Self> {
         let mut nodes = Vec::new();
         for number in 0..size {
             nodes.push(Node {
@@ -56,7 +67,7 @@ impl Nats {
                 process: None,
             });
         }
-        let mut nats = Self { nodes, files: TempDir::new()? };
+        let mut nats = Self { nodes, password, files: TempDir::new()? };
         for number in 0..size {
             nats.spawn(number)?;
         }
@@ -68,7 +79,8 @@ impl Nats {
 
     /// The URLs that clients connect to.
     pub fn servers(&self) -> Vec<String> {
-        self.nodes.iter().map(|node| format!("nats://{}", loopback(node.client))).collect()
+        let user = self.password.map_or(String::new(), |password| format!("{USER}:{password}@"));
+        self.nodes.iter().map(|node| format!("nats://{user}{}", loopback(node.client))).collect()
     }
 
     /// The URLs under which each server tells how it is configured.
@@ -113,6 +125,9 @@ impl Nats {
             "http": loopback(node.monitor),
             "jetstream": { "store_dir": self.files.path().join(&node.name) },
         });
+        if let Some(password) = self.password {
+            config["authorization"] = json!({ "user": USER, "password": password });
+        }
         if self.nodes.len() > 1 {
             config["jetstream"]["sync_interval"] = json!("always");
             let route = |node: &Node| format!("nats://{}", loopback(node.route));

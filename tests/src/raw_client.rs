@@ -26,8 +26,12 @@ pub struct RawClient {
     key: Arc<AccountKey>,
     account: Option<String>,
     nonces: Mutex<Vec<String>>,
+    confidential: Confidential,
     node: Option<Node>,
 }
+
+/// What passed between a client and its servers, and is nobody else's business: of which kind, and the text.
+type Confidential = Arc<Mutex<Vec<(&'static str, String)>>>;
 
 /// One of several servers behind a base URL: reached at a port of its own, while requests are signed for the base URL.
 struct Node {
@@ -63,6 +67,7 @@ impl RawClient {
             key,
             account: None,
             nonces: Mutex::default(),
+            confidential: Confidential::default(),
             node: None,
         }
     }
@@ -117,6 +122,7 @@ impl RawClient {
             key: Arc::clone(&self.key),
             account: self.account.clone(),
             nonces: Mutex::default(),
+            confidential: Arc::clone(&self.confidential),
             node: Some(Node { base: base.to_owned(), own: format!("https://localhost:{port}") }),
         })
     }
@@ -129,6 +135,7 @@ impl RawClient {
             key: Arc::new(key),
             account: self.account.clone(),
             nonces: Mutex::default(),
+            confidential: Arc::clone(&self.confidential),
             node: None,
         }
     }
@@ -246,6 +253,11 @@ impl RawClient {
     /// # Errors
     /// When there is no answer.
     pub async fn send_jws(&self, url: &str, jws: &Value) -> anyhow::Result<Reply> {
+        for part in ["protected", "payload", "signature"] {
+            if let Some(text) = jws[part].as_str() {
+                self.note(part, text);
+            }
+        }
         self.send_body(url, jws.to_string().into_bytes()).await
     }
 
@@ -298,6 +310,7 @@ impl RawClient {
             body: response.bytes().await?.to_vec(),
         };
         if let Some(nonce) = reply.header("replay-nonce") {
+            self.note("nonce", nonce);
             self.lock_nonces().push(nonce.to_owned());
         }
         Ok(reply)
@@ -306,6 +319,16 @@ impl RawClient {
     /// Forgets the nonces of earlier replies, so that the next one is new.
     pub fn forget_nonces(&self) {
         self.lock_nonces().clear();
+    }
+
+    /// The nonces that the client was given and the parts of each JWS that it sent, with any key and at any node.
+    pub fn confidential(&self) -> Vec<(&'static str, String)> {
+        self.confidential.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, kind: &'static str, text: &str) {
+        let mut noted = self.confidential.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.push((kind, text.to_owned()));
     }
 
     fn lock_nonces(&self) -> std::sync::MutexGuard<'_, Vec<String>> {

@@ -17,6 +17,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 /// A running server; dropping it kills it.
 pub struct RedisServer {
     port: u16,
+    password: Option<&'static str>,
     process: Option<Process>,
     files: TempDir,
 }
@@ -27,14 +28,28 @@ impl RedisServer {
     /// # Errors
     /// When it does not answer.
     pub async fn start() -> anyhow::Result<Self> {
-        let mut server = Self { port: free_port()?, process: None, files: TempDir::new()? };
+        Self::start_with(None).await
+    }
+
+    /// Starts an empty server that wants a password.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn start_behind(password: &'static str) -> anyhow::Result<Self> {
+        Self::start_with(Some(password)).await
+    }
+
+    async fn start_with(password: Option<&'static str>) -> anyhow::Result<Self> {
+        let (port, files) = (free_port()?, TempDir::new()?);
+        let mut server = Self { port, password, process: None, files };
         server.restart().await?;
         Ok(server)
     }
 
     /// The URL that clients connect to.
     pub fn url(&self) -> String {
-        format!("redis://{}/0", loopback(self.port))
+        let password = self.password.map_or(String::new(), |password| format!(":{password}@"));
+        format!("redis://{password}{}/0", loopback(self.port))
     }
 
     /// Kills the server, and with it all that it knew.
@@ -59,6 +74,9 @@ impl RedisServer {
             "--maxmemory-policy",
             "noeviction",
         ]);
+        if let Some(password) = self.password {
+            command.args(["--requirepass", password]);
+        }
         let mut process = Process::start("redis-server", command, self.files.path())?;
         let answered = eventually("redis-server answers", START_LIMIT, async || {
             process.check_running()?;
@@ -80,8 +98,13 @@ impl RedisServer {
     /// Sends one command whose reply is one line.
     async fn command(&self, command: &str) -> anyhow::Result<String> {
         let mut stream = TcpStream::connect(loopback(self.port)).await?;
-        stream.write_all(format!("{command}\r\n").as_bytes()).await?;
         let mut reply = [0; 64];
+        if let Some(password) = self.password {
+            stream.write_all(format!("AUTH {password}\r\n").as_bytes()).await?;
+            let length = stream.read(&mut reply).await?;
+            ensure!(reply[..length].starts_with(b"+OK"), "redis refuses its password");
+        }
+        stream.write_all(format!("{command}\r\n").as_bytes()).await?;
         let length = stream.read(&mut reply).await?;
         let reply = String::from_utf8_lossy(reply.get(..length).unwrap_or_default()).into_owned();
         ensure!(reply.starts_with('+'), "redis answers {reply:?} to {command}");

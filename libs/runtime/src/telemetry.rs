@@ -10,7 +10,10 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Subscriber, warn};
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, filter::ParseError, fmt::MakeWriter, layer::SubscriberExt as _,
+    EnvFilter, Layer, Registry,
+    filter::{FilterExt as _, ParseError},
+    fmt::MakeWriter,
+    layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
 };
 
@@ -103,6 +106,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let filter = EnvFilter::try_new(&config.log_filter).map_err(TelemetryError::Filter)?;
+    let filter = filter.and(lines::discreet());
     // A full or closed standard error must not take the process down.
     let lines = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     let ansi = io::stderr().is_terminal();

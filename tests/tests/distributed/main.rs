@@ -19,6 +19,8 @@ mod reading;
 #[cfg(test)]
 mod replicated;
 #[cfg(test)]
+mod telling;
+#[cfg(test)]
 mod town;
 #[cfg(test)]
 mod traces;

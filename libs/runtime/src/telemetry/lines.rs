@@ -1,10 +1,11 @@
-//! Log lines that tell which trace they are part of.
+//! Log lines: which trace they are part of, and what is in none of them.
 
 use std::fmt;
 
 use opentelemetry::{Context, TraceId, trace::TraceContextExt as _};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::{
+    filter::{FilterFn, filter_fn},
     fmt::{
         FmtContext, FormatEvent, FormatFields,
         format::{Format, Json, Writer},
@@ -14,6 +15,19 @@ use tracing_subscriber::{
 
 /// The name of the field that holds the trace's id.
 const TRACE_ID: &str = "trace_id";
+
+/// Libraries that tell passwords, messages and tickets when they are asked for more than this.
+const INDISCREET: [(&str, Level); 2] = [("async_nats", Level::INFO), ("rustls", Level::DEBUG)];
+
+/// Leaves out what libraries tell of secrets, whatever is asked for.
+pub(super) fn discreet() -> FilterFn {
+    filter_fn(|line| {
+        let tells = |(library, most): &(&str, Level)| {
+            line.target().starts_with(library) && line.level() > most
+        };
+        !INDISCREET.iter().any(tells)
+    })
+}
 
 /// A format of lines that adds the id of the trace, where there is one; whether it is sampled does not matter.
 pub(super) struct WithTrace<F> {
