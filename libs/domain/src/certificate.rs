@@ -7,12 +7,14 @@ mod active;
 mod blocked_key;
 mod crl_division;
 mod ledger;
+mod replacement;
 mod revocation;
 
 pub use active::{ActiveCertificate, ActiveCertificateEvent, ActiveState, CertificateActivated};
 pub use blocked_key::{BlockedKey, BlockedKeyEvent, KeyBlocked};
 pub use crl_division::{CrlDivided, CrlDivision, CrlDivisionEvent, Divisions};
 pub use ledger::{CertificateSigned, LedgerEvent, SerialBurned, SerialReserved};
+pub use replacement::{IdentifierSet, Replacements};
 pub use revocation::{
     CertRevoked, Command, Rejection, Revocation, RevocationEvent, RevocationReason, State,
 };

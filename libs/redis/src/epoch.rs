@@ -71,7 +71,7 @@ async fn fetch(link: &Link, scripts: &Scripts) -> Result<Epoch, Fault> {
     let new = EpochId(u64::from_be_bytes(id));
     let mut call = scripts.epoch.key(key::EPOCH);
     call.arg(new.to_string()).arg(&key[..]);
-    let (id, key, is_new): (String, Vec<u8>, bool) = link.invoke(&call).await?;
+    let (id, key, is_new): (String, Vec<u8>, bool) = link.invoke("epoch", &call).await?;
     let id = id.parse().map_err(|_| Fault::Answer)?;
     let key: [u8; 32] = key.try_into().map_err(|_| Fault::Answer)?;
     if is_new {

@@ -98,7 +98,9 @@ impl RedisStore {
         for value in wanted {
             call.key(value.key.as_str()).arg(milliseconds(value.keep));
         }
-        self.link.invoke(&call).await
+        // A request's nonce and views come together; whatever else is read comes alone.
+        let name = if nonce.is_some() { "admit" } else { "read" };
+        self.link.invoke(name, &call).await
     }
 
     /// Reads one value.
@@ -141,7 +143,7 @@ impl RedisStore {
         let value = Stamped { tag, version: record.version, body: record.body }.write();
         let mut call = self.scripts.write.key(key::EPOCH);
         call.key(record.key).arg(epoch.to_string()).arg(value).arg(milliseconds(record.keep));
-        let lasts: bool = self.link.invoke(&call).await?;
+        let lasts: bool = self.link.invoke("write", &call).await?;
         if !lasts {
             self.last_seen.forget(epoch);
         }

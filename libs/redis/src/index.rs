@@ -107,7 +107,7 @@ impl RedisStore {
         let ended = self.last_seen.epoch(&self.link, &self.scripts).await?;
         let mut forget = cmd("UNLINK");
         forget.arg(key::EPOCH).arg(key::markers());
-        let () = self.link.query(&forget).await?;
+        let () = self.link.query("unlink", &forget).await?;
         self.last_seen.forget(ended.id);
         let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?;
         self.sweep(epoch.id).await
@@ -118,12 +118,12 @@ impl RedisStore {
         loop {
             let mut scan = cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(key::ALL).arg("COUNT").arg(SWEEP_KEYS);
-            let (next, keys): (u64, Vec<String>) = self.link.query(&scan).await?;
+            let (next, keys): (u64, Vec<String>) = self.link.query("scan", &scan).await?;
             let keys: Vec<String> = keys.into_iter().filter(|key| key::is_rebuilt(key)).collect();
             if !keys.is_empty() {
                 let mut call = self.scripts.sweep.key(keys);
                 call.arg(epoch.to_string());
-                let () = self.link.invoke(&call).await?;
+                let () = self.link.invoke("sweep", &call).await?;
             }
             cursor = next;
             if cursor == 0 {

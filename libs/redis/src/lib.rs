@@ -22,6 +22,6 @@ mod stamp;
 mod store;
 mod views;
 
-pub use options::Options;
+pub use options::{Asked, Options};
 pub use server::ConnectError;
 pub use store::RedisStore;

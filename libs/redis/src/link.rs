@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{FutureExt as _, future::BoxFuture, future::Shared};
@@ -13,7 +13,7 @@ use redis::{
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::{ConnectError, fault::Fault, server};
+use crate::{Asked, ConnectError, Options, fault::Fault, server};
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(1800);
 pub(crate) struct Link {
     client: Client,
     current: Mutex<Attempt>,
+    observe: fn(&Asked),
 }
 
 /// A connection that is made, or being made, or could not be made. Whoever needs it waits for the same one.
@@ -42,8 +43,8 @@ enum Request<'a> {
 
 impl Link {
     /// Prepares a link; the connection is made by [`Self::ready`] or the first command.
-    pub(crate) fn new(url: &str, tls_roots: Option<Vec<u8>>) -> Result<Self, ConnectError> {
-        let client = match tls_roots {
+    pub(crate) fn new(url: &str, options: &Options) -> Result<Self, ConnectError> {
+        let client = match options.tls_roots.clone() {
             None => Client::open(url),
             Some(roots) => Client::build_with_tls(
                 url,
@@ -52,7 +53,7 @@ impl Link {
         };
         let client = client.map_err(ConnectError::Configuration)?;
         let current = Mutex::new(Attempt::start(1, client.clone()));
-        Ok(Self { client, current })
+        Ok(Self { client, current, observe: options.observe })
     }
 
     /// Waits until the connection stands and its server is one to use.
@@ -61,21 +62,34 @@ impl Link {
         attempt.connection.await.map(drop)
     }
 
-    /// Calls a script; loads it when the server does not know it.
+    /// Calls a script, which has a name for whoever measures; loads it when the server does not know it.
     pub(crate) async fn invoke<T: FromRedisValue>(
         &self,
+        name: &'static str,
         call: &ScriptInvocation<'_>,
     ) -> Result<T, Fault> {
-        self.send(Request::Script(call)).await
+        self.send(name, Request::Script(call)).await
     }
 
     /// Sends a command.
-    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Fault> {
-        self.send(Request::Command(command)).await
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        name: &'static str,
+        command: &Cmd,
+    ) -> Result<T, Fault> {
+        self.send(name, Request::Command(command)).await
     }
 
-    async fn send<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, Fault> {
-        timeout(PATIENCE, self.send_at_most_twice(request)).await.unwrap_or(Err(Fault::TimedOut))
+    async fn send<T: FromRedisValue>(
+        &self,
+        command: &'static str,
+        request: Request<'_>,
+    ) -> Result<T, Fault> {
+        let started = Instant::now();
+        let answer = timeout(PATIENCE, self.send_at_most_twice(request)).await;
+        let answer = answer.unwrap_or(Err(Fault::TimedOut));
+        (self.observe)(&Asked { command, took: started.elapsed(), answered: answer.is_ok() });
+        answer
     }
 
     /// Sends again, on a new connection, what a broken connection may or may not have carried out. Everything sent here

@@ -21,8 +21,21 @@ pub struct Options {
     pub keep_order_entry: Duration,
     /// How long a certificate is found by its serial after its end: one CRL period, for those who revoke late.
     pub keep_certificate: Duration,
+    /// Is told of each command that was sent.
+    pub observe: fn(&Asked),
     /// The PEM certificates of who signs the server's certificate with `rediss://`; without them, the system's roots.
     pub tls_roots: Option<Vec<u8>>,
+}
+
+/// A command that was sent to Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The script or command, one of few.
+    pub command: &'static str,
+    /// How long the caller waited in all: for a connection, the answer, and a second try.
+    pub took: Duration,
+    /// Whether there was an answer.
+    pub answered: bool,
 }
 
 impl Default for Options {
@@ -33,6 +46,7 @@ impl Default for Options {
             keep_order: HOUR,
             keep_order_entry: 7 * DAY,
             keep_certificate: 7 * DAY,
+            observe: |_| {},
             tls_roots: None,
         }
     }

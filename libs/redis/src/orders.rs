@@ -35,7 +35,7 @@ impl RedisStore {
             let mut call = self.scripts.put_order.key(key::EPOCH);
             call.key(key.as_str()).arg(epoch.to_string()).arg(member.as_str());
             call.arg(self::member(oldest.unix_millis(), "")).arg(milliseconds(keep));
-            if self.link.invoke(&call).await? {
+            if self.link.invoke("index", &call).await? {
                 return Ok(());
             }
             self.last_seen.forget(epoch);
@@ -56,7 +56,7 @@ impl RedisStore {
             OrdersPart::After(cursor) => call.arg(format!("({cursor}")).arg(one_more),
             OrdersPart::Newest => call.arg("").arg(query.limit),
         };
-        let mut answer = self.link.invoke::<Vec<Value>>(&call).await?.into_iter();
+        let mut answer = self.link.invoke::<Vec<Value>>("list", &call).await?.into_iter();
         let members = answer.next().ok_or(Fault::Answer)?;
         let mut members: Vec<String> =
             redis::from_redis_value(members).map_err(|_| Fault::Answer)?;

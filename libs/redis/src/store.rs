@@ -27,7 +27,7 @@ impl RedisStore {
     /// # Errors
     /// [`ConnectError::Unreachable`]: try again later; all others: change the configuration.
     pub async fn connect(url: &str, options: Options) -> Result<Self, ConnectError> {
-        let link = Link::new(url, options.tls_roots.clone())?;
+        let link = Link::new(url, &options)?;
         link.ready().await?;
         let mut node = [0; 4];
         if SystemRandom::new().fill(&mut node).is_err() {

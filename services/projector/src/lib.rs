@@ -9,6 +9,7 @@ mod ends;
 mod follow;
 mod index;
 mod rebuild;
+mod unreplaced;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use runtime::Check;
 use tokio_util::sync::CancellationToken;
 
 pub use rebuild::{Rebuilt, rebuild};
+pub use unreplaced::{Unreplaced, watch as watch_unreplaced};
 
 /// What a projector works with.
 #[derive(Clone)]

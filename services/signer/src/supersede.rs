@@ -2,7 +2,7 @@
 
 use domain::{
     Identifier, OrderId, ProfileName,
-    certificate::{ActiveCertificate, CertificateActivated, LedgerEvent},
+    certificate::{ActiveCertificate, CertificateActivated, IdentifierSet, LedgerEvent},
     order::{Order, Progress},
 };
 use eventstore::{Loaded, Sequence, Subject, execute};
@@ -60,16 +60,12 @@ pub(crate) async fn supersede(desk: &Desk, order: &OrderId) -> Result<(), Issuan
     }
 }
 
-/// Names the set whatever the order or the spelling of the identifiers. No text of an identifier has a zero octet.
+/// Names a profile's set of identifiers.
 fn set_hash(profile: &ProfileName, identifiers: &[Identifier]) -> [u8; 32] {
-    let mut names: Vec<String> = identifiers.iter().map(Identifier::canonical).collect();
-    names.sort();
     let mut hash = Hash::new(&SHA256);
     hash.update(profile.as_str().as_bytes());
-    for name in names {
-        hash.update(&[0]);
-        hash.update(name.as_bytes());
-    }
+    hash.update(&[0]);
+    hash.update(IdentifierSet::text(identifiers).as_bytes());
     let mut octets = [0; 32];
     octets.copy_from_slice(hash.finish().as_ref());
     octets

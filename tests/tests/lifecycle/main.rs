@@ -56,4 +56,6 @@ mod terms;
 #[cfg(test)]
 mod token;
 #[cfg(test)]
+mod unreplaced;
+#[cfg(test)]
 mod zones;

@@ -289,6 +289,8 @@ fn check_telemetry(config: &Config, problems: &mut Problems) {
         "telemetry.sampling_ratio",
         "must be from 0 to 1",
     );
+    let unreplaced = telemetry.unreplaced_within.get();
+    between(problems, "telemetry.unreplaced_within", unreplaced, Duration::ZERO..=90 * DAY);
     problems.require(
         telemetry.otlp_endpoint.as_ref().is_none_or(|url| matches!(url.scheme(), "http" | "https")),
         "telemetry.otlp_endpoint",

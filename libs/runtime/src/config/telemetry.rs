@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::HumanDuration;
+
 /// `[telemetry]`: logs and traces.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -21,6 +23,10 @@ pub struct Telemetry {
     pub otlp_protocol: OtlpProtocol,
     /// The share of traces begun here that is sent, from 0 to 1.
     pub sampling_ratio: f64,
+    /// How long before its end, from 0 to 90d, a certificate should have been replaced, or in the last quarter of its
+    /// validity where that is later: until it ends or is revoked, `certmill_certificates_unreplaced` counts it if no other
+    /// followed for the same identifiers. With 0 nothing is counted.
+    pub unreplaced_within: HumanDuration,
 }
 
 /// How logs are written.
@@ -51,6 +57,7 @@ impl Default for Telemetry {
             otlp_endpoint: None,
             otlp_protocol: OtlpProtocol::Http,
             sampling_ratio: 1.0,
+            unreplaced_within: HumanDuration::days(7),
         }
     }
 }

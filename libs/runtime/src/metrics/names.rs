@@ -81,6 +81,8 @@ metrics! {
         "Certificates revoked.";
     Counter OCSP_RESPONSES = "certmill_ocsp_responses_total" []
         "OCSP responses signed.";
+    Gauge CERTIFICATES_UNREPLACED = "certmill_certificates_unreplaced" ["profile"]
+        "Certificates that end soon and are neither revoked nor followed by another for the same identifiers.";
     Gauge CRL_THIS_UPDATE = "certmill_crl_this_update_timestamp_seconds" ["issuer"]
         "When the oldest of the published CRLs was made, in seconds since 1970.";
     Gauge CRL_NEXT_UPDATE = "certmill_crl_next_update_timestamp_seconds" ["issuer"]
@@ -99,10 +101,12 @@ metrics! {
         "Messages that were given to a worker again.";
     Histogram FEED_LAG_SECONDS = "certmill_feed_lag_seconds" ["role"]
         "Time between an append and its delivery to a worker.";
-    Counter VIEW_READS = "certmill_view_reads_total" ["outcome"]
+    Counter VIEW_READS = "certmill_view_reads_total" ["view", "outcome"]
         "Views that were asked for: hit, miss, or failed because the read model was out of reach.";
     Histogram READ_MODEL_SECONDS = "certmill_read_model_seconds" ["operation"]
         "Time the read model took to answer.";
+    Histogram REDIS_COMMAND_SECONDS = "certmill_redis_command_seconds" ["command", "outcome"]
+        "Time until Redis had answered a command, or failed to; waiting for a connection and a second try included.";
     Gauge PART_READY = "certmill_part_ready" ["part"]
         "Whether a part of the process can do its work: 1 or 0.";
 }

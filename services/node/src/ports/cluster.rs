@@ -75,6 +75,7 @@ pub(crate) async fn redis(config: &Config, patience: Patience) -> Result<RedisSt
         tls_roots,
         keep_order_entry: config.order_max_age(),
         keep_certificate: config.ca.crl_validity.get(),
+        observe: super::measured::redis_command,
         ..redis_store::Options::default()
     };
     let url = config.redis.url.as_ref().map_or("", Secret::expose);

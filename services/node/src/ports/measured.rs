@@ -19,8 +19,19 @@ use readmodel::{
 use runtime::{metrics::names, telemetry::DETAIL};
 use tracing::{Instrument as _, debug_span};
 
+/// Views by name.
+const ACCOUNT: &str = "account";
+const ORDER: &str = "order";
+
 /// A port that is measured.
 pub(super) struct Measured<T: ?Sized>(pub(super) Arc<T>);
+
+/// Measures a command that was sent to Redis.
+pub(super) fn redis_command(asked: &redis_store::Asked) {
+    let outcome = if asked.answered { "answered" } else { "failed" };
+    histogram!(names::REDIS_COMMAND_SECONDS, "command" => asked.command, "outcome" => outcome)
+        .record(asked.took.as_secs_f64());
+}
 
 /// Runs an operation of the read model and measures it.
 async fn timed<T>(operation: &'static str, running: impl Future<Output = T>) -> T {
@@ -56,19 +67,19 @@ fn count(error: Option<&AppendError>) {
 }
 
 /// Counts a view that was asked for.
-fn viewed<T, E>(answer: Result<Option<T>, E>) -> Result<Option<T>, E> {
-    view(answer.as_ref().map(Option::is_some).ok());
+fn viewed<T, E>(view: &'static str, answer: Result<Option<T>, E>) -> Result<Option<T>, E> {
+    count_view(view, answer.as_ref().map(Option::is_some).ok());
     answer
 }
 
 /// Counts whether a view was there; `None` while that cannot be known.
-fn view(there: Option<bool>) {
+fn count_view(view: &'static str, there: Option<bool>) {
     let outcome = match there {
         Some(true) => "hit",
         Some(false) => "miss",
         None => "failed",
     };
-    counter!(names::VIEW_READS, "outcome" => outcome).increment(1);
+    counter!(names::VIEW_READS, "view" => view, "outcome" => outcome).increment(1);
 }
 
 #[async_trait::async_trait]
@@ -124,7 +135,7 @@ impl ReadModel for Measured<dyn ReadModel> {
         &self,
         id: &AccountId,
     ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
-        viewed(timed("read", self.0.account(id)).await)
+        viewed(ACCOUNT, timed("read", self.0.account(id)).await)
     }
 
     async fn put_account(
@@ -138,7 +149,7 @@ impl ReadModel for Measured<dyn ReadModel> {
         &self,
         id: &OrderId,
     ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
-        viewed(timed("read", self.0.order(id)).await)
+        viewed(ORDER, timed("read", self.0.order(id)).await)
     }
 
     async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
@@ -149,7 +160,7 @@ impl ReadModel for Measured<dyn ReadModel> {
         &self,
         id: &PreAuthorizationId,
     ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
-        viewed(timed("read", self.0.pre_authorization(id)).await)
+        viewed("pre_authorization", timed("read", self.0.pre_authorization(id)).await)
     }
 
     async fn put_pre_authorization(
@@ -220,13 +231,20 @@ impl Admission for Measured<dyn Admission> {
         order: Option<&OrderId>,
     ) -> Result<Admitted, NoncesUnavailable> {
         let answer = timed("admit", self.0.admit(nonce, account, order)).await;
-        let admitted = answer.inspect_err(|_| view(None))?;
-        // The views are not looked at for a nonce that is refused.
-        if admitted.nonce == Redeemed::Fresh {
-            let asked = account.map(|_| admitted.account.is_some());
-            let ordered = order.map(|_| admitted.order.is_some());
-            asked.into_iter().chain(ordered).for_each(|there| view(Some(there)));
+        let (mut accounts, mut orders) = (None, None);
+        if let Ok(admitted) = &answer {
+            // The views are not looked at for a nonce that is refused.
+            if admitted.nonce != Redeemed::Fresh {
+                return answer;
+            }
+            (accounts, orders) = (Some(admitted.account.is_some()), Some(admitted.order.is_some()));
         }
-        Ok(admitted)
+        if account.is_some() {
+            count_view(ACCOUNT, accounts);
+        }
+        if order.is_some() {
+            count_view(ORDER, orders);
+        }
+        answer
     }
 }

@@ -1,6 +1,6 @@
 //! Starts the roles of a process: each gets its settings, its ports and the stage it stops with.
 
-use std::{collections::BTreeSet, convert::Infallible};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use runtime::{Config, Health, Process, Role, config::EventLogKind};
 use signer::Signer;
@@ -82,6 +82,7 @@ impl Roles<'_> {
 
     /// The embedded read model needs no projector: its index is part of each append, its views are folded on demand.
     fn start_projector(&self) {
+        self.watch_unreplaced();
         let health = self.health.register("projector");
         if self.config.event_log.kind == EventLogKind::Embedded {
             return health.ready();
@@ -91,6 +92,23 @@ impl Roles<'_> {
         let stop = workers.token();
         workers.spawn("projector", async move {
             projector::run(ports, shards, health, stop).await;
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Counts certificates that end soon, where that is wanted.
+    fn watch_unreplaced(&self) {
+        let within = self.config.telemetry.unreplaced_within.get();
+        if within.is_zero() {
+            return;
+        }
+        let validities = self.config.profiles.iter().map(|of| of.certificate_validity.get());
+        let longest_validity = validities.max().unwrap_or_default();
+        let which = projector::Unreplaced { within, longest_validity };
+        let (store, workers) = (Arc::clone(&self.ports.store), self.process.workers());
+        let stop = workers.token();
+        workers.spawn("unreplaced certificates", async move {
+            projector::watch_unreplaced(store, which, stop).await;
             Ok::<_, Infallible>(())
         });
     }

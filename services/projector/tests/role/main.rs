@@ -9,4 +9,6 @@ mod rebuild;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
+mod unreplaced;
+#[cfg(test)]
 mod views;

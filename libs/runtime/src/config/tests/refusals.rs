@@ -78,6 +78,7 @@ const OUT_OF_BOUNDS: &[(&str, &str, &str)] = &[
     ("ca.ocsp_validity=1s", "Ca", "ocsp_validity"),
     ("ca.crl_validity=1s", "Ca", "crl_validity"),
     ("telemetry.sampling_ratio=2.0", "Telemetry", "sampling_ratio"),
+    ("telemetry.unreplaced_within=91d", "Telemetry", "unreplaced_within"),
     ("profile=[{max_identifiers=0}]", "Profile", "max_identifiers"),
     ("profile=[{order_validity=\"1s\"}]", "Profile", "order_validity"),
     ("profile=[{authorization_validity=\"1s\"}]", "Profile", "authorization_validity"),
