@@ -132,6 +132,7 @@ mod tests {
 
     use tokio::net::TcpListener;
     use tracing::{info_span, subscriber::with_default};
+    use tracing_subscriber::filter::LevelFilter;
     use warp::Filter as _;
 
     use super::*;
@@ -228,6 +229,16 @@ mod tests {
         telemetry.stop().await;
         assert!(handed_on.unwrap().ends_with("-00"));
         assert!(received.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_neither_logged_nor_traced_is_not_made() {
+        let (endpoint, _) = collector().await;
+        for (endpoint, most) in [(None, LevelFilter::INFO), (Some(endpoint), LevelFilter::DEBUG)] {
+            let (subscriber, telemetry) = subscriber(&config(endpoint), &Role::ALL.into()).unwrap();
+            assert_eq!(subscriber.max_level_hint(), Some(most));
+            telemetry.stop().await;
+        }
     }
 
     #[tokio::test]

@@ -12,8 +12,8 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider},
 };
 use rustls::crypto::ring;
-use tracing::Level;
-use tracing_subscriber::filter::{FilterFn, filter_fn};
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{FilterFn, LevelFilter, filter_fn};
 use url::Url;
 
 use super::{DETAIL, TelemetryError};
@@ -77,9 +77,10 @@ fn over_grpc(endpoint: &Url) -> Result<SpanExporter, ExporterBuildError> {
 }
 
 /// Keeps spans of interest to an operator, whatever the log filter says.
-pub(super) fn spans_of_interest() -> FilterFn {
-    filter_fn(|metadata| {
+pub(super) fn spans_of_interest() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(|metadata: &Metadata<'_>| {
         let exporter = EXPORTER_TARGETS.iter().any(|target| metadata.target().starts_with(target));
         (*metadata.level() <= Level::INFO || metadata.target() == DETAIL) && !exporter
     })
+    .with_max_level_hint(LevelFilter::DEBUG)
 }

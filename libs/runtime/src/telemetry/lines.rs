@@ -3,9 +3,9 @@
 use std::fmt;
 
 use opentelemetry::{Context, TraceId, trace::TraceContextExt as _};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::{
-    filter::{FilterFn, filter_fn},
+    filter::{FilterFn, LevelFilter, filter_fn},
     fmt::{
         FmtContext, FormatEvent, FormatFields,
         format::{Format, Json, Writer},
@@ -20,13 +20,15 @@ const TRACE_ID: &str = "trace_id";
 const INDISCREET: [(&str, Level); 2] = [("async_nats", Level::INFO), ("rustls", Level::DEBUG)];
 
 /// Leaves out what libraries tell of secrets, whatever is asked for.
-pub(super) fn discreet() -> FilterFn {
-    filter_fn(|line| {
+pub(super) fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
+    filter_fn(|line: &Metadata<'_>| {
         let tells = |(library, most): &(&str, Level)| {
             line.target().starts_with(library) && line.level() > most
         };
         !INDISCREET.iter().any(tells)
     })
+    // It leaves it to the other filter which lines are not made at all.
+    .with_max_level_hint(LevelFilter::TRACE)
 }
 
 /// A format of lines that adds the id of the trace, where there is one; whether it is sampled does not matter.
