@@ -51,7 +51,7 @@ golden: ## write anew what tests compare the chart and the metrics with: look at
 nightly: ## run the tests with the long rounds that make test shortens
 	scripts/test-tools nightly
 	scripts/tools-env cargo build --workspace
-	CERTMILL_NIGHTLY=1 scripts/tools-env cargo nextest run --workspace --profile nightly
+	CERTMILL_NIGHTLY=1 scripts/tools-env cargo nextest run --workspace --profile nightly --run-ignored all
 
 clean-tools: ## remove the tools that make test unpacked
 	rm -rf target/tools
