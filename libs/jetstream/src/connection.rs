@@ -174,6 +174,17 @@ impl Connection {
         published.map_err(StoreError::unavailable)
     }
 
+    /// Sends a message and waits until its receiver says that it came.
+    pub(crate) async fn confirmed(
+        &self,
+        subject: async_nats::Subject,
+        payload: Bytes,
+    ) -> Result<(), ApiError> {
+        self.up().await?;
+        let confirmed = self.attended(self.client.request(subject, payload)).await?;
+        confirmed.map(drop).map_err(|_| ApiError::TimedOut)
+    }
+
     /// Waits until everything sent so far has left this process.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
         self.attended(self.client.flush()).await?.map_err(StoreError::unavailable)

@@ -47,6 +47,10 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
+/// What was under way to a worker while a server stopped comes again after this time, and whoever waits for it waits as
+/// long. Workers say more than twice within it that they go on ([`eventstore::KEEP_ALIVE`]).
+const ACK_WAIT: Duration = Duration::from_secs(12);
+
 impl Default for Options {
     fn default() -> Self {
         Self {
@@ -60,7 +64,7 @@ impl Default for Options {
             order_shards: 16,
             order_max_age: 10 * DAY,
             prefix: "certmill".to_owned(),
-            ack_wait: Duration::from_secs(30),
+            ack_wait: ACK_WAIT,
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
         }

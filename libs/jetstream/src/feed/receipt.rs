@@ -11,14 +11,22 @@ use async_nats::{
     jetstream::{self, AckKind},
 };
 use async_trait::async_trait;
+use bytes::Bytes;
 use eventstore::{Acknowledge, StoreError};
-use tokio::{runtime::Handle, time::Instant};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, sleep},
+};
 
 use super::{Consumer, consumer::Kind};
-use crate::connection::Connection;
+use crate::connection::{ApiError, Connection};
 
 /// When a worker dropped a message without a word, it may well fail at the next attempt: not at once again.
 const REDELIVER_AFTER_DROP: Duration = Duration::from_secs(1);
+/// How long giving a message back is tried again. It mostly fails over what made the work fail: a server that stopped.
+const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(10);
+/// The pause before it is tried again.
+const GIVE_BACK_PAUSE: Duration = Duration::from_millis(200);
 
 /// A message that no worker has seen. Dropping it gives it back.
 pub(crate) struct Received {
@@ -95,21 +103,51 @@ impl Receipt {
         self.connection.publish(self.reply.clone(), kind.into()).await
     }
 
-    async fn settle(&self, kind: AckKind) -> Result<(), StoreError> {
-        self.say(kind).await?;
-        self.settled.store(true, Ordering::Relaxed);
-        Ok(())
+    fn give_back(&self, redeliver_after: Option<Duration>) -> GiveBack {
+        let (connection, reply) = (self.connection.clone(), self.reply.clone());
+        GiveBack { connection, reply, nak: AckKind::Nak(redeliver_after).into() }
+    }
+}
+
+/// Says that another worker may have a message.
+struct GiveBack {
+    connection: Connection,
+    reply: async_nats::Subject,
+    nak: Bytes,
+}
+
+impl GiveBack {
+    async fn once(&self) -> Result<(), ApiError> {
+        self.connection.confirmed(self.reply.clone(), self.nak.clone()).await
+    }
+
+    /// Without it the message comes back when its time is up.
+    async fn again_and_again(self) {
+        let deadline = Instant::now() + GIVE_BACK_PATIENCE;
+        while let Err(error) = self.once().await {
+            if Instant::now() > deadline {
+                return tracing::debug!(%error, "a message was not given back");
+            }
+            sleep(GIVE_BACK_PAUSE).await;
+        }
     }
 }
 
 #[async_trait]
 impl Acknowledge for Receipt {
     async fn ack(&self) -> Result<(), StoreError> {
-        self.settle(AckKind::Ack).await
+        self.say(AckKind::Ack).await?;
+        self.settled.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn nak(&self, delay: Duration) -> Result<(), StoreError> {
-        self.settle(AckKind::Nak(Some(delay))).await
+        self.settled.store(true, Ordering::Relaxed);
+        let giving = self.give_back(Some(delay));
+        if giving.once().await.is_err() {
+            tokio::spawn(giving.again_and_again());
+        }
+        Ok(())
     }
 
     async fn in_progress(&self) -> Result<(), StoreError> {
@@ -122,14 +160,8 @@ impl Drop for Receipt {
         if mem::replace(self.settled.get_mut(), true) {
             return;
         }
-        // Without a runtime, or a connection, the message comes back when its time is up.
+        // Without a runtime the message comes back when its time is up.
         let Ok(runtime) = Handle::try_current() else { return };
-        let (connection, reply) = (self.connection.clone(), self.reply.clone());
-        let nak = AckKind::Nak(self.redeliver_after).into();
-        runtime.spawn(async move {
-            if let Err(error) = connection.publish(reply, nak).await {
-                tracing::debug!(%error, "a message was not given back");
-            }
-        });
+        runtime.spawn(self.give_back(self.redeliver_after).again_and_again());
     }
 }

@@ -1,6 +1,9 @@
 //! A server that goes and comes back.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use eventstore::{
     AppendError, EventFeed as _, EventStore as _, EventTail as _, Expected, Sequence, StoreError,
@@ -80,4 +83,32 @@ async fn a_follower_misses_nothing_while_its_server_goes_and_comes_back() {
     };
     timeout(PATIENCE, rest).await.expect("the follower goes on");
     assert_eq!(seen, written, "each once, in order");
+}
+
+#[tokio::test]
+async fn what_is_given_back_while_the_server_is_away_comes_again_soon_after_its_return() {
+    let mut server = Nats::start(Sync::Always).await;
+    let ack_wait = Duration::from_secs(300);
+    let options = jetstream::Options { ack_wait, ..development(vec![server.url()]) };
+    let log = Logs(options).connect().await;
+    let (_, subject) = fresh_account();
+    for text in ["refused", "dropped"] {
+        append(&log, &subject, Expected::Anything, text).await.unwrap();
+    }
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let (refused, dropped) = (worker.next().await.unwrap(), worker.next().await.unwrap());
+    server.kill();
+    refused.nak(Duration::ZERO).await.unwrap();
+    drop(dropped);
+    server.restart().await;
+    let again = async {
+        let mut seen = BTreeSet::new();
+        while seen.len() < 2 {
+            if let Ok(delivery) = worker.next().await {
+                seen.insert(delivery.message.sequence);
+                delivery.ack().await.unwrap();
+            }
+        }
+    };
+    timeout(PATIENCE, again).await.expect("both come again");
 }
