@@ -27,7 +27,7 @@ use domain::Serial;
 
 use self::writer::{Request, Shared, Writer};
 pub use self::{
-    entry::{Burning, Entry, Issuance, Reservation},
+    entry::{Burning, Entry, Issuance, Outcome, Record, Reservation},
     replay::{Summary, verify},
 };
 use crate::durable;
@@ -207,6 +207,17 @@ impl Journal {
     /// When a file cannot be read or is damaged.
     pub fn find(&self, serials: &BTreeSet<Serial>) -> Result<BTreeMap<Serial, Entry>, OpenError> {
         replay::find(&self.dir, serials)
+    }
+
+    /// The reservations that are wanted, with what became of each; reads all files.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is damaged.
+    pub fn records(
+        &self,
+        wanted: impl Fn(&Reservation) -> bool,
+    ) -> Result<BTreeMap<Serial, Record>, OpenError> {
+        replay::records(&self.dir, wanted)
     }
 
     /// How many writes, each with its fsync, there were since the journal was opened.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use ca::journal::{
-    AppendError, Burning, Entry, Issuance, Journal, OpenError, Reservation, Synced, verify,
+    AppendError, Burning, Entry, Issuance, Journal, OpenError, Outcome, Reservation, Synced, verify,
 };
 use domain::{IssuerId, OrderId, Serial, Timestamp};
 
@@ -83,6 +83,28 @@ fn what_was_appended_is_there_after_a_restart() {
     assert_eq!(found.values().collect::<Vec<_>>(), [&issued(1), &burned(2), &reserved(3)]);
     assert_eq!(journal.append(vec![issued(3)]).unwrap(), 7);
     assert!(pending(&journal).is_empty());
+}
+
+#[test]
+fn of_each_wanted_reservation_it_tells_what_became_of_it() {
+    let dir = written();
+    let journal = Journal::open(dir.path()).unwrap();
+    let records = journal.records(|reservation| reservation.serial != serial(3)).unwrap();
+    let told: Vec<_> = records.into_values().map(|it| (it.reservation, it.outcome)).collect();
+    let (issued, burned) = (issued(1), burned(2));
+    let [(first, Outcome::Issued(issuance)), (second, Outcome::Burned(burning))] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!(
+        [Entry::Reserved(first.clone()), Entry::Issued(issuance.clone())],
+        [reserved(1), issued]
+    );
+    assert_eq!(
+        [Entry::Reserved(second.clone()), Entry::Burned(burning.clone())],
+        [reserved(2), burned]
+    );
+    let pending = journal.records(|reservation| reservation.serial == serial(3)).unwrap();
+    assert_eq!(pending[&serial(3)].outcome, Outcome::Pending);
 }
 
 #[test]

@@ -205,7 +205,7 @@ impl Publisher {
     }
 
     fn path(&self, name: &CrlName) -> PathBuf {
-        self.desk.settings.dir.join(format!("{name}.crl"))
+        self.desk.settings.crl_file(name)
     }
 }
 

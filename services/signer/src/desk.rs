@@ -60,6 +60,12 @@ pub enum OpenError {
     /// The log does not take how CRLs are divided.
     #[error("it cannot be recorded how crls are divided")]
     Divide(#[source] IssuanceError),
+    /// The mark that asks to compare journal and log cannot be read or removed.
+    #[error("the mark of a restored log cannot be used")]
+    Mark(#[source] io::Error),
+    /// What a restored log lacks cannot be put back.
+    #[error("the restored log cannot be completed from the journal")]
+    Restore(#[source] IssuanceError),
     /// What a crash left half done cannot be finished.
     #[error("an interrupted issuance cannot be finished")]
     Resume(#[source] IssuanceError),
@@ -118,11 +124,11 @@ impl Desk {
         Ok((sequence, decided?))
     }
 
-    /// What the ledger says at a place.
+    /// What the ledger says at a place; nothing where a restored one does not reach.
     pub(crate) async fn ledger(&self, place: Sequence) -> Result<Vec<LedgerEvent>, IssuanceError> {
         let store = &self.ports.aggregates.store;
         let message = store.message(Stream::Ledger, place).await.map_err(IssuanceError::Store)?;
-        let message = message.ok_or(IssuanceError::LostReservation)?;
+        let Some(message) = message else { return Ok(Vec::new()) };
         message.envelope.decode().map_err(IssuanceError::Decode)
     }
 
@@ -134,7 +140,11 @@ impl Desk {
         not_after: Timestamp,
     ) -> Result<bool, IssuanceError> {
         let reason = RevocationReason::Superseded;
-        let revoked = CertRevoked { issuer, serial, reason, at: now(), not_after };
+        self.revoke(CertRevoked { issuer, serial, reason, at: now(), not_after }).await
+    }
+
+    /// Revokes a serial; says whether it was not revoked before.
+    pub(crate) async fn revoke(&self, revoked: CertRevoked) -> Result<bool, IssuanceError> {
         match self.ports.aggregates.revoke(revoked, None, &context()).await {
             Ok(decided) => {
                 self.positions.acknowledged(Stream::Revocations, decided.sequence);

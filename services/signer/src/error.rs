@@ -20,6 +20,9 @@ pub enum IssuanceError {
     /// The journal cannot be read.
     #[error("the journal cannot be read")]
     JournalRead(#[source] ca::journal::OpenError),
+    /// The last CRL cannot be read.
+    #[error("the last crl cannot be read")]
+    LastCrl(#[source] std::io::Error),
     /// The read model could not be written; the certificate is safe in the log.
     #[error("the read model failed")]
     View(#[source] Unavailable),

@@ -17,6 +17,7 @@ mod measure;
 mod ocsp;
 mod position;
 mod reliance;
+mod restored;
 mod resume;
 mod server_certificate;
 mod settings;
@@ -74,7 +75,8 @@ pub enum SignerError {
 const POSITION_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Signer {
-    /// Opens the journal, checks that the log did not go backwards, and finishes what a crash left half done.
+    /// Opens the journal, checks that the log did not go backwards, completes one that was restored, and finishes what a
+    /// crash left half done.
     ///
     /// # Errors
     /// See [`OpenError`]; each says what the operator can do.
@@ -84,6 +86,7 @@ impl Signer {
         ports: Ports,
     ) -> Result<Self, OpenError> {
         let desk = Arc::new(Desk::open(settings, authorities.into(), ports).await?);
+        restored::compare_if_marked(&desk).await?;
         for issuer in desk.issuers.all() {
             crl::divide(&desk, issuer.id()).await.map_err(OpenError::Divide)?;
         }

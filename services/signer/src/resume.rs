@@ -20,6 +20,7 @@ use crate::{
     issuance::{self, OrderView, finish, write_issuance},
     issuers::Claim,
     reliance,
+    restored::{LostReservation, lost_reservation},
 };
 
 /// Settles every reservation of the journal that is neither issued nor burned.
@@ -56,8 +57,9 @@ async fn settle(desk: &Desk, pending: &Pending) -> Result<(), IssuanceError> {
                 return resume(desk, order, &reservation).await;
             }
             Progress::Valid { serial, ledger_sequence, .. } if *serial == pending.serial => {
-                let der = recorded(desk, serial, Sequence(*ledger_sequence)).await?;
-                return write_issuance(desk, serial, &der, Synced::Now).await;
+                if let Some(der) = recorded(desk, serial, Sequence(*ledger_sequence)).await? {
+                    return write_issuance(desk, serial, &der, Synced::Now).await;
+                }
             }
             Progress::Processing(_)
             | Progress::Open
@@ -65,7 +67,8 @@ async fn settle(desk: &Desk, pending: &Pending) -> Result<(), IssuanceError> {
             | Progress::Invalid { .. } => {}
         }
     }
-    // The order is gone or has another serial, or there never was one: nobody waits for this serial.
+    // The order is gone or has another serial, or there never was one: nobody waits for this serial. Or the log lost the
+    // certificate.
     let issuer = desk.issuers.by_id(&pending.issuer).unwrap_or(desk.issuers.default());
     let burned = SerialBurned {
         issuer: pending.issuer.clone(),
@@ -81,7 +84,13 @@ pub(crate) async fn resume(
     order: OrderView,
     reservation: &Reservation,
 ) -> Result<(), IssuanceError> {
-    let reserved = reserved(desk, reservation).await?;
+    let (reserved, are_bytes_known) = match reserved(desk, reservation).await? {
+        Some(reserved) => (reserved, true),
+        None => match lost_reservation(desk, &order.state, reservation).await? {
+            LostReservation::Journaled(reserved) => (reserved, true),
+            LostReservation::Unknown(reserved) => (reserved, false),
+        },
+    };
     let serials = BTreeSet::from([reservation.serial.clone()]);
     let journaled = desk.journal.find(&serials).map_err(IssuanceError::JournalRead)?;
     // The profile may have another issuer by now: who reserved is who signs.
@@ -95,7 +104,10 @@ pub(crate) async fn resume(
     let caa_stale = caa_since.is_some_and(|since| order.state.is_caa_stale(since));
     let relied_on_lost = reliance::lost(desk, &order.state).await?.is_some();
     let is_repeatable = |claim: &Claim| {
-        claim.issuer.authority.key().is_deterministic() && !caa_stale && !relied_on_lost
+        are_bytes_known
+            && claim.issuer.authority.key().is_deterministic()
+            && !caa_stale
+            && !relied_on_lost
     };
     match (journaled.get(&reservation.serial), ours) {
         (Some(Entry::Issued(issued)), Some(claim)) => {
@@ -151,8 +163,11 @@ async fn start_again(desk: &Desk, id: &OrderId) -> Result<(), IssuanceError> {
     }
 }
 
-/// What the ledger says about a reservation.
-async fn reserved(desk: &Desk, reservation: &Reservation) -> Result<SerialReserved, IssuanceError> {
+/// What the ledger says about a reservation; `None` when it was lost.
+async fn reserved(
+    desk: &Desk,
+    reservation: &Reservation,
+) -> Result<Option<SerialReserved>, IssuanceError> {
     let events = desk.ledger(Sequence(reservation.ledger_sequence)).await?;
     let found = events.into_iter().find_map(|event| match event {
         LedgerEvent::SerialReserved(reserved) if reserved.serial == reservation.serial => {
@@ -162,15 +177,15 @@ async fn reserved(desk: &Desk, reservation: &Reservation) -> Result<SerialReserv
         | LedgerEvent::CertificateSigned(_)
         | LedgerEvent::SerialBurned(_) => None,
     });
-    found.ok_or(IssuanceError::LostReservation)
+    Ok(found)
 }
 
-/// The certificate that another signer put into the ledger.
+/// The certificate that another signer put into the ledger; `None` when it was lost.
 async fn recorded(
     desk: &Desk,
     serial: &Serial,
     sequence: Sequence,
-) -> Result<Vec<u8>, IssuanceError> {
+) -> Result<Option<Vec<u8>>, IssuanceError> {
     let found = desk.ledger(sequence).await?.into_iter().find_map(|event| match event {
         LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => {
             BASE64_URL_SAFE_NO_PAD.decode(&signed.certificate).ok()
@@ -179,5 +194,5 @@ async fn recorded(
         | LedgerEvent::CertificateSigned(_)
         | LedgerEvent::SerialBurned(_) => None,
     });
-    found.ok_or(IssuanceError::LostReservation)
+    Ok(found)
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName, SubjectRule};
-use domain::{CrlShards, IssuerName, ProfileName, Timestamp, order::CAA_VALID_FOR};
+use domain::{CrlName, CrlShards, IssuerName, ProfileName, Timestamp, order::CAA_VALID_FOR};
 use runtime::config::{Ca, KeyPurpose, Subject};
 
 use crate::chains::ChainRule;
@@ -157,6 +157,16 @@ impl Settings {
     /// Where the journal is.
     pub fn journal_dir(&self) -> PathBuf {
         self.dir.join("journal")
+    }
+
+    /// The file whose presence has the next start compare what the signer keeps with the log.
+    pub fn restored_mark(&self) -> PathBuf {
+        self.dir.join("log-restored")
+    }
+
+    /// Where the CRL is kept that was published last under a name.
+    pub(crate) fn crl_file(&self, name: &CrlName) -> PathBuf {
+        self.dir.join(format!("{name}.crl"))
     }
 
     /// Where it is kept how far the log had come.

@@ -54,6 +54,26 @@ pub struct Burning {
     pub at: Timestamp,
 }
 
+/// A reservation and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What was reserved.
+    pub reservation: Reservation,
+    /// What the journal says last of it.
+    pub outcome: Outcome,
+}
+
+/// What became of a reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Neither issued nor burned.
+    Pending,
+    /// The certificate was signed.
+    Issued(Issuance),
+    /// The serial was given up.
+    Burned(Burning),
+}
+
 impl Entry {
     /// The serial the entry is about.
     pub fn serial(&self) -> &Serial {

@@ -8,7 +8,7 @@ use std::{
 use domain::Serial;
 
 use super::{
-    Entry, OpenError,
+    Entry, OpenError, Outcome, Record, Reservation,
     admission::Pending,
     at,
     chain::Chain,
@@ -92,6 +92,44 @@ pub(super) fn find(
         }
     }
     Ok(found)
+}
+
+/// The reservations that are wanted, with what became of each.
+pub(super) fn records(
+    dir: &Path,
+    wanted: impl Fn(&Reservation) -> bool,
+) -> Result<BTreeMap<Serial, Record>, OpenError> {
+    let mut records = BTreeMap::new();
+    for segment in Segment::list(dir)? {
+        read(&segment, None, |_, content| {
+            note(&mut records, content, &wanted);
+            Ok(())
+        })?;
+    }
+    Ok(records)
+}
+
+fn note(
+    records: &mut BTreeMap<Serial, Record>,
+    content: Content,
+    wanted: impl Fn(&Reservation) -> bool,
+) {
+    let (serial, outcome) = match content {
+        Content::Reserved(reservation) => {
+            if wanted(&reservation) {
+                let serial = reservation.serial.clone();
+                records.insert(serial, Record { reservation, outcome: Outcome::Pending });
+            }
+            return;
+        }
+        Content::Issued(issued) => (issued.serial.clone(), Outcome::Issued(issued)),
+        Content::Burned(burned) => (burned.serial.clone(), Outcome::Burned(burned)),
+        // It repeats what the segments before say.
+        Content::Segment(_) => return,
+    };
+    if let Some(record) = records.get_mut(&serial) {
+        record.outcome = outcome;
+    }
 }
 
 fn follow(

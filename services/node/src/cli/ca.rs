@@ -39,8 +39,8 @@ pub(crate) enum CaCommand {
     },
     /// Accepts that the log ends before what the signer had seen, after a restore
     ///
-    /// The signer refuses to start on such a log, because serials could be issued twice. Be sure that the log is the
-    /// newest there is. Nothing that was issued since is known any more: look into the signer's journal.
+    /// The signer refuses to start on such a log, because something was lost. Be sure that the log is the newest there
+    /// is. When the signer starts it puts back into the log what its journal and its last CRL know and the log does not.
     AcceptLog {
         /// Why, for those who read the record later
         #[arg(long)]

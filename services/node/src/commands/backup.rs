@@ -98,6 +98,10 @@ impl Source {
             fs::write(&copied, position)?;
             File::open(&copied)?.sync_all()?;
         }
+        if self.signer.dir().is_dir() {
+            // The journal was copied last: a server that starts on the copy puts back what the log does not say yet.
+            File::create(self.place(&self.signer.restored_mark(), to)?)?.sync_all()?;
+        }
         Ok((verified.messages, files))
     }
 
@@ -159,6 +163,7 @@ mod tests {
         let (messages, _) = source.copy(&to).unwrap();
         assert_eq!(messages, 2);
         assert!(to.join("signer/log-position.json").exists());
+        assert!(to.join("signer/log-restored").exists());
         assert!(!to.join("signer/journal/lock").exists());
         let restored = fixtures::config(&to, &[]);
         drop(fixtures::log(&to));

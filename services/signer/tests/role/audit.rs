@@ -201,6 +201,11 @@ impl Audit {
         }
     }
 
+    /// What was recorded of a certificate.
+    pub(crate) fn recorded(&self, serial: &Serial) -> Option<&CertificateSigned> {
+        self.signed.get(serial)?.first().map(|(_, signed)| signed)
+    }
+
     /// The certificates that were recorded for no order.
     pub(crate) fn for_no_order(&self) -> Vec<&CertificateSigned> {
         let signed = self.signed.values().flatten().map(|(_, signed)| signed);

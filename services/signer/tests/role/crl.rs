@@ -45,7 +45,7 @@ impl Workshop {
     }
 
     /// Waits for a CRL with a number above another's.
-    async fn crl_after(&self, number: u64) -> Arc<Crl> {
+    pub(crate) async fn crl_after(&self, number: u64) -> Arc<Crl> {
         let issuer = self.authority().id().clone();
         until("a new crl", async || {
             self.views

@@ -29,7 +29,7 @@ use crate::{
 
 /// What the journal still learned.
 #[derive(Clone, Copy, Debug)]
-enum Journaled {
+pub(crate) enum Journaled {
     Nothing,
     Reserved,
     Issued,
@@ -37,7 +37,7 @@ enum Journaled {
 
 /// What the restarted signer does with the serial.
 #[derive(Debug, PartialEq, Eq)]
-enum Resumed {
+pub(crate) enum Resumed {
     /// The order gets the certificate with it.
     Kept,
     /// It is burned, and the order gets another.
@@ -45,7 +45,7 @@ enum Resumed {
 }
 
 /// An order whose serial is claimed by a signer that died at once; its reservation.
-async fn claimed(workshop: &Workshop, signer: &str) -> (OrderId, SerialReserved) {
+pub(crate) async fn claimed(workshop: &Workshop, signer: &str) -> (OrderId, SerialReserved) {
     let order = workshop.finalized().await;
     let id = order.to_string();
     let faults = Arc::new(Faults::new(move |port, key| match port {
@@ -60,7 +60,7 @@ async fn claimed(workshop: &Workshop, signer: &str) -> (OrderId, SerialReserved)
 }
 
 /// Opens the journal of a signer that does not run.
-async fn journal(workshop: &Workshop, signer: &str) -> Journal {
+pub(crate) async fn journal(workshop: &Workshop, signer: &str) -> Journal {
     let dir = workshop.data_dir(signer).join("signer").join("journal");
     crate::workshop::until("the journal is free", async || Journal::open(&dir).ok()).await
 }
@@ -76,7 +76,7 @@ fn reservation(reserved: &SerialReserved) -> Reservation {
     }
 }
 
-async fn write_journal(
+pub(crate) async fn write_journal(
     workshop: &Workshop,
     signer: &str,
     reserved: &SerialReserved,
@@ -246,7 +246,7 @@ async fn an_order_that_lost_its_serial_while_it_was_signed_gets_another() {
 }
 
 /// Does in the log what a signer does that gives a serial up.
-async fn burn(workshop: &Workshop, order: &OrderId, reserved: &SerialReserved) {
+pub(crate) async fn burn(workshop: &Workshop, order: &OrderId, reserved: &SerialReserved) {
     let SerialReserved { issuer, serial, not_after, .. } = reserved.clone();
     let command =
         Command::Burn(ReservationBurned { issuer: issuer.clone(), serial: serial.clone() });

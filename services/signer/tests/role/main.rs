@@ -27,6 +27,8 @@ mod position;
 #[cfg(test)]
 mod reliance;
 #[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod server_certificate;
 #[cfg(test)]
 mod simulation;

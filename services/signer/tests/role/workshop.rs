@@ -10,7 +10,7 @@ use std::{
 use ca::{Authority, CaDirectory, CaRequest, CaSubject, KeyAlgorithm};
 use domain::{IssuerName, OrderId, Timestamp, order};
 use embedded::{Embedded, Options};
-use eventstore::{Loaded, Subject, load};
+use eventstore::{EventStore as _, Expected, Loaded, Message, Sequence, Stream, Subject, load};
 use readmodel::{Aggregates, ReadModel};
 use runtime::{Config, Health};
 use signer::{Authorities, OpenError, Settings, Signer, SignerError};
@@ -22,6 +22,8 @@ use crate::{faults::Faults, faulty::Faulty};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// More than any log here holds.
+const MOST_MESSAGES: usize = 10_000;
 /// Where Linux keeps files in memory.
 const IN_MEMORY: &str = "/dev/shm";
 /// Old enough to have made a certificate that is due.
@@ -36,6 +38,7 @@ pub(crate) struct Workshop {
     pub(crate) config: Config,
     ca: CaDirectory,
     named: Vec<(IssuerName, CaDirectory)>,
+    lost_logs: u32,
 }
 
 /// A signer at work.
@@ -57,7 +60,7 @@ impl Workshop {
         let (log, views) = (open("log"), Arc::new(open("views")));
         let ca = make_ca(&dir.path().join("ca"), algorithm);
         let config = Config::load(None, [], &[]).unwrap();
-        Self { dir, log, views, config, ca, named: Vec::new() }
+        Self { dir, log, views, config, ca, named: Vec::new(), lost_logs: 0 }
     }
 
     /// Has another CA issue from now on.
@@ -89,8 +92,28 @@ impl Workshop {
 
     /// Goes on with a log that knows nothing.
     pub(crate) fn lose_log(&mut self) {
-        let path = self.dir.path().join("next-log");
+        self.lost_logs += 1;
+        let path = self.dir.path().join(format!("log-{}", self.lost_logs));
         self.log = Embedded::open(&path, &Options::default()).unwrap();
+    }
+
+    /// All messages of the log, oldest first.
+    pub(crate) async fn messages(&self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for stream in Stream::all(self.config.event_log.order_shards) {
+            messages.extend(self.log.scan(stream, Sequence::NONE, MOST_MESSAGES).await.unwrap());
+        }
+        messages.sort_by_key(|message| message.sequence);
+        messages
+    }
+
+    /// Goes on with a log that holds only these messages, and a read model that knows nothing.
+    pub(crate) async fn restore_log(&mut self, kept: impl IntoIterator<Item = &Message>) {
+        self.lose_log();
+        for Message { subject, envelope, .. } in kept {
+            self.log.append(subject, Expected::Anything, envelope).await.unwrap();
+        }
+        self.views = self.empty_views(&format!("views-{}", self.lost_logs));
     }
 
     /// A read model that knows nothing.

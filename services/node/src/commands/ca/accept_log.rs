@@ -1,8 +1,8 @@
 //! `certmill ca accept-log`: the operator's decision that the log is what it is, after a restore.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::Write as _,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -59,8 +59,12 @@ pub(super) async fn run(config: &Config, reason: &str, out: &mut Output) -> Resu
             streams.push(Accepted { stream: back.stream, remembered, found });
         }
     }
+    // Before anything is accepted: the signer must not start on such a log without having compared.
+    mark(&settings).while_doing("cannot have the signer compare its journal with the log")?;
     if streams.is_empty() {
-        return out.line("the log did not go backwards: there is nothing to accept");
+        return out.line(
+            "the log did not go backwards; the signer compares its journal with it when it starts",
+        );
     }
     let decision = Decision { at: clock::now(), operator: operator::name(), reason, streams };
     record(settings.dir(), &decision).while_doing("cannot write the decision down")?;
@@ -75,6 +79,12 @@ pub(super) async fn run(config: &Config, reason: &str, out: &mut Output) -> Resu
         )?;
     }
     Ok(())
+}
+
+/// Has the next start put back what the journal knows and a restored log does not.
+fn mark(settings: &signer::Settings) -> io::Result<()> {
+    File::create(settings.restored_mark())?.sync_all()?;
+    File::open(settings.dir())?.sync_all()
 }
 
 fn record(dir: &Path, decision: &Decision<'_>) -> Result<(), Failure> {
@@ -104,6 +114,7 @@ mod tests {
         let mut out = Output::new(Format::Text);
         run(&config, "restored", &mut out).await.unwrap();
         assert!(LogPositions::open(&path).unwrap().check("ledger", 0).is_ok());
+        assert!(dir.path().join("signer/log-restored").exists());
         run(&config, "again", &mut out).await.unwrap();
         let kept = fs::read_to_string(dir.path().join("signer").join(RECORD)).unwrap();
         assert_eq!(kept.lines().count(), 1);

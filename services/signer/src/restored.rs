@@ -1,0 +1,177 @@
+//! A log that was put back from a copy: what the journal and the last CRLs know and the log does not goes into it again.
+//!
+//! A mark in the signer's directory asks for it: each backup carries one, and accepting a log sets it.
+
+mod ledger;
+mod reservation;
+mod revocations;
+
+use std::{io, time::Duration};
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+use ca::journal::{Outcome, Record};
+use domain::{
+    Serial, Timestamp,
+    certificate::{LedgerEvent, SerialBurned},
+    order::{CertificateReserved, Command, Finalized, Order, Progress, State},
+};
+use eventstore::{Sequence, Stream};
+use tracing::{info, warn};
+
+use self::ledger::{Known, Ledger};
+pub(crate) use self::reservation::{LostReservation, lost_reservation};
+use crate::{
+    IssuanceError, OpenError, burn,
+    delivery::{deliver, record},
+    desk::Desk,
+    files,
+    issuance::{OrderView, Purpose, purpose},
+    issuers::Claim,
+};
+
+/// Streams are copied one after the other: what the journal reserved so long before the end of the ledger is in every
+/// copy, and needs no look.
+const COPY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Compares what the signer keeps with the log, if that was asked for; a start that is cut off does it again.
+pub(crate) async fn compare_if_marked(desk: &Desk) -> Result<(), OpenError> {
+    let mark = desk.settings.restored_mark();
+    if files::read(&mark).map_err(OpenError::Mark)?.is_none() {
+        return Ok(());
+    }
+    info!("the log was restored: comparing journal and crls with it");
+    compare(desk).await.map_err(OpenError::Restore)?;
+    match std::fs::remove_file(&mark) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenError::Mark(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+async fn compare(desk: &Desk) -> Result<(), IssuanceError> {
+    let since = since(desk).await?;
+    let records = desk.journal.records(|reserved| reserved.at >= since);
+    let records = records.map_err(IssuanceError::JournalRead)?;
+    let ledger = Ledger::read(desk, &records).await?;
+    // An order whose serial was burned is free for the certificate that it got afterwards.
+    let burned = |record: &&Record| matches!(record.outcome, Outcome::Burned(_));
+    let first = records.values().filter(burned);
+    for record in first.chain(records.values().filter(|record| !burned(record))) {
+        put_back(desk, record, &ledger.of(&record.reservation.serial)).await?;
+    }
+    revocations::put_back(desk).await
+}
+
+/// From when on the journal may know more than the ledger.
+async fn since(desk: &Desk) -> Result<Timestamp, IssuanceError> {
+    let store = &desk.ports.aggregates.store;
+    let last = store.last_sequence(Stream::Ledger).await.map_err(IssuanceError::Store)?;
+    let last = store.message(Stream::Ledger, last).await.map_err(IssuanceError::Store)?;
+    let beginning = Timestamp::from_unix_seconds(0);
+    Ok(last.map_or(beginning, |last| last.envelope.at.minus(COPY_TIME)))
+}
+
+/// Has the log say what the journal says of a serial. May run twice.
+async fn put_back(desk: &Desk, record: &Record, known: &Known) -> Result<(), IssuanceError> {
+    let order = match &record.reservation.order {
+        Some(order) => desk.ports.aggregates.fold::<Order>(order).await?,
+        None => None,
+    };
+    let reserved = reservation::from_journal(&record.reservation, state(order.as_ref()))?;
+    let burned = SerialBurned {
+        issuer: reserved.issuer.clone(),
+        serial: reserved.serial.clone(),
+        not_after: reserved.not_after,
+    };
+    let reserved_at = match known.reserved {
+        Some(sequence) => sequence,
+        None => desk.record(LedgerEvent::SerialReserved(reserved)).await?,
+    };
+    match &record.outcome {
+        // What is pending is settled next, as after every start.
+        Outcome::Pending => Ok(()),
+        Outcome::Burned(burning) => match order.filter(|order| has(order, &burned.serial)) {
+            Some(order) => burn::free(desk, order, burned, &burning.reason).await,
+            None => burn::burn(desk, burned, &burning.reason).await,
+        },
+        // Another signer gave it up although it was signed here.
+        Outcome::Issued(_) if known.is_burned => Ok(()),
+        Outcome::Issued(issued) => {
+            let SerialBurned { issuer, serial, not_after } = burned.clone();
+            let Some(issuer) = desk.issuers.by_id(&issuer).cloned() else {
+                return burn::burn(desk, burned, "its issuer is gone").await;
+            };
+            let claim = Claim { issuer, serial, not_after };
+            let place = (known.signed, reserved_at);
+            hand_over(desk, order, (&claim, record, &issued.der), place).await
+        }
+    }
+}
+
+/// Gives a certificate that the journal has to its order, if that still waits for it, and in any case to the ledger.
+async fn hand_over(
+    desk: &Desk,
+    order: Option<OrderView>,
+    (claim, journaled, der): (&Claim, &Record, &[u8]),
+    (signed_at, reserved_at): (Option<Sequence>, Sequence),
+) -> Result<(), IssuanceError> {
+    if let Some(order) = order.clone() {
+        match &order.state.progress {
+            Progress::Processing(_) if has(&order, &claim.serial) => {
+                return deliver(desk, order, claim, der).await;
+            }
+            Progress::Processing(finalized @ Finalized { reservation: None, .. })
+                if is_for(journaled, finalized) =>
+            {
+                let (issuer, serial) = (claim.issuer.id().clone(), claim.serial.clone());
+                let ledger_sequence = reserved_at.0;
+                let reserved = CertificateReserved { issuer, serial, ledger_sequence };
+                let command = Command::Reserve { reserved, caa_since: None };
+                let order = desk.command(order, &command).await?;
+                return deliver(desk, order, claim, der).await;
+            }
+            Progress::Processing(_)
+            | Progress::Open
+            | Progress::Valid { .. }
+            | Progress::Invalid { .. } => {}
+        }
+    }
+    if signed_at.is_some() {
+        return Ok(());
+    }
+    warn!(serial = %claim.serial, "a certificate that the log had lost is in the ledger again");
+    record(desk, claim, bereft(order.as_ref(), claim), der).await
+}
+
+/// Whether an order waits for a certificate with that serial.
+fn has(order: &OrderView, serial: &Serial) -> bool {
+    match &order.state.progress {
+        Progress::Processing(finalized) => {
+            finalized.reservation.as_ref().is_some_and(|reserved| reserved.serial == *serial)
+        }
+        Progress::Open | Progress::Valid { .. } | Progress::Invalid { .. } => false,
+    }
+}
+
+/// Whether a certificate is for the key that the order was finalized with.
+fn is_for(journaled: &Record, finalized: &Finalized) -> bool {
+    let key = BASE64_URL_SAFE_NO_PAD.decode(&finalized.public_key.0).unwrap_or_default();
+    reservation::public_key(&journaled.reservation).is_some_and(|journaled| journaled == key)
+}
+
+/// What a certificate is for whose order does not know of it: an order that will get another one must not have two.
+fn bereft(order: Option<&OrderView>, claim: &Claim) -> Purpose {
+    let nothing = Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
+    let Some(state) = state(order) else { return nothing };
+    let own = purpose(state);
+    match &state.progress {
+        Progress::Valid { serial, .. } if *serial == claim.serial => own,
+        Progress::Open
+        | Progress::Processing(_)
+        | Progress::Valid { .. }
+        | Progress::Invalid { .. } => Purpose { order: None, ..own },
+    }
+}
+
+fn state(order: Option<&OrderView>) -> Option<&State> {
+    order.map(|order| order.state.as_ref())
+}
