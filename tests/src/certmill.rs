@@ -302,28 +302,40 @@ impl Certmill {
     }
 
     fn command(&self, arguments: &[&str]) -> anyhow::Result<Command> {
-        let configuration = match &self.setup.configuration {
-            Some(file) => file.clone(),
-            None => workspace().join("config/dev.toml"),
-        };
+        let (configuration, settings) = self.settings();
         let mut command = self.program()?;
         command.args(arguments).arg("--config").arg(configuration);
-        command.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(self.variables());
         if arguments.first() == Some(&"serve") {
             for role in &self.setup.roles {
                 command.args(["--role", role]);
             }
         }
-        let own = [
+        for (key, value) in settings {
+            command.arg("--set").arg(format!("{key}={value}"));
+        }
+        Ok(command)
+    }
+
+    /// The configuration file, and what is set over it.
+    pub(crate) fn settings(&self) -> (PathBuf, Vec<(String, String)>) {
+        let configuration = match &self.setup.configuration {
+            Some(file) => file.clone(),
+            None => workspace().join("config/dev.toml"),
+        };
+        let mut settings = vec![
             ("data_dir".to_owned(), self.data_dir().display().to_string()),
             ("api.listen".to_owned(), loopback(self.port).to_string()),
             ("api.base_url".to_owned(), format!("https://localhost:{}", self.port)),
             ("ops.listen".to_owned(), loopback(self.ops_port).to_string()),
         ];
-        for (key, value) in own.iter().chain(&self.setup.settings) {
-            command.arg("--set").arg(format!("{key}={value}"));
-        }
-        Ok(command)
+        settings.extend(self.setup.settings.iter().cloned());
+        (configuration, settings)
+    }
+
+    /// The variables of its environment.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.setup.environment.iter().map(|(name, value)| (*name, value.as_str()))
     }
 
     fn program(&self) -> anyhow::Result<Command> {

@@ -1,4 +1,4 @@
-//! Certmill in several processes on NATS JetStream and Redis: two api nodes behind a proxy, workers, a projector.
+//! Certmill in several processes on NATS JetStream and Redis: api nodes behind a proxy, workers, a projector.
 
 use std::path::PathBuf;
 
@@ -12,9 +12,11 @@ use crate::{
 
 /// A running cluster; dropping it kills it.
 pub struct Cluster {
-    /// The two nodes that answer clients.
-    pub api: [Certmill; 2],
-    /// Validator and signer.
+    /// The nodes that answer clients.
+    pub api: Vec<Certmill>,
+    /// The validators that are processes of their own.
+    pub validators: Vec<Certmill>,
+    /// The signer, and the validator where none is a process of its own.
     pub workers: Certmill,
     /// What keeps the read model complete.
     pub projector: Certmill,
@@ -25,11 +27,21 @@ pub struct Cluster {
     port: u16,
     certificate: ServerCertificate,
     _proxy: RoundRobinProxy,
-    _files: TempDir,
+    files: TempDir,
 }
 
+/// How many processes there are of those that there may be several of.
+#[derive(Clone, Copy)]
+struct Size {
+    api: usize,
+    validators: usize,
+}
+
+const SMALL: Size = Size { api: 2, validators: 0 };
+const FLEET: Size = Size { api: 3, validators: 2 };
+
 impl Cluster {
-    /// Starts everything on one NATS server.
+    /// Starts two api nodes and one process for validator and signer, on one NATS server.
     ///
     /// # Errors
     /// When a part does not become ready.
@@ -37,7 +49,7 @@ impl Cluster {
         Self::start_on(Nats::single().await?, RedisServer::start().await?, setup).await
     }
 
-    /// Starts everything on three NATS servers that sync before they acknowledge.
+    /// The same on three NATS servers that sync before they acknowledge.
     ///
     /// # Errors
     /// When a part does not become ready.
@@ -45,11 +57,27 @@ impl Cluster {
         Self::start_on(Nats::cluster().await?, RedisServer::start().await?, setup).await
     }
 
-    /// Starts everything on servers that are there.
+    /// The same on servers that are there.
     ///
     /// # Errors
     /// When a part does not become ready.
     pub async fn start_on(nats: Nats, redis: RedisServer, setup: Setup) -> anyhow::Result<Self> {
+        Self::start_sized((nats, redis), SMALL, setup).await
+    }
+
+    /// Starts three api nodes, two validators and a signer, with a Redis that keeps what it knows on disk.
+    ///
+    /// # Errors
+    /// When a part does not become ready.
+    pub async fn start_fleet(nats: Nats, setup: Setup) -> anyhow::Result<Self> {
+        Self::start_sized((nats, RedisServer::start_persistent().await?), FLEET, setup).await
+    }
+
+    async fn start_sized(
+        (nats, redis): (Nats, RedisServer),
+        size: Size,
+        setup: Setup,
+    ) -> anyhow::Result<Self> {
         let files = TempDir::new()?;
         let certificate = ServerCertificate::make(files.path())?;
         let port = free_port()?;
@@ -63,20 +91,27 @@ impl Cluster {
             .set("event_log.allow_unsafe_dev", servers.len() == 1)
             .set("event_log.order_shards", 4)
             .set("redis.url", redis.url());
-        let workers = setup.clone().role("validator").role("signer");
+        let signer = setup.clone().role("signer");
+        let workers = if size.validators == 0 { signer.role("validator") } else { signer };
         let workers = workers.start_as("workers").await?;
+        let mut validators = Vec::new();
+        for number in 0..size.validators {
+            let validator = setup.clone().role("validator");
+            validators.push(validator.start_as(&format!("validator-{number}")).await?);
+        }
         let projector = setup.clone().role("projector").start_as("projector").await?;
-        let node = async |name| {
+        let mut api = Vec::new();
+        for name in ["api-a", "api-b", "api-c"].into_iter().take(size.api) {
             let mut node = setup.clone().role("api").prepare(name)?;
             node.use_certificate(&certificate);
             node.start().await?;
-            Ok::<_, anyhow::Error>(node)
-        };
-        let api = [node("api-a").await?, node("api-b").await?];
+            api.push(node);
+        }
         let backends = api.iter().map(|node| loopback(node.port())).collect();
         let proxy = RoundRobinProxy::start(port, backends).await?;
         Ok(Self {
             api,
+            validators,
             workers,
             projector,
             nats,
@@ -84,7 +119,7 @@ impl Cluster {
             port,
             certificate,
             _proxy: proxy,
-            _files: files,
+            files,
         })
     }
 
@@ -96,6 +131,14 @@ impl Cluster {
     /// What clients trust when they connect.
     pub fn trust(&self) -> PathBuf {
         self.certificate.chain.clone()
+    }
+
+    /// Replaces the certificate of the api nodes on disk, as Kubernetes renews a mounted secret.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn renew_certificate(&self) -> anyhow::Result<()> {
+        ServerCertificate::make(self.files.path()).map(drop)
     }
 
     /// The root that the issued certificates lead to.

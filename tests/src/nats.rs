@@ -11,6 +11,8 @@ use crate::{Process, eventually, free_port, ports::loopback, raw_client, tool};
 
 /// How long a server, or the election of a cluster's leader, may take.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// How long a server may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// The size of a cluster that survives the loss of one server.
 const CLUSTER_SIZE: usize = 3;
 /// Who connects where a password is wanted.
@@ -95,6 +97,30 @@ impl Nats {
     pub async fn kill(&mut self, number: usize) -> anyhow::Result<()> {
         let mut process = self.nodes[number].process.take().context("the server does not run")?;
         process.kill().await
+    }
+
+    /// How many servers there are.
+    pub fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Asks one server to end.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn stop(&mut self, number: usize) -> anyhow::Result<()> {
+        let mut process = self.nodes[number].process.take().context("the server does not run")?;
+        process.terminate(STOP_LIMIT).await.map(drop)
+    }
+
+    /// Lets one server lose all that it had stored; it runs again, empty.
+    ///
+    /// # Errors
+    /// When it does not become healthy.
+    pub async fn lose(&mut self, number: usize) -> anyhow::Result<()> {
+        self.kill(number).await?;
+        std::fs::remove_dir_all(self.files.path().join(&self.nodes[number].name))?;
+        self.restart(number).await
     }
 
     /// Starts one server again on what it had stored.

@@ -204,6 +204,11 @@ impl RawClient {
         kept.with_context(|| format!("newNonce gave no nonce: {reply:?}"))
     }
 
+    /// Whether an earlier reply left a nonce.
+    pub fn has_nonce(&self) -> bool {
+        !self.lock_nonces().is_empty()
+    }
+
     /// The protected header of a good request: with the account's URL, or with the key where that is wanted.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Redis without persistence: what it forgets is what a failover forgets.
+//! Redis, mostly without persistence: what it forgets is what a failover forgets.
 
 use std::time::Duration;
 
@@ -13,11 +13,13 @@ use tokio::{
 use crate::{Process, eventually, free_port, ports::loopback, tool};
 
 const START_LIMIT: Duration = Duration::from_secs(20);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// A running server; dropping it kills it.
 pub struct RedisServer {
     port: u16,
     password: Option<&'static str>,
+    appends: &'static str,
     process: Option<Process>,
     files: TempDir,
 }
@@ -28,7 +30,7 @@ impl RedisServer {
     /// # Errors
     /// When it does not answer.
     pub async fn start() -> anyhow::Result<Self> {
-        Self::start_with(None).await
+        Self::start_with(None, "no").await
     }
 
     /// Starts an empty server that wants a password.
@@ -36,12 +38,23 @@ impl RedisServer {
     /// # Errors
     /// When it does not answer.
     pub async fn start_behind(password: &'static str) -> anyhow::Result<Self> {
-        Self::start_with(Some(password)).await
+        Self::start_with(Some(password), "no").await
     }
 
-    async fn start_with(password: Option<&'static str>) -> anyhow::Result<Self> {
+    /// Starts an empty server that has what it knew after a restart.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn start_persistent() -> anyhow::Result<Self> {
+        Self::start_with(None, "yes").await
+    }
+
+    async fn start_with(
+        password: Option<&'static str>,
+        appends: &'static str,
+    ) -> anyhow::Result<Self> {
         let (port, files) = (free_port()?, TempDir::new()?);
-        let mut server = Self { port, password, process: None, files };
+        let mut server = Self { port, password, appends, process: None, files };
         server.restart().await?;
         Ok(server)
     }
@@ -52,7 +65,7 @@ impl RedisServer {
         format!("redis://{password}{}/0", loopback(self.port))
     }
 
-    /// Kills the server, and with it all that it knew.
+    /// Kills the server, and with it all that it did not keep on disk.
     ///
     /// # Errors
     /// When it does not run.
@@ -60,7 +73,16 @@ impl RedisServer {
         self.process.take().context("the server does not run")?.kill().await
     }
 
-    /// Starts the server after it was killed.
+    /// Asks the server to end.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        let mut process = self.process.take().context("the server does not run")?;
+        process.terminate(STOP_LIMIT).await.map(drop)
+    }
+
+    /// Starts the server after it ended.
     ///
     /// # Errors
     /// When it does not answer.
@@ -70,7 +92,7 @@ impl RedisServer {
             "--save",
             "",
             "--appendonly",
-            "no",
+            self.appends,
             "--maxmemory-policy",
             "noeviction",
         ]);

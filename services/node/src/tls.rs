@@ -21,7 +21,7 @@ use tracing::{info, warn};
 use crate::failure::{Explain as _, Failure};
 
 /// How often the files are looked at.
-const FILE_INTERVAL: Duration = Duration::from_secs(60);
+const FILE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Certificates that follow each other.
 pub(crate) type Certificates = watch::Receiver<Arc<CertifiedKey>>;

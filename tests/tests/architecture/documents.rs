@@ -5,11 +5,12 @@ use std::path::Path;
 use acceptance::workspace;
 
 /// The documents that name files.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 6] = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "README.md",
     "docs/open-points.md",
+    "docs/operations.md",
     "docs/rfc-conformance.md",
 ];
 /// What makes a text in backticks a path of this repository.

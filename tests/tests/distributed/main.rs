@@ -23,6 +23,8 @@ mod replicated;
 #[cfg(test)]
 mod telling;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod town;
 #[cfg(test)]
 mod traces;

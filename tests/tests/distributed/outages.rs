@@ -99,7 +99,8 @@ async fn without_nats_requests_are_asked_to_come_back() -> anyhow::Result<()> {
 #[tokio::test]
 async fn a_node_that_starts_before_nats_and_redis_waits_for_them() -> anyhow::Result<()> {
     let mut town = Town::start().await?;
-    let Cluster { api: [_, node], nats, redis, .. } = &mut town.cluster;
+    let Cluster { api, nats, redis, .. } = &mut town.cluster;
+    let node = &mut api[1];
     node.stop().await?;
     nats.kill(0).await?;
     redis.kill().await?;

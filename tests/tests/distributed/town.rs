@@ -26,8 +26,8 @@ impl Town {
         let setup = Setup::embedded().set("validation.http01_port", web.port());
         let cluster = start(setup).await?;
         let client = RawClient::register(&cluster.directory_url(), &cluster.trust()).await?;
-        let [a, b] = &cluster.api;
-        let at = [client.at_node(a.port())?, client.at_node(b.port())?];
+        let [first, second] = [0, 1].map(|node| client.at_node(cluster.api[node].port()));
+        let at = [first?, second?];
         Ok(Self { cluster, web, at })
     }
 }

@@ -1,9 +1,8 @@
 //! CAs of every kind: made at the first start, imported, or below a root kept elsewhere.
 
-use acceptance::{Scene, Setup, run, tool, verify};
+use acceptance::{ChallengeServer, RawClient, Scene, Setup, Surroundings, documented, verify};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::process::Command;
 
 #[tokio::test]
 async fn cas_with_every_kind_of_key_that_can_be_made_issue() -> anyhow::Result<()> {
@@ -56,91 +55,27 @@ async fn a_passphrase_protects_the_keys_and_is_needed_again() -> anyhow::Result<
 }
 
 #[tokio::test]
-async fn an_intermediate_below_an_offline_root_issues() -> anyhow::Result<()> {
+async fn an_intermediate_below_an_offline_root_issues_after_the_ceremony_as_documented()
+-> anyhow::Result<()> {
     issue_below_an_offline_root(Setup::embedded()).await
 }
 
 /// Has a root that openssl made certify the intermediate's key, wherever that is, and gets a certificate.
 pub(crate) async fn issue_below_an_offline_root(setup: Setup) -> anyhow::Result<()> {
-    let files = TempDir::new()?;
-    let (root_key, root, request, intermediate, bundle) = (
-        files.path().join("root.key"),
-        files.path().join("root.pem"),
-        files.path().join("intermediate.csr"),
-        files.path().join("intermediate.pem"),
-        files.path().join("bundle.pem"),
-    );
-    let openssl = async |arguments: &[&str]| {
-        let mut command = Command::new(tool("openssl")?);
-        command.args(arguments);
-        run(command, files.path()).await?.success()
-    };
-    openssl(&[
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "3650",
-        "-subj",
-        "/CN=Offline Root",
-        "-addext",
-        "keyUsage=critical,keyCertSign,cRLSign",
-        "-keyout",
-        path(&root_key),
-        "-out",
-        path(&root),
-    ])
-    .await?;
-
-    let web = acceptance::ChallengeServer::start().await?;
+    // One directory stands for both machines and for what is carried between them.
+    let desk = TempDir::new()?;
+    std::fs::write(desk.path().join("root.pass"), "correct horse\n")?;
+    let web = ChallengeServer::start().await?;
     let mut server = setup.set("validation.http01_port", web.port()).prepare("certmill")?;
-    let printed = server.operate(&["ca", "request", "--name", "Issuing CA"]).await?.success()?;
-    std::fs::write(&request, pem_in(&printed))?;
-    let extensions = files.path().join("extensions");
-    std::fs::write(
-        &extensions,
-        "basicConstraints=critical,CA:TRUE,pathlen:0\nkeyUsage=critical,keyCertSign,cRLSign\n\
-         subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
-    )?;
-    openssl(&[
-        "x509",
-        "-req",
-        "-days",
-        "365",
-        "-in",
-        path(&request),
-        "-CA",
-        path(&root),
-        "-CAkey",
-        path(&root_key),
-        "-CAcreateserial",
-        "-extfile",
-        path(&extensions),
-        "-out",
-        path(&intermediate),
-    ])
-    .await?;
-    let chain = std::fs::read_to_string(&intermediate)? + &std::fs::read_to_string(&root)?;
-    std::fs::write(&bundle, chain)?;
-    server.operate(&["ca", "install", path(&bundle)]).await?.success()?;
-
+    for block in documented("Key ceremony with an offline root", "sh")? {
+        server.follow(&block, &Surroundings::default(), desk.path()).await?;
+    }
+    assert!(!server.data_dir().join("ca/keys/root.key").exists(), "the root's key came near");
     server.start().await?;
-    let client = acceptance::RawClient::register(&server.directory_url(), &server.root()).await?;
+    let client = RawClient::register(&server.directory_url(), &server.root()).await?;
     let issued = client.issue(&["a.localhost"], &web).await?;
-    verify(&issued.chain, &root).await?;
+    verify(&issued.chain, &desk.path().join("root.pem")).await?;
     let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
     client.post("revokeCert", &payload).await?.expect(200)?;
     Ok(())
-}
-
-fn path(path: &std::path::Path) -> &str {
-    path.to_str().unwrap_or_default()
-}
-
-/// The PEM block in what a command printed.
-fn pem_in(printed: &str) -> &str {
-    let start = printed.find("-----BEGIN").unwrap_or_default();
-    &printed[start..]
 }
