@@ -1,4 +1,4 @@
-//! Power cuts and damaged files on one machine: what was acknowledged is there, and nothing is there twice.
+//! Power cuts, damaged files, restarts and restores: what was acknowledged is there, and nothing is there twice.
 
 #[cfg(test)]
 mod damage;
@@ -7,6 +7,14 @@ mod full_disk;
 #[cfg(test)]
 mod load;
 #[cfg(test)]
+mod patient;
+#[cfg(test)]
 mod power_cut;
+#[cfg(test)]
+mod restoring;
+#[cfg(test)]
+mod rolling_restart;
+#[cfg(test)]
+mod rotation;
 #[cfg(test)]
 mod story;

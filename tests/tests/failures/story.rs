@@ -35,3 +35,13 @@ pub(crate) fn check(events: &[Value]) -> anyhow::Result<()> {
     ensure!(two.is_none(), "an order has two certificates: {two:?}");
     Ok(())
 }
+
+/// Checks that each order was told of its certificate once. The ledger may say a thing again, byte for byte the same,
+/// when it was asked to while its server stopped.
+pub(crate) fn check_told_once(events: &[Value]) -> anyhow::Result<()> {
+    let mut told = BTreeSet::new();
+    for event in events.iter().filter(|event| event["type"] == "CertificateIssued") {
+        ensure!(told.insert(event["subject"].to_string()), "told twice: {event}");
+    }
+    Ok(())
+}
