@@ -15,7 +15,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(60);
 async fn each_command_to_redis_is_measured_and_so_are_its_failures() -> anyhow::Result<()> {
     let mut town = Town::start().await?;
     town.at[0].issue(&["a.localhost"], &town.web).await?;
-    let [node, _] = &town.cluster.api;
+    let node = &town.cluster.api[0];
     for command in ["admit", "read", "write", "epoch"] {
         let label = format!("command=\"{command}\",outcome=\"answered\"");
         assert!(node.metric_where(COMMAND, &label).await? > 0.0, "{command} is not measured");
