@@ -14,7 +14,6 @@ use readmodel::Aggregates;
 
 use crate::{
     applicant::{NAMES, caa_evidence, context},
-    faults::{Fate, Faults, Port},
     workshop::{Workshop, now, until},
 };
 
@@ -139,14 +138,7 @@ async fn an_order_that_caa_forbids_meanwhile_ends_without_a_serial() {
 async fn a_serial_whose_look_at_caa_grew_old_before_it_was_signed_is_burned() {
     let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
     let order = workshop.finalized().await;
-    let id = order.to_string();
-    let faults = Arc::new(Faults::new(move |port, key| match port {
-        Port::Append if key == id => Fate::CrashAfter,
-        _ => Fate::Done,
-    }));
-    let running = workshop.start_with("signer", &faults).await;
-    faults.crashed().await;
-    running.kill().await;
+    workshop.kill_after_append("signer", &order).await;
     // From now on there is no look that could be relied on.
     enforce_caa(&mut workshop);
     let signer = workshop.start("signer").await;

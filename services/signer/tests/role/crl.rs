@@ -91,14 +91,7 @@ async fn a_crl_is_published_at_the_start_and_again_after_each_revocation() {
 async fn a_burned_serial_is_on_the_crl() {
     let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     let order = workshop.finalized().await;
-    let id = order.to_string();
-    let faults = Arc::new(Faults::new(move |port, key| match port {
-        Port::Append if key == id => Fate::CrashAfter,
-        _ => Fate::Done,
-    }));
-    let signer = workshop.start_with("signer", &faults).await;
-    faults.crashed().await;
-    signer.kill().await;
+    workshop.kill_after_append("signer", &order).await;
     let signer = workshop.start("signer").await;
     workshop.ended(&order).await;
     let burned = workshop.audit().await.burned;

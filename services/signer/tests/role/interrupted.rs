@@ -47,14 +47,7 @@ pub(crate) enum Resumed {
 /// An order whose serial is claimed by a signer that died at once; its reservation.
 pub(crate) async fn claimed(workshop: &Workshop, signer: &str) -> (OrderId, SerialReserved) {
     let order = workshop.finalized().await;
-    let id = order.to_string();
-    let faults = Arc::new(Faults::new(move |port, key| match port {
-        Port::Append if key == id => Fate::CrashAfter,
-        _ => Fate::Done,
-    }));
-    let running = workshop.start_with(signer, &faults).await;
-    faults.crashed().await;
-    running.kill().await;
+    workshop.kill_after_append(signer, &order).await;
     let reserved = workshop.audit().await.reserved_for(&order)[0].clone();
     (order, reserved)
 }
@@ -270,14 +263,7 @@ async fn a_burn_that_was_cut_off_after_the_order_was_freed_is_completed() {
     let (order, reserved) = claimed(&workshop, "signer").await;
     // The next one knows of the claim, frees the order and dies.
     workshop.refresh(&order).await;
-    let id = order.to_string();
-    let faults = Arc::new(Faults::new(move |port, key| match port {
-        Port::Append if key == id => Fate::CrashAfter,
-        _ => Fate::Done,
-    }));
-    let running = workshop.start_with("signer", &faults).await;
-    faults.crashed().await;
-    running.kill().await;
+    workshop.kill_after_append("signer", &order).await;
     let state = load::<Order>(&workshop.log, &Subject::order(&order), Loaded::default()).await;
     match state.unwrap().state.unwrap().progress {
         Progress::Processing(finalized) => assert_eq!(finalized.reservation, None),

@@ -15,7 +15,6 @@ use readmodel::Aggregates;
 
 use crate::{
     applicant::{account, challenge_validated, context, finalize, new_order_id, public_key},
-    faults::{Fate, Faults, Port},
     workshop::{Workshop, now, until},
 };
 
@@ -163,14 +162,7 @@ async fn a_serial_that_was_not_signed_when_its_pre_authorization_was_given_up_is
     make_account(&workshop).await;
     let proven = proven(&workshop, HOUR).await;
     let order = relying(&workshop, &proven).await;
-    let id = order.to_string();
-    let faults = Arc::new(Faults::new(move |port, key| match port {
-        Port::Append if key == id => Fate::CrashAfter,
-        _ => Fate::Done,
-    }));
-    let running = workshop.start_with("signer", &faults).await;
-    faults.crashed().await;
-    running.kill().await;
+    workshop.kill_after_append("signer", &order).await;
     give_up(&workshop, &proven).await;
     is_refused(&workshop, &order).await;
     assert_eq!(workshop.audit().await.reserved_for(&order).len(), 1);

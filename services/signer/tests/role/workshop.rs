@@ -18,7 +18,10 @@ use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{faults::Faults, faulty::Faulty};
+use crate::{
+    faults::{Fate, Faults, Port},
+    faulty::Faulty,
+};
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -165,6 +168,18 @@ impl Workshop {
     /// Starts the signer of that name.
     pub(crate) async fn start_with(&self, name: &str, faults: &Arc<Faults>) -> Running {
         Running::start(self.open(name, &self.ports(faults)).await.unwrap())
+    }
+
+    /// Starts the signer of that name and kills it as soon as it has appended to the order.
+    pub(crate) async fn kill_after_append(&self, name: &str, order: &OrderId) {
+        let id = order.to_string();
+        let faults = Arc::new(Faults::new(move |port, key| match port {
+            Port::Append if key == id => Fate::CrashAfter,
+            _ => Fate::Done,
+        }));
+        let running = self.start_with(name, &faults).await;
+        faults.crashed().await;
+        running.kill().await;
     }
 
     /// The order as the log has it.
