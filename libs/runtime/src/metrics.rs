@@ -1,5 +1,6 @@
 //! Prometheus metrics of the process and of what it does.
 
+mod feed;
 pub mod names;
 mod process;
 
@@ -10,6 +11,7 @@ use std::{
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+pub use self::feed::{delivered, log_end};
 use crate::Stop;
 
 /// The upper bounds of every histogram of seconds: from one database commit to an order that waits for its client.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use eventstore::Stream;
-use runtime::metrics::names;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -32,11 +31,7 @@ pub(crate) async fn show(ports: &Ports, order_shards: u8, stop: CancellationToke
 async fn show_all(ports: &Ports, order_shards: u8) {
     for stream in Stream::all(order_shards) {
         match ports.aggregates.store.last_sequence(stream).await {
-            #[expect(clippy::cast_precision_loss, reason = "no log reaches 2^53 messages")]
-            Ok(last) => {
-                metrics::gauge!(names::LOG_LAST_SEQUENCE, "stream" => stream.to_string())
-                    .set(last.0 as f64);
-            }
+            Ok(last) => runtime::metrics::log_end(&stream, last.0),
             // A log out of reach is seen by readiness.
             Err(error) => debug!(%error, %stream, "the end of a stream is not known"),
         }

@@ -14,7 +14,7 @@ use eventstore::{EventStore, Sequence, StoreError, Stream};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use crate::{desk::Desk, measure};
+use crate::desk::Desk;
 
 /// The streams a signer must never see go backwards: a certificate or a revocation would be lost.
 pub const WATCHED_STREAMS: [Stream; 2] = [Stream::Ledger, Stream::Revocations];
@@ -56,7 +56,7 @@ impl Positions {
     pub(crate) async fn check(&self, store: &dyn EventStore) -> Result<(), PositionError> {
         for stream in WATCHED_STREAMS {
             let last = store.last_sequence(stream).await.map_err(PositionError::Store)?;
-            measure::log_end(stream, last);
+            runtime::metrics::log_end(&stream, last.0);
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             kept.check(&stream.to_string(), last.0).map_err(PositionError::WentBack)?;
         }

@@ -4,12 +4,18 @@ use std::{sync::Arc, time::Duration};
 
 use domain::OrderId;
 use eventstore::{Delivery, Message, StoredEvent, Stream, Subscription};
-use runtime::{Check, metrics::names};
+use runtime::{
+    Check,
+    metrics::{delivered, names},
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, info_span, warn};
 
-use crate::{desk::Desk, issuance, measure};
+use crate::{
+    desk::{Desk, now},
+    issuance,
+};
 
 /// The name of the signers' durable consumer.
 const CONSUMER: &str = "signer";
@@ -78,7 +84,8 @@ impl Worker {
             };
             match delivery {
                 Ok(delivery) => {
-                    measure::delivery(CONSUMER, &delivery);
+                    let lag = delivery.message.envelope.at.until(now());
+                    delivered(CONSUMER, delivery.attempt, lag);
                     match led_on(&delivery.message) {
                         Some(order) => {
                             issuing.spawn(handle(Arc::clone(&self.desk), order, delivery));

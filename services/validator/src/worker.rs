@@ -4,8 +4,11 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use domain::AccountId;
 use eventstore::{Delivery, KEEP_ALIVE, StoreError, Stream, Subscription};
-use metrics::{counter, gauge, histogram};
-use runtime::{Check, metrics::names};
+use metrics::gauge;
+use runtime::{
+    Check,
+    metrics::{delivered, names},
+};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
@@ -127,7 +130,8 @@ impl Worker {
     }
 
     async fn take(&mut self, delivery: Delivery) {
-        note(&delivery);
+        let lag = delivery.message.envelope.at.until(desk::now());
+        delivered(CONSUMER, delivery.attempt, lag);
         let settled = match Task::of(&delivery.message) {
             Ok(None) => delivery.ack().await,
             Ok(Some(task)) => match self.queue.push(task.account.clone(), (delivery, task)) {
@@ -175,13 +179,4 @@ async fn next_after(
 ) -> Result<Delivery, StoreError> {
     sleep_until(time).await;
     subscription.next().await
-}
-
-fn note(delivery: &Delivery) {
-    counter!(names::FEED_MESSAGES, "role" => CONSUMER).increment(1);
-    if delivery.attempt > 1 {
-        counter!(names::FEED_REDELIVERIES, "role" => CONSUMER).increment(1);
-    }
-    let lag = delivery.message.envelope.at.until(desk::now());
-    histogram!(names::FEED_LAG_SECONDS, "role" => CONSUMER).record(lag.as_secs_f64());
 }
