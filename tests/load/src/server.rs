@@ -43,8 +43,10 @@ pub(crate) enum Kind {
     CertmillAlways,
     /// certmill on three NATS servers that sync before they acknowledge, and Redis.
     CertmillReplicas,
-    /// Pebble.
+    /// Pebble with P-256 keys, as the others have.
     Pebble,
+    /// Pebble with the keys it makes when its configuration names none: RSA of 2048 bits.
+    PebbleRsa,
     /// Caddy's acme_server.
     Caddy,
 }
@@ -58,6 +60,7 @@ impl Kind {
             Self::CertmillAlways => "certmill, NATS sync always + Redis",
             Self::CertmillReplicas => "certmill, 3 × NATS sync always + Redis",
             Self::Pebble => "Pebble",
+            Self::PebbleRsa => "Pebble, RSA keys",
             Self::Caddy => "Caddy acme_server",
         }
     }
@@ -69,7 +72,7 @@ impl Kind {
             Self::CertmillCluster => "synced within 2 minutes",
             Self::CertmillAlways => "each message synced",
             Self::CertmillReplicas => "each message synced by two of three",
-            Self::Pebble => "none, in memory",
+            Self::Pebble | Self::PebbleRsa => "none, in memory",
             Self::Caddy => "each transaction synced (bbolt)",
         }
     }
@@ -79,13 +82,13 @@ impl Kind {
     /// Pebble 2.10 reads an order under its lock twice; when the certificate is stored in between, both wait for ever.
     /// [`Fence`] keeps it from a lock of that kind that it meets ten times as often.
     pub(crate) fn may_hang(self) -> bool {
-        self == Self::Pebble
+        matches!(self, Self::Pebble | Self::PebbleRsa)
     }
 
     /// Whether its workers have to keep out of each other's way.
     fn fence(self) -> Fence {
         match self {
-            Self::Pebble => Fence::closed(),
+            Self::Pebble | Self::PebbleRsa => Fence::closed(),
             Self::Certmill
             | Self::CertmillCluster
             | Self::CertmillAlways
@@ -107,7 +110,7 @@ impl Kind {
                 tools::find("nats-server", options)?,
                 tools::find("redis-server", options)?,
             ],
-            Self::Pebble => vec![tools::find("pebble", options)?],
+            Self::Pebble | Self::PebbleRsa => vec![tools::find("pebble", options)?],
             Self::Caddy => vec![tools::find("caddy", options)?],
         };
         let mut versions = Vec::new();
@@ -173,7 +176,8 @@ impl Server {
             Kind::CertmillReplicas => {
                 certmill::cluster(setup, files.path(), nats::Durability::Replicated).await?
             }
-            Kind::Pebble => pebble::start(setup, files.path())?,
+            Kind::Pebble => pebble::start(setup, files.path(), "ecdsa")?,
+            Kind::PebbleRsa => pebble::start(setup, files.path(), "rsa")?,
             Kind::Caddy => caddy::start(setup, files.path())?,
         };
         let origin = started.wait_until_ready().await?;

@@ -8,7 +8,12 @@ use tokio::process::Command;
 use super::{Roots, Setup, Started, free_ports, loopback, tools, write_tls_certificate};
 use crate::process::Process;
 
-pub(super) fn start(setup: &Setup<'_>, files: &Path) -> anyhow::Result<Started> {
+/// Starts it with CA keys of `key_algorithm`, `ecdsa` or `rsa`.
+pub(super) fn start(
+    setup: &Setup<'_>,
+    files: &Path,
+    key_algorithm: &str,
+) -> anyhow::Result<Started> {
     let [port] = free_ports()?;
     let root = write_tls_certificate(files)?;
     let config = json!({ "pebble": {
@@ -17,8 +22,7 @@ pub(super) fn start(setup: &Setup<'_>, files: &Path) -> anyhow::Result<Started> 
         "privateKey": files.join("tls.key"),
         "httpPort": setup.http01.port(),
         "tlsPort": setup.http01.port(),
-        // The others sign with P-256, too.
-        "keyAlgorithm": "ecdsa",
+        "keyAlgorithm": key_algorithm,
     }});
     let config_file = files.join("pebble.json");
     std::fs::write(&config_file, serde_json::to_vec(&config)?)?;
