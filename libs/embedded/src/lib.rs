@@ -11,6 +11,7 @@ mod consumer;
 mod counters;
 mod error;
 mod feed;
+mod fingerprints;
 mod generations;
 mod head;
 mod index;

@@ -196,6 +196,7 @@ fn load(
         readers: Arc::new(Readers::new(schema::database(dir))),
         recent: Recent::new(tip.sequence, options.recent_messages),
         positions: Positions::new(options.cached_subjects),
+        fingerprints: Arc::default(),
         ends: Default::default(),
         feeds: Feeds::new(Mark::all(connection)?)?,
         views: Views::load(connection, options)?,

@@ -11,8 +11,8 @@ use std::{
 use eventstore::{Sequence, StoreError, Stream, Subject};
 
 use crate::{
-    counters::Counts, feed::Feeds, positions::Positions, queries, readers::Readers, recent::Recent,
-    views::Views,
+    counters::Counts, feed::Feeds, fingerprints::Fingerprints, positions::Positions, queries,
+    readers::Readers, recent::Recent, views::Views,
 };
 
 /// The parts of an open store that live in memory.
@@ -21,6 +21,7 @@ pub(crate) struct Shared {
     pub(crate) readers: Arc<Readers>,
     pub(crate) recent: Recent,
     pub(crate) positions: Positions,
+    pub(crate) fingerprints: Arc<Fingerprints>,
     pub(crate) ends: StreamEnds,
     pub(crate) feeds: Feeds,
     pub(crate) views: Views,

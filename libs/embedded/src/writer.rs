@@ -278,6 +278,7 @@ impl Shared {
         let Prepared { subject, envelope, body, .. } = message;
         let stream = subject.stream();
         self.ends.raise(stream, sequence);
+        self.fingerprints.note(&subject);
         self.recent.push(Arc::new(Message { subject, sequence, envelope }), body.len());
         stream
     }

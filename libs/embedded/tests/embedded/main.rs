@@ -12,3 +12,4 @@ mod group_commit;
 mod prune;
 mod rebuild;
 mod samples;
+mod unknown_keys;
