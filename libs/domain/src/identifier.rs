@@ -153,9 +153,7 @@ impl FromStr for DnsName {
         labels.iter().try_for_each(|label| check_label(label))?;
         match labels.as_slice() {
             [] | [_] => Err(InvalidDnsName::SingleLabel),
-            [.., last] if last.bytes().all(|b| b.is_ascii_digit()) => {
-                Err(InvalidDnsName::IpAddress)
-            }
+            [.., last] if is_number(last) => Err(InvalidDnsName::IpAddress),
             _ if has_invalid_a_label(base, &labels) => Err(InvalidDnsName::Idna),
             _ => Ok(Self(text.into())),
         }
@@ -174,6 +172,15 @@ fn check_label(label: &str) -> Result<(), InvalidDnsName> {
         return Err(InvalidDnsName::Character);
     }
     Ok(())
+}
+
+/// Whether a last label makes an IPv4 address of the whole name, as everybody reads it who reads URLs: `127.0.0.0x1` is
+/// 127.0.0.1 there, whatever DNS says (WHATWG URL, "ends in a number").
+fn is_number(label: &str) -> bool {
+    match label.strip_prefix("0x").or_else(|| label.strip_prefix("0X")) {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => label.bytes().all(|b| b.is_ascii_digit()),
+    }
 }
 
 /// Labels with hyphens in the third and fourth place are reserved (RFC 5890 §2.3.1); only valid A-labels may use them.
@@ -256,6 +263,10 @@ mod tests {
         check("localhost", Err(InvalidDnsName::SingleLabel));
         check("*.com", Err(InvalidDnsName::SingleLabel));
         check("192.0.2.1", Err(InvalidDnsName::IpAddress));
+        check("192.0.2.0x1", Err(InvalidDnsName::IpAddress));
+        check("*.a.0X1f", Err(InvalidDnsName::IpAddress));
+        check("a.0x", Err(InvalidDnsName::IpAddress));
+        check("0x1.0x1g", Ok(()));
         check("xn--a.example", Err(InvalidDnsName::Idna));
         check("ab--c.example", Err(InvalidDnsName::Idna));
     }

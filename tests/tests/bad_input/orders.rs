@@ -22,6 +22,7 @@ async fn names_that_are_no_host_names_are_refused() -> anyhow::Result<()> {
         "-a.example",
         "a_b.example",
         "192.0.2.1",
+        "127.0.0.0x1",
         "::1",
         "a.example:80",
         "user@a.example",

@@ -138,6 +138,19 @@ mod tests {
     }
 
     #[test]
+    fn the_first_url_leads_to_the_host_that_is_looked_up() {
+        for name in ["A.example", "xn--bcher-kva.example", "0x7f.0.0.1.example", "1.a.0xg"] {
+            let host = Host::Name(name.parse().unwrap());
+            let first = Target::first(host, 80, "token").unwrap();
+            assert_eq!(first.url.domain(), Some(name.to_ascii_lowercase().as_str()));
+        }
+        // Of these, a URL would make an address that nobody looked up or checked.
+        for name in ["127.0.0.0x1", "127.0x1", "1.2.3.0x", "1.2.3.0X4"] {
+            name.parse::<DnsName>().unwrap_err();
+        }
+    }
+
+    #[test]
     fn redirects_to_allowed_ports_of_dns_names_are_followed() {
         assert_eq!(follow("/other").as_deref(), Ok("http://a.example:5002/other"));
         assert_eq!(follow("//b.example/x#f").as_deref(), Ok("http://b.example/x"));
