@@ -11,8 +11,9 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{queries::Page, recent::Recent};
 
-/// How many messages may be out or wait for redelivery before the log is read on.
-const MAX_PENDING: usize = 1024;
+/// How many messages may be out or wait for redelivery before the log is not read on: what one account leaves waiting
+/// must not keep the messages of others from being read. One is about a KiB.
+const MAX_PENDING: usize = 16_384;
 /// How many messages are taken from memory or disk at once.
 pub(crate) const PAGE: usize = 64;
 /// The wait before a message that a worker gave up comes again the first time; it doubles up to the longest.
@@ -307,8 +308,8 @@ mod tests {
 
     #[test]
     fn a_consumer_reads_no_further_than_its_workers_can_hold() {
-        let recent = Recent::new(Sequence::NONE, 10_000);
-        (1..=5_000).for_each(|n| recent.push(Arc::new(message(n, A)), 0));
+        let recent = Recent::new(Sequence::NONE, 40_000);
+        (1..=20_000).for_each(|n| recent.push(Arc::new(message(n, A)), 0));
         let consumer = Consumer::new(BTreeMap::new());
         consumer.join(&[A]);
         let taken = std::iter::from_fn(|| take(&consumer, &recent)).count() as u64;

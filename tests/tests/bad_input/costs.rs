@@ -6,6 +6,7 @@ use acceptance::{AccountKey, Certmill, RawClient, Reply, Scene, workspace};
 use anyhow::{Context as _, ensure};
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde_json::{Value, json};
+use tokio::{net::TcpListener, time::timeout};
 use x509_parser::{
     certification_request::X509CertificationRequest, prelude::FromDer as _, public_key::PublicKey,
 };
@@ -18,6 +19,8 @@ const TOGETHER: u32 = 12;
 const MEASUREMENTS: usize = 3;
 /// So many orders of 100 names each has an account that is a burden.
 const ORDERS: usize = 100;
+/// So many orders of 100 names each has an account whose validations hang: more than a feed once delivered.
+const HANGING_ORDERS: usize = 14;
 /// How much the server may grow by with each thousand requests, in KiB.
 const GROWTH_LIMIT: u64 = 1024;
 /// So many thousand requests are sent: the allocator's own ups and downs are a few MiB.
@@ -216,5 +219,32 @@ async fn a_stranger_with_many_orders_costs_no_more_when_it_revokes() -> anyhow::
     let revoke = async || stranger.post("revokeCert", &payload).await;
     let cost = cost(&mut scene.server, revoke).await?;
     assert!(cost <= LIMIT, "it costs {cost:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_stranger_whose_validations_hang_keeps_nobody_waiting() -> anyhow::Result<()> {
+    // Accepts connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let silent_port = silent.local_addr()?.port();
+    let scene = Scene::with(|setup| {
+        setup
+            .set("validation.tls_alpn01_port", silent_port)
+            .set("validation.concurrency", 8)
+            .set("api.hold", "0s")
+    })
+    .await?;
+    let stranger = scene.stranger().await?;
+    let names: Vec<String> = (0..100).map(|number| format!("n{number}.localhost")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for _ in 0..HANGING_ORDERS {
+        let order = stranger.place(&names).await?;
+        for authorization in order.authorizations() {
+            let url = authorization.replace("/authorization/", "/challenge/") + "/tls-alpn-01";
+            stranger.post(&url, &json!({})).await?.expect(200)?;
+        }
+    }
+    let issuing = scene.client.issue(&["a.localhost"], &scene.web);
+    timeout(Duration::from_secs(30), issuing).await.context("it waits for the stranger")??;
     Ok(())
 }

@@ -41,14 +41,15 @@ async fn a_consumer_far_behind_is_fed_from_the_disk_and_catches_up() {
 #[tokio::test]
 async fn more_unacknowledged_messages_than_a_consumer_holds_wait_their_turn() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    append_many(&store, 1500).await;
+    let options = Options { recent_messages: 20_000, ..Options::default() };
+    let store = Embedded::open(dir.path(), &options).unwrap();
+    append_many(&store, 17_000).await;
     let mut worker = store.subscribe("worker", &[Stream::Accounts]).await.unwrap();
     let mut held = vec![];
     while let Some(delivery) = worker.next().now_or_never() {
         held.push(delivery.unwrap());
     }
-    assert!((1024..1200).contains(&held.len()), "{}", held.len());
+    assert!((16_384..16_500).contains(&held.len()), "{}", held.len());
     let next = held.len() as u64 + 1;
     for delivery in held {
         delivery.ack().await.unwrap();
