@@ -40,18 +40,23 @@ pub(crate) async fn revoke_cert(
     let issued_here = issued.filter(|issued| issued.profile.as_ref() == Some(&profile.name));
     // A certificate we did not issue answers like one that is not the signer's.
     let issued = issued_here.ok_or(Refusal::NotRevocable)?;
-    let (allowed, actor) = match &signer {
+    let (is_own, actor) = match &signer {
         Signer::Account(signed) => {
-            let names = presented.names.as_deref().unwrap_or_default();
-            let allowed = issued.account.as_ref() == Some(signed.id())
-                || authorized::holds_all(api, profile, signed.id(), (names, request.now)).await?;
-            (allowed, Actor::Account { id: signed.id().clone() })
+            let id = signed.id().clone();
+            (issued.account.as_ref() == Some(&id), Actor::Account { id })
         }
         Signer::Key(signed) => {
             (presented.public_key.as_ref() == Some(signed.key.public_key()), Actor::Certificate)
         }
     };
-    if !allowed {
+    let holds_all_names = match &signer {
+        Signer::Account(signed) if !is_own => {
+            let names = presented.names.as_deref().unwrap_or_default();
+            authorized::holds_all(api, profile, signed.id(), (names, request.now)).await?
+        }
+        Signer::Account(_) | Signer::Key(_) => false,
+    };
+    if !is_own && !holds_all_names {
         return Err(Refusal::NotRevocable);
     }
     let reason = payload.reason().map_err(Refusal::RevocationReason)?;
@@ -62,7 +67,8 @@ pub(crate) async fn revoke_cert(
         at: request.now,
         not_after: issued.not_after,
     };
-    let key = presented.public_key.as_ref().map(PublicKey::hash);
+    // Who proved the names has never shown the key, which may have certificates for others as well.
+    let key = presented.public_key.as_ref().filter(|_| is_own).map(PublicKey::hash);
     api.ports.aggregates.revoke(revoked, key, &request.context(actor)).await?;
     api.kept_ocsp.look_again();
     metrics::counter!(names::CERTIFICATES_REVOKED, "reason" => reason.name()).increment(1);

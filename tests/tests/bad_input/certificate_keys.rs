@@ -69,6 +69,24 @@ async fn a_compromise_that_is_told_after_another_reason_blocks_the_key() -> anyh
 }
 
 #[tokio::test]
+async fn who_only_proved_the_names_of_a_certificate_does_not_block_its_key() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["b.localhost"], &scene.web).await?;
+    let payload = json!({ "certificate": issued.chain.leaf_base64url()?, "reason": 1 });
+    let neighbour = scene.stranger().await?;
+    neighbour.ready_order(&["b.localhost"], &scene.web).await?;
+    neighbour.post("revokeCert", &payload).await?.expect(200)?;
+    // The key may have certificates for other names, which the neighbour cannot take away.
+    let order = scene.client.ready_order(&[NAME], &scene.web).await?;
+    let csr = json!({ "csr": csr_from(&issued.key, &[NAME])? });
+    scene.client.post(&order.finalize()?, &csr).await?.expect(200)?;
+    scene.client.expect_status(&order.url, "valid").await?;
+    scene.client.post("revokeCert", &payload).await?.refused((400, "alreadyRevoked"))?;
+    refused(&scene.client, &scene, &issued.key).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn the_key_of_a_certificate_revoked_for_another_reason_may_be_certified_again()
 -> anyhow::Result<()> {
     let scene = Scene::start().await?;
