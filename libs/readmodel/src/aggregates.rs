@@ -46,6 +46,9 @@ pub trait Viewed: Aggregate {
     /// Where the log holds it.
     fn subject(id: &Self::Id) -> Subject;
 
+    /// Which one it is.
+    fn id(state: &Self::State) -> &Self::Id;
+
     /// Reads its view.
     async fn read(
         views: &dyn ReadModel,
@@ -65,6 +68,10 @@ impl Viewed for Account {
 
     fn subject(id: &AccountId) -> Subject {
         Subject::account(id)
+    }
+
+    fn id(state: &account::State) -> &AccountId {
+        &state.id
     }
 
     async fn read(
@@ -90,6 +97,10 @@ impl Viewed for Order {
         Subject::order(id)
     }
 
+    fn id(state: &order::State) -> &OrderId {
+        &state.id
+    }
+
     async fn read(
         views: &dyn ReadModel,
         id: &OrderId,
@@ -111,6 +122,10 @@ impl Viewed for PreAuthorization {
 
     fn subject(id: &PreAuthorizationId) -> Subject {
         Subject::pre_authorization(id)
+    }
+
+    fn id(state: &pre_authorization::State) -> &PreAuthorizationId {
+        &state.id
     }
 
     async fn read(
@@ -196,10 +211,7 @@ impl Aggregates {
         })?;
         let Some(state) = loaded.state else { return Ok(None) };
         let view = Versioned { state: Arc::new(state), sequence: loaded.sequence };
-        A::write(self.views.as_ref(), &view)
-            .await
-            .map_err(|error| LoadError::Store(StoreError::unavailable(error)))?;
-        Ok(Some(view))
+        self.put::<A>(view).await.map(Some).map_err(LoadError::Store)
     }
 
     /// Executes a command, starting from a view if the caller has one, and writes the new view through.
@@ -249,7 +261,8 @@ impl Aggregates {
         self.put::<A>(view).await.map_err(ExecuteError::Store)
     }
 
-    /// Writes a view of what the caller has just appended through, and returns it.
+    /// Writes a view of what the caller has just read or appended through, and returns it; a newer one where the read model
+    /// lost its memory meanwhile, which may have held that already.
     ///
     /// # Errors
     /// When the read model does not take it; see [`execute`](Self::execute).
@@ -257,8 +270,25 @@ impl Aggregates {
         &self,
         view: Versioned<Arc<A::State>>,
     ) -> Result<Versioned<Arc<A::State>>, StoreError> {
+        let view = match A::write(self.views.as_ref(), &view).await {
+            Ok(()) => return Ok(view),
+            Err(error) if error.is_memory_lost() => self.newest::<A>(view).await?,
+            Err(error) => return Err(StoreError::unavailable(error)),
+        };
         A::write(self.views.as_ref(), &view).await.map_err(StoreError::unavailable)?;
         Ok(view)
+    }
+
+    /// What the log says now.
+    async fn newest<A: Viewed>(
+        &self,
+        known: Versioned<Arc<A::State>>,
+    ) -> Result<Versioned<Arc<A::State>>, StoreError> {
+        let subject = A::subject(A::id(&known.state));
+        let newest = load::<A>(self.store.as_ref(), &subject, loaded(known)).await;
+        let newest = newest.map_err(StoreError::unavailable)?;
+        let state = newest.state.ok_or_else(|| StoreError::damaged("a view is of nothing"))?;
+        Ok(Versioned { state: Arc::new(state), sequence: newest.sequence })
     }
 }
 

@@ -25,6 +25,19 @@ pub struct Versioned<T> {
 #[error("the read model is unavailable")]
 pub struct Unavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// The read model has lost its memory since it was last asked. With it may be lost a newer view than one that is to be
+/// written, which therefore is to be made anew from what the log says now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the read model has lost its memory since it was last asked")]
+pub struct MemoryLost;
+
+impl Unavailable {
+    /// Whether it is [`MemoryLost`].
+    pub fn is_memory_lost(&self) -> bool {
+        self.0.is::<MemoryLost>()
+    }
+}
+
 /// A CRL as the signer published it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crl {

@@ -109,7 +109,15 @@ impl RedisStore {
         Ok(answer.values.into_iter().next().flatten())
     }
 
-    /// Writes a value that belongs to the current epoch.
+    /// Writes a view, unless the epoch has ended that was last seen: a newer view may have been lost with it, so that this
+    /// one has to be made anew first.
+    pub(crate) async fn write_view(&self, record: &Record<'_>) -> Result<(), Fault> {
+        let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
+        let lasts = self.write_if(epoch, Tag::Epoch(epoch), record).await?;
+        if lasts { Ok(()) } else { Err(Fault::MemoryLost) }
+    }
+
+    /// Writes a fact that is forgotten with the current epoch.
     pub(crate) async fn write_in_epoch(&self, record: &Record<'_>) -> Result<(), Fault> {
         self.write_whenever(record, Tag::Epoch).await
     }

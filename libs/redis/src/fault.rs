@@ -1,7 +1,7 @@
 //! What can go wrong inside; callers learn only that Redis is of no use to them right now.
 
 use acme::NoncesUnavailable;
-use readmodel::Unavailable;
+use readmodel::{MemoryLost, Unavailable};
 use redis::RedisError;
 
 use crate::ConnectError;
@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     Answer,
     #[error("redis lost its memory again and again")]
     Unsettled,
+    #[error("a newer view may have been lost with the memory of redis")]
+    MemoryLost,
     #[error("index entries may be lost: read the marker again and index on from there")]
     EntriesLost,
     #[error("a view cannot be written as JSON")]
@@ -30,7 +32,10 @@ pub(crate) enum Fault {
 
 impl From<Fault> for Unavailable {
     fn from(fault: Fault) -> Self {
-        Self(Box::new(fault))
+        match fault {
+            Fault::MemoryLost => Self(Box::new(MemoryLost)),
+            fault => Self(Box::new(fault)),
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl RedisStore {
     ) -> Result<(), Unavailable> {
         let version = Version { sequence: sequence.0, schema: view::SCHEMA };
         let record = Record { key, version, body, keep: Some(keep) };
-        Ok(self.write_in_epoch(&record).await?)
+        Ok(self.write_view(&record).await?)
     }
 }
 

@@ -6,6 +6,7 @@ mod connecting;
 mod contract;
 mod failover;
 mod index;
+mod late;
 mod memory;
 mod outage;
 mod proxy;
