@@ -1,6 +1,6 @@
 //! Decides the exact bytes of a leaf certificate that are to be signed: a pure function of its arguments.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use domain::{CrlName, Serial, Timestamp};
 use rcgen::{
@@ -24,6 +24,8 @@ use crate::{
 
 /// More names than this are no certificate but an attack on those who parse it.
 const MAX_NAMES: usize = 1000;
+/// The precision of a validity.
+const SECOND: Duration = Duration::from_secs(1);
 /// RFC 5280, ub-common-name.
 const MAX_COMMON_NAME: usize = 64;
 const AUTHORITY_INFORMATION_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
@@ -45,6 +47,8 @@ pub struct LeafRequest<'a> {
     pub not_before: Option<Timestamp>,
     /// The end of validity, when the order asks for one.
     pub not_after: Option<Timestamp>,
+    /// When they were asked for: a start that was not too early then is not because the order had to wait.
+    pub asked_at: Timestamp,
     /// Now.
     pub now: Timestamp,
     /// A serial that no certificate of this issuer has.
@@ -163,16 +167,26 @@ fn validity(
     request: &LeafRequest<'_>,
 ) -> Result<(Timestamp, Timestamp), PlanError> {
     let issuer = authority.certificate();
-    let earliest = request.now.minus(profile.backdate).max(issuer.not_before()).whole_seconds();
-    let not_before = request.not_before.map_or(earliest, Timestamp::whole_seconds);
-    if not_before < earliest {
+    let backdated = |now: Timestamp| now.minus(profile.backdate).max(issuer.not_before());
+    let earliest = backdated(request.now).whole_seconds();
+    let not_before = match (request.not_before, request.not_after) {
+        (Some(asked), _) => asked.whole_seconds(),
+        // Backdated only as far as the end that is asked for leaves room.
+        (None, Some(end)) => earliest.max(end.whole_seconds().minus(profile.validity).plus(SECOND)),
+        (None, None) => earliest,
+    };
+    // Clocks of those who accept orders and of those who sign may differ.
+    let (first, last) =
+        (request.now.min(request.asked_at), request.now.max(request.asked_at).plus(SECOND));
+    let too_late = request.not_before.is_none() && not_before > last;
+    if not_before < backdated(first).whole_seconds() || too_late {
         return Err(PlanError::Validity);
     }
     if not_before > issuer.not_after() || request.now > issuer.not_after() {
         return Err(PlanError::IssuerNotValid);
     }
     // Both ends count, so the last second is one less (RFC 5280 §4.1.2.5).
-    let whole = not_before.plus(profile.validity).minus(std::time::Duration::from_secs(1));
+    let whole = not_before.plus(profile.validity).minus(SECOND);
     let latest = whole.whole_seconds().min(issuer.not_after());
     let not_after = request.not_after.map_or(latest, Timestamp::whole_seconds);
     if not_after > latest || not_after <= not_before || not_after <= request.now {

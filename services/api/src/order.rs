@@ -1,6 +1,6 @@
 //! Orders: placing and reading them (RFC 8555 §7.4).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use acme::{
     ErrorType, Problem,
@@ -229,10 +229,21 @@ fn check_validity(profile: &Profile, new: &NewOrder, now: Timestamp) -> Result<(
         Some(end) if end < start.plus(profile.min_requested_validity) => {
             refused("notAfter is earlier than this profile allows")
         }
-        Some(end) if end > start.plus(profile.certificate_validity) => {
+        Some(end) if end.whole_seconds() > latest_end(profile, new.not_before, now) => {
             refused("notAfter is later than this profile allows")
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+/// The latest end that the signer grants, which chooses the start where none is asked for; both ends of a validity count.
+fn latest_end(profile: &Profile, start: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    match start {
+        Some(start) => {
+            let end = start.whole_seconds().plus(profile.certificate_validity);
+            end.minus(Duration::from_secs(1))
+        }
+        None => now.whole_seconds().plus(profile.certificate_validity),
     }
 }
 

@@ -148,6 +148,7 @@ fn plan(
         public_key: &public_key,
         not_before: order.not_before,
         not_after: order.not_after,
+        asked_at: order.placed_at,
         now: now(),
         serial: &serial,
     };

@@ -119,6 +119,7 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
         public_key: &public_key,
         not_before: None,
         not_after: None,
+        asked_at: now(),
         now: now(),
         serial: &serial,
     };

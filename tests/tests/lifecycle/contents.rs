@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acceptance::{RawClient, Scene, eventually, revoked};
+use acceptance::{Order, RawClient, Scene, eventually, revoked};
 use http::Method;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
@@ -78,11 +78,7 @@ async fn order(client: &RawClient, dates: Value) -> anyhow::Result<u16> {
 
 #[tokio::test]
 async fn dates_outside_the_profiles_bounds_are_refused() -> anyhow::Result<()> {
-    let in_days = |days: i64| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let seconds = now.unwrap_or_default().as_secs().cast_signed() + days * 86_400;
-        serde_json::to_value(domain::Timestamp::from_unix_seconds(seconds)).unwrap_or_default()
-    };
+    let in_days = |days: i64| from_now(days * 86_400);
     let bounded = scene(r#"not_before_ahead="3d", min_requested_validity="10d""#).await?;
     let client = &bounded.client;
     assert_eq!(order(client, json!({ "notBefore": in_days(2) })).await?, 201);
@@ -93,6 +89,44 @@ async fn dates_outside_the_profiles_bounds_are_refused() -> anyhow::Result<()> {
     assert_eq!(order(&fixed.client, json!({})).await?, 201);
     assert_eq!(order(&fixed.client, json!({ "notAfter": in_days(20) })).await?, 400);
     assert_eq!(order(&fixed.client, json!({ "notBefore": in_days(0) })).await?, 400);
+    Ok(())
+}
+
+/// So many seconds from now, as an order asks for it.
+fn from_now(seconds: i64) -> domain::Timestamp {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    domain::Timestamp::from_unix_seconds(now.unwrap_or_default().as_secs().cast_signed() + seconds)
+}
+
+#[tokio::test]
+async fn whatever_dates_an_order_is_granted_its_certificate_has() -> anyhow::Result<()> {
+    const DAYS: i64 = 90 * 86_400;
+    let scene = scene(r#"certificate_validity="90d""#).await?;
+    let client = &scene.client;
+    for (start, end) in [
+        (None, Some(DAYS)),
+        (None, Some(DAYS - 1800)),
+        (Some(-60), Some(DAYS - 61)),
+        (Some(60), None),
+    ] {
+        let (start, end) = (start.map(from_now), end.map(from_now));
+        let identifiers = json!([{ "type": "dns", "value": "a.localhost" }]);
+        let payload = json!({ "identifiers": identifiers, "notBefore": start, "notAfter": end });
+        let reply = client.post("newOrder", &payload).await?.expect(201)?;
+        let order = Order { url: reply.location()?, body: reply.json()? };
+        let order = client.prove(&order, &scene.web).await?;
+        let issued = client.finalize(&order, &["a.localhost"]).await?;
+        let (_, pem) = parse_x509_pem(issued.chain.leaf_pem().as_bytes())?;
+        let (_, leaf) = x509_parser::certificate::X509Certificate::from_der(&pem.contents)?;
+        let found = [leaf.validity().not_before, leaf.validity().not_after];
+        let found = found.map(|time| domain::Timestamp::from_unix_seconds(time.timestamp()));
+        assert_eq!(start.unwrap_or(found[0]), found[0]);
+        assert_eq!(end.unwrap_or(found[1]), found[1]);
+        assert!(issued.chain.validity()? < Duration::from_secs(DAYS.cast_unsigned()));
+    }
+    // Both ends count.
+    let dates = json!({ "notBefore": from_now(60), "notAfter": from_now(60 + DAYS) });
+    assert_eq!(order(client, dates).await?, 400);
     Ok(())
 }
 

@@ -110,6 +110,29 @@ fn validity_is_the_profiles_unless_the_order_asks_for_less() {
     let later = now().plus(DAY);
     let its_end = later.plus(90 * DAY).minus(Duration::from_secs(1));
     check_validity(|request| request.not_before = Some(later), Some((later, its_end)));
+    // An end beyond what the backdating leaves takes from the backdating.
+    let second = Duration::from_secs(1);
+    let last = now().plus(90 * DAY).minus(second);
+    check_validity(|request| request.not_after = Some(last), Some((now(), last)));
+    check_validity(
+        |request| request.not_after = Some(last.plus(second)),
+        Some((now().plus(second), last.plus(second))),
+    );
+}
+
+#[test]
+fn a_start_that_was_granted_is_kept_however_long_the_order_waited() {
+    let end = now().plus(90 * DAY).minus(Duration::from_secs(1));
+    for (hours, expected) in [(0, Some((now(), end))), (1, Some((now(), end))), (2, None)] {
+        check_validity(
+            |request| {
+                request.not_before = Some(now());
+                request.asked_at = now().plus(Duration::from_hours(hours));
+                request.now = now().plus(20 * DAY);
+            },
+            expected,
+        );
+    }
 }
 
 #[test]

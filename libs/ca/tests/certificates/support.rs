@@ -116,6 +116,7 @@ pub(crate) fn leaf_request<'a>(
         public_key,
         not_before: None,
         not_after: None,
+        asked_at: now(),
         now: now(),
         serial,
     }

@@ -105,6 +105,7 @@ fn aged(workshop: &Workshop, days: u32) -> ServerCertificate {
         public_key: &key.subject_public_key_info(),
         not_before: None,
         not_after: None,
+        asked_at: now().minus(DAY * days),
         now: now().minus(DAY * days),
         serial: &Serial::from_random(&[5; 16]),
     };
