@@ -7,7 +7,7 @@ mod values;
 
 use std::{collections::BTreeSet, path::PathBuf, str::FromStr as _};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use domain::{AccountId, IssuerName, Serial, certificate::RevocationReason};
 use eventstore::Subject;
 use runtime::{Config, ConfigError, Role, config};
@@ -26,7 +26,12 @@ Examples:
   certmill why 01a9…                                     why a certificate was issued
   certmill revoke 01a9… --reason keyCompromise           revoke it
 
-The configuration is the file, the environment over it (CERTMILL__API__LISTEN is api.listen), and --set over both.";
+The configuration is the file, the environment over it (CERTMILL__API__LISTEN is api.listen), and --set over both.
+A command ends with 0 when it did what it should, with 1 and a reason on standard error when it failed, and with 2 when
+the command line is wrong.";
+
+/// Where the flags of all commands stand in the help of each, so that its own come first.
+const COMMON: &str = "Options of every command";
 
 /// An ACME certificate authority whose truth is an event log
 #[derive(Debug, Parser)]
@@ -42,13 +47,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// The configuration file; without one, defaults and environment count
-    #[arg(long, global = true, value_name = "FILE", env = "CERTMILL_CONFIG")]
+    #[arg(long, global = true, help_heading = COMMON, value_name = "FILE", env = "CERTMILL_CONFIG")]
     config: Option<PathBuf>,
     /// Sets one key, over file and environment: a TOML value, else text; may be repeated
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    #[arg(long = "set", help_heading = COMMON, value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// Prints JSON for programs, one value a line, instead of text for people
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = COMMON)]
     json: bool,
 }
 
@@ -58,12 +63,15 @@ pub(crate) enum Command {
     /// Runs the CA: all roles in one process, or those named
     ///
     /// On first start the signer creates a root and an intermediate in the data directory and issues the server's own
-    /// TLS certificate. Stops within 10 s of SIGTERM.
+    /// TLS certificate. Stops within 10 s of SIGTERM, SIGINT or SIGHUP, and at once when another one follows. No signal
+    /// has it read its configuration again: start it again.
     Serve {
         #[command(flatten)]
         roles: Roles,
     },
     /// Checks the configuration and prints what it means, with every default
+    ///
+    /// Files it names that cannot be used here are warned of: it may be meant for another machine.
     CheckConfig {
         #[command(flatten)]
         roles: Roles,
@@ -100,10 +108,10 @@ pub(crate) enum Command {
         #[arg(long, value_parser = values::reason)]
         reason: RevocationReason,
     },
-    /// Lists, shows and deactivates accounts
+    /// Lists, shows and deactivates accounts, and records that changed terms were agreed to
     #[command(subcommand)]
     Account(AccountCommand),
-    /// Makes, lists and disables keys for external account binding
+    /// Makes, registers, lists and disables keys for external account binding
     #[command(subcommand)]
     Eab(EabCommand),
     /// Verifies what is stored, and lists what was issued, revoked and refused
@@ -161,9 +169,47 @@ pub(crate) enum AccountCommand {
 /// Which roles a process plays.
 #[derive(Debug, Args)]
 pub(crate) struct Roles {
-    /// Runs only this role: api, validator, signer or projector; may be repeated
+    /// Only this role of a cluster: api, validator, signer or projector; may be repeated; all of them if not given
     #[arg(long = "role", value_name = "ROLE", value_parser = values::role())]
     named: Vec<Role>,
+}
+
+impl Cli {
+    /// Reads the command line of the process; what is wrong with it, or the help, is printed and ends the process.
+    pub(crate) fn read() -> Self {
+        let matches = command().get_matches();
+        Self::of(&matches).unwrap_or_else(|error| error.exit())
+    }
+
+    fn of(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut cli = Self::from_arg_matches(matches)?;
+        cli.common.sets = sets(matches);
+        Ok(cli)
+    }
+}
+
+/// The command line with `--set` before and after each command: of a flag that is global, clap keeps only those that
+/// stand innermost.
+fn command() -> clap::Command {
+    fn everywhere(mut command: clap::Command, set: &Arg) -> clap::Command {
+        for below in command.get_subcommands_mut() {
+            *below = everywhere(std::mem::take(below).arg(set), set);
+        }
+        command
+    }
+    let command = Cli::command();
+    let set = command.get_arguments().find(|argument| argument.get_id() == "sets").cloned();
+    match set {
+        Some(set) => everywhere(command, &set),
+        None => command,
+    }
+}
+
+/// Every `--set`, in their order.
+fn sets(matches: &ArgMatches) -> Vec<String> {
+    let here = matches.get_many::<String>("sets").unwrap_or_default().cloned();
+    let below = matches.subcommand().map(|(_, below)| sets(below)).unwrap_or_default();
+    here.chain(below).collect()
 }
 
 impl Roles {
@@ -193,12 +239,10 @@ impl Common {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from(line.split(' '))
+        Cli::of(&command().try_get_matches_from(line.split(' '))?)
     }
 
     #[test]
@@ -215,8 +259,8 @@ mod tests {
             }
             command.get_subcommands().for_each(check);
         }
-        Cli::command().debug_assert();
-        check(&Cli::command());
+        command().debug_assert();
+        check(&command());
     }
 
     #[test]
@@ -238,6 +282,9 @@ mod tests {
             assert_eq!(cli.common.format(), Format::Json);
             assert_eq!(cli.common.sets, ["a=1"]);
         }
+        let cli = parse("certmill --set a=1 --set a=2 ca --set b=3 --json show --set a=4").unwrap();
+        assert_eq!(cli.common.format(), Format::Json);
+        assert_eq!(cli.common.sets, ["a=1", "a=2", "b=3", "a=4"]);
     }
 
     #[test]

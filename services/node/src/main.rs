@@ -24,7 +24,6 @@ mod token;
 
 use std::{io::Write as _, process::ExitCode};
 
-use clap::Parser as _;
 use mimalloc::MiMalloc;
 use tokio::runtime;
 
@@ -38,7 +37,7 @@ fn main() -> ExitCode {
     // Before anything else: every TLS client and server of the process uses the installed provider. That one is there
     // already is the only error.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(Cli::parse()) {
+    match run(Cli::read()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_reader_gone() => ExitCode::SUCCESS,
         Err(failure) => {
