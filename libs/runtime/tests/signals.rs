@@ -11,8 +11,12 @@ use tokio::{
 };
 
 fn terminate_this_process() {
+    send("-TERM");
+}
+
+fn send(signal: &str) {
     let id = std::process::id().to_string();
-    assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
 }
 
 #[tokio::test]
@@ -53,6 +57,16 @@ async fn a_signal_sent_twice_at_once_is_one_request() {
     });
     let running = tokio::spawn(async move { process.run(&health).await });
     terminate_this_process();
+    assert!(running.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_closed_terminal_stops_a_process_in_order() {
+    // Whoever runs the tests may have it ignored.
+    let _heard = signal(SignalKind::hangup()).unwrap();
+    let process = Process::new().unwrap();
+    let running = tokio::spawn(async move { process.run(&Health::new()).await });
+    send("-HUP");
     assert!(running.await.unwrap().is_ok());
 }
 

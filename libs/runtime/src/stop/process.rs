@@ -73,7 +73,7 @@ impl Stopper {
 }
 
 impl Process {
-    /// Takes SIGTERM and SIGINT over; has to be called inside the async runtime.
+    /// Takes SIGTERM, SIGINT and SIGHUP over; has to be called inside the async runtime.
     ///
     /// # Errors
     /// When the system does not let the process listen to signals.
