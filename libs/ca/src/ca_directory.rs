@@ -328,6 +328,22 @@ mod tests {
     }
 
     #[test]
+    fn a_subject_that_cannot_be_leaves_no_key_that_the_next_call_would_take() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = CaDirectory::new(dir.path().join("ca"), None);
+        let (algorithm, wrong) = (KeyAlgorithm::EcdsaP256, request(""));
+        let made = [
+            ca.create_root(algorithm, &wrong).map(drop),
+            ca.create_intermediate(algorithm, &wrong).map(drop),
+            ca.request_intermediate(algorithm, &wrong.subject).map(drop),
+        ];
+        for made in made {
+            assert!(matches!(made, Err(CaDirectoryError::Profile(_))), "{made:?}");
+        }
+        assert!(!dir.path().join("ca").exists());
+    }
+
+    #[test]
     fn without_the_roots_key_no_intermediate_is_made() {
         let dir = tempfile::tempdir().unwrap();
         let ca = CaDirectory::new(dir.path(), None);

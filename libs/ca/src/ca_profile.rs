@@ -45,7 +45,8 @@ pub struct CaRequest {
 pub enum CaProfileError {
     /// A part of the subject is empty, too long, or no country.
     #[error(
-        "the subject needs a common name of at most 64 characters and a two-letter country, if any"
+        "the subject needs a common name of 1 to 64 characters, an organization of as many and a country of two capital \
+         letters, if any"
     )]
     Subject,
     /// The root is not valid now.
@@ -57,6 +58,16 @@ pub enum CaProfileError {
     /// The certificate could not be built.
     #[error("the certificate cannot be built")]
     Build(#[source] rcgen::Error),
+}
+
+impl CaSubject {
+    /// Checks that the subject can stand in a certificate.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub(crate) fn check(&self) -> Result<(), CaProfileError> {
+        distinguished_name(self).map(drop)
+    }
 }
 
 impl CaRequest {

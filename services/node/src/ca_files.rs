@@ -19,7 +19,8 @@ use crate::{
 /// The longest file of a passphrase or PIN.
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
-const ADVICE: &str = "The CA is in ca/ of data_dir; `certmill ca show` tells what is there.";
+const ADVICE: &str = "The CA is in ca/ of data_dir, as files of the server's user; `certmill ca show` tells what is there. \
+    Where its keys are encrypted, ca.passphrase_file or ca.passphrase opens them.";
 
 /// Where the CA's files are.
 pub(crate) fn path(config: &Config) -> PathBuf {
@@ -189,9 +190,14 @@ fn passphrase(config: &Config) -> Result<Option<Passphrase>, Failure> {
         return Ok(Some(Passphrase::from(secret.expose().to_owned())));
     }
     let Some(path) = &config.ca.passphrase_file else { return Ok(None) };
-    let text = read_line(path)
-        .while_doing(format_args!("cannot read {}", path.display()))
-        .advise("Set ca.passphrase_file to a file with the passphrase that this user can read.")?;
+    const ADVICE: &str =
+        "Set ca.passphrase_file to a file with the passphrase that this user can read.";
+    let doing = format!("ca.passphrase_file: cannot use {}", path.display());
+    let text = read_line(path).while_doing(&doing).advise(ADVICE)?;
+    if text.is_empty() {
+        // Encrypted with it, keys would look protected and not be.
+        return Err(Failure::new("the passphrase is empty").while_doing(&doing).advise(ADVICE));
+    }
     Ok(Some(Passphrase::from(text)))
 }
 
@@ -284,6 +290,19 @@ mod tests {
         let file = dir.path().join("passphrase");
         std::fs::write(&file, "pass phrase \n").unwrap();
         assert_eq!(read_line(&file).unwrap(), "pass phrase ");
+    }
+
+    #[test]
+    fn an_empty_passphrase_protects_nothing_and_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("passphrase");
+        std::fs::write(&file, "\n").unwrap();
+        let set = format!("ca.passphrase_file={}", file.display());
+        let failure = open_or_create(&config(dir.path(), &[&set]), clock()).unwrap_err();
+        let failure = failure.to_string();
+        assert!(failure.contains("ca.passphrase_file: cannot use"), "{failure}");
+        assert!(failure.contains("the passphrase is empty"), "{failure}");
+        assert!(!dir.path().join("ca").exists());
     }
 
     fn clock() -> Timestamp {

@@ -47,12 +47,13 @@ impl CaDirectory {
     /// Creates a root. Its key is generated unless one was imported or left by a call that was cut short.
     ///
     /// # Errors
-    /// When there is a root already, or files cannot be written.
+    /// When there is a root already, or files cannot be written; a subject that cannot be makes no key.
     pub fn create_root(
         &self,
         algorithm: KeyAlgorithm,
         request: &CaRequest,
     ) -> Result<Authority, CaDirectoryError> {
+        request.subject.check()?;
         let _lock = self.lock()?;
         self.refuse_existing(ROOT_PEM)?;
         self.write_root(&self.key(ROOT_KEY, algorithm)?, request)?;
@@ -68,6 +69,7 @@ impl CaDirectory {
         algorithm: KeyAlgorithm,
         request: &CaRequest,
     ) -> Result<Authority, CaDirectoryError> {
+        request.subject.check()?;
         let _lock = self.lock()?;
         self.refuse_existing(INTERMEDIATE_PEM)?;
         self.write_intermediate(&self.key(INTERMEDIATE_KEY, algorithm)?, request)?;
@@ -85,6 +87,7 @@ impl CaDirectory {
         algorithm: KeyAlgorithm,
         request: &CaRequest,
     ) -> Result<Authority, CaDirectoryError> {
+        request.subject.check()?;
         let _lock = self.lock()?;
         self.refuse_existing(INTERMEDIATE_PEM)?;
         let key = self.key(INTERMEDIATE_KEY, algorithm)?;

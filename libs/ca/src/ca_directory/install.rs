@@ -26,6 +26,7 @@ impl CaDirectory {
         algorithm: KeyAlgorithm,
         subject: &CaSubject,
     ) -> Result<String, CaDirectoryError> {
+        subject.check()?;
         let _lock = self.lock()?;
         let key = self.key(INTERMEDIATE_KEY, algorithm)?;
         let pem = encode_request(&intermediate_request(&key, subject)?);

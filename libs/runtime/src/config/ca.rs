@@ -1,6 +1,6 @@
 //! The issuer and its certificate revocation list.
 
-use std::path::PathBuf;
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use domain::CrlShards;
 use schemars::JsonSchema;
@@ -58,6 +58,12 @@ pub struct Ca {
     pub pkcs11: Pkcs11,
     /// More issuing CAs, for the profiles that name them.
     pub issuer: Vec<Issuer>,
+}
+
+impl Ca {
+    /// How long the certificate of a root or an intermediate may be valid.
+    pub const VALIDITY: RangeInclusive<Duration> =
+        HumanDuration::days(1).get()..=HumanDuration::days(50 * 365).get();
 }
 
 /// The kinds of CA keys that can be made; RSA keys can only be imported, or be made in a token.

@@ -10,7 +10,7 @@ use domain::ProfileName;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    BindingForm, Config, ConfigError, EventLogKind, Key, Problem, Profile, Role,
+    BindingForm, Ca, Config, ConfigError, EventLogKind, Key, Problem, Profile, Role,
     external_accounts::MAX_FORMER_KEYS, least_order_max_age,
 };
 pub(super) use issuers::roots;
@@ -62,6 +62,11 @@ pub(super) fn default_profile(
 /// Checks everything that does not depend on the roles.
 pub(super) fn values(config: &Config) -> Problems {
     let mut problems = Problems::default();
+    problems.require(
+        !config.data_dir.as_os_str().is_empty(),
+        "data_dir",
+        "must not be empty; \".\" is the directory the command is run in",
+    );
     check_api(config, &mut problems);
     check_event_log(config, &mut problems);
     check_validation(config, &mut problems);
@@ -256,6 +261,12 @@ fn check_ca(config: &Config, problems: &mut Problems) {
         "ca.passphrase, ca.passphrase_file",
         "must not be given both",
     );
+    // Encrypted with an empty one, keys look protected and are not.
+    problems.require(
+        ca.passphrase.as_ref().is_none_or(|passphrase| !passphrase.expose().is_empty()),
+        "ca.passphrase",
+        "must not be empty",
+    );
     for (key, name) in
         [("ca.root_name", &ca.root_name), ("ca.intermediate_name", &ca.intermediate_name)]
     {
@@ -266,8 +277,8 @@ fn check_ca(config: &Config, problems: &mut Problems) {
             "must have 1 to 64 characters",
         );
     }
-    between(problems, "ca.root_validity", ca.root_validity.get(), DAY..=50 * YEAR);
-    between(problems, "ca.intermediate_validity", ca.intermediate_validity.get(), DAY..=50 * YEAR);
+    between(problems, "ca.root_validity", ca.root_validity.get(), Ca::VALIDITY);
+    between(problems, "ca.intermediate_validity", ca.intermediate_validity.get(), Ca::VALIDITY);
     problems.require(
         ca.intermediate_validity <= ca.root_validity,
         "ca.intermediate_validity",

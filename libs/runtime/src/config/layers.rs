@@ -57,7 +57,7 @@ impl Layers {
         }
         ConfigFile::deserialize(table).map_err(|error| ConfigError::Key {
             origin: Origin::Together,
-            message: one_line(error.message()),
+            message: plain(error.message()),
         })
     }
 
@@ -77,7 +77,7 @@ impl File {
                 path: path.to_owned(),
                 line: error.span().map(|span| line_at(&text, span.start)),
             },
-            message: one_line(error.message()),
+            message: plain(error.message()),
         };
         toml::from_str::<ConfigFile>(&text).map_err(refused)?;
         let table = toml::from_str(&text).map_err(refused)?;
@@ -149,6 +149,7 @@ impl Setting {
     fn from_argument(argument: &str) -> Result<Self, ConfigError> {
         let (key, text) = argument
             .split_once('=')
+            .filter(|(key, _)| !key.trim().is_empty())
             .ok_or_else(|| ConfigError::Argument { argument: argument.to_owned() })?;
         let key = key.trim();
         let keys = key.split('.').map(str::to_owned).collect();
@@ -183,7 +184,7 @@ impl Setting {
             Ok(_) => Ok(table),
             Err(error) => Err(ConfigError::Key {
                 origin: self.origin.clone(),
-                message: one_line(error.message()),
+                message: plain(error.message()),
             }),
         }
     }
@@ -223,6 +224,23 @@ fn lay_over(lower: &mut Table, upper: Table) {
     }
 }
 
-fn one_line(message: &str) -> String {
-    message.split_whitespace().collect::<Vec<_>>().join(" ")
+/// What the libraries say of a value, in one line and in the words of TOML; a list of tables is what most people take
+/// for a table.
+fn plain(message: &str) -> String {
+    let words = [
+        ("invalid type: sequence,", "invalid type: list,"),
+        (
+            "invalid type: map, expected a sequence",
+            "expected a list; of tables, each begins with [[ ]]",
+        ),
+        ("invalid type: map,", "invalid type: table,"),
+        ("expected a sequence", "expected a list, such as [\"a\", \"b\"]"),
+        ("expected a map", "expected a table"),
+    ];
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = words.iter().fold(line, |line, (from, to)| line.replace(from, to));
+    match line.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a table"),
+        None => line,
+    }
 }

@@ -6,6 +6,8 @@ use ca::KeyAlgorithm;
 use clap::{Args, Subcommand, ValueEnum};
 use runtime::config::HumanDuration;
 
+use super::values;
+
 /// What can be done with the CA's keys and certificates. They are in `ca/` of the data directory, keys perhaps in a token.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaCommand {
@@ -61,18 +63,18 @@ pub(crate) enum KeyOf {
 #[derive(Debug, Args)]
 pub(crate) struct NewCa {
     /// The kind of its key: p256, p384 or ed25519, in a token also rsa; a key that is there stays what it is
-    #[arg(long, value_parser = KeyAlgorithm::from_str)]
+    #[arg(long, value_name = "KIND", value_parser = KeyAlgorithm::from_str)]
     pub(crate) key_type: Option<KeyAlgorithm>,
-    /// Its common name
+    /// Its common name, of at most 64 characters
     #[arg(long, value_name = "TEXT")]
     pub(crate) name: Option<String>,
     /// Its organization
     #[arg(long, value_name = "TEXT")]
     pub(crate) organization: Option<String>,
     /// Its country as two capital letters
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = values::country)]
     pub(crate) country: Option<String>,
-    /// How long it is valid, such as 3650d; of no meaning for a request
-    #[arg(long)]
+    /// How long it is valid, from 1d to 18250d; an intermediate ends with its root, and to a request it means nothing
+    #[arg(long, value_name = "DURATION", value_parser = values::ca_validity)]
     pub(crate) validity: Option<HumanDuration>,
 }

@@ -1,17 +1,33 @@
 //! Values of the command line, in the forms people have them in.
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use domain::{
-    AccountId, InvalidId, InvalidTimestamp, OrderId, Serial, Timestamp,
-    certificate::RevocationReason,
+use domain::{AccountId, OrderId, Serial, Timestamp, certificate::RevocationReason};
+use eventstore::Subject;
+use runtime::{
+    Role,
+    config::{Ca, HumanDuration, InvalidDuration},
 };
-use eventstore::{InvalidSubject, Subject};
-use runtime::Role;
+
+/// The text has another form than people were told of.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {0}")]
+pub(super) struct Unexpected(&'static str);
 
 /// The text names no reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected one of {}", reasons())]
 pub(super) struct UnknownReason;
+
+/// Why a length of time is no validity of a CA.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InvalidCaValidity {
+    /// It is no length of time.
+    #[error(transparent)]
+    Duration(#[from] InvalidDuration),
+    /// It is too short or too long.
+    #[error("must be from 1d to 18250d")]
+    Bounds,
+}
 
 /// Reads a role's name.
 pub(super) fn role() -> impl TypedValueParser<Value = Role> {
@@ -19,12 +35,15 @@ pub(super) fn role() -> impl TypedValueParser<Value = Role> {
 }
 
 /// Reads a serial number as openssl and browsers print it: hex, perhaps with colons, capitals or `serial=`.
-pub(super) fn serial(text: &str) -> Result<Serial, InvalidId> {
+pub(super) fn serial(text: &str) -> Result<Serial, Unexpected> {
+    let expected = "hex digits, as `openssl x509 -noout -serial` prints them";
     let text = text.strip_prefix("serial=").unwrap_or(text);
     let digits: String = text.chars().filter(|c| *c != ':').collect();
     let digits = digits.to_ascii_lowercase();
     let digits = digits.strip_prefix("0x").unwrap_or(&digits);
-    if digits.len().is_multiple_of(2) { digits.parse() } else { format!("0{digits}").parse() }
+    let parsed =
+        if digits.len().is_multiple_of(2) { digits.parse() } else { format!("0{digits}").parse() };
+    parsed.map_err(|_| Unexpected(expected))
 }
 
 /// Reads a reason's name or code.
@@ -36,22 +55,42 @@ pub(super) fn reason(text: &str) -> Result<RevocationReason, UnknownReason> {
 }
 
 /// Reads an account's id, or its URL.
-pub(super) fn account(text: &str) -> Result<AccountId, InvalidId> {
-    text.rsplit('/').next().unwrap_or(text).parse()
+pub(super) fn account(text: &str) -> Result<AccountId, Unexpected> {
+    let id = text.rsplit('/').next().unwrap_or(text);
+    id.parse().map_err(|_| Unexpected("an id as `certmill account list` prints it, or its URL"))
 }
 
 /// Reads a time, or a date as its first moment in UTC.
-pub(super) fn time(text: &str) -> Result<Timestamp, InvalidTimestamp> {
-    text.parse().or_else(|_| format!("{text}T00:00:00Z").parse())
+pub(super) fn time(text: &str) -> Result<Timestamp, Unexpected> {
+    let day = || format!("{text}T00:00:00Z").parse();
+    let expected = "a time such as 2026-11-01T12:00:00Z, or a date such as 2026-11-01";
+    text.parse().or_else(|_| day()).map_err(|_| Unexpected(expected))
 }
 
 /// Reads a subject, or the id of an order or account.
-pub(super) fn subject(text: &str) -> Result<Subject, InvalidSubject> {
+pub(super) fn subject(text: &str) -> Result<Subject, Unexpected> {
     let order = || text.parse::<OrderId>().ok().map(|id| Subject::order(&id));
     let account = || text.parse::<AccountId>().ok().map(|id| Subject::account(&id));
     match order().or_else(account) {
         Some(subject) => Ok(subject),
-        None => text.parse(),
+        None => text.parse().map_err(|_| {
+            Unexpected("a subject as `certmill events` prints it, or the id of an order or account")
+        }),
+    }
+}
+
+/// Reads a country's code.
+pub(super) fn country(text: &str) -> Result<String, Unexpected> {
+    let is_code = text.len() == 2 && text.bytes().all(|octet| octet.is_ascii_uppercase());
+    is_code.then(|| text.to_owned()).ok_or(Unexpected("two capital letters, such as DE"))
+}
+
+/// Reads how long a CA's certificate is valid.
+pub(super) fn ca_validity(text: &str) -> Result<HumanDuration, InvalidCaValidity> {
+    let validity: HumanDuration = text.parse()?;
+    match Ca::VALIDITY.contains(&validity.get()) {
+        true => Ok(validity),
+        false => Err(InvalidCaValidity::Bounds),
     }
 }
 
@@ -76,8 +115,9 @@ mod tests {
 
     #[test]
     fn a_time_may_be_a_date() {
-        assert_eq!(time("2026-11-01"), "2026-11-01T00:00:00Z".parse());
-        assert_eq!(time("2026-11-01T12:00:00+01:00"), "2026-11-01T11:00:00Z".parse());
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert_eq!(time("2026-11-01"), Ok(at("2026-11-01T00:00:00Z")));
+        assert_eq!(time("2026-11-01T12:00:00+01:00"), Ok(at("2026-11-01T11:00:00Z")));
         assert!(time("yesterday").is_err());
     }
 
@@ -90,5 +130,23 @@ mod tests {
         assert_eq!(subject(owner.as_str()), Ok(Subject::account(&owner)));
         assert_eq!(account(&format!("https://ca.example/acme/p/account/{owner}")), Ok(owner));
         assert!(subject("order.>").is_err());
+    }
+
+    #[test]
+    fn a_ca_is_valid_as_long_as_the_configuration_allows_it_too() {
+        for text in ["1d", "3650d", "18250d"] {
+            assert_eq!(ca_validity(text), Ok(text.parse().unwrap()));
+        }
+        for text in ["0", "23h", "18251d"] {
+            assert_eq!(ca_validity(text), Err(InvalidCaValidity::Bounds), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_country_has_two_capital_letters() {
+        assert_eq!(country("DE").as_deref(), Ok("DE"));
+        for text in ["de", "D", "DEU", "D1", ""] {
+            assert!(country(text).is_err(), "{text}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use domain::IssuerName;
 
-use super::{Config, DAY, Key, Problems, YEAR, between};
+use super::{Ca, Config, Key, Problems, between};
 
 pub(super) fn check(config: &Config, problems: &mut Problems) {
     let mut names = BTreeSet::new();
@@ -20,7 +20,7 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
             "must have 1 to 64 characters",
         );
         let validity = ca.intermediate_validity.get();
-        between(problems, key("intermediate_validity"), validity, DAY..=50 * YEAR);
+        between(problems, key("intermediate_validity"), validity, Ca::VALIDITY);
     }
     let there: Vec<_> = names.iter().map(|name| name.as_str()).collect();
     for profile in &config.profiles {

@@ -151,3 +151,31 @@ fn the_reference_says_the_bounds_that_are_checked() {
         assert!(description.contains(&format!("from {bounds}")), "{set}: {bounds}: {description}");
     }
 }
+
+#[test]
+fn a_value_of_another_kind_is_refused_in_the_words_of_toml() {
+    for (text, allowed) in [
+        ("[profile]\nname = \"a\"\n", "expected a list; of tables, each begins with [[ ]]"),
+        ("api = 5\n", "integer `5`, expected a table"),
+        ("key_block_lists = \"a\"\n", "expected a list, such as [\"a\", \"b\"]"),
+        ("data_dir = [1]\n", "invalid type: list, expected path string"),
+        ("[data_dir]\n", "invalid type: table, expected path string"),
+    ] {
+        let message = message(load(text, &[], &[]));
+        assert!(message.contains("line 1 ") && message.contains(allowed), "{text}: {message}");
+    }
+}
+
+#[test]
+fn what_is_empty_by_accident_is_refused() {
+    for (set, refused) in [
+        ("data_dir=", "data_dir: must not be empty"),
+        ("ca.passphrase=", "ca.passphrase: must not be empty"),
+        ("=1", "expected key=value"),
+    ] {
+        let message = message(load("", &[], &[set]));
+        assert!(message.contains(refused), "{set}: {message}");
+    }
+    let message = message(load("", &[("CERTMILL__CA__PASSPHRASE", "")], &[]));
+    assert!(message.contains("variable CERTMILL__CA__PASSPHRASE: ca.passphrase"), "{message}");
+}
