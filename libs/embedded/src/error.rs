@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use eventstore::{AppendError, Sequence, StoreError};
+use rusqlite::ErrorCode;
 
 /// The data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,20 @@ pub enum OpenError {
         #[source]
         source: Damage,
     },
+}
+
+impl OpenError {
+    /// Whether nothing could be looked at, by which nothing is said about the log itself.
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Io { .. } => true,
+            Self::Database { source, .. } => !matches!(
+                source.sqlite_error_code(),
+                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+            ),
+            Self::Locked { .. } | Self::NewerRelease { .. } | Self::Damaged { .. } => false,
+        }
+    }
 }
 
 /// What is wrong with a log.

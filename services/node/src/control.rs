@@ -4,7 +4,6 @@ mod client;
 mod server;
 mod socket;
 
-use embedded::Embedded;
 use runtime::{Config, config::EventLogKind};
 use serde::{Deserialize, Serialize};
 
@@ -48,10 +47,7 @@ pub(crate) async fn apply(config: &Config, change: Change) -> Result<Done, Failu
             Some(Answer::Done(done)) => return Ok(done),
             Some(Answer::Failed(failure)) => return Err(failure),
             // Opening the log for writing would make one where there is none.
-            None => drop(Embedded::open_read_only(&config.data_dir).map_err(|error| {
-                let advice = ports::embedded_advice(&error);
-                Failure::from(error).advise(advice)
-            })?),
+            None => drop(ports::open_to_read(&config.data_dir)?),
         },
     }
     let ports =
@@ -66,6 +62,7 @@ pub(crate) async fn apply(config: &Config, change: Change) -> Result<Done, Failu
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use embedded::Embedded;
     use eventstore::{Actor, EventStore as _, Sequence, Subject};
     use runtime::Process;
 

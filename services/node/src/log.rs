@@ -3,14 +3,14 @@
 mod merge;
 
 use domain::{Serial, certificate::LedgerEvent};
-use embedded::{Embedded, ReadOnly};
+use embedded::ReadOnly;
 use eventstore::{EventStore, Message, Sequence, Stream};
 use jetstream::JetStream;
 use readmodel::{Lookup, ReadModel as _};
 use runtime::{Config, config::EventLogKind};
 
 use crate::{
-    failure::{Explain as _, Failure},
+    failure::Failure,
     ports::{self, Patience},
 };
 use merge::Merge;
@@ -52,12 +52,7 @@ impl Log {
     /// When there is none, or it is out of reach.
     pub(crate) async fn open(config: &Config) -> Result<Self, Failure> {
         match config.event_log.kind {
-            EventLogKind::Embedded => {
-                let opened = Embedded::open_read_only(&config.data_dir);
-                Ok(Self::Embedded(opened.advise(
-                    "Set data_dir to the directory of a server that was started at least once.",
-                )?))
-            }
+            EventLogKind::Embedded => Ok(Self::Embedded(ports::open_to_read(&config.data_dir)?)),
             EventLogKind::Jetstream => {
                 let log = ports::jetstream(config, Patience::NONE).await?;
                 Ok(Self::JetStream(Box::new(Cluster { log, config: config.clone() })))

@@ -17,7 +17,7 @@ use crate::failure::{Explain as _, Failure};
 use self::measured::Measured;
 pub(crate) use self::{
     cluster::{jetstream, redis},
-    embedded::advice as embedded_advice,
+    embedded::{not_read, open_to_read},
     patience::Patience,
 };
 

@@ -16,7 +16,7 @@ use crate::{
     failure::{Explain as _, Failure},
     log::Log,
     output::Output,
-    signer_settings,
+    ports, signer_settings,
 };
 use ledger::LedgerCheck;
 
@@ -51,7 +51,7 @@ async fn verify(config: &Config, out: &mut Output) -> Result<(), Failure> {
     if config.event_log.kind == EventLogKind::Embedded {
         findings.push(log_file(config).await?);
     }
-    findings.push(ledger(config).await);
+    findings.push(ledger(config).await?);
     findings.extend(journal(config).await?);
     let problems: usize = findings.iter().map(|finding| finding.problems.len()).sum();
     for finding in &findings {
@@ -60,9 +60,11 @@ async fn verify(config: &Config, out: &mut Output) -> Result<(), Failure> {
     out.flush()?;
     match problems {
         0 => Ok(()),
-        problems => Err(Failure::new(format!("{problems} problems were found"))).advise(
-            "Keep a copy of data_dir as it is, then restore the newest backup that verifies.",
-        ),
+        problems => Err(Failure::new(match problems {
+            1 => "a problem was found".to_owned(),
+            problems => format!("{problems} problems were found"),
+        }))
+        .advise("Keep a copy of data_dir as it is, then restore the newest backup that verifies."),
     }
 }
 
@@ -77,9 +79,11 @@ fn describe(finding: &Finding) -> String {
 /// The files of the embedded log: its chain, its end, its indexes.
 async fn log_file(config: &Config) -> Result<Finding, Failure> {
     let dir = config.data_dir.clone();
-    if !dir.is_dir() {
-        return Err(Failure::new(format!("there is no directory {}", dir.display())))
-            .advise("Set data_dir to the directory of a server that was started at least once.");
+    if let Err(error) = Embedded::open_read_only(&dir)
+        && error.is_unreadable()
+    {
+        // What nobody could look at is no damage, and no reason to restore a backup.
+        return Err(ports::not_read(&dir, error));
     }
     let verified = tokio::task::spawn_blocking(move || Embedded::verify_directory(&dir)).await?;
     Ok(match verified {
@@ -95,11 +99,14 @@ async fn log_file(config: &Config) -> Result<Finding, Failure> {
 }
 
 /// The ledger of certificates, by its contents.
-async fn ledger(config: &Config) -> Finding {
+async fn ledger(config: &Config) -> Result<Finding, Failure> {
+    let log = match (Log::open(config).await, config.event_log.kind) {
+        (Err(failure), EventLogKind::Jetstream) => return Err(failure),
+        (opened, EventLogKind::Embedded | EventLogKind::Jetstream) => opened,
+    };
     let mut check = LedgerCheck::default();
     let read = async {
-        let log = Log::open(config).await?;
-        log.each(Stream::Ledger, |message| {
+        log?.each(Stream::Ledger, |message| {
             for event in message.envelope.decode::<LedgerEvent>()? {
                 check.see(message.sequence, &event);
             }
@@ -110,7 +117,7 @@ async fn ledger(config: &Config) -> Finding {
     let unread = read.await.err().map(|failure: Failure| failure.to_string());
     let (holds, mut problems) = check.finish();
     problems.extend(unread);
-    if problems.is_empty() { good("ledger", holds) } else { bad("ledger", problems) }
+    Ok(if problems.is_empty() { good("ledger", holds) } else { bad("ledger", problems) })
 }
 
 /// The signer's journal, where this machine has one.
@@ -138,4 +145,57 @@ fn good(checked: &'static str, holds: String) -> Finding {
 
 fn bad(checked: &'static str, problems: Vec<String>) -> Finding {
     Finding { checked, holds: None, problems }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fixtures, output::Format};
+
+    async fn refused(config: &Config) -> String {
+        verify(config, &mut Output::new(Format::Text)).await.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_not_here_is_not_said_to_be_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("ca")).unwrap();
+        let failure = refused(&fixtures::config(dir.path(), &[])).await;
+        assert!(failure.contains("events.db"), "{failure}");
+        assert!(failure.contains(&format!("now it is {}", dir.path().display())), "{failure}");
+        assert!(!failure.contains("backup"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_log_that_is_out_of_reach_is_not_said_to_be_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        // No server listens on the port of a socket that is bound and not listening.
+        let taken = tokio::net::TcpSocket::new_v4().unwrap();
+        taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let server = format!("event_log.servers=[\"nats://{}\"]", taken.local_addr().unwrap());
+        let sets = [
+            "event_log.kind=jetstream",
+            &server,
+            "event_log.replicas=1",
+            "event_log.allow_unsafe_dev=true",
+            "redis.url=redis://127.0.0.1",
+        ];
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let failure = refused(&fixtures::config(dir.path(), &sets)).await;
+        assert!(failure.contains("event_log.servers"), "{failure}");
+        assert!(!failure.contains("backup"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_none_any_more_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = fixtures::log(dir.path());
+        fixtures::append(&log, &["AccountCreated"]).await;
+        log.close().await;
+        drop(log);
+        std::fs::write(dir.path().join("events.db"), [7; 8192]).unwrap();
+        let failure = refused(&fixtures::config(dir.path(), &[])).await;
+        assert!(failure.contains("problems were found"), "{failure}");
+        assert!(failure.contains("backup"), "{failure}");
+    }
 }

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use embedded::{BackupError, Embedded};
+use embedded::BackupError;
 use runtime::{Config, config::EventLogKind};
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ struct Copied<'a> {
 pub(crate) async fn run(config: &Config, to: &Path, out: &mut Output) -> Result<(), Failure> {
     if config.event_log.kind == EventLogKind::Jetstream {
         return Err(Failure::new("the log is on NATS, not in data_dir")).advise(
-            "Back the streams up with `nats account backup`, and the signer's data_dir with the tools of its disk.",
+            "Copy each stream with `nats stream backup`, the ledger's last, then the signer's data_dir with the tools of its disk.",
         );
     }
     let source = Source {
@@ -70,10 +70,7 @@ struct Source {
 impl Source {
     /// Copies the log and then what is beside it; answers how many messages and files.
     fn copy(&self, to: &Path) -> Result<(u64, usize), Failure> {
-        let log = Embedded::open_read_only(&self.data_dir).map_err(|error| {
-            let advice = ports::embedded_advice(&error);
-            Failure::from(error).advise(advice)
-        })?;
+        let log = ports::open_to_read(&self.data_dir)?;
         // Before the log, so that the copy never remembers more than it holds.
         let position_file = self.signer.position_file();
         let position = match fs::read(&position_file) {

@@ -39,7 +39,8 @@ pub(super) async fn ask(data_dir: &Path, request: &Request) -> Result<Option<Ans
 }
 
 fn is_nobody_there(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+    use io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+    matches!(error.kind(), ConnectionRefused | NotADirectory | NotFound)
 }
 
 async fn exchange(mut stream: UnixStream, request: &Request) -> Result<Answer, Failure> {

@@ -119,7 +119,8 @@ async fn answer(mut stream: UnixStream, desk: &Desk) -> Result<(), Failure> {
         return Err(Failure::new(format!("user {peer} may not change anything")));
     }
     let request = timeout(REQUEST_PATIENCE, receive(&mut stream)).await??;
-    info!(operator = request.operator, change = ?request.change, "operator's command");
+    let change = serde_json::to_string(&request.change)?;
+    info!(operator = request.operator, change, "operator's command");
     let made = change::make(request.change, &request.operator, &desk.ports, desk.order_shards);
     let answer = match made.await {
         Ok(done) => Answer::Done(done),

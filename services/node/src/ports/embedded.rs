@@ -1,13 +1,13 @@
 //! All ports over one data directory.
 
-use std::sync::Arc;
+use std::{io::ErrorKind, path::Path, sync::Arc};
 
-use embedded::{Embedded, MemoryNonces, OpenError, Options};
+use embedded::{Embedded, MemoryNonces, OpenError, Options, ReadOnly};
 use eventstore::LocalCalls;
 use runtime::Config;
 
 use super::{Log, Ports};
-use crate::failure::Failure;
+use crate::{ca_files, failure::Failure};
 
 /// Opens the data directory; reading it takes as long as the newest 10,000 messages need, off the async threads.
 pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
@@ -33,8 +33,35 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
     })
 }
 
+/// Opens the log of a data directory for reading; makes none where there is none.
+///
+/// # Errors
+/// When it does not open.
+pub(crate) fn open_to_read(data_dir: &Path) -> Result<ReadOnly, Failure> {
+    Embedded::open_read_only(data_dir).map_err(|error| not_read(data_dir, error))
+}
+
+/// Says that the log of a data directory cannot be read, and what the operator can do.
+pub(crate) fn not_read(data_dir: &Path, error: OpenError) -> Failure {
+    let kind = match &error {
+        OpenError::Io { source, .. } => Some(source.kind()),
+        _ => None,
+    };
+    let advice = match kind {
+        Some(ErrorKind::NotFound | ErrorKind::NotADirectory) => format!(
+            "Set data_dir to the directory of a server that was started at least once; now it is {}.",
+            ca_files::absolute(data_dir).display()
+        ),
+        Some(ErrorKind::PermissionDenied) => {
+            "Run the command as the server's user, or as root.".to_owned()
+        }
+        _ => advice(&error).to_owned(),
+    };
+    Failure::from(error).advise(advice)
+}
+
 /// What the operator can do when a data directory does not open.
-pub(crate) fn advice(error: &OpenError) -> &'static str {
+fn advice(error: &OpenError) -> &'static str {
     match error {
         OpenError::Locked { .. } => {
             "Stop that server, or give this one a directory of its own with data_dir."
@@ -43,7 +70,7 @@ pub(crate) fn advice(error: &OpenError) -> &'static str {
             "Set data_dir to a directory this user can read and write, and see that its disk is not full."
         }
         OpenError::Database { .. } => {
-            "See that the disk under data_dir is mounted, healthy and not full, and that its files belong to this user."
+            "See that the disk under data_dir is mounted, writable, healthy and not full, and that its files belong to this user."
         }
         OpenError::NewerRelease { .. } => {
             "Run the release that wrote it, or a newer one, or set data_dir to another directory."
