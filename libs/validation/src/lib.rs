@@ -17,6 +17,6 @@ mod validator;
 
 pub use caa::CaaQuestion;
 pub use policy::NetworkPolicy;
-pub use resolver::TrustAnchorError;
+pub use resolver::{TrustAnchorError, check_trust_anchor};
 pub use settings::{ResolverChoice, Settings, SettingsError};
 pub use validator::{Attempt, Rejected, Validator};

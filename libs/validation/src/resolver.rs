@@ -12,7 +12,7 @@ use hickory_resolver::{
     proto::rr::{Name, RData, RecordType},
 };
 
-pub use self::setup::TrustAnchorError;
+pub use self::setup::{TrustAnchorError, check_trust_anchor};
 use self::{failure::LookupError, setup::Clients};
 use crate::{
     Settings, SettingsError,

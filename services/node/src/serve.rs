@@ -77,11 +77,13 @@ async fn serve(
     let health = Health::new();
     let metrics = Metrics::install().map_err(Failure::from)?;
     ops::serve(listeners.ops, health.clone(), metrics, process.background());
-    if let Log::Embedded(embedded) = &ports.log {
+    if let Log::Embedded(_) = &ports.log {
         control::listen(config, ports, process.listeners())?;
-        prune::start(embedded.clone(), config.order_max_age(), process.background());
     }
     Roles { config, ports, process: &process, health: &health }.start(roles, listeners.api).await?;
+    if let Log::Embedded(embedded) = &ports.log {
+        prune::start(embedded.clone(), config.order_max_age(), process.background());
+    }
     announce(Banner::of(config, roles), format, &health, &process);
     match process.run(&health).await {
         Ok(()) => Ok(()),

@@ -22,7 +22,7 @@ use readmodel::Aggregates;
 use runtime::Check;
 use tokio_util::sync::CancellationToken;
 
-pub use settings::{ConfigError, Group, Settings};
+pub use settings::{ConfigError, Group, Settings, TrustAnchorProblem};
 
 /// What a validator node works with.
 #[derive(Clone)]

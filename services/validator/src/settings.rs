@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use domain::{ProfileName, order::Retries};
 use runtime::config::{BaseUrl, Config, Validation};
-use validation::{NetworkPolicy, ResolverChoice};
+use validation::{NetworkPolicy, ResolverChoice, TrustAnchorError};
 
 /// A validator node's settings.
 #[derive(Clone, Debug)]
@@ -33,22 +33,35 @@ pub struct Group {
 /// The configuration names something that is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file with the trust anchor cannot be read.
-    #[error("the trust anchor of profile {profile} cannot be read")]
+    /// The trust anchor cannot be used.
+    #[error("the trust_anchor {anchor:?} of profile {profile} cannot be used")]
     TrustAnchor {
         /// The profile that uses it.
         profile: ProfileName,
+        /// The file, or the records themselves.
+        anchor: String,
         /// Why.
         #[source]
-        source: io::Error,
+        source: TrustAnchorProblem,
     },
+}
+
+/// What is wrong with a trust anchor.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustAnchorProblem {
+    /// The file cannot be read.
+    #[error("it cannot be read")]
+    Read(#[from] io::Error),
+    /// What it holds is no trust anchor.
+    #[error(transparent)]
+    Contents(#[from] TrustAnchorError),
 }
 
 impl Settings {
     /// Takes what concerns a validator node from the configuration.
     ///
     /// # Errors
-    /// When a file that the configuration names cannot be read.
+    /// When a trust anchor that the configuration names cannot be used.
     pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
         let mut alike: Vec<(Validation, Group)> = Vec::new();
         for profile in &config.profiles {
@@ -56,9 +69,16 @@ impl Settings {
             match alike.iter_mut().find(|(known, _)| *known == wanted) {
                 Some((_, group)) => group.profiles.push(profile.name.clone()),
                 None => {
-                    let validation = settings(&wanted).map_err(|source| {
-                        ConfigError::TrustAnchor { profile: profile.name.clone(), source }
-                    })?;
+                    let validation =
+                        settings(&wanted).map_err(|source| ConfigError::TrustAnchor {
+                            profile: profile.name.clone(),
+                            anchor: wanted
+                                .trust_anchor
+                                .clone()
+                                .map(String::from)
+                                .unwrap_or_default(),
+                            source,
+                        })?;
                     alike
                         .push((wanted, Group { profiles: vec![profile.name.clone()], validation }));
                 }
@@ -77,7 +97,9 @@ impl Settings {
     }
 }
 
-fn settings(config: &Validation) -> io::Result<validation::Settings> {
+fn settings(config: &Validation) -> Result<validation::Settings, TrustAnchorProblem> {
+    let trust_anchor = config.trust_anchor.as_ref().map(|anchor| anchor.records()).transpose()?;
+    trust_anchor.as_deref().map(validation::check_trust_anchor).transpose()?;
     let defaults = validation::Settings::default();
     let timeout = config.timeout.get();
     let resolver = |address: SocketAddr| ResolverChoice::Address(address);
@@ -90,7 +112,7 @@ fn settings(config: &Validation) -> io::Result<validation::Settings> {
         request_timeout: defaults.request_timeout.min(timeout),
         total_timeout: timeout,
         localhost_to_loopback: config.localhost_to_loopback,
-        trust_anchor: config.trust_anchor.as_ref().map(|anchor| anchor.records()).transpose()?,
+        trust_anchor,
         dnssec_required: config.dnssec_required,
         caa_identities: if config.checks_caa() { config.caa_identities.clone() } else { vec![] },
         ..defaults
@@ -140,7 +162,7 @@ mod tests {
     fn what_a_profile_sets_itself_is_used_for_it() {
         let profiles = r#"profile=[{name="a"},{name="b",validation={
             redirect_ports=[8080], caa_enforced=false, dnssec_required=true,
-            trust_anchor=". IN DNSKEY 257 3 8 AwEAAa=="}}]"#;
+            trust_anchor=". IN DNSKEY 257 3 15 l02Woi0iS8Aa25FQkUd9RMzZHJpBoRQwAQEX1SxZJA4="}}]"#;
         let caa = r#"validation.caa_identities=["ca.example"]"#;
         let settings = from(&[profiles, r#"default_profile="a""#, caa]).unwrap();
         let [common, own] = [0, 1].map(|group: usize| &settings.groups[group].validation);
@@ -152,8 +174,14 @@ mod tests {
     }
 
     #[test]
-    fn a_trust_anchor_that_is_not_there_is_named() {
+    fn a_trust_anchor_that_is_not_there_or_none_is_named() {
         let error = from(&[r#"validation.trust_anchor="nowhere.key""#]).unwrap_err();
-        assert_eq!(error.to_string(), "the trust anchor of profile default cannot be read");
+        let named = "the trust_anchor \"nowhere.key\" of profile default cannot be used";
+        assert_eq!(error.to_string(), named);
+        let error = from(&["validation.trust_anchor=. IN DNSKEY nonsense"]).unwrap_err();
+        assert!(matches!(
+            error,
+            ConfigError::TrustAnchor { source: TrustAnchorProblem::Contents(_), .. }
+        ));
     }
 }

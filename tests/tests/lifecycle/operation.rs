@@ -142,3 +142,22 @@ async fn a_configuration_that_cannot_work_is_refused_with_the_key_to_change() ->
     Setup::embedded().prepare("good")?.operate(&["check-config"]).await?.success()?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_is_told_before_anything_works() -> anyhow::Result<()> {
+    for (key, value) in [
+        ("key_block_lists", r#"["nowhere"]"#),
+        ("external_accounts.key_file", "nowhere"),
+        ("validation.trust_anchor", "nowhere"),
+    ] {
+        let server = Setup::embedded().set(key, value).prepare("refused")?;
+        let refused = server.start_in_vain().await?;
+        assert!(refused.stderr.contains("nowhere"), "{key}: {}", refused.stderr);
+        let told = refused.stdout + &refused.stderr;
+        for more in [" INFO ", " WARN ", " ERROR "] {
+            assert!(!told.contains(more), "{key}: {told}");
+        }
+        assert!(!server.data_dir().join("ca").exists(), "{key}: a CA was made");
+    }
+    Ok(())
+}

@@ -7,7 +7,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use crate::{
-    ca_files,
+    block_lists, ca_files,
     failure::{Explain as _, Failure},
     operator_key,
     output::{Format, Output},
@@ -75,6 +75,7 @@ fn unusable_files(config: &Config, roles: &BTreeSet<Role>) -> Vec<String> {
     }
     if roles.contains(&Role::Api) {
         failures.extend(operator_key::read(config).err());
+        failures.extend(block_lists::read(config).err());
         let files = tls::Files::configured(config);
         failures.extend(files.and_then(|files| files.read().err()));
     }
@@ -94,6 +95,27 @@ fn as_file(config: &Config) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn every_file_that_a_server_would_not_start_with_is_warned_of() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("nothing");
+        std::fs::write(&file, "\n").unwrap();
+        let file = file.display();
+        for set in [
+            format!("api={{tls_certificate=\"{file}\", tls_key=\"{file}\"}}"),
+            format!("ca.passphrase_file={file}"),
+            format!("external_accounts.key_file={file}"),
+            format!("key_block_lists=[\"{file}x\"]"),
+            format!("validation.trust_anchor={file}"),
+        ] {
+            let warnings =
+                unusable_files(&fixtures::config(dir.path(), &[&set]), &Role::ALL.into());
+            assert_eq!(warnings.len(), 1, "{set}: {warnings:?}");
+            assert!(warnings[0].contains(&file.to_string()), "{set}: {warnings:?}");
+        }
+    }
 
     #[test]
     fn what_is_printed_is_a_configuration_that_means_the_same() {

@@ -33,6 +33,15 @@ impl Roles<'_> {
         roles: &BTreeSet<Role>,
         api: Option<TcpListener>,
     ) -> Result<(), Failure> {
+        // What files hold wrong is told before anything works that would have to stop again.
+        let validator = match roles.contains(&Role::Validator) {
+            true => Some(validator::Settings::from_config(self.config)?),
+            false => None,
+        };
+        let api = match api {
+            Some(listener) => Some((listener, self.api_settings().await?)),
+            None => None,
+        };
         let signer = match roles.contains(&Role::Signer) {
             true => Some(self.open_signer().await?),
             false => None,
@@ -44,14 +53,14 @@ impl Roles<'_> {
         if roles.contains(&Role::Projector) {
             self.start_projector();
         }
-        if roles.contains(&Role::Validator) {
-            self.start_validator()?;
+        if let Some(settings) = validator {
+            self.start_validator(settings);
         }
         if let Some(signer) = signer {
             self.start_signer(signer);
         }
-        if let (Some(listener), Some(certificates)) = (api, certificates) {
-            self.start_api(listener, certificates).await?;
+        if let (Some((listener, settings)), Some(certificates)) = (api, certificates) {
+            self.start_api(listener, settings, certificates);
         }
         Ok(())
     }
@@ -113,12 +122,10 @@ impl Roles<'_> {
         });
     }
 
-    fn start_validator(&self) -> Result<(), Failure> {
-        let settings = validator::Settings::from_config(self.config)?;
+    fn start_validator(&self, settings: validator::Settings) {
         let (ports, health) = (self.ports.validator(), self.health.register("validator"));
         let workers = self.process.workers();
         workers.spawn("validator", validator::run(settings, ports, health, workers.token()));
-        Ok(())
     }
 
     fn start_signer(&self, signer: Signer) {
@@ -130,21 +137,25 @@ impl Roles<'_> {
         workers.spawn("signer", signer.run(health, workers.token()));
     }
 
-    async fn start_api(
-        &self,
-        listener: TcpListener,
-        certificates: Certificates,
-    ) -> Result<(), Failure> {
+    async fn api_settings(&self) -> Result<api::Settings, Failure> {
         let config = self.config.clone();
         let lists = tokio::task::spawn_blocking(move || block_lists::read(&config)).await??;
         let operator_key = operator_key::read(self.config)?;
         let mut settings = api::Settings::from_config(self.config, operator_key);
         settings.blocked_keys = lists.into();
+        Ok(settings)
+    }
+
+    fn start_api(
+        &self,
+        listener: TcpListener,
+        settings: api::Settings,
+        certificates: Certificates,
+    ) {
         let certificate = api::ServerCertificate::new(certificates);
         let (ports, listeners) = (self.ports.api(), self.process.listeners());
         // Connections are taken from now on: they wait in the listener's queue until the task runs.
         self.health.register("api").ready();
         listeners.spawn("api", api::run(settings, ports, certificate, listener, listeners.token()));
-        Ok(())
     }
 }
