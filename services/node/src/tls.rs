@@ -1,5 +1,7 @@
 //! The certificate the server shows: from files that others renew, or from the signer in this process.
 
+mod doubts;
+
 use std::{
     convert::Infallible,
     fs, io,
@@ -18,7 +20,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::failure::{Explain as _, Failure};
+use crate::{
+    clock,
+    failure::{Explain as _, Failure},
+};
+use doubts::doubts;
 
 /// How often the files are looked at.
 const FILE_INTERVAL: Duration = Duration::from_secs(5);
@@ -48,13 +54,16 @@ pub(crate) enum TlsError {
 pub(crate) struct Files {
     certificate: PathBuf,
     key: PathBuf,
+    /// The host that clients connect to.
+    host: String,
 }
 
 impl Files {
     /// The files the configuration names, if it names any.
     pub(crate) fn configured(config: &Config) -> Option<Self> {
         let (certificate, key) = (&config.api.tls_certificate, &config.api.tls_key);
-        Some(Self { certificate: certificate.clone()?, key: key.clone()? })
+        let host = config.api.base_url.host().to_owned();
+        Some(Self { certificate: certificate.clone()?, key: key.clone()?, host })
     }
 
     /// Reads them.
@@ -66,11 +75,17 @@ impl Files {
             certificate with its chain, and its private key.";
         let text = |path: &Path| {
             fs::read_to_string(path)
-                .while_doing(format_args!("cannot read {}", path.display()))
+                .while_doing(format_args!(
+                    "the server's certificate: cannot read {}",
+                    path.display()
+                ))
                 .advise(ADVICE)
         };
         certified_key(&text(&self.certificate)?, &text(&self.key)?)
-            .while_doing(format_args!("cannot use {}", self.certificate.display()))
+            .while_doing(format_args!(
+                "the server's certificate: cannot use {}",
+                self.certificate.display()
+            ))
             .advise(ADVICE)
     }
 
@@ -80,7 +95,9 @@ impl Files {
     /// When they cannot be used now; later, the last good ones stay.
     pub(crate) fn watch(self, stop: &Stop) -> Result<Certificates, Failure> {
         let mut seen = self.changed_at().ok();
-        let (sender, certificates) = watch::channel(self.read()?);
+        let first = self.read()?;
+        self.warn_of(&first);
+        let (sender, certificates) = watch::channel(first);
         let stage = stop.clone();
         stop.spawn("TLS certificate files", async move {
             let mut ticks = interval(FILE_INTERVAL);
@@ -103,11 +120,20 @@ impl Files {
         match self.read() {
             Ok(certificate) => {
                 info!(file = %self.certificate.display(), "TLS certificate changed");
+                self.warn_of(&certificate);
                 sender.send_replace(certificate);
                 *seen = now;
             }
             // Perhaps only one of the two is written yet: the next look will tell.
             Err(failure) => warn!(%failure, "TLS certificate not changed"),
+        }
+    }
+
+    /// Clients only say that they do not trust the server.
+    fn warn_of(&self, certificate: &CertifiedKey) {
+        let Some(own) = certificate.cert.first() else { return };
+        for doubt in doubts(own, &self.host, clock::now()) {
+            warn!(file = %self.certificate.display(), "clients will refuse the TLS certificate: {doubt}");
         }
     }
 
@@ -193,8 +219,8 @@ mod tests {
     #[test]
     fn changed_files_are_read_again_and_unusable_ones_change_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let files =
-            Files { certificate: dir.path().join("tls.crt"), key: dir.path().join("tls.key") };
+        let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+        let files = Files { certificate, key, host: "localhost".to_owned() };
         let (first, second) = (pair(), pair());
         write(&files, &first);
         let (sender, shown) = watch::channel(files.read().unwrap());
