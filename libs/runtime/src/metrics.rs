@@ -55,6 +55,7 @@ impl Metrics {
             .and_then(PrometheusBuilder::install_recorder)
             .map_err(MetricsError::Recorder)?;
         names::describe();
+        ::metrics::gauge!(names::BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(installed.insert(Self { recorder, started_at }).clone())
     }

@@ -8,9 +8,10 @@ mod roles;
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use runtime::{Config, Health, Metrics, Process, Role, StopError, Telemetry, ops};
+use tracing::{info, warn};
 
 use crate::{
-    control,
+    ca_files, control,
     failure::Failure,
     output::{Format, Output},
     ports::{Log, Patience, Ports},
@@ -33,6 +34,13 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     config.check_for(roles)?;
     let telemetry = Telemetry::start(&config.telemetry, roles)?;
+    let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    info!(
+        version = env!("CARGO_PKG_VERSION"),
+        roles = names.join(","),
+        data_dir = %ca_files::absolute(&config.data_dir).display(),
+        "starting"
+    );
     let mut process = Process::new()?;
     let Some(ports) = process.prepare(Ports::open(config, Patience::of_a_server())).await else {
         telemetry.stop().await;
@@ -44,7 +52,7 @@ pub(crate) async fn run(
         return Err(failure);
     }
     if tokio::time::timeout(CLOSE_PATIENCE, ports.close()).await.is_err() {
-        tracing::warn!("the event log was not closed in time");
+        warn!("the event log was not closed in time");
     }
     telemetry.stop().await;
     match outcome {
@@ -106,7 +114,7 @@ fn announce(banner: Banner, format: Format, health: &Health, process: &Process) 
         let mut out = Output::new(format);
         // A server whose standard output nobody reads is a server all the same.
         if let Err(failure) = out.either(&banner, &banner).and_then(|()| out.flush()) {
-            tracing::warn!(%failure, "banner not printed");
+            warn!(%failure, "banner not printed");
         }
         Ok(())
     });

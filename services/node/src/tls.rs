@@ -24,7 +24,7 @@ use crate::{
     clock,
     failure::{Explain as _, Failure},
 };
-use doubts::doubts;
+use doubts::{doubts, measure};
 
 /// How often the files are looked at.
 const FILE_INTERVAL: Duration = Duration::from_secs(5);
@@ -96,7 +96,7 @@ impl Files {
     pub(crate) fn watch(self, stop: &Stop) -> Result<Certificates, Failure> {
         let mut seen = self.changed_at().ok();
         let first = self.read()?;
-        self.warn_of(&first);
+        self.look_at(&first);
         let (sender, certificates) = watch::channel(first);
         let stage = stop.clone();
         stop.spawn("TLS certificate files", async move {
@@ -120,7 +120,7 @@ impl Files {
         match self.read() {
             Ok(certificate) => {
                 info!(file = %self.certificate.display(), "TLS certificate changed");
-                self.warn_of(&certificate);
+                self.look_at(&certificate);
                 sender.send_replace(certificate);
                 *seen = now;
             }
@@ -129,8 +129,9 @@ impl Files {
         }
     }
 
-    /// Clients only say that they do not trust the server.
-    fn warn_of(&self, certificate: &CertifiedKey) {
+    /// Warns of what clients will not like: they only say that they do not trust the server.
+    fn look_at(&self, certificate: &CertifiedKey) {
+        measure(certificate);
         let Some(own) = certificate.cert.first() else { return };
         for doubt in doubts(own, &self.host, clock::now()) {
             warn!(file = %self.certificate.display(), "clients will refuse the TLS certificate: {doubt}");
@@ -156,6 +157,7 @@ pub(crate) fn from_signer(
 ) -> Result<Certificates, Failure> {
     let read = |issued: &ServerCertificate| certified_key(&issued.chain_pem, &issued.key_pem);
     let first = read(&issued.borrow_and_update())?;
+    measure(&first);
     let (sender, certificates) = watch::channel(first);
     let stage = stop.clone();
     stop.spawn("TLS certificate", async move {
@@ -165,7 +167,10 @@ pub(crate) fn from_signer(
                 () = stage.requested() => break,
             }
             match read(&issued.borrow_and_update()) {
-                Ok(certificate) => drop(sender.send_replace(certificate)),
+                Ok(certificate) => {
+                    measure(&certificate);
+                    sender.send_replace(certificate);
+                }
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
                     warn!(error, "renewed TLS certificate not used");

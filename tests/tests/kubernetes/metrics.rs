@@ -121,6 +121,8 @@ async fn a_server_shows_what_the_document_says_and_promtool_likes_it() -> anyhow
         "certmill_crl_this_update_timestamp_seconds",
         "certmill_ca_not_after_timestamp_seconds",
         "certmill_log_last_sequence",
+        "certmill_tls_not_after_timestamp_seconds",
+        "certmill_build_info",
         "certmill_part_ready",
         "certmill_nonces_total",
     ] {

@@ -154,7 +154,7 @@ async fn a_file_that_cannot_be_used_is_told_before_anything_works() -> anyhow::R
         let refused = server.start_in_vain().await?;
         assert!(refused.stderr.contains("nowhere"), "{key}: {}", refused.stderr);
         let told = refused.stdout + &refused.stderr;
-        for more in [" INFO ", " WARN ", " ERROR "] {
+        for more in ["ready", " WARN ", " ERROR "] {
             assert!(!told.contains(more), "{key}: {told}");
         }
         assert!(!server.data_dir().join("ca").exists(), "{key}: a CA was made");

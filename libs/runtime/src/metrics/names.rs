@@ -107,6 +107,10 @@ metrics! {
         "Time the read model took to answer.";
     Histogram REDIS_COMMAND_SECONDS = "certmill_redis_command_seconds" ["command", "outcome"]
         "Time until Redis had answered a command, or failed to; waiting for a connection and a second try included.";
+    Gauge TLS_NOT_AFTER = "certmill_tls_not_after_timestamp_seconds" []
+        "When the certificate of the HTTPS listener ends, in seconds since 1970.";
+    Gauge BUILD = "certmill_build_info" ["version"]
+        "The release that runs; always 1.";
     Gauge PART_READY = "certmill_part_ready" ["part"]
         "Whether a part of the process can do its work: 1 or 0.";
 }

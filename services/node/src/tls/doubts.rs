@@ -1,9 +1,13 @@
-//! What makes clients refuse a certificate that the server can use.
+//! What makes clients refuse a certificate that the server can use, and when.
 
 use domain::Timestamp;
-use rustls::{client::verify_server_name, server::ParsedCertificate};
+use runtime::metrics::names;
+use rustls::{client::verify_server_name, server::ParsedCertificate, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, ServerName};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::{
+    prelude::{FromDer as _, X509Certificate},
+    time::ASN1Time,
+};
 
 /// Why clients of a host would refuse the certificate now, as far as the certificate itself tells.
 pub(super) fn doubts(certificate: &CertificateDer<'_>, host: &str, now: Timestamp) -> Vec<String> {
@@ -15,10 +19,7 @@ pub(super) fn doubts(certificate: &CertificateDer<'_>, host: &str, now: Timestam
     if !named {
         doubts.push(format!("it is not for {host}, the host of api.base_url"));
     }
-    if let Ok((_, certificate)) = X509Certificate::from_der(certificate) {
-        let validity = certificate.validity();
-        let at = |time: x509_parser::time::ASN1Time| Timestamp::from_unix_seconds(time.timestamp());
-        let (from, until) = (at(validity.not_before), at(validity.not_after));
+    if let Some((from, until)) = validity(certificate) {
         if now < from {
             doubts.push(format!("it is not valid before {from}"));
         }
@@ -27,6 +28,23 @@ pub(super) fn doubts(certificate: &CertificateDer<'_>, host: &str, now: Timestam
         }
     }
     doubts
+}
+
+/// From when and until when a certificate is valid.
+fn validity(certificate: &CertificateDer<'_>) -> Option<(Timestamp, Timestamp)> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let validity = certificate.validity();
+    let at = |time: ASN1Time| Timestamp::from_unix_seconds(time.timestamp());
+    Some((at(validity.not_before), at(validity.not_after)))
+}
+
+/// Shows when the certificate that clients get ends.
+#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit into a double")]
+pub(super) fn measure(certificate: &CertifiedKey) {
+    let own = certificate.cert.first();
+    if let Some((_, until)) = own.and_then(validity) {
+        metrics::gauge!(names::TLS_NOT_AFTER).set(until.unix_seconds() as f64);
+    }
 }
 
 #[cfg(test)]
