@@ -161,7 +161,7 @@ fn keep(dir: &Path, certificate: &ServerCertificate) -> io::Result<()> {
     files::replace(&dir.join(CERTIFICATE), certificate.chain_pem.as_bytes())
 }
 
-/// The kept certificate, unless it is missing, of another issuer, for other names, another key, or near its end.
+/// The kept certificate, unless it is missing, of another issuer, for other names, another key, near its end, or not valid yet.
 fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificateError> {
     let read = |name: &str| -> Result<Option<String>, ServerCertificateError> {
         let contents = files::read(&desk.settings.tls_dir.join(name));
@@ -207,9 +207,10 @@ fn names_are(certificate: &X509Certificate<'_>, names: &[ca::SubjectName]) -> bo
     found == names
 }
 
-/// Due when a third of its life is left.
+/// Due when a third of its life is left, and when it is not valid yet: it was made while the clock was ahead.
 fn is_due(certificate: &X509Certificate<'_>, now: Timestamp) -> bool {
     let start = certificate.validity().not_before.timestamp();
     let end = certificate.validity().not_after.timestamp();
-    now.unix_seconds() >= end - (end - start) / 3
+    let now = now.unix_seconds();
+    now < start || now >= end - (end - start) / 3
 }

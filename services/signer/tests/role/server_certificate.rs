@@ -8,7 +8,7 @@ use std::{
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ca::{CertificateProfile, KeyAlgorithm, LeafRequest};
-use domain::Serial;
+use domain::{Serial, Timestamp};
 use rcgen::{KeyPair, PublicKeyData as _};
 use signer::ServerCertificate;
 use x509_parser::{certificate::X509Certificate, pem::Pem, prelude::FromDer as _};
@@ -86,17 +86,29 @@ async fn a_certificate_without_its_key_is_replaced() {
 async fn a_certificate_is_replaced_when_a_third_of_its_life_is_left() {
     let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     for (days, is_kept) in [(19, true), (21, false)] {
-        let aged = aged(&workshop, days);
-        let dir = workshop.data_dir("signer").join("tls");
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("server.key"), &aged.key_pem).unwrap();
-        fs::write(dir.join("server.pem"), &aged.chain_pem).unwrap();
+        let aged = kept(&workshop, now().minus(DAY * days));
         assert_eq!(*obtain(&workshop).await == aged, is_kept, "{days} days");
     }
 }
 
-/// A certificate for thirty days that was made so many days ago.
-fn aged(workshop: &Workshop, days: u32) -> ServerCertificate {
+#[tokio::test]
+async fn a_certificate_that_was_made_while_the_clock_was_ahead_is_replaced() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let early = kept(&workshop, now().plus(DAY));
+    assert_ne!(*obtain(&workshop).await, early);
+}
+
+/// A certificate for thirty days that was made at a time, where the signer keeps its own.
+fn kept(workshop: &Workshop, made: Timestamp) -> ServerCertificate {
+    let certificate = made_at(workshop, made);
+    let dir = workshop.data_dir("signer").join("tls");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("server.key"), &certificate.key_pem).unwrap();
+    fs::write(dir.join("server.pem"), &certificate.chain_pem).unwrap();
+    certificate
+}
+
+fn made_at(workshop: &Workshop, made: Timestamp) -> ServerCertificate {
     let key = KeyPair::generate().unwrap();
     let authority = workshop.authority();
     let request = LeafRequest {
@@ -105,8 +117,8 @@ fn aged(workshop: &Workshop, days: u32) -> ServerCertificate {
         public_key: &key.subject_public_key_info(),
         not_before: None,
         not_after: None,
-        asked_at: now().minus(DAY * days),
-        now: now().minus(DAY * days),
+        asked_at: made,
+        now: made,
         serial: &Serial::from_random(&[5; 16]),
     };
     let profile = CertificateProfile { validity: DAY * 30, ..CertificateProfile::default() };
