@@ -133,8 +133,9 @@ impl Files {
     fn look_at(&self, certificate: &CertifiedKey) {
         measure(certificate);
         let Some(own) = certificate.cert.first() else { return };
-        for doubt in doubts(own, &self.host, clock::now()) {
-            warn!(file = %self.certificate.display(), "clients will refuse the TLS certificate: {doubt}");
+        for reason in doubts(own, &self.host, clock::now()) {
+            let file = self.certificate.display();
+            warn!(%file, reason, "clients will refuse the TLS certificate");
         }
     }
 
