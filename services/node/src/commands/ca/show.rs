@@ -58,13 +58,14 @@ pub(super) fn run(
             shown.push(describe(&certificate, &path, &key)?);
         }
     }
+    if shown.is_empty() {
+        return Err(Failure::new(format!("there is no CA certificate in {}", dir.display())))
+            .advise(
+                "The signer makes a CA when it first starts, or make one with `certmill ca root`.",
+            );
+    }
     match out.format() {
         Format::Json => shown.iter().try_for_each(|certificate| out.json(certificate)),
-        Format::Text if shown.is_empty() => {
-            Err(Failure::new(format!("there is no CA certificate in {}", dir.display()))).advise(
-                "The signer makes a CA when it first starts, or make one with `certmill ca root`.",
-            )
-        }
         Format::Text => shown.iter().try_for_each(|certificate| print(certificate, out)),
     }
 }
@@ -102,5 +103,21 @@ fn print(certificate: &Shown, out: &mut Output) -> Result<(), Failure> {
         Some(label) => out.line(format_args!("  key     {label:?} in the token")),
         None if certificate.key_is_here => out.line("  key     in this directory"),
         None => out.line("  key     kept elsewhere"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn that_there_is_no_ca_is_a_failure_for_people_and_programs_alike() {
+        let dir = tempfile::tempdir().unwrap();
+        for format in [Format::Text, Format::Json] {
+            let config = fixtures::config(dir.path(), &[]);
+            let failure = run(&config, None, &mut Output::new(format)).unwrap_err().to_string();
+            assert!(failure.contains("certmill ca root"), "{failure}");
+        }
     }
 }
