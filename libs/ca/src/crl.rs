@@ -64,6 +64,14 @@ impl CrlPlan {
         Self { number, this_update, next_update, entries, urls: Vec::new() }
     }
 
+    /// Lets it end no earlier than a CRL that claims to be made later, as far as that is no more than twice a period away:
+    /// whichever of the two clocks was wrong, clients that have the right time can use it.
+    #[must_use]
+    pub fn not_ending_before(mut self, end: Timestamp, period: Duration) -> Self {
+        self.next_update = self.next_update.max(end.min(self.next_update.plus(period)));
+        self
+    }
+
     /// Limits it to the shard of that name, which says where it is served: a client takes it for the CRL of a certificate
     /// only if one of the URLs is the one that the certificate names (RFC 5280 §6.3.3).
     #[must_use]

@@ -22,8 +22,8 @@ pub enum SuccessorError {
     /// The number does not grow (RFC 5280 §5.2.3).
     #[error("the crl's number is not above the one before")]
     NumberNotAbove,
-    /// It claims to be made before the one before.
-    #[error("the crl is dated before the one before")]
+    /// It claims to be made before the one before, and ends before that.
+    #[error("the crl is dated before the one before: is the clock right, or was it far ahead?")]
     DatedBefore,
     /// It lacks an entry of the one before.
     #[error(
@@ -50,7 +50,8 @@ pub fn check_successor<'a>(
     if next.crl_number() <= previous.crl_number() {
         return Err(SuccessorError::NumberNotAbove);
     }
-    if next.last_update() < previous.last_update() {
+    // After a clock that ran ahead the right date is an earlier one. A clock that is late would make a CRL that ends early.
+    if next.last_update() < previous.last_update() && next.next_update() < previous.next_update() {
         return Err(SuccessorError::DatedBefore);
     }
     let made = Timestamp::from_unix_seconds(next.last_update().timestamp());

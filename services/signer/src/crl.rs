@@ -175,10 +175,15 @@ impl Publisher {
         let number = number.max(published.as_ref().map_or(0, |crl| crl.number));
         let revocations = self.revocations.of(&name);
         let (number, period) = (next_number(number, now), settings.crl_validity);
-        let plan = CrlPlan::new(&issuer.authority, number, now, period, revocations.clone())
+        let mut plan = CrlPlan::new(&issuer.authority, number, now, period, revocations.clone())
             .limited_to(&name, self.revocations.urls(&name));
+        if let Some(last) = last.as_ref().filter(|last| last.made > now) {
+            warn!(crl = %name, made = %last.made, "the last crl is from the future: was the clock wrong?");
+            plan = plan.not_ending_before(last.next_update, period);
+        }
         let is_current = |last: &&Last| {
-            last.made.plus(settings.crl_refresh) > now
+            last.made <= now
+                && last.made.plus(settings.crl_refresh) > now
                 && last.says(&plan)
                 && published.as_ref().is_none_or(|published| last.may_replace(published))
         };

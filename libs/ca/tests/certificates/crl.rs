@@ -180,6 +180,17 @@ fn a_crl_out_of_order_is_refused() {
     assert_eq!(check(&crl(&ca, 2, now(), &[])), Err(SuccessorError::NumberNotAbove));
     assert_eq!(check(&crl(&ca, 3, now().minus(DAY), &[])), Err(SuccessorError::DatedBefore));
     assert_eq!(check(b"no crl"), Err(SuccessorError::Malformed));
+    let signed = |plan: &CrlPlan| sign_crl(&ca.authority, plan).unwrap();
+    let earlier = |made| CrlPlan::new(&ca.authority, 3, made, DAY, []);
+    let no_shorter = |made| signed(&earlier(made).not_ending_before(now().plus(DAY), DAY));
+    assert_eq!(
+        check(&no_shorter(now().minus(DAY))),
+        Ok(()),
+        "the clock was a day ahead, or is late"
+    );
+    assert_eq!(check(&no_shorter(now().minus(2 * DAY))), Err(SuccessorError::DatedBefore));
+    let later = earlier(now()).not_ending_before(now(), DAY);
+    assert_eq!(later.next_update, now().plus(DAY), "nothing is taken from it");
     let names_differ = request("Other Issuing CA", DAY);
     let dir = ca::CaDirectory::new(other.path("second"), None);
     dir.create_root(KeyAlgorithm::Ed25519, &names_differ).unwrap();

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ca::KeyAlgorithm;
+use ca::{CrlPlan, KeyAlgorithm, sign_crl};
 use domain::{
     CrlName, Serial,
     certificate::{CertRevoked, Command, Revocation, RevocationReason},
@@ -27,7 +27,8 @@ use crate::{
     workshop::{Workshop, now, until},
 };
 
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 impl Workshop {
     pub(crate) async fn revoke(&self, serial: &Serial) {
@@ -178,6 +179,26 @@ async fn a_crl_that_is_due_is_made_anew() {
     signer.stop().await;
     let signer = workshop.start("signer").await;
     workshop.crl_after(first.number).await;
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn revocations_are_published_although_the_clock_ran_ahead_before() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let authority = workshop.authority();
+    let (ahead, period) = (now().plus(DAY), 7 * DAY);
+    let number = u64::try_from(ahead.unix_seconds()).unwrap();
+    let plan = CrlPlan::new(&authority, number, ahead, period, []);
+    let (der, next_update) = (sign_crl(&authority, &plan).unwrap(), plan.next_update);
+    let name = CrlName::whole(authority.id().clone());
+    workshop.views.put_crl(&name, &Crl { der, number, next_update }).await.unwrap();
+    workshop.revoke(&serial(1)).await;
+    let signer = workshop.start("signer").await;
+    let crl = workshop.crl_after(number).await;
+    assert_eq!(workshop.listed(&crl), BTreeSet::from([serial(1)]));
+    assert_eq!(crl.next_update, next_update, "who trusts the former clock can use it as long");
+    let (_, parsed) = CertificateRevocationList::from_der(&crl.der).unwrap();
+    assert!(parsed.last_update().timestamp() <= now().unix_seconds());
     signer.stop().await;
 }
 
