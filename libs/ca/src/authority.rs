@@ -139,6 +139,8 @@ fn trial_issuer(issuer: &Issuer<'static, Unsigned>, key: &CaKey) -> Option<Vec<u
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use domain::Timestamp;
 
     use super::*;
@@ -158,7 +160,7 @@ mod tests {
             country: None,
         };
         let now = Timestamp::from_unix_seconds(1_790_000_000);
-        CaRequest { subject, validity: CaRequest::ROOT_VALIDITY, now }
+        CaRequest { subject, validity: Duration::from_hours(24), now }
     }
 
     fn root() -> Authority {

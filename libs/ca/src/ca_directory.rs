@@ -107,11 +107,6 @@ impl CaDirectory {
         self
     }
 
-    /// Where the bundle of roots is that clients trust.
-    pub fn bundle_path(&self) -> PathBuf {
-        self.dir.join(ROOT_PEM)
-    }
-
     /// Opens the issuing CA.
     ///
     /// # Errors
@@ -237,75 +232,40 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> CaDirectoryError + use<> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use domain::Timestamp;
 
     use super::*;
     use crate::ca_profile::{CaRequest, CaSubject};
 
-    const NOW: i64 = 1_790_000_000;
-
-    fn now() -> Timestamp {
-        Timestamp::from_unix_seconds(NOW)
-    }
-
     fn request(common_name: &str) -> CaRequest {
         let subject =
             CaSubject { common_name: common_name.to_owned(), organization: None, country: None };
-        CaRequest { subject, validity: CaRequest::INTERMEDIATE_VALIDITY, now: now() }
+        let now = Timestamp::from_unix_seconds(1_790_000_000);
+        CaRequest { subject, validity: Duration::from_hours(24), now }
+    }
+
+    fn create(ca: &CaDirectory) -> Authority {
+        ca.create_root(KeyAlgorithm::EcdsaP384, &request("Root")).unwrap();
+        ca.create_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing")).unwrap()
     }
 
     #[test]
-    fn the_default_ca_is_made_once() {
+    fn a_ca_that_was_made_is_opened() {
         let dir = tempfile::tempdir().unwrap();
         let ca = CaDirectory::new(dir.path().join("ca"), None);
-        let first = ca.create_default("Example", now()).unwrap();
-        let second = ca.create_default("Example", now()).unwrap();
-        assert_eq!(first.certificate(), second.certificate());
-        assert_eq!(first.certificate(), ca.open().unwrap().certificate());
-        assert_eq!(first.key().algorithm(), KeyAlgorithm::EcdsaP256);
+        let made = create(&ca);
+        assert_eq!(made.certificate(), ca.open().unwrap().certificate());
+        assert_eq!(made.key().algorithm(), KeyAlgorithm::EcdsaP256);
         assert_eq!(ca.open_root().unwrap().key().algorithm(), KeyAlgorithm::EcdsaP384);
-    }
-
-    #[test]
-    fn a_creation_cut_short_after_any_file_is_completed() {
-        let whole = tempfile::tempdir().unwrap();
-        CaDirectory::new(whole.path(), None).create_default("Example", now()).unwrap();
-        let in_order = ["keys/root.key", "root.pem", "keys/intermediate.key", "intermediate.pem"];
-        for written in 0..=in_order.len() {
-            let dir = tempfile::tempdir().unwrap();
-            durable::create_owner_directory(&dir.path().join("keys")).unwrap();
-            for file in &in_order[..written] {
-                std::fs::copy(whole.path().join(file), dir.path().join(file)).unwrap();
-            }
-            let ca = CaDirectory::new(dir.path(), None);
-            ca.create_default("Example", now()).unwrap();
-            for file in &in_order[..written] {
-                let read = |dir: &Path| std::fs::read(dir.join(file)).unwrap();
-                assert_eq!(read(dir.path()), read(whole.path()), "{file} after {written}");
-            }
-        }
-    }
-
-    #[test]
-    fn sixteen_first_starts_at_once_make_one_ca() {
-        let dir = tempfile::tempdir().unwrap();
-        let create = || {
-            let authority =
-                CaDirectory::new(dir.path(), None).create_default("Example", now()).unwrap();
-            authority.certificate().clone()
-        };
-        let made: Vec<CaCertificate> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..16).map(|_| scope.spawn(create)).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        assert!(made.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
     #[test]
     fn an_existing_ca_is_not_created_again() {
         let dir = tempfile::tempdir().unwrap();
         let ca = CaDirectory::new(dir.path(), None);
-        ca.create_default("Example", now()).unwrap();
+        create(&ca);
         let root = ca.create_root(KeyAlgorithm::EcdsaP256, &request("Root"));
         assert!(matches!(root, Err(CaDirectoryError::AlreadyExists(_))));
         let intermediate = ca.create_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing"));
@@ -316,7 +276,7 @@ mod tests {
     fn an_intermediate_is_made_below_the_root_of_another_directory() {
         let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let ca = CaDirectory::new(dir.path(), None);
-        let first = ca.create_default("Example", now()).unwrap();
+        let first = create(&ca);
         let root = ca.open_root().unwrap();
         let below = CaDirectory::new(other.path(), None);
         let second = below
@@ -349,7 +309,7 @@ mod tests {
         let ca = CaDirectory::new(dir.path(), None);
         ca.create_root(KeyAlgorithm::Ed25519, &request("Root")).unwrap();
         std::fs::remove_file(dir.path().join("keys").join(ROOT_KEY)).unwrap();
-        let result = ca.create_default("Example", now());
+        let result = ca.create_intermediate(KeyAlgorithm::Ed25519, &request("Issuing"));
         assert!(matches!(result, Err(CaDirectoryError::RootElsewhere)));
     }
 }

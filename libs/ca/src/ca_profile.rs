@@ -71,10 +71,6 @@ impl CaSubject {
 }
 
 impl CaRequest {
-    /// How long a root is valid by default.
-    pub const ROOT_VALIDITY: Duration = Duration::from_hours(20 * 365 * 24);
-    /// How long an intermediate is valid by default.
-    pub const INTERMEDIATE_VALIDITY: Duration = Duration::from_hours(5 * 365 * 24);
     /// How long before now a CA certificate starts, so that backdated leaves do not start before it.
     const BACKDATE: Duration = Duration::from_hours(1);
 }

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use ca::{Authority, CaDirectory, CaRequest, CaSubject, KeyAlgorithm, Passphrase};
+use ca::{
+    Authority, CaDirectory, CaDirectoryError, CaRequest, CaSubject, KeyAlgorithm, Passphrase,
+};
 use domain::{IssuerName, Timestamp};
 use runtime::{Config, config::CaKeyType};
 use signer::Authorities;
@@ -129,7 +131,11 @@ fn option(issuer: Option<&IssuerName>) -> String {
 fn create(config: &Config, issuer: Option<&IssuerName>, now: Timestamp) -> Result<(), Failure> {
     if issuer.is_none() && !path(config).join("root.pem").exists() {
         let root = root_request(config, now);
-        directory(config, None)?.create_root(key_algorithm(config, None), &root)?;
+        match directory(config, None)?.create_root(key_algorithm(config, None), &root) {
+            // Made by another process meanwhile, which may not have come to the intermediate yet.
+            Ok(_) | Err(CaDirectoryError::AlreadyExists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     let algorithm = key_algorithm(config, issuer);
     create_intermediate(config, issuer, algorithm, &intermediate_request(config, issuer, now))
@@ -237,6 +243,8 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _};
+
     use super::*;
     use crate::fixtures::config;
 
@@ -249,6 +257,43 @@ mod tests {
         assert!(made.certificate().subject().windows(9).any(|part| part == b"Issuing X"));
         let opened = open_or_create_one(&config, None, clock()).unwrap();
         assert_eq!(opened.certificate(), made.certificate());
+    }
+
+    #[test]
+    fn a_first_start_cut_short_after_any_file_is_completed() {
+        let whole = tempfile::tempdir().unwrap();
+        open_or_create(&config(whole.path(), &[]), clock()).unwrap();
+        let in_order = ["keys/root.key", "root.pem", "keys/intermediate.key", "intermediate.pem"];
+        for written in 0..=in_order.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let config = config(dir.path(), &[]);
+            let keys = path(&config).join("keys");
+            DirBuilder::new().recursive(true).mode(0o700).create(keys).unwrap();
+            let read = |dir: &Path, file: &str| fs::read(dir.join("ca").join(file)).unwrap();
+            for file in &in_order[..written] {
+                fs::copy(whole.path().join("ca").join(file), path(&config).join(file)).unwrap();
+            }
+            open_or_create(&config, clock()).unwrap();
+            for file in &in_order[..written] {
+                assert_eq!(
+                    read(dir.path(), file),
+                    read(whole.path(), file),
+                    "{file} after {written}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sixteen_first_starts_at_once_make_one_ca() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), &[]);
+        let start = || open_or_create_one(&config, None, clock()).unwrap().certificate().clone();
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(start)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(made.windows(2).all(|pair| pair[0] == pair[1]));
     }
 
     #[test]

@@ -1,49 +1,16 @@
 //! Roots and intermediates that are made here.
 
-use domain::Timestamp;
-
 use super::{
     CaDirectory, CaDirectoryError, INTERMEDIATE_KEY, INTERMEDIATE_PEM, ROOT_KEY, ROOT_PEM, encode,
 };
 use crate::{
     algorithm::KeyAlgorithm,
     authority::Authority,
-    ca_certificate::issuer_id,
     ca_key::CaKey,
-    ca_profile::{CaRequest, CaSubject, intermediate_certificate, root_certificate},
+    ca_profile::{CaRequest, intermediate_certificate, root_certificate},
 };
 
 impl CaDirectory {
-    /// Opens the issuing CA, after making what is missing of it: a P-384 root and a P-256 intermediate that carry the
-    /// organization's name. A call that was cut short is completed by the next.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open), and when files cannot be written.
-    pub fn create_default(
-        &self,
-        organization: &str,
-        now: Timestamp,
-    ) -> Result<Authority, CaDirectoryError> {
-        // Looked at before locking, for a directory that is mounted read-only.
-        if self.exists(INTERMEDIATE_PEM) {
-            return self.open();
-        }
-        let _lock = self.lock()?;
-        if self.exists(INTERMEDIATE_PEM) {
-            return self.open();
-        }
-        if !self.exists(ROOT_PEM) {
-            let key = self.key(ROOT_KEY, KeyAlgorithm::EcdsaP384)?;
-            let subject = default_subject(organization, "Root CA", &key);
-            self.write_root(&key, &CaRequest { subject, validity: CaRequest::ROOT_VALIDITY, now })?;
-        }
-        let key = self.key(INTERMEDIATE_KEY, KeyAlgorithm::EcdsaP256)?;
-        let subject = default_subject(organization, "Issuing CA", &key);
-        let validity = CaRequest::INTERMEDIATE_VALIDITY;
-        self.write_intermediate(&key, &CaRequest { subject, validity, now })?;
-        self.open()
-    }
-
     /// Creates a root. Its key is generated unless one was imported or left by a call that was cut short.
     ///
     /// # Errors
@@ -108,15 +75,5 @@ impl CaDirectory {
         let root = self.open_root()?;
         let certificate = intermediate_certificate(&root, key, request)?;
         self.replace(INTERMEDIATE_PEM, &encode(&[certificate]))
-    }
-}
-
-/// Part of the key's id is in the name, so that clients never confuse two CAs that were made alike.
-fn default_subject(organization: &str, role: &str, key: &CaKey) -> CaSubject {
-    let id = issuer_id(&key.spki());
-    CaSubject {
-        common_name: format!("{organization} {role} {}", &id.as_str()[..8]),
-        organization: Some(organization.to_owned()),
-        country: None,
     }
 }

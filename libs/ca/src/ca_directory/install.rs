@@ -111,37 +111,42 @@ fn sort_chain(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::ca_profile::{CaRequest, intermediate_certificate};
+
+    const VALIDITY: Duration = Duration::from_hours(24);
 
     fn now() -> Timestamp {
         Timestamp::from_unix_seconds(1_790_000_000)
     }
 
-    fn request() -> CaRequest {
-        let common_name = "Issuing CA".to_owned();
+    fn request(common_name: &str) -> CaRequest {
+        let common_name = common_name.to_owned();
         let subject = CaSubject { common_name, organization: None, country: None };
-        CaRequest { subject, validity: CaRequest::INTERMEDIATE_VALIDITY, now: now() }
+        CaRequest { subject, validity: VALIDITY, now: now() }
     }
 
     #[test]
     fn a_certificate_that_does_not_fit_is_not_installed() {
         let (here, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let ca = CaDirectory::new(here.path(), None);
-        ca.request_intermediate(KeyAlgorithm::EcdsaP256, &request().subject).unwrap();
+        ca.request_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing").subject).unwrap();
         let other = CaDirectory::new(elsewhere.path(), None);
-        other.create_default("Other", now()).unwrap();
+        other.create_root(KeyAlgorithm::EcdsaP256, &request("Root")).unwrap();
+        other.create_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing")).unwrap();
         let bundle = std::fs::read_to_string(elsewhere.path().join(INTERMEDIATE_PEM)).unwrap();
         assert!(matches!(ca.install(&bundle, now()), Err(CaDirectoryError::OtherKey)));
 
         let root = other.open_root().unwrap();
         let key = ca.keys.load(INTERMEDIATE_KEY).unwrap();
-        let certificate = intermediate_certificate(&root, &key, &request()).unwrap();
+        let certificate = intermediate_certificate(&root, &key, &request("Issuing")).unwrap();
         let alone = encode(std::slice::from_ref(&certificate));
         assert!(matches!(ca.install(&alone, now()), Err(CaDirectoryError::Authority(_))));
         let roots: Vec<Vec<u8>> = root.roots().map(<[u8]>::to_vec).collect();
         let bundle = encode(&[roots[0].clone(), certificate]);
-        let late = now().plus(CaRequest::INTERMEDIATE_VALIDITY * 2);
+        let late = now().plus(VALIDITY * 2);
         assert!(matches!(ca.install(&bundle, late), Err(CaDirectoryError::NotValid)));
         assert!(matches!(ca.open(), Err(CaDirectoryError::NotFound(_))));
 

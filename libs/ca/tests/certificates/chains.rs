@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::SystemTime};
 
-use ca::{CaDirectory, CaRequest, CrlPlan, KeyAlgorithm, LeafRequest, plan, sign_crl};
+use ca::{CaDirectory, CrlPlan, KeyAlgorithm, LeafRequest, plan, sign_crl};
 use domain::{Serial, Timestamp};
 
 use crate::support::{
@@ -66,7 +66,7 @@ fn an_offline_root_signs_our_request() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     let ca = CaDirectory::new(dir.path(), None);
-    let subject = request("Offline Issuing CA", CaRequest::INTERMEDIATE_VALIDITY).subject;
+    let subject = request("Offline Issuing CA", DAY).subject;
     let csr = ca.request_intermediate(KeyAlgorithm::EcdsaP256, &subject).unwrap();
     std::fs::write(path("csr.pem"), &csr).unwrap();
     let shown = openssl(&["req", "-verify", "-noout", "-text", "-in", text(&path("csr.pem"))]);

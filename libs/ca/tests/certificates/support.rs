@@ -21,6 +21,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 pub(crate) const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// A root and an intermediate with keys of one kind.
 pub(crate) struct TestCa {
@@ -30,7 +31,7 @@ pub(crate) struct TestCa {
 
 impl TestCa {
     pub(crate) fn new(algorithm: KeyAlgorithm) -> Self {
-        Self::with_validity(algorithm, CaRequest::INTERMEDIATE_VALIDITY)
+        Self::with_validity(algorithm, 5 * YEAR)
     }
 
     /// An intermediate that is valid for so long.
@@ -41,7 +42,7 @@ impl TestCa {
             ca.import_root_key(&private_key(algorithm)).unwrap();
             ca.import_intermediate_key(&private_key(algorithm)).unwrap();
         }
-        let root = request("Test Root", CaRequest::ROOT_VALIDITY);
+        let root = request("Test Root", 20 * YEAR);
         ca.create_root(algorithm, &root).unwrap();
         let authority =
             ca.create_intermediate(algorithm, &request("Test Issuing CA", validity)).unwrap();

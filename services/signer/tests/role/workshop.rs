@@ -30,7 +30,8 @@ const MOST_MESSAGES: usize = 10_000;
 /// Where Linux keeps files in memory.
 const IN_MEMORY: &str = "/dev/shm";
 /// Old enough to have made a certificate that is due.
-const CA_AGE: Duration = Duration::from_secs(100 * 24 * 60 * 60);
+const CA_AGE: Duration = Duration::from_hours(100 * 24);
+const CA_VALIDITY: Duration = Duration::from_hours(5 * 365 * 24);
 
 /// What signers share.
 pub(crate) struct Workshop {
@@ -265,7 +266,7 @@ fn make_ca(dir: &Path, algorithm: KeyAlgorithm) -> CaDirectory {
     let ca = CaDirectory::new(dir, None);
     let request = |name: &str| CaRequest {
         subject: CaSubject { common_name: name.into(), organization: None, country: None },
-        validity: CaRequest::INTERMEDIATE_VALIDITY,
+        validity: CA_VALIDITY,
         now: now().minus(CA_AGE),
     };
     ca.create_root(KeyAlgorithm::Ed25519, &request("Root")).unwrap();
