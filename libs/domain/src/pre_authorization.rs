@@ -147,11 +147,9 @@ impl Aggregate for PreAuthorization {
     type Rejection = Rejection;
 
     fn decide(state: Option<&State>, command: &Command) -> Result<Vec<Event>, Rejection> {
-        let state = match (state, command) {
-            (None, Command::Place(placed)) => return place(placed),
-            (Some(_), Command::Place(_)) => return Err(Rejection::AlreadyExists),
-            (None, _) => return Err(Rejection::NotFound),
-            (Some(state), _) => state,
+        let Some(state) = state else {
+            let Command::Place(placed) = command else { return Err(Rejection::NotFound) };
+            return place(placed);
         };
         let event = match command {
             Command::Place(_) => return Err(Rejection::AlreadyExists),

@@ -14,11 +14,9 @@ use crate::{
 pub(super) type Decision = Result<Vec<Event>, Rejection>;
 
 pub(super) fn decide(state: Option<&State>, command: &Command) -> Decision {
-    let order = match (state, command) {
-        (None, Command::Place(placed)) => return place(placed),
-        (Some(_), Command::Place(_)) => return Err(Rejection::AlreadyExists),
-        (None, _) => return Err(Rejection::NotFound),
-        (Some(order), _) => order,
+    let Some(order) = state else {
+        let Command::Place(placed) = command else { return Err(Rejection::NotFound) };
+        return place(placed);
     };
     match command {
         Command::Place(_) => Err(Rejection::AlreadyExists),
