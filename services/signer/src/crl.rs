@@ -12,7 +12,7 @@ use domain::{
 };
 use eventstore::{Loaded, Stream, Subject, Subscription, execute};
 use readmodel::Crl;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -73,7 +73,7 @@ pub(crate) async fn divide(desk: &Desk, issuer: &IssuerId) -> Result<(), Issuanc
 }
 
 /// From when until when a CRL is valid.
-type Valid = (Timestamp, Timestamp);
+type Validity = (Timestamp, Timestamp);
 
 /// What was published last under a name.
 struct Before {
@@ -109,7 +109,7 @@ impl Publisher {
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = sleep_until(Instant::now() + CHECK_INTERVAL) => continue,
+                () = sleep(CHECK_INTERVAL) => continue,
                 () = heard(&mut subscription) => {}
             }
             tokio::select! {
@@ -139,7 +139,7 @@ impl Publisher {
         }
         // After the last CRLs were read: whatever they list is in what is read now.
         self.revocations.catch_up(&self.desk).await?;
-        let mut oldest: Option<Valid> = None;
+        let mut oldest: Option<Validity> = None;
         for before in all {
             let name = before.name.clone();
             match self.publish(issuer, before).await {
@@ -166,8 +166,8 @@ impl Publisher {
         Ok(Before { name: name.clone(), last, published })
     }
 
-    /// Publishes one CRL if that is needed, and returns the end of its validity.
-    async fn publish(&self, issuer: &Arc<Issuer>, before: Before) -> Result<Valid, PublishError> {
+    /// Publishes one CRL if that is needed, and returns when the published one is valid.
+    async fn publish(&self, issuer: &Arc<Issuer>, before: Before) -> Result<Validity, PublishError> {
         let Before { name, last, published } = before;
         let (views, settings) = (&self.desk.ports.aggregates.views, &self.desk.settings);
         let now = now();

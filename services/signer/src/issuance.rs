@@ -100,7 +100,8 @@ pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceE
     let claimed = Claim { issuer, serial, not_after };
     // If another signer claimed the order first, our serial was never signed and never will be.
     let order = claim(desk, order, &planned, (claimed.issuer.id(), caa_since)).await?;
-    write_reservation(desk, &claimed, Some(&order.state.id), &planned.tbs).await?;
+    let place = (claimed.issuer.id(), &claimed.serial);
+    write_reservation(desk, place, Some(&order.state.id), &planned.tbs).await?;
     finish(desk, order, claimed, planned.tbs).await
 }
 
@@ -204,14 +205,14 @@ pub(crate) fn reserved(
 /// Puts what is about to be signed into the journal.
 pub(crate) async fn write_reservation(
     desk: &Desk,
-    claim: &Claim,
+    (issuer, serial): (&IssuerId, &Serial),
     order: Option<&OrderId>,
     tbs: &[u8],
 ) -> Result<(), IssuanceError> {
     let reservation = Reservation {
-        serial: claim.serial.clone(),
+        serial: serial.clone(),
         order: order.cloned(),
-        issuer: claim.issuer.id().clone(),
+        issuer: issuer.clone(),
         tbs: tbs.to_vec(),
         at: now(),
     };

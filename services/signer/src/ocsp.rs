@@ -30,7 +30,7 @@ const RENEW_BEFORE: Duration = Duration::from_hours(5 * 24);
 /// How long the signer waits after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// A response and until when it may be given to others: the form in which the api gets it.
+/// Until when a response may be given to others that nobody else may be given.
 const NOT_KEPT: i64 = 0;
 
 /// Serves until told to stop; does nothing where OCSP is off.

@@ -17,7 +17,7 @@ use crate::{
     IssuanceError, OpenError, burn,
     delivery::deliver,
     desk::{Desk, now},
-    issuance::{self, OrderView, finish, write_issuance},
+    issuance::{self, OrderView, finish, write_issuance, write_reservation},
     issuers::Claim,
     reliance,
     restored::{LostReservation, lost_reservation},
@@ -136,14 +136,8 @@ pub(crate) async fn resume(
 async fn answer_for(desk: &Desk, reserved: &SerialReserved) -> Result<Vec<u8>, IssuanceError> {
     let tbs = BASE64_URL_SAFE_NO_PAD.decode(&reserved.tbs);
     let tbs = tbs.map_err(|_| IssuanceError::LostReservation)?;
-    let pending = Pending {
-        serial: reserved.serial.clone(),
-        order: reserved.order.clone(),
-        issuer: reserved.issuer.clone(),
-        tbs: tbs.clone(),
-        at: now(),
-    };
-    desk.journal(Entry::Reserved(pending), Synced::Now).await?;
+    let place = (&reserved.issuer, &reserved.serial);
+    write_reservation(desk, place, reserved.order.as_ref(), &tbs).await?;
     Ok(tbs)
 }
 

@@ -146,7 +146,7 @@ pub(crate) async fn issue_planned(
     let claim = Claim { issuer: Arc::clone(issuer), serial, not_after };
     issuer.require_key()?;
     desk.record(issuance::reserved(issuer.id(), &purpose, planned)).await?;
-    issuance::write_reservation(desk, &claim, None, &planned.tbs).await?;
+    issuance::write_reservation(desk, (issuer.id(), &claim.serial), None, &planned.tbs).await?;
     let der = issuance::sign(issuer, planned.tbs.clone()).await?;
     // Nobody asks for this certificate again: until the ledger has it, it is pending, and burned after a crash.
     delivery::record(desk, &claim, purpose, &der).await?;
