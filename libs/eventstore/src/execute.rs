@@ -29,6 +29,17 @@ impl<S> Default for Loaded<S> {
     }
 }
 
+/// Why an aggregate cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The log is out of reach or damaged, or what was loaded could not be kept where others see it; try again later.
+    #[error("the event log failed")]
+    Store(#[source] StoreError),
+    /// An event of the aggregate cannot be read by this release.
+    #[error("an event cannot be read")]
+    Decode(#[source] DecodeError),
+}
+
 /// What became of a command.
 #[derive(Clone, Debug)]
 pub struct Decided<A: Aggregate> {
@@ -57,25 +68,34 @@ pub enum ExecuteError<R: std::error::Error + 'static> {
     TooLarge,
 }
 
+impl<R: std::error::Error> From<LoadError> for ExecuteError<R> {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Store(source) => Self::Store(source),
+            LoadError::Decode(source) => Self::Decode(source),
+        }
+    }
+}
+
 /// Folds an aggregate from the log, going on from what is already known of it.
 ///
 /// # Errors
-/// [`ExecuteError::Store`] and [`ExecuteError::Decode`].
+/// See [`LoadError`].
 pub async fn load<A: Aggregate>(
     store: &dyn EventStore,
     subject: &Subject,
     known: Loaded<A::State>,
-) -> Result<Loaded<A::State>, ExecuteError<A::Rejection>> {
-    let messages = store.read(subject, known.sequence).await.map_err(ExecuteError::Store)?;
+) -> Result<Loaded<A::State>, LoadError> {
+    let messages = store.read(subject, known.sequence).await.map_err(LoadError::Store)?;
     fold::<A>(known, &messages)
 }
 
 fn fold<A: Aggregate>(
     known: Loaded<A::State>,
     messages: &[Message],
-) -> Result<Loaded<A::State>, ExecuteError<A::Rejection>> {
+) -> Result<Loaded<A::State>, LoadError> {
     messages.iter().try_fold(known, |loaded, message| {
-        let events: Vec<A::Event> = message.envelope.decode().map_err(ExecuteError::Decode)?;
+        let events: Vec<A::Event> = message.envelope.decode().map_err(LoadError::Decode)?;
         Ok(Loaded { state: A::fold(loaded.state, &events), sequence: message.sequence })
     })
 }

@@ -20,7 +20,7 @@ mod wake;
 pub use calls::{CALL_TIMEOUT, CALLS_WAITING, Call, CallError, Calls, LocalCalls, Service};
 pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, StoredEvent};
 pub use error::{AppendError, StoreError};
-pub use execute::{Decided, ExecuteError, Loaded, execute, execute_after, load};
+pub use execute::{Decided, ExecuteError, LoadError, Loaded, execute, execute_after, load};
 pub use feed::{Acknowledge, Delivery, EventFeed, KEEP_ALIVE, Subscription};
 pub use store::{Dependent, EventStore, Expected, NewMessage, Pair};
 pub use subject::{InvalidSubject, Sequence, Stream, Subject};

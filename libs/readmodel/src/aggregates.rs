@@ -10,7 +10,7 @@ use domain::{
     pre_authorization::{self, PreAuthorization},
 };
 use eventstore::{
-    AppendError, Context, Decided, DecodeError, EventStore, ExecuteError, Loaded, NewMessage,
+    AppendError, Context, Decided, EventStore, ExecuteError, LoadError, Loaded, NewMessage,
     Sequence, StoreError, Subject, execute, execute_after, load,
 };
 use tracing::warn;
@@ -24,17 +24,6 @@ pub struct Aggregates {
     pub store: Arc<dyn EventStore>,
     /// The cache of folds.
     pub views: Arc<dyn ReadModel>,
-}
-
-/// An aggregate cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The log is out of reach or damaged, or the read model does not take the view: 503.
-    #[error("the event log or the read model failed")]
-    Store(#[source] StoreError),
-    /// An event of the aggregate cannot be read by this release.
-    #[error("an event cannot be read")]
-    Decode(#[source] DecodeError),
 }
 
 /// An aggregate that has a view.
@@ -200,15 +189,7 @@ impl Aggregates {
         known: Loaded<A::State>,
     ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
         let subject = A::subject(id);
-        let loaded = load::<A>(self.store.as_ref(), &subject, known).await;
-        let loaded = loaded.map_err(|error| match error {
-            ExecuteError::Store(source) => LoadError::Store(source),
-            ExecuteError::Decode(source) => LoadError::Decode(source),
-            // Only deciding rejects and only appending is too large.
-            ExecuteError::Rejected(_) | ExecuteError::TooLarge => {
-                LoadError::Store(StoreError::damaged("a read was refused"))
-            }
-        })?;
+        let loaded = load::<A>(self.store.as_ref(), &subject, known).await?;
         let Some(state) = loaded.state else { return Ok(None) };
         let view = Versioned { state: Arc::new(state), sequence: loaded.sequence };
         self.put::<A>(view).await.map(Some).map_err(LoadError::Store)

@@ -14,7 +14,7 @@ mod revoking;
 pub mod view;
 
 pub use admission::{Admission, Admitted};
-pub use aggregates::{Aggregates, LoadError, Viewed};
+pub use aggregates::{Aggregates, Viewed};
 pub use index::{
     CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersPart,
     OrdersQuery,

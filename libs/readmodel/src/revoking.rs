@@ -6,9 +6,9 @@ use domain::{
         BlockedKey, CertRevoked, Command, KeyBlocked, Rejection, Revocation, RevocationReason,
     },
 };
-use eventstore::{Context, Decided, ExecuteError, Loaded, Subject, execute, load};
+use eventstore::{Context, Decided, ExecuteError, LoadError, Loaded, Subject, execute, load};
 
-use crate::{Aggregates, LoadError};
+use crate::Aggregates;
 
 impl Aggregates {
     /// Revokes a certificate. For keyCompromise its key is blocked first, so that a crash in between leaves nothing that
@@ -67,12 +67,7 @@ impl Aggregates {
     /// When the log is out of reach.
     pub async fn is_blocked(&self, key: &KeyHash) -> Result<bool, LoadError> {
         let subject = Subject::blocked_key(key);
-        match load::<BlockedKey>(self.store.as_ref(), &subject, Loaded::default()).await {
-            Ok(loaded) => Ok(loaded.state.is_some()),
-            Err(ExecuteError::Store(source)) => Err(LoadError::Store(source)),
-            Err(ExecuteError::Decode(source)) => Err(LoadError::Decode(source)),
-            // Only deciding rejects and only appending is too large.
-            Err(ExecuteError::Rejected(_) | ExecuteError::TooLarge) => Ok(false),
-        }
+        let loaded = load::<BlockedKey>(self.store.as_ref(), &subject, Loaded::default()).await?;
+        Ok(loaded.state.is_some())
     }
 }

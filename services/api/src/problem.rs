@@ -15,9 +15,8 @@ use acme::{
     revocation::{BadRevocationReason, MalformedCertificate},
 };
 use domain::order::{self, Status};
-use eventstore::ExecuteError;
+use eventstore::{ExecuteError, LoadError};
 use http::{Method, StatusCode, header};
-use readmodel::LoadError;
 use runtime::metrics::names;
 use tracing::{debug, error, warn};
 

@@ -6,9 +6,9 @@ use domain::{
     AccountId, OrderId, PreAuthorizationId, Timestamp, account::Account, order::Order,
     pre_authorization::PreAuthorization,
 };
-use eventstore::{Message, Sequence, Stream};
+use eventstore::{LoadError, Message, Sequence, Stream};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use readmodel::{LoadError, Viewed};
+use readmodel::Viewed;
 use tracing::error;
 
 use crate::{

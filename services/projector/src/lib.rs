@@ -13,8 +13,8 @@ mod unreplaced;
 
 use std::sync::Arc;
 
-use eventstore::{DecodeError, EventTail, StoreError};
-use readmodel::{Aggregates, LoadError, Unavailable};
+use eventstore::{DecodeError, EventTail, LoadError, StoreError};
+use readmodel::{Aggregates, Unavailable};
 use runtime::Check;
 use tokio_util::sync::CancellationToken;
 

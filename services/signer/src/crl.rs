@@ -167,7 +167,11 @@ impl Publisher {
     }
 
     /// Publishes one CRL if that is needed, and returns when the published one is valid.
-    async fn publish(&self, issuer: &Arc<Issuer>, before: Before) -> Result<Validity, PublishError> {
+    async fn publish(
+        &self,
+        issuer: &Arc<Issuer>,
+        before: Before,
+    ) -> Result<Validity, PublishError> {
         let Before { name, last, published } = before;
         let (views, settings) = (&self.desk.ports.aggregates.views, &self.desk.settings);
         let now = now();

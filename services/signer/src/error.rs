@@ -2,8 +2,8 @@
 
 use ca::journal::AppendError as JournalError;
 use domain::order::Rejection;
-use eventstore::{DecodeError, ExecuteError, StoreError};
-use readmodel::{LoadError, Unavailable};
+use eventstore::{DecodeError, ExecuteError, LoadError, StoreError};
+use readmodel::Unavailable;
 
 /// An issuance did not come to its end; the order is delivered again later.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 use domain::{
     AccountId, Aggregate, ProfileName, Timestamp, order::Order, pre_authorization::PreAuthorization,
 };
-use eventstore::{Actor, Context, Delivery, ExecuteError, Message, Wake};
-use readmodel::{LoadError, Versioned, Viewed};
+use eventstore::{Actor, Context, Delivery, ExecuteError, LoadError, Message, Wake};
+use readmodel::{Versioned, Viewed};
 use runtime::{config::BaseUrl, current_traceparent, set_parent};
 use time::OffsetDateTime;
 use tracing::{Instrument as _, info_span, warn};
