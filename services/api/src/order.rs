@@ -42,8 +42,7 @@ pub(crate) async fn new_order(
     profile: &Profile,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let signed = authenticate::by_account(api, profile, request).await?;
-    terms::check(profile, &signed.account.state)?;
+    let signed = terms::by_agreed_account(api, profile, request).await?;
     let new: NewOrder = authenticate::payload(&signed.jws)?;
     let identifiers = check_identifiers(profile, &signed.account.state, &new.identifiers)?;
     check_validity(profile, &new, request.now)?;

@@ -35,8 +35,7 @@ pub(crate) async fn new_authz(
     profile: &Profile,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let signed = authenticate::by_account(api, profile, request).await?;
-    terms::check(profile, &signed.account.state)?;
+    let signed = terms::by_agreed_account(api, profile, request).await?;
     let new: NewAuthorization = authenticate::payload(&signed.jws)?;
     let requested = slice::from_ref(&new.identifier);
     let identifiers = check_identifiers(profile, &signed.account.state, requested);

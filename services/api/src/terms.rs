@@ -2,10 +2,26 @@
 
 use domain::account::{AccountTermsAgreed, State};
 
-use crate::{problem::Refusal, request::Request, settings::Profile};
+use crate::{
+    Api,
+    authenticate::{self, ByAccount},
+    problem::Refusal,
+    request::Request,
+    settings::Profile,
+};
 
-/// Refuses an account that did not agree to the terms of today, where the profile wants that.
-pub(crate) fn check(profile: &Profile, account: &State) -> Result<(), Refusal> {
+/// Takes a request signed by an account that agreed to the terms of today, where the profile wants that.
+pub(crate) async fn by_agreed_account(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<ByAccount, Refusal> {
+    let signed = authenticate::by_account(api, profile, request).await?;
+    check(profile, &signed.account.state)?;
+    Ok(signed)
+}
+
+fn check(profile: &Profile, account: &State) -> Result<(), Refusal> {
     match &profile.meta.terms_of_service {
         Some(terms) if profile.terms_approval_required && !are_agreed(profile, account) => {
             Err(Refusal::TermsChanged {
