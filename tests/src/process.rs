@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -17,7 +16,7 @@ use tokio::{
 use crate::tools;
 
 /// How much of a log is printed.
-const LOG_TAIL_BYTES: u64 = 24 * 1024;
+const LOG_TAIL_BYTES: usize = 24 * 1024;
 /// A program that was to end by itself is stuck after this.
 const RUN_TIMEOUT: Duration = Duration::from_secs(150);
 
@@ -137,15 +136,8 @@ impl Process {
 
     /// The end of what the process has printed.
     pub fn log_tail(&self) -> String {
-        let read = || -> std::io::Result<Vec<u8>> {
-            let mut file = File::open(&self.log)?;
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
-            let mut tail = Vec::new();
-            file.take(LOG_TAIL_BYTES).read_to_end(&mut tail)?;
-            Ok(tail)
-        };
-        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned()
     }
 }
 

@@ -4,7 +4,6 @@ mod usage;
 
 use std::{
     fs::File,
-    io::{Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -15,7 +14,7 @@ use tokio::process::{Child, Command};
 pub(crate) use self::usage::Usage;
 
 /// How much of a log is shown when its process has ended.
-const LOG_TAIL_BYTES: u64 = 4096;
+const LOG_TAIL_BYTES: usize = 4096;
 
 /// A running process; dropping it kills it.
 pub(crate) struct Process {
@@ -96,14 +95,7 @@ impl Process {
 
     /// The end of the log, as far as it can be read.
     pub(crate) fn log_tail(&self) -> String {
-        let read = || -> std::io::Result<Vec<u8>> {
-            let mut file = File::open(&self.log)?;
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL_BYTES)))?;
-            let mut tail = Vec::new();
-            file.take(LOG_TAIL_BYTES).read_to_end(&mut tail)?;
-            Ok(tail)
-        };
-        String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+        let log = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&log[log.len().saturating_sub(LOG_TAIL_BYTES)..]).into_owned()
     }
 }
