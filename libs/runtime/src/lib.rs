@@ -11,4 +11,4 @@ pub use config::{Config, ConfigError, Role, config_schema};
 pub use health::{Check, Health};
 pub use metrics::{Metrics, MetricsError};
 pub use stop::{Process, Stop, StopError, Stopper};
-pub use telemetry::{Telemetry, TelemetryError, current_traceparent, set_parent};
+pub use telemetry::{Telemetry, TelemetryError};

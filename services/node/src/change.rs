@@ -132,7 +132,7 @@ pub(crate) async fn make(
     let context = Context {
         actor: Actor::Operator { name: operator.to_owned() },
         request_id: None,
-        traceparent: runtime::current_traceparent(),
+        traceparent: runtime::telemetry::current_traceparent(),
         at: clock::now(),
     };
     match change {

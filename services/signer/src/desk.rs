@@ -236,7 +236,7 @@ pub(crate) fn context() -> Context {
     Context {
         actor: Actor::Signer,
         request_id: None,
-        traceparent: runtime::current_traceparent(),
+        traceparent: runtime::telemetry::current_traceparent(),
         at: now(),
     }
 }

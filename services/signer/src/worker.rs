@@ -110,7 +110,7 @@ async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
     let message = &delivery.message;
     let span = info_span!("issue", %order);
     if let Some(parent) = &message.envelope.traceparent {
-        runtime::set_parent(&span, parent);
+        runtime::telemetry::set_parent(&span, parent);
     }
     let issued = async {
         match desk.take(&order) {

@@ -7,7 +7,10 @@ use domain::{
 };
 use eventstore::{Actor, Context, Delivery, ExecuteError, LoadError, Message, Wake};
 use readmodel::{Versioned, Viewed};
-use runtime::{config::BaseUrl, current_traceparent, set_parent};
+use runtime::{
+    config::BaseUrl,
+    telemetry::{current_traceparent, set_parent},
+};
 use time::OffsetDateTime;
 use tracing::{Instrument as _, info_span, warn};
 use validation::Validator;

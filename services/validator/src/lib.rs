@@ -1,5 +1,5 @@
-//! The validator role: takes ready challenges of orders and pre-authorizations from the log, has them validated, and records what was seen; and looks at
-//! CAA again when the signer asks for it.
+//! The validator role: takes ready challenges of orders and pre-authorizations from the log, has them validated, and
+//! records what was seen; and looks at CAA again when the signer asks for it.
 //!
 //! One delivery is followed file by file: `worker` takes it, reads its `task` and waits for its turn in the `queue`, the
 //! `desk` has `challenge` or `caa` do it and settles the delivery.
