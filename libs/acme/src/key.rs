@@ -116,8 +116,8 @@ impl PublicKey {
     /// Takes an uncompressed P-256 point: the octet 4, then both coordinates.
     ///
     /// # Errors
-    /// When it has another form or length. Whether it is on the curve is checked by [`Self::check_numbers`] and by every
-    /// verification.
+    /// When it has another form or length. Whether it is on the curve is checked where the key is taken for
+    /// something, and by every verification.
     pub fn p256(point: &[u8]) -> Result<Self, BadPublicKey> {
         uncompressed_point(point).map(Material::P256).map(Self)
     }
@@ -149,12 +149,12 @@ impl PublicKey {
     }
 
     /// The length of an RSA modulus in bits.
-    pub fn rsa_bits(&self) -> Option<usize> {
+    pub(crate) fn rsa_bits(&self) -> Option<usize> {
         self.rsa_modulus().map(|modulus| modulus.len() * 8)
     }
 
     /// An RSA key's modulus, big-endian and without leading zeros.
-    pub fn rsa_modulus(&self) -> Option<&[u8]> {
+    pub(crate) fn rsa_modulus(&self) -> Option<&[u8]> {
         match &self.0 {
             Material::Rsa { modulus, .. } => Some(modulus),
             Material::P256(_) | Material::P384(_) | Material::Ed25519(_) => None,

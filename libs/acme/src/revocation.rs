@@ -7,7 +7,7 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude
 use crate::{base64url, csr::names::ip_address, key::PublicKey};
 
 /// The longest certificate looked at: ours have at most as many names as a CSR.
-pub const MAX_CERTIFICATE_BYTES: usize = 32 * 1024;
+const MAX_CERTIFICATE_BYTES: usize = 32 * 1024;
 
 /// The payload of revokeCert; whatever else it has is ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]

@@ -85,7 +85,7 @@ impl Authority {
     ///
     /// # Errors
     /// When it is not for this key and name, or does not hold.
-    pub fn add_alternate(&mut self, certificates: &[Vec<u8>]) -> Result<(), AuthorityError> {
+    pub(crate) fn add_alternate(&mut self, certificates: &[Vec<u8>]) -> Result<(), AuthorityError> {
         let certificates = certificates.iter().map(|der| CaCertificate::from_der(der));
         let chain = Chain::alternate(&self.certificate, certificates.collect::<Result<_, _>>()?)?;
         self.chains.push(chain);

@@ -126,7 +126,7 @@ impl CaCertificate {
     }
 
     /// The subjectKeyIdentifier, which certificates and CRLs below it name (RFC 5280 §4.2.1.1).
-    pub fn key_identifier(&self) -> &[u8] {
+    pub(crate) fn key_identifier(&self) -> &[u8] {
         &self.key_identifier
     }
 
@@ -141,12 +141,12 @@ impl CaCertificate {
     }
 
     /// Whether it may sign CRLs.
-    pub fn signs_crls(&self) -> bool {
+    pub(crate) fn signs_crls(&self) -> bool {
         self.signs_crls
     }
 
     /// Whether subject and issuer are one, as in a root.
-    pub fn is_self_issued(&self) -> bool {
+    pub(crate) fn is_self_issued(&self) -> bool {
         self.subject == self.issuer
     }
 

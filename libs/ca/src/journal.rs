@@ -33,7 +33,7 @@ pub use self::{
 use crate::durable;
 
 /// A segment is closed when it has grown beyond this.
-pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// Appends that wait for the writer; more are refused.
 const MAX_WAITING: usize = 4096;
 

@@ -45,6 +45,6 @@ pub use plan::{LeafRequest, PlanError, PlannedCertificate, plan};
 pub use profile::{
     CertificateProfile, CertificateUrl, ExtendedKeyUsage, InvalidCertificateUrl, SubjectRule,
 };
-pub use public_key::{KeyKind, WeakKey, check_public_key};
+pub use public_key::WeakKey;
 pub use subject_name::{InvalidSubjectName, SubjectName};
 pub use token::{TokenAccess, TokenError, TokenPlace};

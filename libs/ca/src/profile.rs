@@ -100,7 +100,7 @@ impl CertificateUrl {
     }
 
     /// The URL of a CRL below this one.
-    pub fn of_crl(&self, name: &CrlName) -> String {
+    pub(crate) fn of_crl(&self, name: &CrlName) -> String {
         self.join(&format!("{name}.crl"))
     }
 

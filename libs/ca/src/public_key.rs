@@ -24,7 +24,7 @@ static SMALL_PRIMES: LazyLock<Vec<u32>> = LazyLock::new(|| {
 
 /// A kind of public key that we certify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyKind {
+pub(crate) enum KeyKind {
     /// An EC key on P-256.
     P256,
     /// An EC key on P-384.
@@ -65,7 +65,7 @@ pub enum WeakKey {
 ///
 /// # Errors
 /// When we do not certify it.
-pub fn check_public_key(spki: &[u8]) -> Result<KeyKind, WeakKey> {
+pub(crate) fn check_public_key(spki: &[u8]) -> Result<KeyKind, WeakKey> {
     if spki.len() > MAX_SPKI_BYTES {
         return Err(WeakKey::Malformed);
     }

@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// How long after its claim a change of keys may be completed. Whoever comes later claims again.
-pub const CLAIM_IS_GOOD_FOR: Duration = Duration::from_secs(60);
+pub(crate) const CLAIM_IS_GOOD_FOR: Duration = Duration::from_secs(60);
 /// How long after it was made a claim that no completed change followed may be taken over; so much later that neither clocks
 /// that differ nor an append under way let both have the key.
-pub const CLAIM_LAPSES_AFTER: Duration = Duration::from_secs(5 * 60);
+const CLAIM_LAPSES_AFTER: Duration = Duration::from_mins(5);
 
 /// The use of a key as an aggregate; it shares its subject and its events with the account the key made, if it made one.
 #[derive(Debug)]

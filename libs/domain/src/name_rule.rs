@@ -47,7 +47,7 @@ impl NameRule {
 
     /// Whether the rule has the identifier, or names that a wildcard stands for, as far as can be told: of a regular
     /// expression it is not known which names it has.
-    pub fn touches(&self, identifier: &Identifier) -> bool {
+    pub(crate) fn touches(&self, identifier: &Identifier) -> bool {
         let stands_for_it = match (self, identifier) {
             (Self::Pattern(NamePattern::Exact(name)), Identifier::Dns(wildcard)) => {
                 wildcard.is_wildcard() && is_directly_below(name, &wildcard.base())

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 pub use event::{Event, PreAuthorizationPlaced};
-pub use listing::{Listing, ListingEvent, ListingState, MAX_LISTED, PreAuthorizationListed};
+pub use listing::{Listing, ListingEvent, ListingState, PreAuthorizationListed};
 
 /// The pre-authorization aggregate.
 #[derive(Debug)]

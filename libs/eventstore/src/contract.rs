@@ -23,7 +23,6 @@ pub use feed::{
     feeds_resume_after_a_restart, unacknowledged_deliveries_come_again, wakes_reach_every_listener,
     workers_share_a_consumer,
 };
-pub use lossy::LossyStore;
 pub use pair::{
     commands_after_records_take_effect_once, the_first_of_a_pair_stays,
     the_second_of_a_pair_knows_the_first,

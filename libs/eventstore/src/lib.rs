@@ -25,5 +25,4 @@ pub use feed::{Acknowledge, Delivery, EventFeed, KEEP_ALIVE, Subscription};
 pub use store::{Dependent, EventStore, Expected, NewMessage, Pair};
 pub use subject::{InvalidSubject, Sequence, Stream, Subject};
 pub use tail::{EventTail, Tail};
-pub use upcast::{UPCASTERS, Upcaster, upcast};
 pub use wake::{Wake, Wakes};

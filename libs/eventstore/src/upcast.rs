@@ -4,20 +4,20 @@ use serde_json::Value;
 
 /// One step from a version of an event to the next.
 #[derive(Clone, Copy, Debug)]
-pub struct Upcaster {
+struct Upcaster {
     /// The event's type.
-    pub kind: &'static str,
+    kind: &'static str,
     /// The version it starts from.
-    pub from: u16,
+    from: u16,
     /// Turns the old `data` into the new.
-    pub step: fn(Value) -> Value,
+    step: fn(Value) -> Value,
 }
 
 /// Every step there is. A new version of an event adds one here and an example in `schemas/events`.
 ///
 /// The second versions name more: addresses, tls-alpn-01, what CAA and TLS showed, the CSR's common name, alternate
 /// chains. All the first say, they say too. An order of the third version may rely on pre-authorizations.
-pub const UPCASTERS: &[Upcaster] = &[
+const UPCASTERS: &[Upcaster] = &[
     Upcaster { kind: "OrderPlaced", from: 1, step: unchanged },
     Upcaster { kind: "OrderPlaced", from: 2, step: unchanged },
     Upcaster { kind: "ChallengeReady", from: 1, step: challenge_ready_v2 },
@@ -41,7 +41,7 @@ fn challenge_ready_v2(mut data: Value) -> Value {
 }
 
 /// Brings a stored event, as `{"type", "version", "data"}`, to the newest version a step leads to.
-pub fn upcast(stored: Value) -> Value {
+pub(crate) fn upcast(stored: Value) -> Value {
     upcast_with(UPCASTERS, stored)
 }
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use reqwest::Url;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 /// How to reach the servers and what to ask of them. The names are those of the configuration's `[event_log]`.
 #[derive(Clone)]

@@ -4,8 +4,8 @@ use std::{fmt, time::Duration};
 
 use acme::nonce::NonceLifetime;
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// What can be chosen about a [`crate::RedisStore`].
 #[derive(Clone)]

@@ -59,7 +59,7 @@ pub use self::{
 use origins::Origins;
 
 /// How much longer than the longest order an event of an order is kept, so that workers that were away find it.
-const ORDER_GRACE: Duration = Duration::from_secs(72 * 60 * 60);
+const ORDER_GRACE: Duration = Duration::from_hours(72);
 
 /// A complete configuration whose values fit together.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -17,14 +17,14 @@ pub struct Health(watch::Sender<Readiness>);
 
 /// What the parts of the process said last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     stopping: bool,
     parts: BTreeMap<&'static str, PartState>,
 }
 
 /// Whether one part of the process can do its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PartState {
+pub(crate) enum PartState {
     /// It can.
     Ready,
     /// It cannot.
@@ -57,7 +57,7 @@ impl Health {
     }
 
     /// What the parts said last.
-    pub fn readiness(&self) -> Readiness {
+    pub(crate) fn readiness(&self) -> Readiness {
         self.0.borrow().clone()
     }
 
@@ -116,13 +116,13 @@ impl Check {
 
 impl Readiness {
     /// Whether the process can do its work: it does not stop, has parts and all of them are ready.
-    pub fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         let all = self.parts.values().all(|state| *state == PartState::Ready);
         !self.stopping && !self.parts.is_empty() && all
     }
 
     /// What each part said last, by name.
-    pub fn parts(&self) -> &BTreeMap<&'static str, PartState> {
+    pub(crate) fn parts(&self) -> &BTreeMap<&'static str, PartState> {
         &self.parts
     }
 }

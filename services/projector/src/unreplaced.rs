@@ -24,9 +24,9 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// How many messages are read at once.
 const PAGE: usize = 256;
 /// Certificates may live as long whatever profiles say today: they may have said otherwise.
-const LONG_LIFE: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+const LONG_LIFE: Duration = Duration::from_hours(400 * 24);
 /// How long a serial may have been reserved before it was signed.
-const RESERVED_BEFORE: Duration = Duration::from_secs(24 * 60 * 60);
+const RESERVED_BEFORE: Duration = Duration::from_hours(24);
 
 /// Which certificates are counted.
 #[derive(Clone, Copy, Debug)]

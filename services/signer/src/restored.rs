@@ -31,7 +31,7 @@ use crate::{
 
 /// Streams are copied one after the other: what the journal reserved so long before the end of the ledger is in every
 /// copy, and needs no look.
-const COPY_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+const COPY_TIME: Duration = Duration::from_hours(24);
 
 /// Compares what the signer keeps with the log, if that was asked for; a start that is cut off does it again.
 pub(crate) async fn compare_if_marked(desk: &Desk) -> Result<(), OpenError> {

@@ -13,7 +13,7 @@ impl PublicKey {
     ///
     /// # Errors
     /// [`BadPublicKey::SmallFactor`], [`BadPublicKey::Roca`] or [`BadPublicKey::NotOnCurve`].
-    pub fn check_numbers(&self) -> Result<(), BadPublicKey> {
+    pub(crate) fn check_numbers(&self) -> Result<(), BadPublicKey> {
         match &self.0 {
             Material::Rsa { .. } => self.check_factors(),
             Material::P256(point) => check_point(&agreement::ECDH_P256, point),

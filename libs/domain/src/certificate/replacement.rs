@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn after(events: &[LedgerEvent]) -> Replacements {
-        let mut replacements = Replacements::due_within(Duration::from_secs(7 * 24 * 60 * 60));
+        let mut replacements = Replacements::due_within(Duration::from_hours(7 * 24));
         events.iter().for_each(|event| replacements.take(event, set));
         replacements
     }

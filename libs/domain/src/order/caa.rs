@@ -10,7 +10,7 @@ use super::{
 use crate::{Identifier, Timestamp};
 
 /// How long a look at CAA may be relied on (CA/Browser Forum Baseline Requirements §3.2.2.8.1).
-pub const CAA_VALID_FOR: Duration = Duration::from_secs(8 * 60 * 60);
+pub const CAA_VALID_FOR: Duration = Duration::from_hours(8);
 
 impl State {
     /// Whether CAA of any of its names was not looked at since a time.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Aggregate, DomainEvent, PreAuthorizationId};
 
 /// How many are remembered: the newest may not be proven yet while one before it still is.
-pub const MAX_LISTED: usize = 4;
+const MAX_LISTED: usize = 4;
 
 /// The aggregate of one account and identifier.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use domain::{
 };
 use futures::future::join_all;
 
-use super::{Harness, LossyStore, Ports, context, creation, fresh_account, update};
+use super::{Harness, Ports, context, creation, fresh_account, lossy::LossyStore, update};
 use crate::{
     AppendError, Envelope, EventStore, ExecuteError, Expected, Loaded, MessageId, Sequence, Stream,
     Subject, execute, load,

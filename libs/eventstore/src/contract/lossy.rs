@@ -13,14 +13,14 @@ use crate::{
 
 /// Wraps a store: of every three appends, the first is stored and its acknowledgement lost, the second is lost before
 /// it is stored, the third goes through.
-pub struct LossyStore {
+pub(super) struct LossyStore {
     inner: Arc<dyn EventStore>,
     appends: AtomicU64,
 }
 
 impl LossyStore {
     /// Wraps a store.
-    pub fn new(inner: Arc<dyn EventStore>) -> Self {
+    pub(super) fn new(inner: Arc<dyn EventStore>) -> Self {
         Self { inner, appends: AtomicU64::new(0) }
     }
 }

@@ -12,9 +12,11 @@ use domain::{
 use futures::future::join_all;
 
 use super::{
-    LossyStore, Ports,
+    Ports,
     append::{append, contacts},
-    context, creation, fresh_account, update,
+    context, creation, fresh_account,
+    lossy::LossyStore,
+    update,
 };
 use crate::{
     AppendError, Envelope, Expected, Loaded, MessageId, NewMessage, Sequence, Subject, execute,

@@ -19,7 +19,7 @@ use crate::{
 /// Within this time the servers drop a publisher's repeated message. Correctness rests on compare-and-set instead.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// How long messages of the self-test are kept.
-const SELF_TEST_MAX_AGE: Duration = Duration::from_secs(60 * 60);
+const SELF_TEST_MAX_AGE: Duration = Duration::from_hours(1);
 /// How many streams are set up at once.
 const AT_ONCE: usize = 4;
 

@@ -21,8 +21,8 @@ const MAX_HOLD: Duration = Duration::from_secs(25);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(600);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// What was found wrong so far.
 #[derive(Default)]

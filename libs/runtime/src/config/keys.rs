@@ -35,9 +35,9 @@ pub enum KeyType {
 
 impl Keys {
     /// The shortest RSA modulus any profile may accept, in bits.
-    pub const LEAST_RSA_BITS: u16 = 2048;
+    pub(crate) const LEAST_RSA_BITS: u16 = 2048;
     /// The longest RSA modulus any profile may accept, in bits.
-    pub const MOST_RSA_BITS: u16 = 4096;
+    pub(crate) const MOST_RSA_BITS: u16 = 4096;
 }
 
 impl Default for Keys {

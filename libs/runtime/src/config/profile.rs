@@ -183,7 +183,7 @@ impl Profile {
     }
 
     /// The most identifiers any profile may allow in an order.
-    pub const MAX_IDENTIFIERS: u16 = 100;
+    pub(crate) const MAX_IDENTIFIERS: u16 = 100;
 }
 
 impl Default for Profile {

@@ -55,11 +55,6 @@ impl Stop {
         self.0.requested.clone()
     }
 
-    /// Whether the stage is to stop.
-    pub fn is_requested(&self) -> bool {
-        self.0.requested.is_cancelled()
-    }
-
     /// Runs a task of the stage, which the stop waits for; its error or panic stops the whole process.
     pub fn spawn<E>(
         &self,

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use crate::clock;
 
 /// How often it is looked for such orders.
-const INTERVAL: Duration = Duration::from_secs(60 * 60);
+const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Drops orders older than `max_age` until the stage stops.
 pub(super) fn start(log: Embedded, max_age: Duration, stop: &Stop) {
