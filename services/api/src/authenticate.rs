@@ -11,7 +11,6 @@ use domain::{
     pre_authorization,
 };
 use readmodel::{Admitted, Versioned};
-use runtime::metrics::names;
 use serde::de::DeserializeOwned;
 
 use crate::{Api, problem::Refusal, request::Request, settings::Profile};
@@ -176,11 +175,6 @@ fn check_nonce_and_url(
     jws: &Jws,
     nonce: Redeemed,
 ) -> Result<(), Refusal> {
-    let outcome = match nonce {
-        Redeemed::Fresh => "redeemed",
-        Redeemed::Replayed | Redeemed::Unknown => "refused",
-    };
-    metrics::counter!(names::NONCES, "outcome" => outcome).increment(1);
     if nonce != Redeemed::Fresh {
         return Err(Refusal::BadNonce);
     }

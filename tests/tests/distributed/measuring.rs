@@ -31,6 +31,8 @@ async fn each_command_to_redis_is_measured_and_so_are_its_failures() -> anyhow::
     assert!(town.cluster.api[0].metric_where(COMMAND, failed).await? > 0.0);
     let failed = "view=\"account\",outcome=\"failed\"";
     assert!(town.cluster.api[0].metric_where("certmill_view_reads_total", failed).await? > 0.0);
+    let failed = "outcome=\"failed\"";
+    assert!(town.cluster.api[0].metric_where("certmill_nonces_total", failed).await? > 0.0);
 
     // All that it knew is gone.
     town.cluster.redis.restart().await?;

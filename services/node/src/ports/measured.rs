@@ -82,6 +82,16 @@ fn count_view(view: &'static str, there: Option<bool>) {
     counter!(names::VIEW_READS, "view" => view, "outcome" => outcome).increment(1);
 }
 
+/// Counts a nonce that was presented; `None` while its memory is out of reach.
+fn count_nonce(redeemed: Option<Redeemed>) {
+    let outcome = match redeemed {
+        Some(Redeemed::Fresh) => "redeemed",
+        Some(Redeemed::Replayed | Redeemed::Unknown) => "refused",
+        None => "failed",
+    };
+    counter!(names::NONCES, "outcome" => outcome).increment(1);
+}
+
 #[async_trait::async_trait]
 impl EventStore for Measured<dyn EventStore> {
     async fn append(
@@ -218,7 +228,9 @@ impl Nonces for Measured<dyn Admission> {
         profile: &ProfileName,
         nonce: &str,
     ) -> Result<Redeemed, NoncesUnavailable> {
-        timed("admit", self.0.redeem(profile, nonce)).await
+        let answer = timed("admit", self.0.redeem(profile, nonce)).await;
+        count_nonce(answer.as_ref().ok().copied());
+        answer
     }
 }
 
@@ -231,6 +243,7 @@ impl Admission for Measured<dyn Admission> {
         order: Option<&OrderId>,
     ) -> Result<Admitted, NoncesUnavailable> {
         let answer = timed("admit", self.0.admit(nonce, account, order)).await;
+        count_nonce(answer.as_ref().ok().map(|admitted| admitted.nonce));
         let (mut accounts, mut orders) = (None, None);
         if let Ok(admitted) = &answer {
             // The views are not looked at for a nonce that is refused.
