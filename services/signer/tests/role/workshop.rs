@@ -10,7 +10,9 @@ use std::{
 use ca::{Authority, CaDirectory, CaRequest, CaSubject, KeyAlgorithm};
 use domain::{IssuerName, OrderId, Timestamp, order};
 use embedded::{Embedded, Options};
-use eventstore::{EventStore as _, Expected, Loaded, Message, Sequence, Stream, Subject, load};
+use eventstore::{
+    EventStore as _, EventTail as _, Expected, Loaded, Message, Sequence, Stream, Subject, load,
+};
 use readmodel::{Aggregates, ReadModel};
 use runtime::{Config, Health};
 use signer::{Authorities, OpenError, Settings, Signer, SignerError};
@@ -199,10 +201,12 @@ impl Workshop {
     /// Waits until an order is valid or invalid.
     pub(crate) async fn ended(&self, id: &OrderId) -> order::Progress {
         let ended = async {
+            let from = (Subject::order(id).stream(), Sequence::NONE);
+            let mut news = self.log.follow(&[from]).await.unwrap();
             loop {
                 match self.order(id).await.progress {
                     order::Progress::Open | order::Progress::Processing(_) => {
-                        tokio::time::sleep(Duration::from_millis(2)).await;
+                        news.next().await.unwrap();
                     }
                     ended @ (order::Progress::Valid { .. } | order::Progress::Invalid { .. }) => {
                         return ended;
