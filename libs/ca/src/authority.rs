@@ -28,19 +28,19 @@ pub struct Authority {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// There is no certificate.
-    #[error("there is no ca certificate")]
+    #[error("there is no CA certificate")]
     NoCertificate,
     /// One of the certificates is not a CA's.
     #[error("one of the certificates cannot be used")]
     Certificate(#[from] CaCertificateError),
     /// The certificate is for another key.
-    #[error("the first ca certificate is for another key than the ca's")]
+    #[error("the first CA certificate is for another key than the CA's")]
     OtherKey,
     /// The certificates are no chain.
-    #[error("the ca's certificates are not a chain")]
+    #[error("the CA's certificates are not a chain")]
     Chain(#[from] ChainError),
     /// The key may not sign CRLs, so that nothing could be revoked.
-    #[error("the ca certificate may not sign crls: keyUsage lacks cRLSign")]
+    #[error("the CA certificate may not sign CRLs: keyUsage lacks cRLSign")]
     NoCrlSigning,
     /// An alternate chain does not hold.
     #[error("an alternate chain cannot be used")]

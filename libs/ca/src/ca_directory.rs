@@ -42,7 +42,7 @@ pub struct CaDirectory {
 #[derive(Debug, thiserror::Error)]
 pub enum CaDirectoryError {
     /// The file system said no.
-    #[error("ca file {path} cannot be used")]
+    #[error("CA file {path} cannot be used")]
     Io {
         /// Which file.
         path: PathBuf,
@@ -52,11 +52,11 @@ pub enum CaDirectoryError {
     },
     /// There is no such certificate yet.
     #[error(
-        "ca file {0} does not exist: create the ca with certmill ca, or install its certificate"
+        "CA file {0} does not exist: create the CA with certmill ca, or install its certificate"
     )]
     NotFound(PathBuf),
     /// There is such a certificate, which is never replaced.
-    #[error("ca file {0} exists already")]
+    #[error("CA file {0} exists already")]
     AlreadyExists(PathBuf),
     /// The root's key is kept elsewhere, so that no intermediate can be signed here.
     #[error(
@@ -64,7 +64,7 @@ pub enum CaDirectoryError {
     )]
     RootElsewhere,
     /// A file holds no certificates.
-    #[error("the ca certificates cannot be read")]
+    #[error("the CA certificates cannot be read")]
     NotCertificates(#[from] NotCertificates),
     /// A certificate to install is not a CA's.
     #[error("one of the certificates to install cannot be used")]
@@ -76,13 +76,13 @@ pub enum CaDirectoryError {
     #[error("a certificate to install is not valid now")]
     NotValid,
     /// A key cannot be used.
-    #[error("a ca key cannot be used")]
+    #[error("a CA key cannot be used")]
     Key(#[from] KeyStoreError),
     /// A certificate or request could not be made.
-    #[error("a ca certificate or request cannot be made")]
+    #[error("a CA certificate or request cannot be made")]
     Profile(#[from] CaProfileError),
     /// Key and certificates do not belong together.
-    #[error("the ca's key and certificates cannot be used")]
+    #[error("the CA's key and certificates cannot be used")]
     Authority(#[from] AuthorityError),
 }
 

@@ -57,7 +57,7 @@ pub enum KeyError {
     #[error("the key is inconsistent, or RSA of other than 2048 to 4096 bits")]
     Rejected(#[source] ring::error::KeyRejected),
     /// RSA keys can only be imported.
-    #[error("rsa keys are not generated here: make one with openssl genpkey and import it")]
+    #[error("RSA keys are not generated here: make one with openssl genpkey and import it")]
     CannotGenerateRsa,
     /// The operating system gave no random numbers.
     #[error("the system's random number generator failed")]
@@ -68,10 +68,10 @@ pub enum KeyError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
     /// The system's random number generator failed.
-    #[error("the ca key did not sign")]
+    #[error("the CA key did not sign")]
     Failed,
     /// The token that holds the key cannot be used now.
-    #[error("the token with the ca key did not sign")]
+    #[error("the token with the CA key did not sign")]
     TokenAway,
 }
 

@@ -19,7 +19,7 @@ pub enum AlternateError {
     #[error("an alternate chain starts with a certificate of the issuing key and ends with a root")]
     TooShort,
     /// The first certificate is not for the issuing key, name and key identifier, which every leaf names.
-    #[error("the first certificate of an alternate chain is not for the issuing ca's key and name")]
+    #[error("the first certificate of an alternate chain is not for the issuing CA's key and name")]
     OtherIssuer,
     /// The certificates do not hold together.
     #[error("the certificates of an alternate chain are not a chain")]

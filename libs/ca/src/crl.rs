@@ -35,10 +35,10 @@ pub struct CrlPlan {
 #[derive(Debug, thiserror::Error)]
 pub enum CrlError {
     /// The CRL could not be built or signed.
-    #[error("the crl cannot be built")]
+    #[error("the CRL cannot be built")]
     Build(#[source] rcgen::Error),
     /// The signature does not verify, which means faulty hardware or a fault of ours.
-    #[error("the crl that was signed does not verify")]
+    #[error("the CRL that was signed does not verify")]
     Unverified,
 }
 

@@ -14,20 +14,20 @@ use crate::crl::is_listed;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SuccessorError {
     /// One of the two is no CRL.
-    #[error("one of the two is not a DER crl with a number")]
+    #[error("one of the two is not a DER CRL with a number")]
     Malformed,
     /// They are of two issuers.
-    #[error("the crls are of different issuers")]
+    #[error("the CRLs are of different issuers")]
     OtherIssuer,
     /// The number does not grow (RFC 5280 §5.2.3).
-    #[error("the crl's number is not above the one before")]
+    #[error("the CRL's number is not above the one before")]
     NumberNotAbove,
     /// It claims to be made before the one before, and ends before that.
-    #[error("the crl is dated before the one before: is the clock right, or was it far ahead?")]
+    #[error("the CRL is dated before the one before: is the clock right, or was it far ahead?")]
     DatedBefore,
     /// It lacks an entry of the one before.
     #[error(
-        "the crl lacks serial {0}, which the one before lists and which has not expired a period ago"
+        "the CRL lacks serial {0}, which the one before lists and which has not expired a period ago"
     )]
     LacksEntry(Serial),
 }

@@ -23,7 +23,7 @@ pub enum IssueError {
     #[error("the bytes to sign are for another issuer")]
     OtherIssuer,
     /// The bytes would make a CA.
-    #[error("the bytes to sign would make a ca certificate")]
+    #[error("the bytes to sign would make a CA certificate")]
     IsCa,
     /// The certificate would outlive its issuer's.
     #[error("the certificate would outlive its issuer")]

@@ -212,7 +212,7 @@ impl KeyStore {
         match (label, &self.passphrase) {
             (PLAIN_LABEL, None) => Ok(document),
             (PLAIN_LABEL, Some(_)) => {
-                tracing::warn!("a passphrase is configured, but the ca key is not encrypted");
+                tracing::warn!("a passphrase is configured, but the CA key is not encrypted");
                 Ok(document)
             }
             (ENCRYPTED_LABEL, None) => Err(KeyStoreError::PassphraseRequired),

@@ -51,13 +51,13 @@ pub enum WeakKey {
     #[error("the public key is not an uncompressed point on its curve")]
     NotOnCurve,
     /// The RSA modulus has other than 2048 to 4096 bits, or not a multiple of eight.
-    #[error("the rsa modulus does not have 2048 to 4096 bits, in whole octets")]
+    #[error("the RSA modulus does not have 2048 to 4096 bits, in whole octets")]
     RsaSize,
     /// The RSA exponent is even, small, or huge.
-    #[error("the rsa exponent is not odd, or not between 65537 and 2^33")]
+    #[error("the RSA exponent is not odd, or not between 65537 and 2^33")]
     RsaExponent,
     /// A small prime divides the RSA modulus.
-    #[error("the rsa modulus has a small factor")]
+    #[error("the RSA modulus has a small factor")]
     RsaSmallFactor,
 }
 

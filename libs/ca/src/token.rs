@@ -56,16 +56,16 @@ pub enum TokenError {
     #[error("several tokens have the label {0:?}")]
     AmbiguousToken(String),
     /// The PIN is wrong; tokens lock themselves after a few of these.
-    #[error("the token refused the pin: correct the pin file before the token locks itself")]
+    #[error("the token refused the PIN: correct the PIN file before the token locks itself")]
     WrongPin(#[source] Pkcs11Error),
     /// The PIN was wrong too often.
-    #[error("the token's pin is locked: have its security officer set it anew")]
+    #[error("the token's PIN is locked: have its security officer set it anew")]
     PinLocked(#[source] Pkcs11Error),
     /// The PIN was refused before; asking again could lock the token.
-    #[error("the token refused the pin before: correct the pin file and start again")]
+    #[error("the token refused the PIN before: correct the PIN file and start again")]
     PinRefused,
     /// One more wrong PIN would lock the token.
-    #[error("the token allows one more pin before it locks itself: log in once with its own tools")]
+    #[error("the token allows one more PIN before it locks itself: log in once with its own tools")]
     LastTry,
     /// There is no such key.
     #[error("the token has no key with the label {0:?}, or only one half of it")]

@@ -22,7 +22,7 @@ pub struct CrlShards(u16);
 
 /// The text is no name of a CRL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the name of a crl")]
+#[error("not the name of a CRL")]
 pub struct InvalidCrlName;
 
 /// The number cannot be that of shards.

@@ -44,15 +44,15 @@ enum PublishError {
     Store(#[source] eventstore::StoreError),
     #[error("a revocation cannot be read")]
     Decode(#[source] eventstore::DecodeError),
-    #[error("the crl cannot be made")]
+    #[error("the CRL cannot be made")]
     Crl(#[source] ca::CrlError),
-    #[error("the crl does not follow the one before")]
+    #[error("the CRL does not follow the one before")]
     Successor(#[source] ca::SuccessorError),
-    #[error("the last crl cannot be kept")]
+    #[error("the last CRL cannot be kept")]
     File(#[source] std::io::Error),
     #[error("the read model failed")]
     View(#[source] readmodel::Unavailable),
-    #[error("the last crl cannot be read")]
+    #[error("the last CRL cannot be read")]
     Last(#[from] last::Damaged),
 }
 
@@ -97,7 +97,7 @@ impl Publisher {
                 () = stop.cancelled() => return,
             };
             if let Err(error) = published {
-                error!(error = &error as &dyn std::error::Error, "crls not published");
+                error!(error = &error as &dyn std::error::Error, "CRLs not published");
             }
             let earliest = Instant::now() + LEAST_INTERVAL;
             if subscription.is_none() {
@@ -209,7 +209,7 @@ impl Publisher {
         files::replace(&self.path(&name), &der).map_err(PublishError::File)?;
         let crl = Crl { der, number, next_update };
         views.put_crl(&name, &crl).await.map_err(PublishError::View)?;
-        info!(crl = %name, number, revoked, "crl published");
+        info!(crl = %name, number, revoked, "CRL published");
         Ok((now, next_update))
     }
 
@@ -220,7 +220,7 @@ impl Publisher {
 
 /// The others go on: one that cannot be made must not let them end.
 fn not_published(name: &CrlName, error: &PublishError) {
-    error!(crl = %name, error = error as &dyn std::error::Error, "crl not published");
+    error!(crl = %name, error = error as &dyn std::error::Error, "CRL not published");
 }
 
 /// Grows even when the last CRL was lost with the signer's disk: no number of the past can be above the time.

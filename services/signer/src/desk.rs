@@ -58,7 +58,7 @@ pub enum OpenError {
     #[error("the issuers cannot be used")]
     Issuers(#[source] IssuersError),
     /// The log does not take how CRLs are divided.
-    #[error("it cannot be recorded how crls are divided")]
+    #[error("it cannot be recorded how CRLs are divided")]
     Divide(#[source] IssuanceError),
     /// The mark that asks to compare journal and log cannot be read or removed.
     #[error("the mark of a restored log cannot be used")]

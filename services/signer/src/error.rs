@@ -21,7 +21,7 @@ pub enum IssuanceError {
     #[error("the journal cannot be read")]
     JournalRead(#[source] ca::journal::OpenError),
     /// The last CRL cannot be read.
-    #[error("the last crl cannot be read")]
+    #[error("the last CRL cannot be read")]
     LastCrl(#[source] std::io::Error),
     /// The read model could not be written; the certificate is safe in the log.
     #[error("the read model failed")]
@@ -30,10 +30,10 @@ pub enum IssuanceError {
     #[error("the certificate was not signed")]
     Sign(#[source] ca::IssueError),
     /// The key is in a token that cannot be used now; nothing was reserved.
-    #[error("the token with the ca key cannot be used")]
+    #[error("the token with the CA key cannot be used")]
     KeyAway,
     /// The OCSP responder's certificate cannot be planned.
-    #[error("there is no ocsp responder")]
+    #[error("there is no OCSP responder")]
     OcspResponder(#[source] ca::OcspResponderError),
     /// The operating system gave no random numbers.
     #[error("no random numbers")]

@@ -43,7 +43,7 @@ pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
             match desk.ports.calls.serve(Service::Ocsp).await {
                 Ok(calls) => answer_all(&desk, calls).await,
                 Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "ocsp requests do not arrive");
+                    warn!(error = &error as &dyn std::error::Error, "OCSP requests do not arrive");
                 }
             }
         };
@@ -82,7 +82,7 @@ async fn respond(
     if responders.get(issuer.id()).is_none_or(Current::is_due) {
         match Current::issue(desk, issuer).await {
             Ok(issued) => drop(responders.insert(issuer.id().clone(), issued)),
-            Err(error) => warn!(error = &error as &dyn std::error::Error, "no ocsp responder"),
+            Err(error) => warn!(error = &error as &dyn std::error::Error, "no OCSP responder"),
         }
     }
     match responders.get(issuer.id()) {
@@ -114,7 +114,7 @@ impl Current {
         let (responder, planned) = OcspResponder::plan(&issuer.authority, &serial, period)
             .map_err(IssuanceError::OcspResponder)?;
         let certificate = issue_planned(desk, issuer, &planned).await?;
-        info!(%serial, not_after = %planned.not_after, "ocsp responder certified");
+        info!(%serial, not_after = %planned.not_after, "OCSP responder certified");
         Ok(Self {
             responder: responder.with_certificate(certificate),
             not_after: planned.not_after,
@@ -149,7 +149,7 @@ async fn answer(
             (if keeps { next_update.unix_seconds() } else { NOT_KEPT }, der)
         }
         Err(error) => {
-            warn!(error = &error as &dyn std::error::Error, "ocsp response not signed");
+            warn!(error = &error as &dyn std::error::Error, "OCSP response not signed");
             (NOT_KEPT, OcspFailure::TryLater.to_der())
         }
     }

@@ -39,7 +39,7 @@ pub(crate) async fn compare_if_marked(desk: &Desk) -> Result<(), OpenError> {
     if files::read(&mark).map_err(OpenError::Mark)?.is_none() {
         return Ok(());
     }
-    info!("the log was restored: comparing journal and crls with it");
+    info!("the log was restored: comparing journal and CRLs with it");
     compare(desk).await.map_err(OpenError::Restore)?;
     match std::fs::remove_file(&mark) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenError::Mark(error)),

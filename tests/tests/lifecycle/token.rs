@@ -103,7 +103,7 @@ async fn a_token_that_cannot_be_used_is_refused_at_start_with_what_to_do() -> an
     let wrong_pin = token.pin_file().with_extension("wrong");
     std::fs::write(&wrong_pin, "161803")?;
     let wrong = [
-        ("ca.pkcs11.pin_file", wrong_pin.display().to_string(), "correct the pin file before"),
+        ("ca.pkcs11.pin_file", wrong_pin.display().to_string(), "correct the PIN file before"),
         ("ca.pkcs11.pin_file", "/nowhere/pin".to_owned(), "Set ca.pkcs11.pin_file to a file"),
         ("ca.pkcs11.module", "/nowhere/module.so".to_owned(), "module /nowhere/module.so cannot"),
         ("ca.pkcs11.token", "other".to_owned(), "shows no token with the label \"other\""),
@@ -178,10 +178,10 @@ async fn a_pin_that_was_refused_is_not_sent_again() -> anyhow::Result<()> {
     hsm.come_back().await?;
     let log = eventually("the token is left alone", LIMIT, async || {
         let log = scene.server.process()?.log_tail();
-        Ok((log.matches("the token refused the pin before").count() > 1).then_some(log))
+        Ok((log.matches("the token refused the PIN before").count() > 1).then_some(log))
     })
     .await?;
-    assert_eq!(log.matches("correct the pin file before the token locks itself").count(), 1);
+    assert_eq!(log.matches("correct the PIN file before the token locks itself").count(), 1);
     assert!(!scene.server.ops("/readyz").await?.is_success());
     Ok(())
 }

@@ -36,10 +36,10 @@ pub struct OcspResponder {
 #[derive(Debug, thiserror::Error)]
 pub enum OcspResponderError {
     /// There is no key.
-    #[error("no key was made for the ocsp responder")]
+    #[error("no key was made for the OCSP responder")]
     Key(#[from] KeyError),
     /// The certificate could not be built.
-    #[error("the ocsp responder's certificate cannot be built")]
+    #[error("the OCSP responder's certificate cannot be built")]
     Build(#[source] rcgen::Error),
     /// The issuer is about to end.
     #[error("the issuer's certificate is not valid long enough")]

@@ -74,7 +74,7 @@ metrics! {
     Histogram ISSUANCE_SECONDS = "certmill_issuance_seconds" ["profile"]
         "Time from finalize to the recorded certificate.";
     Histogram SIGNING_SECONDS = "certmill_signing_seconds" ["what"]
-        "Time a key of the CA took to sign: a certificate, crl or ocsp response.";
+        "Time a key of the CA took to sign: a certificate, CRL or OCSP response.";
     Histogram JOURNAL_SYNC_SECONDS = "certmill_journal_sync_seconds" []
         "Time until a reservation was on the journal's disk.";
     Counter CERTIFICATES_REVOKED = "certmill_certificates_revoked_total" ["reason"]

@@ -13,7 +13,7 @@ use x509_parser::{
 
 /// The bytes are no CRL of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the last crl is damaged: remove it if the revocations in the log are whole")]
+#[error("the last CRL is damaged: remove it if the revocations in the log are whole")]
 pub(super) struct Damaged;
 
 /// A CRL and what the next one is compared with.

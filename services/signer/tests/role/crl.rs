@@ -115,7 +115,7 @@ async fn numbers_grow_over_a_restart_with_an_empty_read_model() {
     workshop.views = workshop.empty_views("views-2");
     let signer = workshop.start("signer").await;
     let again = workshop.crl_after(0).await;
-    assert_eq!(again, first, "the last crl is published as it was while it is not due");
+    assert_eq!(again, first, "the last CRL is published as it was while it is not due");
     workshop.revoke(&serial(1)).await;
     let next = workshop.crl_after(first.number).await;
     assert_eq!(workshop.listed(&next), BTreeSet::from([serial(1)]));

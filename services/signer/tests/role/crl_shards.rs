@@ -91,7 +91,7 @@ async fn what_certificates_named_under_any_setting_is_published_from_the_log_alo
     .await;
     signer.stop().await;
     for crl in &crls[..1] {
-        assert!(!text(crl).contains(".example/crl/"), "the undivided crl has no scope");
+        assert!(!text(crl).contains(".example/crl/"), "the undivided CRL has no scope");
     }
     assert!(crls[1..5].iter().all(|crl| text(crl).contains(first)));
     assert!(!crls[5..].iter().any(|crl| text(crl).contains(first)));
