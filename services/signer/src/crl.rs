@@ -234,7 +234,10 @@ async fn heard(subscription: &mut Option<Box<dyn Subscription>>) {
     match open.next().await {
         Ok(delivery) => {
             if let Err(error) = delivery.ack().await {
-                warn!(error = &error as &dyn std::error::Error, "delivery not acknowledged");
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "delivery not settled; it comes again"
+                );
             }
         }
         Err(error) => {

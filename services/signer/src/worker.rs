@@ -126,10 +126,7 @@ async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
 
 fn note(settled: Result<(), eventstore::StoreError>) {
     if let Err(error) = settled {
-        warn!(
-            error = &error as &dyn std::error::Error,
-            "delivery not acknowledged; it comes again"
-        );
+        warn!(error = &error as &dyn std::error::Error, "delivery not settled; it comes again");
     }
 }
 

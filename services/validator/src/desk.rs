@@ -100,7 +100,7 @@ impl Desk {
             };
             // The message comes again; what it is for will then say that it is done.
             if let Err(error) = settled {
-                warn!(error = &error as &dyn Error, "a delivery was not settled");
+                warn!(error = &error as &dyn Error, "delivery not settled; it comes again");
             }
         }
         .instrument(span)

@@ -146,7 +146,7 @@ impl Worker {
         };
         // The message comes again; taking it twice does no harm.
         if let Err(error) = settled {
-            warn!(error = &error as &dyn Error, "a delivery was not settled");
+            warn!(error = &error as &dyn Error, "delivery not settled; it comes again");
         }
     }
 
@@ -160,8 +160,8 @@ impl Worker {
     }
 
     fn out_of_reach(&self, error: &StoreError) {
-        warn!(error = error as &dyn Error, "no events from the log");
-        self.health.not_ready("the event log is out of reach");
+        warn!(error = error as &dyn Error, "the event log does not deliver");
+        self.health.not_ready("the event log does not deliver");
     }
 }
 
