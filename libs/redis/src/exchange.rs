@@ -160,7 +160,7 @@ impl RedisStore {
 }
 
 /// A duration as the scripts take it; nothing stands for "as it is" or "for ever".
-fn milliseconds(keep: Option<Duration>) -> String {
+pub(crate) fn milliseconds(keep: Option<Duration>) -> String {
     keep.map_or(String::new(), |keep| keep.as_millis().max(1).to_string())
 }
 

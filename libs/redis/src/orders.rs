@@ -3,8 +3,6 @@
 //! All members have the score 0, so that Redis orders them by their text: 13 digits of milliseconds, then the order's id.
 //! A member is a fact whatever was lost since, as is every index entry.
 
-use std::time::Duration;
-
 use domain::OrderId;
 use eventstore::{Sequence, Stream};
 use readmodel::{OrderEntry, OrdersPage, OrdersPart, OrdersQuery};
@@ -12,7 +10,7 @@ use redis::Value;
 
 use crate::{
     RedisStore,
-    exchange::{MAX_EPOCHS, now},
+    exchange::{MAX_EPOCHS, milliseconds, now},
     fault::Fault,
     key,
     stamp::Stamped,
@@ -34,7 +32,7 @@ impl RedisStore {
             let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
             let mut call = self.scripts.put_order.key(key::EPOCH);
             call.key(key.as_str()).arg(epoch.to_string()).arg(member.as_str());
-            call.arg(self::member(oldest.unix_millis(), "")).arg(milliseconds(keep));
+            call.arg(self::member(oldest.unix_millis(), "")).arg(milliseconds(Some(keep)));
             if self.link.invoke("index", &call).await? {
                 return Ok(());
             }
@@ -89,8 +87,4 @@ fn marker(value: Value) -> Result<Sequence, Fault> {
         }
         _ => Err(Fault::Answer),
     }
-}
-
-fn milliseconds(keep: Duration) -> u64 {
-    u64::try_from(keep.as_millis()).unwrap_or(u64::MAX).max(1)
 }
