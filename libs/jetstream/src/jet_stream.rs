@@ -53,14 +53,6 @@ impl JetStream {
         Ok(Self { log: Arc::new(Log { connection, names, options, listener }) })
     }
 
-    /// Asks whether the log's leader answers; cheap enough for a readiness probe.
-    ///
-    /// # Errors
-    /// When the log is out of reach.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.reader().ping(Stream::Accounts).await
-    }
-
     /// Waits until all acknowledgements and wakes have left this process; to be called before it ends.
     ///
     /// # Errors

@@ -163,12 +163,6 @@ impl Reader<'_> {
         Ok(Sequence(info.state.last_seq))
     }
 
-    /// Asks the leader of a stream for something that is not there.
-    pub(crate) async fn ping(&self, stream: Stream) -> Result<(), StoreError> {
-        let nobody = self.names.all_of(stream).replace('>', "-");
-        self.get(stream, &Get::Last { last_by_subj: &nobody }).await.map(drop)
-    }
-
     /// Anyone can make up the id of an order in a shard that never was: it is empty, not out of reach.
     fn exists(&self, stream: Stream) -> bool {
         match stream {
