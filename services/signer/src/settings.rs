@@ -8,7 +8,7 @@ use std::{
 
 use ca::{CertificateProfile, CertificateUrl, ExtendedKeyUsage, SubjectName, SubjectRule};
 use domain::{CrlName, CrlShards, IssuerName, ProfileName, Timestamp, order::CAA_VALID_FOR};
-use runtime::config::{Ca, KeyPurpose, Subject};
+use runtime::config::{Ca, KeyPurpose, Profile, Subject};
 
 use crate::chains::ChainRule;
 
@@ -92,25 +92,18 @@ impl Settings {
             ca_issuers_url: None,
         };
         let profiles = config.profiles.iter().filter(|profile| profile.enabled).map(|profile| {
-            let certificates = CertificateProfile {
-                validity: profile.certificate_validity.get(),
-                backdate: profile.backdate.get(),
-                subject: subject_rule(profile.subject),
-                extended_key_usages: profile.extended_key_usages.iter().map(key_usage).collect(),
-                ..common.clone()
-            };
+            let certificates = of_profile(profile, common.clone());
             let certificates = with_places(certificates, config, &config.ca_of(profile))?;
             Ok((profile.name.clone(), certificates))
         });
+        let names_where = |holds: &dyn Fn(&Profile) -> bool| {
+            let those = config.profiles.iter().filter(|profile| holds(profile));
+            those.map(|profile| profile.name.clone()).collect()
+        };
         let named = config.ca.issuer_names().cloned().map(Some);
         let ocsp_issuers =
             named.chain([None]).filter(|issuer| config.ca.of(issuer.as_ref()).ocsp).collect();
         let server_name = config.api.base_url.host().parse().map_err(SettingsError::ServerName)?;
-        let caa_profiles = config
-            .profiles
-            .iter()
-            .filter(|profile| config.validation_of(profile).checks_caa())
-            .map(|profile| profile.name.clone());
         Ok(Self {
             dir: config.data_dir.join("signer"),
             tls_dir: config.data_dir.join("tls"),
@@ -121,12 +114,7 @@ impl Settings {
                 .iter()
                 .map(|profile| (profile.name.clone(), ChainRule::from_config(profile)))
                 .collect(),
-            single_active: config
-                .profiles
-                .iter()
-                .filter(|profile| profile.single_active_certificate)
-                .map(|profile| profile.name.clone())
-                .collect(),
+            single_active: names_where(&|profile| profile.single_active_certificate),
             issuers: config
                 .profiles
                 .iter()
@@ -134,7 +122,7 @@ impl Settings {
                 .collect(),
             ocsp_issuers,
             server_profile: with_places(common, config, &config.ca)?,
-            caa_profiles: caa_profiles.collect(),
+            caa_profiles: names_where(&|profile| config.validation_of(profile).checks_caa()),
             ocsp_validity: config.ca.ocsp_validity.get(),
             crl_base_url,
             crl_shards: config.ca.crl_shards,
@@ -172,6 +160,17 @@ impl Settings {
     /// Where it is kept how far the log had come.
     pub fn position_file(&self) -> PathBuf {
         self.dir.join("log-position.json")
+    }
+}
+
+/// How a profile's certificates are made, in what differs from the server's own.
+fn of_profile(profile: &Profile, common: CertificateProfile) -> CertificateProfile {
+    CertificateProfile {
+        validity: profile.certificate_validity.get(),
+        backdate: profile.backdate.get(),
+        subject: subject_rule(profile.subject),
+        extended_key_usages: profile.extended_key_usages.iter().map(key_usage).collect(),
+        ..common
     }
 }
 
