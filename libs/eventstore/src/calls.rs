@@ -1,6 +1,8 @@
 //! The port by which one role asks another and waits for the answer. Nothing is stored: it is for what is worth nothing
 //! once it was answered.
 
+mod ocsp;
+
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
@@ -9,6 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
+
+pub use self::ocsp::OcspAnswer;
 
 /// How long an answer is waited for.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,7 +38,7 @@ pub trait Calls: Send + Sync {
 /// What can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Service {
-    /// A signed response to an OCSP request, from the signer.
+    /// A signed response to an OCSP request, from the signer: an [`OcspAnswer`].
     Ocsp,
 }
 

@@ -17,7 +17,9 @@ mod tail;
 mod upcast;
 mod wake;
 
-pub use calls::{CALL_TIMEOUT, CALLS_WAITING, Call, CallError, Calls, LocalCalls, Service};
+pub use calls::{
+    CALL_TIMEOUT, CALLS_WAITING, Call, CallError, Calls, LocalCalls, OcspAnswer, Service,
+};
 pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, StoredEvent};
 pub use error::{AppendError, StoreError};
 pub use execute::{Decided, ExecuteError, LoadError, Loaded, execute, execute_after, load};

@@ -9,7 +9,7 @@ use std::{
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use domain::Timestamp;
-use eventstore::{Sequence, Service, Stream};
+use eventstore::{OcspAnswer, Sequence, Service, Stream};
 use http::{StatusCode, header};
 
 use crate::{Api, problem::Refusal, reply::Reply, request::Request};
@@ -18,9 +18,6 @@ use crate::{Api, problem::Refusal, reply::Reply, request::Request};
 const MAX_REQUEST_BYTES: usize = 4096;
 /// How many responses are kept.
 const MAX_KEPT: usize = 10_000;
-/// What stands before a response: until which second it may be kept.
-const KEPT_UNTIL_BYTES: usize = size_of::<i64>();
-
 /// For how long it is taken for granted that nothing was revoked: a kept response is out of date no longer than this.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -40,7 +37,14 @@ struct State {
 #[derive(Clone)]
 struct Answer {
     der: Bytes,
-    kept_until: i64,
+    kept_until: Option<Timestamp>,
+}
+
+impl Answer {
+    /// How long it may still be kept.
+    fn left(&self, now: Timestamp) -> Duration {
+        self.kept_until.map_or(Duration::ZERO, |kept_until| now.until(kept_until))
+    }
 }
 
 impl Kept {
@@ -62,7 +66,7 @@ impl Kept {
     fn find(&self, request: &[u8], now: Timestamp) -> Option<Answer> {
         let state = self.lock();
         let answer = state.answers.get(request);
-        answer.filter(|answer| answer.kept_until > now.unix_seconds()).cloned()
+        answer.filter(|answer| !answer.left(now).is_zero()).cloned()
     }
 
     /// Keeps the answer to a request that was made when `asked_at` was the last revocation, if that is still so.
@@ -72,7 +76,7 @@ impl Kept {
             return;
         }
         if state.answers.len() >= MAX_KEPT {
-            state.answers.retain(|_, answer| answer.kept_until > now.unix_seconds());
+            state.answers.retain(|_, answer| !answer.left(now).is_zero());
         }
         if state.answers.len() < MAX_KEPT {
             state.answers.insert(request, answer);
@@ -110,8 +114,8 @@ pub(crate) async fn respond(
         Some(answer) => answer,
         None => ask(api, question, revoked_to, request.now).await?,
     };
+    let left = answer.left(request.now).as_secs();
     let reply = Reply::body(StatusCode::OK, "application/ocsp-response", answer.der);
-    let left = answer.kept_until - request.now.unix_seconds();
     Ok(match in_path {
         Some(_) if left > 0 => reply.with(
             header::CACHE_CONTROL,
@@ -140,12 +144,11 @@ async fn ask(
 ) -> Result<Answer, Refusal> {
     let answered = api.ports.calls.call(Service::Ocsp, question.clone()).await;
     let answered = answered.map_err(|error| Refusal::Unavailable(error.into()))?;
-    let Some((kept_until, der)) = answered.split_first_chunk::<KEPT_UNTIL_BYTES>() else {
+    let Some(OcspAnswer { kept_until, der }) = OcspAnswer::from_octets(&answered) else {
         return Err(Refusal::Internal("the signer's answer is too short".into()));
     };
-    let kept_until = i64::from_be_bytes(*kept_until);
-    let answer = Answer { der: Bytes::copy_from_slice(der), kept_until };
-    if kept_until > now.unix_seconds() {
+    let answer = Answer { der: der.into(), kept_until };
+    if !answer.left(now).is_zero() {
         api.kept_ocsp.keep(revoked_to, (question, answer.clone()), now);
     }
     Ok(answer)
@@ -189,7 +192,8 @@ mod tests {
     }
 
     fn answer() -> (Vec<u8>, Answer) {
-        let answer = Answer { der: Bytes::from_static(b"response"), kept_until: 20 };
+        let kept_until = Some(Timestamp::from_unix_seconds(20));
+        let answer = Answer { der: Bytes::from_static(b"response"), kept_until };
         (b"request".to_vec(), answer)
     }
 

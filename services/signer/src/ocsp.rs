@@ -7,7 +7,7 @@ use domain::{
     IssuerId, Serial, Timestamp,
     certificate::{Revocation, State as Revoked},
 };
-use eventstore::{Call, Loaded, Service, Stream, Subject, load};
+use eventstore::{Call, Loaded, OcspAnswer, Service, Stream, Subject, load};
 use readmodel::Lookup;
 use runtime::metrics::names;
 use tokio::{sync::mpsc, time::sleep};
@@ -29,9 +29,6 @@ const RESPONDER_VALIDITY: Duration = Duration::from_hours(14 * 24);
 const RENEW_BEFORE: Duration = Duration::from_hours(5 * 24);
 /// How long the signer waits after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
-
-/// Until when a response may be given to others that nobody else may be given.
-const NOT_KEPT: i64 = 0;
 
 /// Serves until told to stop; does nothing where OCSP is off.
 pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
@@ -61,23 +58,27 @@ pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
 async fn answer_all(desk: &Desk, mut calls: mpsc::Receiver<Call>) {
     let mut responders = HashMap::new();
     while let Some(call) = calls.recv().await {
-        let (kept_until, der) = match OcspRequest::parse(&call.question) {
+        let answer = match OcspRequest::parse(&call.question) {
             Ok(request) => respond(desk, &mut responders, &request).await,
-            Err(_) => (NOT_KEPT, OcspFailure::MalformedRequest.to_der()),
+            Err(_) => failure(OcspFailure::MalformedRequest),
         };
-        call.answer([&kept_until.to_be_bytes()[..], &der].concat());
+        call.answer(answer.to_octets());
     }
 }
 
-/// The DER response of the issuer that is asked about, and until which second it may be given to others who ask the same.
+fn failure(failure: OcspFailure) -> OcspAnswer {
+    OcspAnswer::once(failure.to_der())
+}
+
+/// The response of the issuer that is asked about.
 async fn respond(
     desk: &Desk,
     responders: &mut HashMap<IssuerId, Current>,
     request: &OcspRequest,
-) -> (i64, Vec<u8>) {
+) -> OcspAnswer {
     let issuer = asked(desk, request);
     if !issuer.answers_ocsp {
-        return (NOT_KEPT, OcspFailure::Unauthorized.to_der());
+        return failure(OcspFailure::Unauthorized);
     }
     if responders.get(issuer.id()).is_none_or(Current::is_due) {
         match Current::issue(desk, issuer).await {
@@ -87,7 +88,7 @@ async fn respond(
     }
     match responders.get(issuer.id()) {
         Some(current) => answer(desk, (issuer, &current.responder), request).await,
-        None => (NOT_KEPT, OcspFailure::TryLater.to_der()),
+        None => failure(OcspFailure::TryLater),
     }
 }
 
@@ -130,12 +131,12 @@ async fn answer(
     desk: &Desk,
     (issuer, responder): (&Issuer, &OcspResponder),
     request: &OcspRequest,
-) -> (i64, Vec<u8>) {
+) -> OcspAnswer {
     let mut statuses = Vec::new();
     for serial in request.serials(issuer.authority.certificate()) {
         match status(desk, issuer.id(), serial).await {
             Some(status) => statuses.push(status),
-            None => return (NOT_KEPT, OcspFailure::TryLater.to_der()),
+            None => return failure(OcspFailure::TryLater),
         }
     }
     let (now, validity) = (now(), desk.settings.ocsp_validity);
@@ -145,12 +146,11 @@ async fn answer(
         Ok(der) => {
             measure::signed("ocsp", started);
             metrics::counter!(names::OCSP_RESPONSES).increment(1);
-            let keeps = !request.has_nonce();
-            (if keeps { next_update.unix_seconds() } else { NOT_KEPT }, der)
+            OcspAnswer { kept_until: (!request.has_nonce()).then_some(next_update), der }
         }
         Err(error) => {
             warn!(error = &error as &dyn std::error::Error, "OCSP response not signed");
-            (NOT_KEPT, OcspFailure::TryLater.to_der())
+            failure(OcspFailure::TryLater)
         }
     }
 }
