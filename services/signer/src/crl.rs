@@ -182,7 +182,7 @@ impl Publisher {
         let mut plan = CrlPlan::new(&issuer.authority, number, now, period, revocations.clone())
             .limited_to(&name, self.revocations.urls(&name));
         if let Some(last) = last.as_ref().filter(|last| last.made > now) {
-            warn!(crl = %name, made = %last.made, "the last crl is from the future: was the clock wrong?");
+            warn!(crl = %name, made = %last.made, "the last CRL is from the future: was the clock wrong?");
             plan = plan.not_ending_before(last.next_update, period);
         }
         let is_current = |last: &&Last| {
