@@ -3,7 +3,6 @@
 use std::{io, path::PathBuf, sync::Arc};
 
 use eventstore::{AppendError, Sequence, StoreError};
-use rusqlite::ErrorCode;
 
 /// The data directory cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -60,10 +59,7 @@ impl OpenError {
     pub fn is_unreadable(&self) -> bool {
         match self {
             Self::Io { .. } => true,
-            Self::Database { source, .. } => !matches!(
-                source.sqlite_error_code(),
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-            ),
+            Self::Database { source, .. } => !is_damage(source),
             Self::Locked { .. } | Self::NewerRelease { .. } | Self::Damaged { .. } => false,
         }
     }

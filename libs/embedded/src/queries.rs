@@ -173,16 +173,17 @@ pub(crate) fn are_empty(connection: &Connection, subjects: &[Subject]) -> Result
     Ok(true)
 }
 
-/// Shows every subject of some kept streams, until that says that it has enough.
+/// Shows every subject of some streams, until that says that it has enough.
 pub(crate) fn each_subject(
     connection: &Connection,
     streams: &[Stream],
     mut goes_on: impl FnMut(&str) -> bool,
 ) -> Result<(), ReadError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT subject FROM messages WHERE stream < 100 AND stream = ? AND version = 1",
-    )?;
     for stream in streams {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT subject FROM messages WHERE {} AND stream = ? AND version = 1",
+            indexed(*stream)
+        ))?;
         let mut rows = statement.query([stream_code(*stream)])?;
         while let Some(row) = rows.next()? {
             if !goes_on(row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?) {

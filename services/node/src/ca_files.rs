@@ -23,6 +23,8 @@ const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 const ADVICE: &str = "The CA is in ca/ of data_dir, as files of the server's user; `certmill ca show` tells what is there. \
     Where its keys are encrypted, ca.passphrase_file or ca.passphrase opens them.";
+const PASSPHRASE_ADVICE: &str =
+    "Set ca.passphrase_file to a file with the passphrase that this user can read.";
 
 /// Where the CA's files are.
 pub(crate) fn path(config: &Config) -> PathBuf {
@@ -196,13 +198,13 @@ fn passphrase(config: &Config) -> Result<Option<Passphrase>, Failure> {
         return Ok(Some(Passphrase::from(secret.expose().to_owned())));
     }
     let Some(path) = &config.ca.passphrase_file else { return Ok(None) };
-    const ADVICE: &str =
-        "Set ca.passphrase_file to a file with the passphrase that this user can read.";
     let doing = format!("ca.passphrase_file: cannot use {}", path.display());
-    let text = read_line(path).while_doing(&doing).advise(ADVICE)?;
+    let text = read_line(path).while_doing(&doing).advise(PASSPHRASE_ADVICE)?;
     if text.is_empty() {
         // Encrypted with it, keys would look protected and not be.
-        return Err(Failure::new("the passphrase is empty").while_doing(&doing).advise(ADVICE));
+        return Err(Failure::new("the passphrase is empty")
+            .while_doing(&doing)
+            .advise(PASSPHRASE_ADVICE));
     }
     Ok(Some(Passphrase::from(text)))
 }
