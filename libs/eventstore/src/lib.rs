@@ -11,6 +11,7 @@ mod envelope;
 mod error;
 mod execute;
 mod feed;
+mod search;
 mod store;
 mod subject;
 mod tail;
@@ -24,6 +25,7 @@ pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, St
 pub use error::{AppendError, StoreError};
 pub use execute::{Decided, ExecuteError, LoadError, Loaded, execute, execute_after, load};
 pub use feed::{Acknowledge, Delivery, EventFeed, KEEP_ALIVE, Subscription};
+pub use search::last_before;
 pub use store::{Dependent, EventStore, Expected, NewMessage, Pair};
 pub use subject::{InvalidSubject, Sequence, Stream, Subject};
 pub use tail::{EventTail, Tail};

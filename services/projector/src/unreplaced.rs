@@ -9,7 +9,7 @@ use domain::{
     Identifier, Timestamp,
     certificate::{IdentifierSet, LedgerEvent, Replacements, RevocationEvent},
 };
-use eventstore::{EventStore, Message, Sequence, Stream};
+use eventstore::{EventStore, Message, Sequence, Stream, last_before};
 use ring::digest::{SHA256, digest};
 use runtime::metrics::names;
 use time::OffsetDateTime;
@@ -121,25 +121,10 @@ impl Watcher {
             Some(place) => Ok(place),
             None => {
                 let life = self.which.longest_validity.max(LONG_LIFE);
-                self.last_before(stream, now().minus(life + RESERVED_BEFORE)).await
+                let time = now().minus(life + RESERVED_BEFORE);
+                last_before(self.store.as_ref(), stream, time).await.map_err(ProjectError::Store)
             }
         }
-    }
-
-    /// Finds a place in a stream before which everything is older than a time; messages are in the order of their times,
-    /// or almost.
-    async fn last_before(&self, stream: Stream, time: Timestamp) -> Result<Sequence, ProjectError> {
-        let last = self.store.last_sequence(stream).await.map_err(ProjectError::Store)?;
-        let (mut older, mut newer) = (Sequence::NONE, last);
-        while older < newer {
-            let middle = Sequence(older.0.midpoint(newer.0));
-            let next = self.store.scan(stream, middle, 1).await.map_err(ProjectError::Store)?;
-            match next.first() {
-                Some(message) if message.envelope.at < time => older = message.sequence,
-                Some(_) | None => newer = middle,
-            }
-        }
-        Ok(newer)
     }
 
     fn show(&mut self, now: Timestamp) {

@@ -6,7 +6,12 @@ mod ledger;
 mod reservation;
 mod revocations;
 
-use std::{io, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ca::journal::{Outcome, Record};
@@ -16,6 +21,7 @@ use domain::{
     order::{CertificateReserved, Command, Finalized, Order, Progress, State},
 };
 use eventstore::{Sequence, Stream};
+use futures::{TryStreamExt as _, stream};
 use tracing::{info, warn};
 
 use self::ledger::{Known, Ledger};
@@ -32,6 +38,12 @@ use crate::{
 /// Streams are copied one after the other: what the journal reserved so long before the end of the ledger is in every
 /// copy, and needs no look.
 const COPY_TIME: Duration = Duration::from_hours(24);
+/// How long a serial may have been in the ledger before it was in the journal.
+const RESERVED_BEFORE: Duration = Duration::from_hours(24);
+/// How many orders are compared at once: each is read from the log, and a read waits for an answer.
+const AT_ONCE: usize = 64;
+/// After how many serials it is said how far the comparison is.
+const TELL_EVERY: usize = 10_000;
 
 /// Compares what the signer keeps with the log, if that was asked for; a start that is cut off does it again.
 pub(crate) async fn compare_if_marked(desk: &Desk) -> Result<(), OpenError> {
@@ -41,6 +53,7 @@ pub(crate) async fn compare_if_marked(desk: &Desk) -> Result<(), OpenError> {
     }
     info!("the log was restored: comparing journal and CRLs with it");
     compare(desk).await.map_err(OpenError::Restore)?;
+    info!("the restored log holds all that journal and CRLs know");
     match std::fs::remove_file(&mark) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenError::Mark(error)),
         Ok(()) | Err(_) => Ok(()),
@@ -51,14 +64,40 @@ async fn compare(desk: &Desk) -> Result<(), IssuanceError> {
     let since = since(desk).await?;
     let records = desk.journal.records(|reserved| reserved.at >= since);
     let records = records.map_err(IssuanceError::JournalRead)?;
-    let ledger = Ledger::read(desk, &records).await?;
-    // An order whose serial was burned is free for the certificate that it got afterwards.
-    let burned = |record: &&Record| matches!(record.outcome, Outcome::Burned(_));
-    let first = records.values().filter(burned);
-    for record in first.chain(records.values().filter(|record| !burned(record))) {
-        put_back(desk, record, &ledger.of(&record.reservation.serial)).await?;
-    }
+    let ledger = Ledger::read(desk, &records, since.minus(RESERVED_BEFORE)).await?;
+    let compared = AtomicUsize::new(0);
+    let orders = stream::iter(by_order(&records).map(Ok::<_, IssuanceError>));
+    orders
+        .try_for_each_concurrent(AT_ONCE, async |of_order| {
+            for record in of_order {
+                put_back(desk, record, &ledger.of(&record.reservation.serial)).await?;
+                tell(compared.fetch_add(1, Ordering::Relaxed) + 1, records.len());
+            }
+            Ok(())
+        })
+        .await?;
     revocations::put_back(desk).await
+}
+
+/// What the journal has of each order, first what was burned: the order is free then for the certificate that it got
+/// afterwards.
+fn by_order(records: &BTreeMap<Serial, Record>) -> impl Iterator<Item = Vec<&Record>> {
+    let mut by_order = BTreeMap::<_, Vec<&Record>>::new();
+    for (serial, record) in records {
+        let order = record.reservation.order.as_ref();
+        let alone = order.is_none().then_some(serial);
+        by_order.entry((order, alone)).or_default().push(record);
+    }
+    by_order.into_values().map(|mut of_order| {
+        of_order.sort_by_key(|record| !matches!(record.outcome, Outcome::Burned(_)));
+        of_order
+    })
+}
+
+fn tell(compared: usize, of: usize) {
+    if compared.is_multiple_of(TELL_EVERY) {
+        info!(compared, of, "comparing journal and log");
+    }
 }
 
 /// From when on the journal may know more than the ledger.

@@ -12,4 +12,5 @@ mod group_commit;
 mod prune;
 mod rebuild;
 mod samples;
+mod search;
 mod unknown_keys;

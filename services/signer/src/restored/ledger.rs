@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ca::journal::Record;
-use domain::{Serial, certificate::LedgerEvent};
-use eventstore::{Sequence, Stream};
+use domain::{Serial, Timestamp, certificate::LedgerEvent};
+use eventstore::{Sequence, Stream, last_before};
 
 use crate::{IssuanceError, desk::Desk};
 
@@ -23,14 +23,17 @@ pub(super) struct Known {
 }
 
 impl Ledger {
-    /// Reads the whole ledger, and keeps what it says of those serials.
+    /// Reads the ledger from a time on, and keeps what it says of those serials. What is older it does not know: that is
+    /// recorded again, and says the same.
     pub(super) async fn read(
         desk: &Desk,
         records: &BTreeMap<Serial, Record>,
+        since: Timestamp,
     ) -> Result<Self, IssuanceError> {
         let store = &desk.ports.aggregates.store;
         let mut places = BTreeMap::<Serial, Known>::new();
-        let mut after = Sequence::NONE;
+        let after = last_before(store.as_ref(), Stream::Ledger, since).await;
+        let mut after = after.map_err(IssuanceError::Store)?;
         loop {
             let page = store.scan(Stream::Ledger, after, PAGE).await;
             let page = page.map_err(IssuanceError::Store)?;
