@@ -54,11 +54,40 @@ async fn an_audit_lists_what_was_issued_revoked_and_refused() -> anyhow::Result<
     assert_eq!(export(&scene, &["--name", "A.localhost"]).await?.len(), 1);
     assert_eq!(export(&scene, &["--name", ".localhost"]).await?.len(), 4);
     assert_eq!(export(&scene, &["--outcome", "revoked", "--outcome", "failed"]).await?.len(), 2);
-    assert_eq!(export(&scene, &["--profile", "other"]).await?.len(), 0);
     let at = lines[2]["at"].as_str().unwrap_or_default();
     assert_eq!(export(&scene, &["--profile", "default", "--since", at]).await?.len(), 2);
     assert_eq!(export(&scene, &["--profile", "default", "--until", at]).await?.len(), 2);
     assert_eq!(export(&scene, &["--until", "2020-01-01"]).await?.len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_audit_of_what_is_not_there_fails_instead_of_being_empty() -> anyhow::Result<()> {
+    let two = r#"[{name="default"},{name="idle"}]"#;
+    let mut scene =
+        Scene::with(|setup| setup.set("profile", two).set("default_profile", "default")).await?;
+    scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let nobody = "A".repeat(22);
+    for (arguments, told) in [
+        (["--profile", "defualt"].as_slice(), "no profile defualt"),
+        (&["--account", &nobody], "no account"),
+        (&["--since", "2026-01-02", "--until", "2026-01-01"], "--until is not after --since"),
+        (&["--name", "https://a.localhost"], "--name"),
+    ] {
+        let command = [&["audit", "export"], arguments].concat();
+        let refused = scene.server.operate(&command).await?;
+        assert!(!refused.status.success(), "{arguments:?}");
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    let missing = ["events", "--aggregate", &nobody];
+    let refused = scene.server.operate(&missing).await?;
+    assert!(refused.stderr.contains("no event of account"), "{}", refused.stderr);
+
+    // Who has no certificate yet is known, and so is a profile that only the log knows.
+    assert_eq!(export(&scene, &["--profile", "idle"]).await?.len(), 0);
+    scene.server.configure("profile", r#"[{name="idle"}]"#);
+    scene.server.configure("default_profile", "idle");
+    assert_eq!(export(&scene, &["--profile", "default"]).await?.len(), 1);
     Ok(())
 }
 

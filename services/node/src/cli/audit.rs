@@ -33,7 +33,7 @@ pub(crate) struct Wanted {
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<ProfileName>,
     /// Only with this name or address, or with a name below: .example.com
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = values::name_or_below)]
     pub(crate) name: Option<String>,
     /// Only these outcomes; may be repeated
     #[arg(long = "outcome", value_name = "OUTCOME")]

@@ -1,7 +1,11 @@
 //! Values of the command line, in the forms people have them in.
 
+use std::net::IpAddr;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use domain::{AccountId, OrderId, Serial, Timestamp, certificate::RevocationReason};
+use domain::{
+    AccountId, DnsName, InvalidDnsName, OrderId, Serial, Timestamp, certificate::RevocationReason,
+};
 use eventstore::Subject;
 use runtime::{
     Role,
@@ -67,6 +71,17 @@ pub(super) fn time(text: &str) -> Result<Timestamp, Unexpected> {
     text.parse().or_else(|_| day()).map_err(|_| Unexpected(expected))
 }
 
+/// Reads a name, an address, or what names below one end with, in the form in which they are compared.
+pub(super) fn name_or_below(text: &str) -> Result<String, Unexpected> {
+    let name = text.strip_prefix('.').unwrap_or(text);
+    match (name.parse::<DnsName>(), text.parse::<IpAddr>()) {
+        (_, Ok(address)) => Ok(address.to_string()),
+        // The server's own certificate may have one label.
+        (Ok(_) | Err(InvalidDnsName::SingleLabel), Err(_)) => Ok(text.to_ascii_lowercase()),
+        (Err(_), Err(_)) => Err(Unexpected("a name or address, or .example.com for all below")),
+    }
+}
+
 /// Reads a subject, or the id of an order or account.
 pub(super) fn subject(text: &str) -> Result<Subject, Unexpected> {
     let order = || text.parse::<OrderId>().ok().map(|id| Subject::order(&id));
@@ -119,6 +134,23 @@ mod tests {
         assert_eq!(time("2026-11-01"), Ok(at("2026-11-01T00:00:00Z")));
         assert_eq!(time("2026-11-01T12:00:00+01:00"), Ok(at("2026-11-01T11:00:00Z")));
         assert!(time("yesterday").is_err());
+    }
+
+    #[test]
+    fn a_name_that_no_certificate_can_have_is_not_looked_for() {
+        for (text, name) in [
+            ("A.example", "a.example"),
+            ("*.a.example", "*.a.example"),
+            (".Example", ".example"),
+            ("localhost", "localhost"),
+            ("2001:0DB8::1", "2001:db8::1"),
+        ] {
+            assert_eq!(name_or_below(text).as_deref(), Ok(name));
+        }
+        for text in ["", ".", "https://a.example", "a.example.", "a.example:443", "b\u{fc}.example"]
+        {
+            assert!(name_or_below(text).is_err(), "{text}");
+        }
     }
 
     #[test]

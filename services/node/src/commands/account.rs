@@ -52,7 +52,7 @@ pub(crate) async fn run(
 
 /// Records that the account's holder agreed to the terms its profile has today.
 async fn agree(config: &Config, account: AccountId, out: &mut Output) -> Result<(), Failure> {
-    let state = find(config, &account).await?;
+    let state = find(&Log::open(config).await?, &account).await?;
     let profile = config.profile(&state.profile);
     let terms_of_service = profile
         .and_then(|profile| profile.terms_of_service.as_ref())
@@ -87,8 +87,11 @@ async fn list(config: &Config, out: &mut Output) -> Result<(), Failure> {
     }
 }
 
-async fn find(config: &Config, id: &AccountId) -> Result<account::State, Failure> {
-    let log = Log::open(config).await?;
+/// An account as the log knows it.
+///
+/// # Errors
+/// When there is none, or the log is out of reach or damaged.
+pub(super) async fn find(log: &Log, id: &AccountId) -> Result<account::State, Failure> {
     let loaded =
         eventstore::load::<Account>(log.store(), &Subject::account(id), Loaded::default()).await?;
     loaded
@@ -108,7 +111,7 @@ fn row(account: &Listed) -> [String; 5] {
 }
 
 async fn show(config: &Config, id: &AccountId, out: &mut Output) -> Result<(), Failure> {
-    let account = Listed::from(find(config, id).await?);
+    let account = Listed::from(find(&Log::open(config).await?, id).await?);
     match out.format() {
         Format::Json => out.json(&account),
         Format::Text => {

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    failure::Failure,
+    failure::{Explain as _, Failure},
     log::{Log, Tail},
     output::{Format, Output},
 };
@@ -64,18 +64,26 @@ pub(crate) async fn run(
     };
     let mut ticks = interval(FOLLOW_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_known = false;
     loop {
         let page = source.next().await?;
         for message in &page {
+            is_known = true;
             print(message, out)?;
         }
         out.flush()?;
         match (page.is_empty(), until) {
             (false, Until::End | Until::Interrupted) => {}
             (true, Until::Interrupted) => drop(ticks.tick().await),
-            (true, Until::End) => return Ok(()),
+            (true, Until::End) => return aggregate.filter(|_| !is_known).map_or(Ok(()), unknown),
         }
     }
+}
+
+/// Nothing printed would look as if nothing had happened.
+fn unknown(subject: &Subject) -> Result<(), Failure> {
+    Err(Failure::new(format!("the log has no event of {subject}")))
+        .advise("Orders are forgotten after event_log.order_max_age, all else is kept.")
 }
 
 impl Source<'_> {

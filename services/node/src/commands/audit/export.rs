@@ -2,7 +2,7 @@
 
 use acme::{base64url, revocation::PresentedCertificate};
 use domain::{
-    Identifier,
+    AccountId, Identifier, ProfileName,
     certificate::{CertRevoked, CertificateSigned, LedgerEvent, RevocationEvent},
     order::{self, OrderPlaced},
 };
@@ -12,32 +12,74 @@ use runtime::Config;
 use super::record::{HEADER, Record, csv_line};
 use crate::{
     cli::{Outcome, Wanted},
-    failure::Failure,
+    commands::account,
+    failure::{Explain as _, Failure},
     log::{Log, serial_of},
     output::{Format, Output},
 };
 
+/// Who was asked for and was not met yet.
+struct Missing<'a> {
+    account: Option<&'a AccountId>,
+    profile: Option<&'a ProfileName>,
+}
+
 /// Prints what is wanted.
 ///
 /// # Errors
-/// When the log is out of reach or damaged.
+/// When the log is out of reach or damaged, and when nothing can be wanted: an empty table would pass for an answer.
 pub(super) async fn run(config: &Config, wanted: &Wanted, out: &mut Output) -> Result<(), Failure> {
+    if let (Some(since), Some(until)) = (wanted.since, wanted.until)
+        && since >= until
+    {
+        return Err(Failure::new("--until is not after --since: there is no time between"));
+    }
     let log = Log::open(config).await?;
     if out.format() == Format::Text {
         out.line(csv_line(HEADER)?)?;
     }
+    let mut missing = Missing::of(wanted);
     let mut tail = log.tail();
     loop {
         let page = tail.next().await?;
         if page.is_empty() {
-            return out.flush();
+            out.flush()?;
+            return missing.refuse(config, &log).await;
         }
         for message in &page {
             for record in records(&log, message).await? {
+                missing.meet(&record);
                 if record.is_wanted(wanted) {
                     print(&record, out)?;
                 }
             }
+        }
+    }
+}
+
+impl<'a> Missing<'a> {
+    fn of(wanted: &'a Wanted) -> Self {
+        Self { account: wanted.account.as_ref(), profile: wanted.profile.as_ref() }
+    }
+
+    fn meet(&mut self, record: &Record) {
+        self.account.take_if(|account| record.account.as_ref() == Some(*account));
+        self.profile.take_if(|profile| record.profile.as_ref() == Some(*profile));
+    }
+
+    /// Fails when neither the audit nor anything else knows them. What has no certificate yet is no mistake.
+    async fn refuse(self, config: &Config, log: &Log) -> Result<(), Failure> {
+        if let Some(profile) = self.profile
+            && config.profile(profile).is_none()
+        {
+            let unknown =
+                format!("no profile {profile} is configured, and the audit has nothing of it");
+            return Err(Failure::new(unknown))
+                .advise("`certmill check-config` prints the profiles there are.");
+        }
+        match self.account {
+            Some(account) => account::find(log, account).await.map(drop),
+            None => Ok(()),
         }
     }
 }

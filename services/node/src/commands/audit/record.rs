@@ -60,7 +60,7 @@ impl Record {
             && (wanted.account.is_none() || wanted.account == self.account)
             && (wanted.profile.is_none() || wanted.profile == self.profile)
             && (wanted.outcomes.is_empty() || wanted.outcomes.iter().any(is))
-            && wanted.name.as_ref().is_none_or(|name| self.has(&name.to_ascii_lowercase()))
+            && wanted.name.as_ref().is_none_or(|name| self.has(name))
     }
 
     fn has(&self, wanted: &str) -> bool {
