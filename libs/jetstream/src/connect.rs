@@ -131,6 +131,14 @@ pub enum ConnectError {
         /// What it is, as JSON.
         found: String,
     },
+    /// A stream that a reader needs is not there.
+    #[error(
+        "there is no stream {stream}: start a server on this log, which makes its streams, or check event_log.servers, event_log.order_shards and whose account the credentials are of"
+    )]
+    StreamMissing {
+        /// The stream.
+        stream: String,
+    },
     /// A stream cannot be looked at, created or changed.
     #[error(
         "stream {stream} cannot be set up: check that the account may use the JetStream API, and that there are enough servers and space for its replicas"
@@ -153,7 +161,7 @@ pub enum ConnectError {
     SelfTest(#[source] AppendError),
     /// The servers did not answer in time.
     #[error(
-        "JetStream does not answer: check that the NATS cluster has a leader (`nats server report jetstream`) and start again"
+        "JetStream does not answer: check that the NATS cluster has a leader (`nats server report jetstream`) and that the user may ask it (`certmill ca nats-permissions`), and start again"
     )]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
@@ -205,6 +213,12 @@ fn is_disabled(error: &jetstream::Error) -> bool {
         .contains(&error.error_code())
 }
 
+/// What streams and subjects are called.
+pub(crate) fn names(options: &Options) -> Result<Names, ConnectError> {
+    let invalid = || ConnectError::InvalidPrefix { prefix: options.prefix.clone() };
+    Names::new(&options.prefix).ok_or_else(invalid)
+}
+
 /// Refuses options that no server could make safe.
 pub(crate) fn check_options(options: &Options) -> Result<(), ConnectError> {
     if options.allow_unsafe_dev {
@@ -217,6 +231,15 @@ pub(crate) fn check_options(options: &Options) -> Result<(), ConnectError> {
         return Err(ConnectError::NoMonitor);
     }
     Ok(())
+}
+
+/// Sees to it that a reader finds every stream; changes nothing.
+pub(crate) async fn find(
+    connection: &Connection,
+    names: &Names,
+    order_shards: u8,
+) -> Result<(), ConnectError> {
+    streams::find(connection, names, order_shards).await
 }
 
 /// Checks the servers, creates or verifies the streams, and tries compare-and-set out.

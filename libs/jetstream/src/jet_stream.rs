@@ -41,8 +41,7 @@ impl JetStream {
     /// # Errors
     /// When the log cannot be reached or is not safe to use; the message says what to change.
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
-        let invalid = || ConnectError::InvalidPrefix { prefix: options.prefix.clone() };
-        let names = Names::new(&options.prefix).ok_or_else(invalid)?;
+        let names = connect::names(&options)?;
         connect::check_options(&options)?;
         let connection = Connection::open(&options).await?;
         // Before all requests, so that their answers show that the server knows of the subscription.

@@ -3,7 +3,8 @@
 //!
 //! Every read asks the leader of a stream: no direct gets and no consumers, which replicas that lag may serve. Every
 //! append compares and sets. What is not as it must be — an old server, lazy sync, a stream configured otherwise — is
-//! refused at start by [`JetStream::connect`], with a message that says what to change.
+//! refused at start by [`JetStream::connect`], with a message that says what to change. Reading commands open a
+//! [`ReadOnly`], which changes nothing.
 
 mod append;
 mod calls;
@@ -14,8 +15,10 @@ mod jet_stream;
 mod names;
 mod options;
 mod read;
+mod read_only;
 mod wakes;
 
 pub use connect::ConnectError;
 pub use jet_stream::JetStream;
 pub use options::{ClientCertificate, Options};
+pub use read_only::ReadOnly;

@@ -5,7 +5,6 @@ mod merge;
 use domain::{Serial, certificate::LedgerEvent};
 use embedded::ReadOnly;
 use eventstore::{EventStore, Message, Sequence, Stream};
-use jetstream::JetStream;
 use readmodel::{Lookup, ReadModel as _};
 use runtime::{Config, config::EventLogKind};
 
@@ -28,7 +27,7 @@ pub(crate) enum Log {
 
 /// The log of a cluster.
 pub(crate) struct Cluster {
-    log: JetStream,
+    log: jetstream::ReadOnly,
     config: Config,
 }
 
@@ -54,7 +53,7 @@ impl Log {
         match config.event_log.kind {
             EventLogKind::Embedded => Ok(Self::Embedded(ports::open_to_read(&config.data_dir)?)),
             EventLogKind::Jetstream => {
-                let log = ports::jetstream(config, Patience::NONE).await?;
+                let log = ports::jetstream_to_read(config).await?;
                 Ok(Self::JetStream(Box::new(Cluster { log, config: config.clone() })))
             }
         }

@@ -16,7 +16,7 @@ use crate::failure::{Explain as _, Failure};
 
 use self::measured::Measured;
 pub(crate) use self::{
-    cluster::{jetstream, redis},
+    cluster::{jetstream_to_read, redis},
     embedded::{not_read, open_to_read},
     patience::Patience,
 };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use async_nats::jetstream::account::Account;
+use async_nats::jetstream::{account::Account, context::RequestErrorKind};
 use eventstore::Envelope;
 
 use super::ConnectError;
@@ -56,16 +56,17 @@ pub(super) async fn check(connection: &Connection) -> Result<(), ConnectError> {
     if server.max_payload < wanted {
         return Err(ConnectError::PayloadTooSmall { wanted, found: server.max_payload });
     }
-    match connection.api::<Account>("INFO", &()).await {
-        Ok(_) => Ok(()),
-        Err(ApiError::Failed(error)) if is_unheard(&error) => Err(ConnectError::Disabled),
-        Err(error) => Err(error.into()),
-    }
+    connection.api::<Account>("INFO", &()).await.map(drop).map_err(unheard)
 }
 
-/// Nobody listens to the JetStream API.
-fn is_unheard(error: &async_nats::jetstream::context::RequestError) -> bool {
-    error.kind() == async_nats::jetstream::context::RequestErrorKind::NoResponders
+/// Tells a server without JetStream, where nobody listens to its API.
+pub(super) fn unheard(error: ApiError) -> ConnectError {
+    match error {
+        ApiError::Failed(failed) if failed.kind() == RequestErrorKind::NoResponders => {
+            ConnectError::Disabled
+        }
+        error => error.into(),
+    }
 }
 
 #[cfg(test)]

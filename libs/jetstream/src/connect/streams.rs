@@ -8,7 +8,7 @@ use futures::{TryStreamExt as _, stream};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::ConnectError;
+use super::{ConnectError, server};
 use crate::{
     Options,
     append::MAX_HEADER_BYTES,
@@ -50,6 +50,25 @@ pub(super) async fn ensure(
         .try_for_each_concurrent(AT_ONCE, |wanted| {
             ensure_one(connection, wanted.name.as_str(), config(wanted, options.replicas))
         })
+        .await
+}
+
+/// Sees to it that every stream that a reader needs is there.
+pub(super) async fn find(
+    connection: &Connection,
+    names: &Names,
+    order_shards: u8,
+) -> Result<(), ConnectError> {
+    let find_one =
+        async |name: String| match request(connection, "INFO", &name, &Config::new()).await {
+            Ok(_) => Ok(()),
+            Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                Err(ConnectError::StreamMissing { stream: name })
+            }
+            Err(error) => Err(server::unheard(error)),
+        };
+    stream::iter(Stream::all(order_shards).into_iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, |stream| find_one(names.stream(stream)))
         .await
 }
 

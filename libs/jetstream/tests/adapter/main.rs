@@ -6,6 +6,7 @@ mod cluster;
 mod feed;
 mod nats;
 mod outage;
+mod reading;
 mod refusals;
 mod single;
 mod tls;

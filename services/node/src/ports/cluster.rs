@@ -12,6 +12,8 @@ use runtime::{
 use super::{Log, Patience, Ports};
 use crate::failure::{Explain as _, Failure};
 
+const WHERE_THE_LOG_IS: &str = "The log is where event_log.servers says.";
+
 /// Connects to both; they are asked at the same time.
 pub(super) async fn open(config: &Config, patience: Patience) -> Result<Ports, Failure> {
     let (jetstream, redis) =
@@ -29,13 +31,29 @@ pub(super) async fn open(config: &Config, patience: Patience) -> Result<Ports, F
     })
 }
 
-/// Connects to the log alone.
+/// Connects to the log, and makes its streams or changes them where they must be.
+async fn jetstream(config: &Config, patience: Patience) -> Result<JetStream, Failure> {
+    let options = options(config);
+    let connect = async || JetStream::connect(options.clone()).await;
+    patience
+        .reach("the event log", jetstream::ConnectError::is_passing, connect)
+        .await
+        .while_doing("cannot use the event log")
+        .advise(WHERE_THE_LOG_IS)
+}
+
+/// Connects to the log for reading; makes no stream where there is none.
 ///
 /// # Errors
-/// When it is out of reach or not safe to use.
-pub(crate) async fn jetstream(config: &Config, patience: Patience) -> Result<JetStream, Failure> {
+/// When it is out of reach or not there.
+pub(crate) async fn jetstream_to_read(config: &Config) -> Result<jetstream::ReadOnly, Failure> {
+    let opened = JetStream::open_read_only(&options(config)).await;
+    opened.while_doing("cannot read the event log").advise(WHERE_THE_LOG_IS)
+}
+
+fn options(config: &Config) -> jetstream::Options {
     let log = &config.event_log;
-    let options = jetstream::Options {
+    jetstream::Options {
         servers: log.servers.iter().map(|server| server.expose().to_owned()).collect(),
         credentials: log.credentials.clone(),
         root_certificates: log.root_certificates.clone(),
@@ -46,13 +64,7 @@ pub(crate) async fn jetstream(config: &Config, patience: Patience) -> Result<Jet
         order_shards: log.order_shards,
         order_max_age: config.order_max_age(),
         ..jetstream::Options::default()
-    };
-    let connect = async || JetStream::connect(options.clone()).await;
-    patience
-        .reach("the event log", jetstream::ConnectError::is_passing, connect)
-        .await
-        .while_doing("cannot use the event log")
-        .advise("The log is where event_log.servers says.")
+    }
 }
 
 fn client_certificate(log: &EventLog) -> Option<jetstream::ClientCertificate> {

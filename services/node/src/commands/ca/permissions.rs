@@ -27,7 +27,8 @@ const NATS_INTRODUCTION: &str = r#"# What each role may do in the account that h
 #
 # Each of the five is used, or the server takes it for an unknown field. Nobody may delete, purge or restore a stream.
 # Streams are made by the signer, which starts first; only the operator may change one, which a longer order_validity
-# needs: any command with his credentials does it, such as `certmill account list`.
+# needs: a command that writes does it with his credentials, such as `certmill rebuild`. Commands that only read, such as
+# `certmill why`, publish to $JS.API.STREAM.INFO.* and $JS.API.STREAM.MSG.GET.* and hear _INBOX.>, and nothing else.
 "#;
 
 /// What everybody asks of the servers.
