@@ -9,6 +9,8 @@ use tracing::{info, warn};
 const SERVER: Duration = Duration::from_secs(60);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
+/// The pause between two reminders that something is still waited for.
+const REMINDER: Duration = Duration::from_secs(10);
 
 /// When it is given up.
 #[derive(Clone, Copy)]
@@ -32,16 +34,18 @@ impl Patience {
         is_passing: impl Fn(&E) -> bool,
         attempt: impl AsyncFn() -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut waited = false;
+        let mut reminded: Option<Instant> = None;
         loop {
             match attempt().await {
                 Err(error) if is_passing(&error) && self.lasts() => {
-                    warn!(error = &error as &dyn Error, "waiting for {name}");
-                    waited = true;
+                    if reminded.is_none_or(|at| at.elapsed() >= REMINDER) {
+                        warn!(error = &error as &dyn Error, "waiting for {name}");
+                        reminded = Some(Instant::now());
+                    }
                     sleep(PAUSE).await;
                 }
                 reached => {
-                    if waited && reached.is_ok() {
+                    if reminded.is_some() && reached.is_ok() {
                         info!("reached {name}");
                     }
                     return reached;
@@ -59,10 +63,43 @@ impl Patience {
 mod tests {
     use std::{
         io,
-        sync::atomic::{AtomicU32, Ordering},
+        sync::{
+            Arc,
+            atomic::{AtomicU32, Ordering},
+        },
+    };
+
+    use tracing::{
+        Event, Level, Metadata, Subscriber,
+        span::{Attributes, Id, Record},
     };
 
     use super::*;
+
+    /// Counts what is warned of.
+    struct Warnings(Arc<AtomicU32>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
 
     /// Fails so often, then succeeds; answers with how many attempts there were.
     async fn attempts(patience: Patience, failures: u32, passing: bool) -> (bool, u32) {
@@ -90,6 +127,14 @@ mod tests {
         let began = Instant::now();
         assert!(!attempts(Patience::of_a_server(), u32::MAX, true).await.0);
         assert!((SERVER..SERVER + 2 * PAUSE).contains(&began.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_a_server_waits_is_told_at_once_and_then_from_time_to_time() {
+        let told = Arc::new(AtomicU32::new(0));
+        let _guard = tracing::subscriber::set_default(Warnings(Arc::clone(&told)));
+        assert_eq!(attempts(Patience::of_a_server(), 25, true).await, (true, 26));
+        assert_eq!(told.load(Ordering::Relaxed), 3);
     }
 
     #[tokio::test(start_paused = true)]
