@@ -102,12 +102,9 @@ pub(crate) async fn resume(
     // A look at CAA that grew old while nothing was signed has to be taken again, and that is before a reservation.
     let caa_since = desk.settings.caa_since(&order.state.profile, now());
     let caa_stale = caa_since.is_some_and(|since| order.state.is_caa_stale(since));
-    let relied_on_lost = reliance::lost(desk, &order.state).await?.is_some();
+    let lost = reliance::lost(desk, &order.state).await?.is_some();
     let is_repeatable = |claim: &Claim| {
-        are_bytes_known
-            && claim.issuer.authority.key().is_deterministic()
-            && !caa_stale
-            && !relied_on_lost
+        are_bytes_known && claim.issuer.authority.key().is_deterministic() && !caa_stale && !lost
     };
     match (journaled.get(&reservation.serial), ours) {
         (Some(Entry::Issued(issued)), Some(claim)) => {

@@ -105,11 +105,15 @@ pub(crate) fn caa_evidence() -> Evidence {
 }
 
 pub(crate) fn finalize(names: &[&str], public_key: &[u8]) -> Command {
+    finalize_at(now(), names, public_key)
+}
+
+fn finalize_at(at: Timestamp, names: &[&str], public_key: &[u8]) -> Command {
     Command::Finalize {
         public_key: SubjectPublicKey(BASE64_URL_SAFE_NO_PAD.encode(public_key)),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
         common_name: None,
-        now: now(),
+        now: at,
     }
 }
 
@@ -121,8 +125,13 @@ impl Workshop {
 
     /// An order for a key that waits for the signer.
     pub(crate) async fn finalized_with(&self, public_key: &[u8]) -> OrderId {
+        self.finalized_at(now(), public_key).await
+    }
+
+    /// An order for a key that waits for the signer since then.
+    pub(crate) async fn finalized_at(&self, at: Timestamp, public_key: &[u8]) -> OrderId {
         let id = new_order_id();
-        self.finalize(&id, public_key, validated).await;
+        self.finalize(&id, finalize_at(at, &NAMES, public_key), validated).await;
         id
     }
 
@@ -130,14 +139,14 @@ impl Workshop {
     pub(crate) async fn finalized_with_caa(&self, looked_at: Timestamp) -> OrderId {
         let id = new_order_id();
         let proof = |place, identifier| validated_with_caa(place, identifier, looked_at);
-        self.finalize(&id, &public_key(), proof).await;
+        self.finalize(&id, finalize(&NAMES, &public_key()), proof).await;
         id
     }
 
     async fn finalize(
         &self,
         id: &OrderId,
-        public_key: &[u8],
+        finalize: Command,
         proof: impl Fn(AuthorizationIndex, Identifier) -> Command,
     ) {
         let mut commands = vec![place(id, &NAMES)];
@@ -146,7 +155,7 @@ impl Workshop {
             let place = AuthorizationIndex(u16::try_from(index).unwrap());
             commands.extend([respond(index), proof(place, identifier)]);
         }
-        commands.push(finalize(&NAMES, public_key));
+        commands.push(finalize);
         let store = std::sync::Arc::new(self.log.clone());
         let aggregates = Aggregates { store, views: std::sync::Arc::clone(&self.views) };
         let mut known = None;

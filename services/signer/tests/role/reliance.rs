@@ -1,17 +1,21 @@
-//! No certificate on a pre-authorization that was given up or ended after the order was finalized.
+//! No certificate on a pre-authorization that was given up or ended after the order was finalized, and none for an order
+//! that waited while its account was deactivated or its key blocked.
 
 use std::{sync::Arc, time::Duration};
 
 use ca::KeyAlgorithm;
 use domain::{
-    AccountKey, FailureKind, Identifier, OrderId, PreAuthorizationId, ProfileName, Thumbprint,
+    AccountKey, FailureKind, Identifier, KeyHash, OrderId, PreAuthorizationId, ProfileName, Serial,
+    Thumbprint,
     account::{self, Account, AccountCreated},
+    certificate::{CertRevoked, RevocationReason},
     key_use::{self, Creation, KeyUse},
     order::{AuthorizationIndex, ChallengePlaced, Command, Order, OrderPlaced, Progress},
     pre_authorization::{self, PreAuthorization, PreAuthorizationPlaced, State},
 };
 use eventstore::{Loaded, MessageId, Subject, execute};
 use readmodel::Aggregates;
+use ring::digest::{SHA256, digest};
 
 use crate::{
     applicant::{account, challenge_validated, context, finalize, new_order_id, public_key},
@@ -100,19 +104,39 @@ async fn give_up(workshop: &Workshop, proven: &State) {
     lead(workshop, &proven.id, give_up).await;
 }
 
-/// The order ends without a certificate.
-async fn is_refused(workshop: &Workshop, order: &OrderId) {
-    let signer = workshop.start("signer").await;
-    match workshop.ended(order).await {
-        Progress::Invalid { failure } => assert_eq!(failure.kind, FailureKind::Unauthorized),
-        other => panic!("{other:?}"),
-    }
-    signer.stop().await;
+async fn deactivate_account(workshop: &Workshop) {
+    let (aggregates, deactivate) = (aggregates(workshop), account::Command::Deactivate);
+    aggregates.execute::<Account>(&account(), None, &deactivate, &context()).await.unwrap();
 }
 
-async fn is_refused_without_a_serial(workshop: &Workshop, order: &OrderId) {
-    is_refused(workshop, order).await;
+/// Revokes a certificate that the key has elsewhere.
+async fn block(workshop: &Workshop, public_key: &[u8]) {
+    let hash = digest(&SHA256, public_key);
+    let key = KeyHash::from_hash(hash.as_ref().try_into().unwrap());
+    let revoked = CertRevoked {
+        issuer: workshop.authority().id().clone(),
+        serial: Serial::from_random(&[7; 16]),
+        reason: RevocationReason::KeyCompromise,
+        at: now(),
+        not_after: now().plus(HOUR),
+    };
+    aggregates(workshop).revoke(revoked, Some(key), &context()).await.unwrap();
+}
+
+/// The order ends without a certificate; returns what its owner is told.
+async fn is_refused(workshop: &Workshop, order: &OrderId) -> String {
+    let signer = workshop.start("signer").await;
+    let ended = workshop.ended(order).await;
+    signer.stop().await;
+    let Progress::Invalid { failure } = ended else { panic!("{ended:?}") };
+    assert_eq!(failure.kind, FailureKind::Unauthorized);
+    failure.detail
+}
+
+async fn is_refused_without_a_serial(workshop: &Workshop, order: &OrderId) -> String {
+    let told = is_refused(workshop, order).await;
     assert_eq!(workshop.audit().await.reserved_for(order).len(), 0);
+    told
 }
 
 #[tokio::test]
@@ -150,10 +174,53 @@ async fn an_order_whose_account_was_deactivated_meanwhile_relies_on_nothing() {
     let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     make_account(&workshop).await;
     let order = relying(&workshop, &proven(&workshop, HOUR).await).await;
-    let deactivate = account::Command::Deactivate;
-    let aggregates = aggregates(&workshop);
-    aggregates.execute::<Account>(&account(), None, &deactivate, &context()).await.unwrap();
+    deactivate_account(&workshop).await;
     is_refused_without_a_serial(&workshop, &order).await;
+}
+
+#[tokio::test]
+async fn an_order_that_waited_while_its_account_was_deactivated_ends_without_a_serial() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    make_account(&workshop).await;
+    let order = workshop.finalized_at(now().minus(HOUR), &public_key()).await;
+    deactivate_account(&workshop).await;
+    let told = is_refused_without_a_serial(&workshop, &order).await;
+    assert_eq!(told, "the account was deactivated before the certificate was made");
+}
+
+#[tokio::test]
+async fn an_order_that_waited_while_its_key_was_blocked_ends_without_a_serial() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    make_account(&workshop).await;
+    let key = public_key();
+    let order = workshop.finalized_at(now().minus(HOUR), &key).await;
+    block(&workshop, &key).await;
+    let told = is_refused_without_a_serial(&workshop, &order).await;
+    assert_eq!(told, "the key was reported as compromised before the certificate was made");
+}
+
+#[tokio::test]
+async fn an_order_that_waited_while_nothing_happened_is_issued() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    make_account(&workshop).await;
+    let order = workshop.finalized_at(now().minus(HOUR), &public_key()).await;
+    let signer = workshop.start("signer").await;
+    assert!(matches!(workshop.ended(&order).await, Progress::Valid { .. }));
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn a_serial_that_was_not_signed_when_its_account_was_deactivated_is_burned() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    make_account(&workshop).await;
+    let order = workshop.finalized_at(now().minus(HOUR), &public_key()).await;
+    workshop.kill_after_append("signer", &order).await;
+    deactivate_account(&workshop).await;
+    is_refused(&workshop, &order).await;
+    let audit = workshop.audit().await;
+    let reserved = audit.reserved_for(&order);
+    assert_eq!(reserved.len(), 1);
+    assert!(audit.revoked.contains(&reserved[0].serial));
 }
 
 #[tokio::test]
