@@ -77,9 +77,15 @@ pub enum PlanError {
     /// The public key is not certified.
     #[error("the public key is not certified")]
     PublicKey(#[from] WeakKey),
-    /// The validity asked for is empty, too long, too early, or beyond the issuer's.
-    #[error("the validity asked for is empty, too long, too early, or beyond the issuer's")]
+    /// The validity asked for is empty, too long, or too early.
+    #[error("the validity asked for is empty, too long, or too early")]
     Validity,
+    /// The validity asked for goes on when the issuer's has ended.
+    #[error("the validity asked for is beyond the end of the issuer's certificate, which is {end}")]
+    BeyondIssuer {
+        /// The latest end that can be asked for.
+        end: Timestamp,
+    },
     /// The issuer's own certificate is not valid at that time.
     #[error("the issuer's certificate is not valid then")]
     IssuerNotValid,
@@ -167,6 +173,12 @@ fn validity(
     request: &LeafRequest<'_>,
 ) -> Result<(Timestamp, Timestamp), PlanError> {
     let issuer = authority.certificate();
+    let is_beyond = |asked: Option<Timestamp>| {
+        asked.is_some_and(|asked| asked.whole_seconds() > issuer.not_after())
+    };
+    if is_beyond(request.not_before) || is_beyond(request.not_after) {
+        return Err(PlanError::BeyondIssuer { end: issuer.not_after() });
+    }
     let backdated = |now: Timestamp| now.minus(profile.backdate).max(issuer.not_before());
     let earliest = backdated(request.now).whole_seconds();
     let not_before = match (request.not_before, request.not_after) {

@@ -165,7 +165,7 @@ fn plan(
 fn plan_failure(error: &PlanError) -> Failure {
     match error {
         PlanError::Names => Failure::new(FailureKind::RejectedIdentifier, &error.to_string()),
-        PlanError::PublicKey(_) | PlanError::Validity => {
+        PlanError::PublicKey(_) | PlanError::Validity | PlanError::BeyondIssuer { .. } => {
             Failure::new(FailureKind::Unauthorized, &error.to_string())
         }
         PlanError::IssuerNotValid | PlanError::Build(_) | PlanError::Mismatch => {

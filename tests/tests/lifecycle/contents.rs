@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use acceptance::{Order, RawClient, Scene, eventually, revoked};
+use anyhow::bail;
 use http::Method;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
@@ -74,6 +75,28 @@ async fn order(client: &RawClient, dates: Value) -> anyhow::Result<u16> {
         payload[key] = value.clone();
     }
     Ok(client.post("newOrder", &payload).await?.status)
+}
+
+#[tokio::test]
+async fn an_end_after_that_of_the_issuer_is_refused_with_the_latest_that_is_possible()
+-> anyhow::Result<()> {
+    let scene = Scene::with(|setup| setup.set("ca.intermediate_validity", "2d")).await?;
+    let identifiers = json!([{ "type": "dns", "value": "a.localhost" }]);
+    let payload = json!({ "identifiers": identifiers, "notAfter": from_now(3 * 86_400) });
+    let reply = scene.client.post("newOrder", &payload).await?.expect(201)?;
+    let order = Order { url: reply.location()?, body: reply.json()? };
+    let order = scene.client.prove(&order, &scene.web).await?;
+    let Err(refused) = scene.client.finalize(&order, &["a.localhost"]).await else {
+        bail!("the certificate outlives its issuer");
+    };
+    let refused = format!("{refused:#}");
+    for part in [
+        "urn:ietf:params:acme:error:unauthorized",
+        "beyond the end of the issuer's certificate, which is 20",
+    ] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    Ok(())
 }
 
 #[tokio::test]

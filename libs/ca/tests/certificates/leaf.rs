@@ -162,9 +162,14 @@ fn no_leaf_outlives_its_issuer() {
 
     request.not_after = Some(end.plus(Duration::from_secs(1)));
     let refused = plan(&ca.authority, &profile(), &request);
-    assert!(matches!(refused, Err(PlanError::Validity)));
+    assert!(matches!(refused, Err(PlanError::BeyondIssuer { end: told }) if told == end));
 
     request.not_after = None;
+    request.not_before = Some(end.plus(Duration::from_secs(1)));
+    let refused = plan(&ca.authority, &profile(), &request);
+    assert!(matches!(refused, Err(PlanError::BeyondIssuer { .. })));
+
+    request.not_before = None;
     request.now = end.plus(Duration::from_secs(1));
     let refused = plan(&ca.authority, &profile(), &request);
     assert!(matches!(refused, Err(PlanError::IssuerNotValid)));
