@@ -6,37 +6,37 @@ use domain::{
     Evidence, Failure, FailureKind, Identifier, OrderId,
     order::{CaaCheckFailed, CaaCheckNeeded, CaaChecked, Command, Order, Progress, State},
 };
-use eventstore::Delivery;
+use eventstore::Message;
 use futures::{FutureExt as _, StreamExt as _, stream};
+use tokio::time::sleep;
 use tracing::{error, info};
-use validation::{CaaQuestion, Rejected};
+use validation::{CaaQuestion, Rejected, Validator};
 
 use crate::{
-    desk::{Desk, Next, Unfinished, now},
+    desk::{Desk, Unfinished, now},
     measure,
 };
 
 /// How many names of one order are looked at together.
 const AT_ONCE: usize = 8;
-/// How often a lookup that failed is repeated before it ends the order.
-const MAX_DELIVERIES: u64 = 3;
+/// How often a name is looked up before a lookup that failed ends the order.
+const MAX_LOOKS: u32 = 3;
 /// When a lookup that failed is repeated.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// Looks at every name that still waits for it, and records what each look saw.
 pub(crate) async fn look_again(
     desk: &Desk,
-    delivery: &Delivery,
+    message: &Message,
     order: &OrderId,
     needed: &[CaaCheckNeeded],
-) -> Result<Next, Unfinished> {
-    let Some(loaded) = desk.load::<Order>(order, &delivery.message).await? else {
-        return Ok(Next::Done);
+) -> Result<(), Unfinished> {
+    let Some(loaded) = desk.load::<Order>(order, message).await? else {
+        return Ok(());
     };
     let wanted = needed.iter().filter(|needed| is_wanted(&loaded.state, needed));
     let looks: Vec<_> = wanted.map(|needed| ask(desk, needed)).collect();
     let mut seen = stream::iter(looks).buffered(AT_ONCE);
-    let mut next = Next::Done;
     while let Some(look) = seen.next().await {
         let (needed, outcome) = look?;
         let command = match outcome {
@@ -46,10 +46,6 @@ pub(crate) async fn look_again(
                 at: now(),
                 evidence,
             }),
-            Err(rejected) if is_passing(&rejected.failure, delivery.attempt) => {
-                next = Next::Again(RETRY_DELAY);
-                continue;
-            }
             Err(rejected) => {
                 let Rejected { failure, evidence } = *rejected;
                 info!(identifier = %needed.identifier, detail = failure.detail, "CAA forbids issuance");
@@ -62,20 +58,15 @@ pub(crate) async fn look_again(
                 })
             }
         };
-        desk.record::<Order>(order, &command, &delivery.message).await?;
+        desk.record::<Order>(order, &command, message).await?;
     }
-    Ok(next)
+    Ok(())
 }
 
 fn is_wanted(order: &State, needed: &CaaCheckNeeded) -> bool {
     let open = matches!(order.progress, Progress::Processing(_));
     let authorization = order.authorization(needed.authorization);
     open && authorization.is_some_and(|authorization| authorization.caa_awaited)
-}
-
-/// Whether the lookup may succeed when it is tried again; records that forbid will forbid again.
-fn is_passing(failure: &Failure, attempt: u64) -> bool {
-    failure.kind == FailureKind::Dns && attempt < MAX_DELIVERIES
 }
 
 /// What CAA says about a name now.
@@ -91,18 +82,37 @@ async fn ask<'a>(desk: &Desk, needed: &'a CaaCheckNeeded) -> Result<Look<'a>, Un
         return Ok((needed, Ok(Evidence::default())));
     };
     let account_url = desk.account_url(&needed.profile, &needed.account);
-    let asking = validator.check_caa(CaaQuestion {
+    let question = CaaQuestion {
         name,
         wildcard: needed.wildcard,
         challenge: needed.challenge,
         account_url: &account_url,
-    });
+    };
     // A panic is a bug; delivered again and again it would take every slot.
-    let outcome = AssertUnwindSafe(asking).catch_unwind().await.unwrap_or_else(|_| {
+    let asking = AssertUnwindSafe(ask_patiently(validator, question)).catch_unwind();
+    let outcome = asking.await.unwrap_or_else(|_| {
         error!(identifier = %needed.identifier, "a look at CAA panicked");
         let failure = Failure::new(FailureKind::ServerInternal, "CAA could not be looked at");
         Err(Box::new(Rejected { failure, evidence: Evidence::default() }))
     });
     measure::look("caa", &outcome);
     Ok((needed, outcome))
+}
+
+/// Repeats a lookup that failed, here and not by the message coming again: that does not tell lookups from waiting for a
+/// turn, and an order would end with fewer of them when there is much to do. Records that forbid will forbid again.
+async fn ask_patiently(
+    validator: &Validator,
+    question: CaaQuestion<'_>,
+) -> Result<Evidence, Box<Rejected>> {
+    let mut looks = 1;
+    loop {
+        match validator.check_caa(question).await {
+            Err(rejected) if rejected.failure.kind == FailureKind::Dns && looks < MAX_LOOKS => {
+                looks += 1;
+                sleep(RETRY_DELAY).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }

@@ -120,7 +120,7 @@ impl Desk {
         if let Applicant::Order(order) = &task.applicant
             && !task.caa.is_empty()
         {
-            next = next.sooner(caa::look_again(self, delivery, order, &task.caa).await?);
+            caa::look_again(self, &delivery.message, order, &task.caa).await?;
         }
         Ok(next)
     }
