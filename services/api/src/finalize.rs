@@ -11,8 +11,10 @@ use http::StatusCode;
 use crate::{
     Api,
     authenticate::{self, OrderView},
-    hold, keys,
-    order::{check_still_permitted, is_processing, show},
+    hold,
+    identifiers::check_still_permitted,
+    keys,
+    order::{is_processing, show},
     pre_authorization::held,
     problem::Refusal,
     reply::Reply,

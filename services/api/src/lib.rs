@@ -13,6 +13,7 @@ mod directory;
 mod dispatch;
 mod finalize;
 mod hold;
+mod identifiers;
 mod keys;
 mod limits;
 mod listener;

@@ -1,13 +1,13 @@
 //! Orders: placing and reading them (RFC 8555 §7.4).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use acme::{
-    ErrorType, Problem,
-    order::{self as wire, BadIdentifier, NewOrder, RequestedIdentifier},
+    Problem,
+    order::{self as wire, NewOrder},
 };
 use domain::{
-    AccountId, Identifier, OrderId, Timestamp, account,
+    AccountId, Identifier, OrderId, Timestamp,
     order::{
         AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced,
         Progress, State, Status,
@@ -23,8 +23,9 @@ use crate::{
     authenticate::{self, ByAccount, OrderView},
     certificate::Wanted,
     hold,
+    identifiers::check_identifiers,
     pre_authorization::held,
-    problem::{Refusal, RefusedIdentifier},
+    problem::Refusal,
     random,
     reply::Reply,
     request::Request,
@@ -32,9 +33,6 @@ use crate::{
     terms,
     urls::AuthorizationPlace,
 };
-
-/// What an identifier is refused with that the profile denies or does not allow.
-const NOT_PERMITTED: &str = "this profile does not issue for this identifier";
 
 /// Places an order.
 pub(crate) async fn new_order(
@@ -67,109 +65,6 @@ pub(crate) async fn new_order(
     metrics::counter!(names::ORDERS_PLACED, "profile" => profile.name.to_string()).increment(1);
     Ok(show(api, StatusCode::CREATED, &order.state, request.now)?
         .with_location(api.settings.urls.order(&profile.name, &id)))
-}
-
-/// The identifiers, unless the profile or the account's external account refuses one.
-pub(crate) fn check_identifiers(
-    profile: &Profile,
-    account: &account::State,
-    requested: &[RequestedIdentifier],
-) -> Result<Vec<Identifier>, Refusal> {
-    let identifiers = accepted(profile, requested)?;
-    check_permitted(account, requested, &identifiers)?;
-    Ok(identifiers)
-}
-
-/// The identifiers, unless one of them is refused; then every refused one is named (RFC 8555 §6.7.1).
-fn accepted(
-    profile: &Profile,
-    requested: &[RequestedIdentifier],
-) -> Result<Vec<Identifier>, Refusal> {
-    if requested.is_empty() {
-        return Err(Refusal::Payload("the order has no identifiers"));
-    }
-    if requested.len() > profile.max_identifiers {
-        return Err(Refusal::Payload("the order has too many identifiers"));
-    }
-    let mut seen = BTreeSet::new();
-    let (mut identifiers, mut refused) = (Vec::new(), Vec::new());
-    for requested in requested {
-        match accept(profile, requested, &mut seen) {
-            Ok(identifier) => identifiers.push(identifier),
-            Err((kind, detail)) => {
-                refused.push(RefusedIdentifier { kind, detail, requested: requested.clone() });
-            }
-        }
-    }
-    if refused.is_empty() { Ok(identifiers) } else { Err(Refusal::Identifiers(refused)) }
-}
-
-fn accept(
-    profile: &Profile,
-    requested: &RequestedIdentifier,
-    seen: &mut BTreeSet<String>,
-) -> Result<Identifier, (ErrorType, String)> {
-    let rejected = |detail: &str| (ErrorType::RejectedIdentifier, detail.to_owned());
-    let identifier = requested.parse().map_err(|error| match error {
-        BadIdentifier::UnsupportedType => (ErrorType::UnsupportedIdentifier, error.to_string()),
-        BadIdentifier::Name(_) | BadIdentifier::Address(_) => {
-            (ErrorType::Malformed, error.to_string())
-        }
-    })?;
-    if !profile.identifier_types.contains(&identifier.kind()) {
-        let detail =
-            format!("this profile has no identifiers of type {}", identifier.kind().as_str());
-        return Err((ErrorType::UnsupportedIdentifier, detail));
-    }
-    if identifier.is_wildcard() && !profile.wildcard_allowed {
-        return Err(rejected("wildcards are not allowed by this profile"));
-    }
-    if !profile.identifier_policy.permits(&identifier) {
-        return Err(rejected(NOT_PERMITTED));
-    }
-    if profile.challenges(&identifier).is_empty() {
-        return Err(rejected("this profile has no challenge that can prove this identifier"));
-    }
-    if !seen.insert(identifier.canonical()) {
-        return Err((ErrorType::Malformed, "the identifier stands in the order twice".to_owned()));
-    }
-    Ok(identifier)
-}
-
-/// Refuses identifiers that the profile no longer permits: its configuration may have changed since the order was placed.
-pub(crate) fn check_still_permitted(
-    profile: &Profile,
-    identifiers: &[Identifier],
-) -> Result<(), Refusal> {
-    let refused: Vec<RefusedIdentifier> = identifiers
-        .iter()
-        .filter(|identifier| !profile.identifier_policy.permits(identifier))
-        .map(|identifier| RefusedIdentifier {
-            kind: ErrorType::RejectedIdentifier,
-            detail: NOT_PERMITTED.to_owned(),
-            requested: identifier.into(),
-        })
-        .collect();
-    if refused.is_empty() { Ok(()) } else { Err(Refusal::Identifiers(refused)) }
-}
-
-/// Refuses names that the account's external account does not have.
-fn check_permitted(
-    account: &account::State,
-    requested: &[RequestedIdentifier],
-    identifiers: &[Identifier],
-) -> Result<(), Refusal> {
-    let refused: Vec<RefusedIdentifier> = requested
-        .iter()
-        .zip(identifiers)
-        .filter(|(_, identifier)| !account.may_order(identifier))
-        .map(|(requested, _)| RefusedIdentifier {
-            kind: ErrorType::RejectedIdentifier,
-            detail: "the account may not order this identifier".to_owned(),
-            requested: requested.clone(),
-        })
-        .collect();
-    if refused.is_empty() { Ok(()) } else { Err(Refusal::Identifiers(refused)) }
 }
 
 /// An order ends with the first of the pre-authorizations that it relies on.
