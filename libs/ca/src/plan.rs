@@ -1,8 +1,8 @@
 //! Decides the exact bytes of a leaf certificate that are to be signed: a pure function of its arguments.
 
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
-use domain::{CrlName, Serial, Timestamp};
+use domain::{CrlName, Serial, Timestamp, certificate::validity};
 use rcgen::{
     CertificateParams, CrlDistributionPoint, CustomExtension, DistinguishedName, DnType, IsCa,
     KeyUsagePurpose,
@@ -24,8 +24,6 @@ use crate::{
 
 /// More names than this are no certificate but an attack on those who parse it.
 const MAX_NAMES: usize = 1000;
-/// The precision of a validity.
-const SECOND: Duration = Duration::from_secs(1);
 /// RFC 5280, ub-common-name.
 const MAX_COMMON_NAME: usize = 64;
 const AUTHORITY_INFORMATION_ACCESS: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 1, 1];
@@ -108,7 +106,7 @@ pub fn plan(
 ) -> Result<PlannedCertificate, PlanError> {
     check_names(request.names)?;
     let kind = check_public_key(request.public_key)?;
-    let (not_before, not_after) = validity(authority, profile, request)?;
+    let (not_before, not_after) = ends(authority, profile, request)?;
 
     let mut params = CertificateParams::default();
     let common_name = common_name(profile.subject, request);
@@ -167,7 +165,7 @@ fn common_name(rule: SubjectRule, request: &LeafRequest<'_>) -> Option<String> {
 }
 
 /// What the client asked for is kept exactly or refused (RFC 8555 §7.4); what it left open ends with the issuer.
-fn validity(
+fn ends(
     authority: &Authority,
     profile: &CertificateProfile,
     request: &LeafRequest<'_>,
@@ -184,21 +182,20 @@ fn validity(
     let not_before = match (request.not_before, request.not_after) {
         (Some(asked), _) => asked.whole_seconds(),
         // Backdated only as far as the end that is asked for leaves room.
-        (None, Some(end)) => earliest.max(end.whole_seconds().minus(profile.validity).plus(SECOND)),
+        (None, Some(end)) => {
+            earliest.max(validity::first_second(end.whole_seconds(), profile.validity))
+        }
         (None, None) => earliest,
     };
-    // Clocks of those who accept orders and of those who sign may differ.
-    let (first, last) =
-        (request.now.min(request.asked_at), request.now.max(request.asked_at).plus(SECOND));
-    let too_late = request.not_before.is_none() && not_before > last;
-    if not_before < backdated(first).whole_seconds() || too_late {
+    let latest_start = validity::latest_start(request.now.max(request.asked_at));
+    let too_late = request.not_before.is_none() && not_before > latest_start;
+    if not_before < backdated(request.now.min(request.asked_at)).whole_seconds() || too_late {
         return Err(PlanError::Validity);
     }
     if not_before > issuer.not_after() || request.now > issuer.not_after() {
         return Err(PlanError::IssuerNotValid);
     }
-    // Both ends count, so the last second is one less (RFC 5280 §4.1.2.5).
-    let whole = not_before.plus(profile.validity).minus(SECOND);
+    let whole = validity::last_second(not_before, profile.validity);
     let latest = whole.whole_seconds().min(issuer.not_after());
     let not_after = request.not_after.map_or(latest, Timestamp::whole_seconds);
     if not_after > latest || not_after <= not_before || not_after <= request.now {

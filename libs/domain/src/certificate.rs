@@ -9,6 +9,7 @@ mod crl_division;
 mod ledger;
 mod replacement;
 mod revocation;
+pub mod validity;
 
 pub use active::{ActiveCertificate, ActiveCertificateEvent, ActiveState, CertificateActivated};
 pub use blocked_key::{BlockedKey, BlockedKeyEvent, KeyBlocked};

@@ -1,13 +1,12 @@
 //! Orders: placing and reading them (RFC 8555 §7.4).
 
-use std::time::Duration;
-
 use acme::{
     Problem,
     order::{self as wire, NewOrder},
 };
 use domain::{
     AccountId, Identifier, OrderId, Timestamp,
+    certificate::validity,
     order::{
         AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced,
         Progress, State, Status,
@@ -116,6 +115,10 @@ fn check_validity(profile: &Profile, new: &NewOrder, now: Timestamp) -> Result<(
     if start > now.plus(profile.not_before_ahead) {
         return refused("notBefore is too far in the future");
     }
+    // The signer chooses the start where none is asked for.
+    let latest_start = new.not_before.unwrap_or_else(|| validity::latest_start(now));
+    let latest_end =
+        validity::last_second(latest_start.whole_seconds(), profile.certificate_validity);
     match new.not_after {
         Some(end) if end <= start.max(now) => {
             refused("notAfter is not after the start of validity")
@@ -123,21 +126,10 @@ fn check_validity(profile: &Profile, new: &NewOrder, now: Timestamp) -> Result<(
         Some(end) if end < start.plus(profile.min_requested_validity) => {
             refused("notAfter is earlier than this profile allows")
         }
-        Some(end) if end.whole_seconds() > latest_end(profile, new.not_before, now) => {
+        Some(end) if end.whole_seconds() > latest_end => {
             refused("notAfter is later than this profile allows")
         }
         Some(_) | None => Ok(()),
-    }
-}
-
-/// The latest end that the signer grants, which chooses the start where none is asked for; both ends of a validity count.
-fn latest_end(profile: &Profile, start: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    match start {
-        Some(start) => {
-            let end = start.whole_seconds().plus(profile.certificate_validity);
-            end.minus(Duration::from_secs(1))
-        }
-        None => now.whole_seconds().plus(profile.certificate_validity),
     }
 }
 
