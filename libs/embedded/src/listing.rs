@@ -32,7 +32,8 @@ pub(crate) async fn page(
             Ok((orders, rebuilding::rebuilt_to(c)?))
         })
     });
-    let (mut orders, rebuilt_to) = read.await.map_err(|error| Unavailable(error.into()))?;
+    let (mut orders, rebuilt_to) =
+        read.await.map_err(|error| Unavailable::OutOfReach(error.into()))?;
     let is_last = orders.len() <= query.limit;
     orders.truncate(query.limit);
     let last = orders.last().filter(|_| !is_last);

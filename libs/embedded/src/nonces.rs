@@ -169,7 +169,7 @@ mod tests {
     struct Down;
 
     fn down<T>() -> Result<T, Unavailable> {
-        Err(Unavailable("down".into()))
+        Err(Unavailable::OutOfReach("down".into()))
     }
 
     #[async_trait]

@@ -201,7 +201,7 @@ impl ReadModel for Embedded {
         let serial = serial.clone();
         let query =
             self.shared().readers.query(move |connection| index::certificate(connection, &serial));
-        let found = query.await.map_err(|error| Unavailable(error.into()))?;
+        let found = query.await.map_err(|error| Unavailable::OutOfReach(error.into()))?;
         Ok(found.map_or(Lookup::Missing, Lookup::Found))
     }
 
@@ -239,7 +239,7 @@ impl ReadModel for Embedded {
         let last = self.last_of(stream).await?;
         if stream == Stream::Ledger && views.is_rebuilding() {
             let query = self.shared().readers.query(rebuilding::rebuilt_to);
-            let place = query.await.map_err(|error| Unavailable(error.into()))?;
+            let place = query.await.map_err(|error| Unavailable::OutOfReach(error.into()))?;
             return Ok(place.unwrap_or(last));
         }
         Ok(last.max(views.mark(stream)))
@@ -252,7 +252,9 @@ impl ReadModel for Embedded {
                 Changed::Rebuilt(Rebuilt::Whole) => {
                     views.rebuilding.store(false, Ordering::Release);
                 }
-                Changed::Rebuilt(Rebuilt::Gap) => return Err(Unavailable(EntriesLost.into())),
+                Changed::Rebuilt(Rebuilt::Gap) => {
+                    return Err(Unavailable::OutOfReach(EntriesLost.into()));
+                }
                 Changed::Rebuilt(Rebuilt::Partly) | Changed::Done | Changed::Pruned(_) => {}
             }
         }
@@ -295,7 +297,7 @@ impl Embedded {
     }
 
     async fn last_of(&self, stream: Stream) -> Result<Sequence, Unavailable> {
-        self.shared().last_of(stream).await.map_err(|error| Unavailable(error.into()))
+        self.shared().last_of(stream).await.map_err(|error| Unavailable::OutOfReach(error.into()))
     }
 }
 

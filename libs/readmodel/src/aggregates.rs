@@ -253,8 +253,8 @@ impl Aggregates {
     ) -> Result<Versioned<Arc<A::State>>, StoreError> {
         let view = match A::write(self.views.as_ref(), &view).await {
             Ok(()) => return Ok(view),
-            Err(error) if error.is_memory_lost() => self.newest::<A>(view).await?,
-            Err(error) => return Err(StoreError::unavailable(error)),
+            Err(Unavailable::MemoryLost) => self.newest::<A>(view).await?,
+            Err(error @ Unavailable::OutOfReach(_)) => return Err(StoreError::unavailable(error)),
         };
         A::write(self.views.as_ref(), &view).await.map_err(StoreError::unavailable)?;
         Ok(view)

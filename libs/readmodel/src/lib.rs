@@ -19,4 +19,4 @@ pub use index::{
     CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersPart,
     OrdersQuery,
 };
-pub use port::{Crl, MemoryLost, ReadModel, Unavailable, Versioned};
+pub use port::{Crl, ReadModel, Unavailable, Versioned};

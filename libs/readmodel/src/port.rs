@@ -22,20 +22,14 @@ pub struct Versioned<T> {
 
 /// The read model is out of reach; whoever reads folds from the log instead, whoever must write answers 503.
 #[derive(Debug, thiserror::Error)]
-#[error("the read model is unavailable")]
-pub struct Unavailable(#[source] pub Box<dyn std::error::Error + Send + Sync>);
-
-/// The read model has lost its memory since it was last asked. With it may be lost a newer view than one that is to be
-/// written, which therefore is to be made anew from what the log says now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the read model has lost its memory since it was last asked")]
-pub struct MemoryLost;
-
-impl Unavailable {
-    /// Whether it is [`MemoryLost`].
-    pub fn is_memory_lost(&self) -> bool {
-        self.0.is::<MemoryLost>()
-    }
+pub enum Unavailable {
+    /// It cannot be asked, or not now.
+    #[error("the read model is unavailable")]
+    OutOfReach(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It has lost its memory since it was last asked. With it may be lost a newer view than one that is to be written,
+    /// which therefore is to be made anew from what the log says now.
+    #[error("the read model has lost its memory since it was last asked")]
+    MemoryLost,
 }
 
 /// A CRL as the signer published it.

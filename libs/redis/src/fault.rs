@@ -1,7 +1,7 @@
 //! What can go wrong inside; callers learn only that Redis is of no use to them right now.
 
 use acme::NoncesUnavailable;
-use readmodel::{MemoryLost, Unavailable};
+use readmodel::Unavailable;
 use redis::RedisError;
 
 use crate::ConnectError;
@@ -33,8 +33,8 @@ pub(crate) enum Fault {
 impl From<Fault> for Unavailable {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::MemoryLost => Self(Box::new(MemoryLost)),
-            fault => Self(Box::new(fault)),
+            Fault::MemoryLost => Self::MemoryLost,
+            fault => Self::OutOfReach(Box::new(fault)),
         }
     }
 }

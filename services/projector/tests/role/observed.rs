@@ -45,7 +45,7 @@ impl Observed {
     fn check_up(&self) -> Result<(), Unavailable> {
         if self.is_down.load(Ordering::Relaxed) {
             self.refusals.fetch_add(1, Ordering::Relaxed);
-            return Err(Unavailable("down on purpose".into()));
+            return Err(Unavailable::OutOfReach("down on purpose".into()));
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl ReadModel for Observed {
         let refused = self.refused.load(Ordering::Relaxed);
         let put = self.puts.fetch_add(1, Ordering::Relaxed) + 1;
         if refused > 0 && put.is_multiple_of(refused) {
-            return Err(Unavailable("refused on purpose".into()));
+            return Err(Unavailable::OutOfReach("refused on purpose".into()));
         }
         self.inner.put_certificate(entry).await
     }

@@ -49,7 +49,7 @@ fn unavailable(why: &'static str) -> StoreError {
 }
 
 fn down(why: &'static str) -> Unavailable {
-    Unavailable(why.into())
+    Unavailable::OutOfReach(why.into())
 }
 
 /// What a plan knows a subject by: serials are random, but order ids are the test's own.

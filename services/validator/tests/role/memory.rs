@@ -181,7 +181,7 @@ impl Wakes for Memory {
 type View<T> = Versioned<Arc<T>>;
 
 fn unneeded<T>() -> Result<T, Unavailable> {
-    Err(Unavailable("not needed".into()))
+    Err(Unavailable::OutOfReach("not needed".into()))
 }
 
 #[async_trait]
