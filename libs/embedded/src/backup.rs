@@ -12,7 +12,7 @@ use rusqlite::{
     backup::{Backup, StepResult},
 };
 
-use crate::{Damage, Embedded, Verified, head::Head, queries, read_only::ReadOnly, schema, verify};
+use crate::{Damage, Embedded, Verified, head::Head, queries, read_only::ReadOnly, schema};
 
 /// A backup was not made.
 #[derive(Debug, thiserror::Error)]
@@ -74,5 +74,5 @@ fn copy(from: &Path, to: &Path) -> Result<Verified, BackupError> {
     target.close().map_err(|(_, error)| error)?;
     File::open(&path)?.sync_all()?;
     Head::write_new(to, &tip)?;
-    verify::verify_directory(to).map_err(BackupError::Damaged)
+    Embedded::verify_directory(to).map_err(BackupError::Damaged)
 }

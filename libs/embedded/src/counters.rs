@@ -1,4 +1,4 @@
-//! What the store counts, for metrics.
+//! What the store counts, so that its tests see how it came by what it answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,20 +9,12 @@ pub struct Counters {
     pub appends: u64,
     /// Transactions committed, each with one fsync.
     pub commits: u64,
-    /// Appends refused because the subject had changed.
-    pub conflicts: u64,
     /// Transactions that failed.
     pub failed_commits: u64,
     /// Reads answered from memory.
     pub memory_reads: u64,
     /// Reads answered by a query.
     pub disk_reads: u64,
-    /// Views found.
-    pub view_hits: u64,
-    /// Views not found.
-    pub view_misses: u64,
-    /// Messages delivered to workers.
-    pub deliveries: u64,
 }
 
 /// The running counts.
@@ -30,13 +22,9 @@ pub struct Counters {
 pub(crate) struct Counts {
     pub(crate) appends: Count,
     pub(crate) commits: Count,
-    pub(crate) conflicts: Count,
     pub(crate) failed_commits: Count,
     pub(crate) memory_reads: Count,
     pub(crate) disk_reads: Count,
-    pub(crate) view_hits: Count,
-    pub(crate) view_misses: Count,
-    pub(crate) deliveries: Count,
 }
 
 /// One running count.
@@ -58,13 +46,9 @@ impl Counts {
         Counters {
             appends: self.appends.get(),
             commits: self.commits.get(),
-            conflicts: self.conflicts.get(),
             failed_commits: self.failed_commits.get(),
             memory_reads: self.memory_reads.get(),
             disk_reads: self.disk_reads.get(),
-            view_hits: self.view_hits.get(),
-            view_misses: self.view_misses.get(),
-            deliveries: self.deliveries.get(),
         }
     }
 }

@@ -15,12 +15,11 @@ use readmodel::{CertificateEntry, Lookup};
 use rusqlite::Connection;
 
 use crate::{
-    Damage, Embedded, OpenError, Verified,
+    Embedded, OpenError,
     error::{ReadError, is_damage},
     index, queries,
     readers::Readers,
     schema::{self, Kind},
-    verify,
 };
 
 /// A data directory opened for reading: it holds no lock and sees what is committed at each call.
@@ -54,25 +53,9 @@ impl Embedded {
             Err(error) => Err(OpenError::Damaged { dir, source: error.into() }),
         }
     }
-
-    /// Verifies the log in a directory as [`Embedded::verify_all`] does, also one that cannot be opened.
-    ///
-    /// # Errors
-    /// The first damage found.
-    pub fn verify_directory(dir: &Path) -> Result<Verified, Damage> {
-        verify::verify_directory(dir)
-    }
 }
 
 impl ReadOnly {
-    /// Verifies the whole log; see [`Embedded::verify_all`].
-    ///
-    /// # Errors
-    /// The first damage found.
-    pub fn verify_all(&self) -> Result<Verified, Damage> {
-        verify::verify_directory(&self.dir)
-    }
-
     /// Reads the messages of all streams after a place, in order, at most so many; empty at the end.
     ///
     /// # Errors

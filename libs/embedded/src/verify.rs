@@ -34,28 +34,23 @@ pub struct Verified {
 }
 
 impl Embedded {
-    /// Verifies the whole log: its chain, its end, the database's structure, and every index. Blocks, for as long as it
-    /// takes to read everything; writers go on meanwhile.
+    /// Verifies the whole log in a directory, also one that cannot be opened: its chain, its end, the database's structure,
+    /// and every index. Blocks, for as long as it takes to read everything; a server that uses it goes on meanwhile.
     ///
     /// # Errors
     /// The first damage found.
-    pub fn verify_all(&self) -> Result<Verified, Damage> {
-        verify_directory(self.dir())
+    pub fn verify_directory(dir: &Path) -> Result<Verified, Damage> {
+        // Before the database: a server that writes meanwhile makes the log longer than this head, never shorter.
+        let head = match Head::read(dir).map_err(Damage::Io)? {
+            Remembered::Tip(tip) => tip,
+            Remembered::Nothing => return Err(Damage::HeadMissing),
+            Remembered::Unreadable => return Err(Damage::HeadUnreadable),
+        };
+        let connection = schema::open_reader(&schema::database(dir))?;
+        // One snapshot for all that follows.
+        let snapshot = connection.unchecked_transaction()?;
+        all(&snapshot, head)
     }
-}
-
-/// Verifies the log in a directory, whether or not a server uses it.
-pub(crate) fn verify_directory(dir: &Path) -> Result<Verified, Damage> {
-    // Before the database: a server that writes meanwhile makes the log longer than this head, never shorter.
-    let head = match Head::read(dir).map_err(Damage::Io)? {
-        Remembered::Tip(tip) => tip,
-        Remembered::Nothing => return Err(Damage::HeadMissing),
-        Remembered::Unreadable => return Err(Damage::HeadUnreadable),
-    };
-    let connection = schema::open_reader(&schema::database(dir))?;
-    // One snapshot for all that follows.
-    let snapshot = connection.unchecked_transaction()?;
-    all(&snapshot, head)
 }
 
 /// Checks at a start what can be checked in short time, and tells where the log ends.

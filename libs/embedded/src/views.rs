@@ -130,11 +130,6 @@ impl Shared {
     fn is_outdated(&self, subject: &Subject, sequence: Sequence) -> bool {
         self.positions.get(subject).is_some_and(|position| position.last > sequence)
     }
-
-    fn count_view<T>(&self, found: &Option<T>) {
-        let count = if found.is_some() { &self.counts.view_hits } else { &self.counts.view_misses };
-        count.add(1);
-    }
 }
 
 #[async_trait]
@@ -143,9 +138,7 @@ impl ReadModel for Embedded {
         &self,
         id: &AccountId,
     ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
-        let found = self.shared().views.accounts.get(id);
-        self.shared().count_view(&found);
-        Ok(found)
+        Ok(self.shared().views.accounts.get(id))
     }
 
     async fn put_account(
@@ -164,9 +157,7 @@ impl ReadModel for Embedded {
         &self,
         id: &OrderId,
     ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
-        let found = self.shared().views.orders.get(id);
-        self.shared().count_view(&found);
-        Ok(found)
+        Ok(self.shared().views.orders.get(id))
     }
 
     async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
@@ -181,9 +172,7 @@ impl ReadModel for Embedded {
         &self,
         id: &PreAuthorizationId,
     ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
-        let found = self.shared().views.pre_authorizations.get(id);
-        self.shared().count_view(&found);
-        Ok(found)
+        Ok(self.shared().views.pre_authorizations.get(id))
     }
 
     async fn put_pre_authorization(

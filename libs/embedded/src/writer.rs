@@ -243,19 +243,14 @@ impl Shared {
                         Ok(sequence)
                     }
                     (Second::Made(Err(error)), _) => Err(error),
-                    (Second::Made(Ok(_)) | Second::Waiting(_), _) => {
-                        self.counts.conflicts.add(1);
-                        Err(AppendError::Conflict)
-                    }
+                    (Second::Made(Ok(_)) | Second::Waiting(_), _) => Err(AppendError::Conflict),
                 };
                 let _ = pair.reply.send(Ok(Pair { first, second }));
             }
             (Request::Append(append), _) => {
-                self.counts.conflicts.add(1);
                 let _ = append.reply.send(Err(AppendError::Conflict));
             }
             (Request::Pair(pair), _) => {
-                self.counts.conflicts.add(1);
                 let _ = pair.reply.send(Err(AppendError::Conflict));
             }
             (Request::Change(_, reply), Outcome::Changed(changed)) => {

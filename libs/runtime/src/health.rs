@@ -63,22 +63,13 @@ impl Health {
 
     /// Waits until every part is ready.
     pub async fn until_ready(&self) {
-        self.until(Readiness::is_ready).await;
-    }
-
-    /// Waits until the process is not ready or stops.
-    pub async fn until_not_ready(&self) {
-        self.until(|readiness| !readiness.is_ready()).await;
+        // The sender lives in `self`, so the channel is open.
+        let _ = self.0.subscribe().wait_for(Readiness::is_ready).await;
     }
 
     /// Ends readiness for good, so that no more work is sent here.
     pub(crate) fn stop(&self) {
         self.0.send_modify(|readiness| readiness.stopping = true);
-    }
-
-    async fn until(&self, holds: impl FnMut(&Readiness) -> bool) {
-        // The sender lives in `self`, so the channel is open.
-        let _ = self.0.subscribe().wait_for(holds).await;
     }
 }
 
@@ -205,6 +196,6 @@ mod tests {
         log.ready();
         waiting.await.unwrap();
         health.stop();
-        health.until_not_ready().await;
+        assert!(!health.readiness().is_ready());
     }
 }

@@ -25,12 +25,7 @@ async fn a_first_signal_begins_the_stop_and_insisting_ends_it_at_once() {
     let health = Health::new();
     health.register("log").ready();
     process.listeners().spawn::<Infallible>("hanging listener", pending());
-    let mut running = tokio::spawn({
-        let health = health.clone();
-        async move { process.run(&health).await }
-    });
-    terminate_this_process();
-    health.until_not_ready().await;
+    let mut running = tokio::spawn(async move { process.run(&health).await });
     let ended = loop {
         terminate_this_process();
         if let Ok(ended) = timeout(Duration::from_millis(50), &mut running).await {

@@ -34,7 +34,7 @@ async fn reading_commands_work_beside_a_running_server() {
     assert_eq!(reader.orders(&account(1)).await.unwrap(), [order(1), order(4)]);
     let message = reader.message(Stream::Ledger, Sequence(entry.ledger_sequence)).await.unwrap();
     assert!(message.is_some());
-    assert_eq!(reader.verify_all().unwrap().messages, 24);
+    assert_eq!(Embedded::verify_directory(dir.path()).unwrap().messages, 24);
     let subject = Subject::account(&account(0));
     let refused = reader
         .append(&subject, eventstore::Expected::Anything, &account_update("x"))
@@ -53,7 +53,7 @@ async fn reading_commands_work_after_a_server_that_left_its_write_ahead_log() {
         std::fs::copy(dir.path().join(file), left.path().join(file)).unwrap();
     }
     let reader = Embedded::open_read_only(left.path()).unwrap();
-    assert_eq!(reader.verify_all().unwrap().messages, 20);
+    assert_eq!(Embedded::verify_directory(left.path()).unwrap().messages, 20);
     drop(reader);
     let store = open(left.path());
     assert_eq!(store.log(Sequence::NONE, 100).await.unwrap().len(), 20);
