@@ -11,12 +11,12 @@ use tokio::sync::oneshot;
 use crate::{
     WriteError,
     chain::{Link, Tip},
+    crls,
     index::{self, Entry},
     positions::{Position, Positions},
     prepared::{Prepared, Second},
     prune, queries, rebuilding,
     schema::{bodies, column, stream_code},
-    views,
 };
 
 /// What the writing thread is asked for.
@@ -234,7 +234,7 @@ impl<'a> Stage<'a> {
                     entry.store(self.connection, *sequence)?;
                 }
             }
-            Change::Crl(name, crl) => views::store_crl(self.connection, name, crl)?,
+            Change::Crl(name, crl) => crls::store(self.connection, name, crl)?,
             Change::ClearCertificates => {
                 index::clear_certificates(self.connection)?;
                 self.begin_rebuild()?;

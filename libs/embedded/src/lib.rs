@@ -9,6 +9,7 @@ mod batch;
 mod chain;
 mod consumer;
 mod counters;
+mod crls;
 mod error;
 mod feed;
 mod fingerprints;

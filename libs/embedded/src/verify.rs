@@ -9,12 +9,12 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 use crate::{
     Damage, Embedded,
     chain::{Hash, Link, Tip},
+    crls,
     head::{Head, Remembered},
     index::{self, Entry, PlacedOrder},
     marks::Mark,
     queries, rebuilding, schema,
     schema::{column, stream_code},
-    views,
 };
 
 /// How many messages are verified at each start.
@@ -100,7 +100,7 @@ fn all(connection: &Connection, head: Tip) -> Result<Verified, Damage> {
     if indexes_are_whole {
         check_nothing_more(connection, orders)?;
     }
-    let _: Vec<(CrlName, _)> = views::crls(connection)?;
+    let _: Vec<(CrlName, _)> = crls::all(connection)?;
     let marks = Mark::all(connection)?;
     match marks.iter().find(|mark| mark.sequence > tip.sequence) {
         Some(mark) => Err(Damage::Checksum(format!("the mark of {}", mark.name))),

@@ -15,25 +15,23 @@ use std::{
 
 use async_trait::async_trait;
 use domain::{
-    AccountId, CrlName, OrderId, PreAuthorizationId, Serial, Timestamp, account, order,
-    pre_authorization,
+    AccountId, CrlName, OrderId, PreAuthorizationId, Serial, account, order, pre_authorization,
 };
 use eventstore::{Sequence, Stream, Subject};
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
     Versioned,
 };
-use rusqlite::{Connection, Row, params};
+use rusqlite::Connection;
 
 use crate::{
     Embedded, Options,
     batch::{Change, Changed},
-    chain::Hash,
-    error::{Damage, ReadError},
+    crls,
+    error::ReadError,
     generations::Generations,
     index::{self, Entry, PlacedOrder},
     rebuilding::{self, EntriesLost, Rebuilt},
-    schema::column,
     shared::Shared,
 };
 
@@ -79,7 +77,7 @@ impl<K: Key + Eq + Clone, S> States<K, S> {
 impl Views {
     /// Reads what belongs into memory.
     pub(crate) fn load(connection: &Connection, options: &Options) -> Result<Self, ReadError> {
-        let crls = crls(connection)?.into_iter().map(|(name, crl)| (name, Arc::new(crl)));
+        let crls = crls::all(connection)?.into_iter().map(|(name, crl)| (name, Arc::new(crl)));
         Ok(Self {
             accounts: States::new(options.cached_accounts),
             orders: States::new(options.cached_orders),
@@ -288,55 +286,6 @@ impl Embedded {
     async fn last_of(&self, stream: Stream) -> Result<Sequence, Unavailable> {
         self.shared().last_of(stream).await.map_err(|error| Unavailable::OutOfReach(error.into()))
     }
-}
-
-/// Publishes a CRL unless one with the same or a higher number is there.
-pub(crate) fn store_crl(
-    connection: &Connection,
-    name: &CrlName,
-    crl: &Crl,
-) -> rusqlite::Result<()> {
-    // The column was named when each issuer had one CRL, whose name is the issuer's id.
-    let name = name.to_string();
-    connection
-        .prepare_cached(
-            "INSERT INTO crls (issuer, number, next_update, der, checksum) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT DO UPDATE SET number = excluded.number, der = excluded.der,
-                 next_update = excluded.next_update, checksum = excluded.checksum
-             WHERE excluded.number > number",
-        )?
-        .execute(params![
-            name,
-            column(Sequence(crl.number)),
-            crl.next_update.unix_millis(),
-            crl.der,
-            checksum(&name, crl),
-        ])?;
-    Ok(())
-}
-
-/// Every CRL.
-pub(crate) fn crls(connection: &Connection) -> Result<Vec<(CrlName, Crl)>, ReadError> {
-    connection
-        .prepare("SELECT issuer, number, next_update, der, checksum FROM crls")?
-        .query_and_then((), read_crl)?
-        .collect()
-}
-
-fn read_crl(row: &Row<'_>) -> Result<(CrlName, Crl), ReadError> {
-    let text: String = row.get(0)?;
-    let next_update = Timestamp::from_unix_millis(row.get(2)?);
-    let crl = Crl { der: row.get(3)?, number: row.get(1)?, next_update };
-    match text.parse() {
-        Ok(name) if row.get::<_, Hash>(4)? == checksum(&text, &crl) => Ok((name, crl)),
-        Ok(_) | Err(_) => Err(Damage::Checksum(format!("the CRL {text:?}")).into()),
-    }
-}
-
-fn checksum(name: &str, crl: &Crl) -> Hash {
-    let number = column(Sequence(crl.number)).to_be_bytes();
-    let next_update = crl.next_update.unix_millis().to_be_bytes();
-    Hash::of_fields(&[name.as_bytes(), &number, &next_update, &crl.der])
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -3,19 +3,20 @@
 mod account;
 mod authorization;
 mod identifiers;
+mod order;
+mod stores;
 
 use std::time::Duration;
 
 use acme::{
-    BadPublicKey, ErrorType, NoncesUnavailable, Problem,
+    BadPublicKey, ErrorType, Problem,
     account::BadContact,
     csr::BadCsr,
     jws::JwsErrorReason,
     key_change::MalformedKeyChange,
     revocation::{BadRevocationReason, MalformedCertificate},
 };
-use domain::order::{self, Status};
-use eventstore::{ExecuteError, LoadError};
+use domain::order::Status;
 use http::{Method, StatusCode, header};
 use runtime::metrics::names;
 use tracing::{debug, error, warn};
@@ -309,62 +310,6 @@ fn csr_problem(reason: BadCsr) -> Problem {
     match reason {
         BadCsr::PublicKey(key) => Problem::new(ErrorType::BadCsr, &format!("{reason}: {key}")),
         _ => Problem::new(ErrorType::BadCsr, &reason.to_string()),
-    }
-}
-
-impl From<NoncesUnavailable> for Refusal {
-    fn from(error: NoncesUnavailable) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
-impl From<readmodel::Unavailable> for Refusal {
-    fn from(error: readmodel::Unavailable) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
-impl From<eventstore::StoreError> for Refusal {
-    fn from(error: eventstore::StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
-impl From<LoadError> for Refusal {
-    fn from(error: LoadError) -> Self {
-        match error {
-            LoadError::Store(source) => Self::Unavailable(source.into()),
-            LoadError::Decode(source) => Self::Internal(source.into()),
-        }
-    }
-}
-
-/// Refusals by the rules become problems; failures of the log become 503.
-impl<R: std::error::Error + Into<Refusal> + 'static> From<ExecuteError<R>> for Refusal {
-    fn from(error: ExecuteError<R>) -> Self {
-        match error {
-            ExecuteError::Rejected(rejection) => rejection.into(),
-            ExecuteError::Store(source) => Self::Unavailable(source.into()),
-            ExecuteError::Decode(source) => Self::Internal(source.into()),
-            ExecuteError::TooLarge => Self::BodyTooLarge,
-        }
-    }
-}
-
-impl From<order::Rejection> for Refusal {
-    fn from(rejection: order::Rejection) -> Self {
-        match rejection {
-            order::Rejection::NotFound | order::Rejection::NoSuchChallenge => Self::NotFound,
-            order::Rejection::AuthorizationNotPending => Self::AuthorizationNotPending,
-            order::Rejection::WrongStatus(status) => Self::OrderNotReady(status),
-            order::Rejection::NamesDiffer => Self::CsrNames,
-            order::Rejection::AlreadyExists
-            | order::Rejection::Incomplete
-            | order::Rejection::WrongIdentifier
-            | order::Rejection::CaaStale
-            | order::Rejection::AlreadyReserved
-            | order::Rejection::NotReserved => Self::Internal(rejection.into()),
-        }
     }
 }
 
