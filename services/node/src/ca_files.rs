@@ -1,10 +1,6 @@
 //! The CA in the data directory: opened, and made at the first start.
 
-use std::{
-    fs::{self, File},
-    io::Read as _,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use ca::{
     Authority, CaDirectory, CaDirectoryError, CaRequest, CaSubject, KeyAlgorithm, Passphrase,
@@ -15,11 +11,9 @@ use signer::Authorities;
 
 use crate::{
     failure::{Explain as _, Failure},
+    files::read_line,
     token,
 };
-
-/// The longest file of a passphrase or PIN.
-const MAX_PASSPHRASE_BYTES: u64 = 4096;
 
 const ADVICE: &str = "The CA is in ca/ of data_dir, as files of the server's user; `certmill ca show` tells what is there. \
     Where its keys are encrypted, ca.passphrase_file or ca.passphrase opens them.";
@@ -209,43 +203,13 @@ fn passphrase(config: &Config) -> Result<Option<Passphrase>, Failure> {
     Ok(Some(Passphrase::from(text)))
 }
 
-/// Reads a file that holds one secret; its last line end does not count.
-///
-/// # Errors
-/// When it cannot be read.
-pub(crate) fn read_line(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(MAX_PASSPHRASE_BYTES).read_to_string(&mut text)?;
-    if text.ends_with('\n') {
-        text.pop();
-    }
-    Ok(text)
-}
-
-/// Reads a PEM text an operator hands over: a file, or standard input for `-`.
-///
-/// # Errors
-/// When it cannot be read.
-pub(crate) fn read_input(path: &Path) -> Result<String, Failure> {
-    const MAX_BYTES: u64 = 1024 * 1024;
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)
-    } else {
-        File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
-    };
-    read.while_doing(format_args!("cannot read {}", path.display()))?;
-    Ok(text)
-}
-
-/// The absolute form of a path that is shown to people.
-pub(crate) fn absolute(path: &Path) -> PathBuf {
-    fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.into())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt as _};
+    use std::{
+        fs::{self, DirBuilder},
+        os::unix::fs::DirBuilderExt as _,
+        path::Path,
+    };
 
     use super::*;
     use crate::fixtures::config;
@@ -329,14 +293,6 @@ mod tests {
         std::fs::remove_file(path_of(&config, Some(&name)).join("intermediate.pem")).unwrap();
         let completed = open_or_create_one(&config, Some(&name), clock()).unwrap();
         assert_eq!(completed.id(), second.id());
-    }
-
-    #[test]
-    fn a_passphrase_file_loses_its_last_line_end_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("passphrase");
-        std::fs::write(&file, "pass phrase \n").unwrap();
-        assert_eq!(read_line(&file).unwrap(), "pass phrase ");
     }
 
     #[test]

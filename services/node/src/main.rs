@@ -9,6 +9,7 @@ mod commands;
 mod control;
 mod event_schemas;
 mod failure;
+mod files;
 #[cfg(test)]
 mod fixtures;
 mod log;

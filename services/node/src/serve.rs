@@ -11,8 +11,9 @@ use runtime::{Config, Health, Metrics, Process, Role, StopError, Telemetry, ops}
 use tracing::{info, warn};
 
 use crate::{
-    ca_files, control,
+    control,
     failure::Failure,
+    files,
     output::{Format, Output},
     ports::{Log, Patience, Ports},
 };
@@ -38,7 +39,7 @@ pub(crate) async fn run(
     info!(
         version = env!("CARGO_PKG_VERSION"),
         roles = names.join(","),
-        data_dir = %ca_files::absolute(&config.data_dir).display(),
+        data_dir = %files::absolute(&config.data_dir).display(),
         "starting"
     );
     let mut process = Process::new()?;

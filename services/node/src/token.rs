@@ -10,8 +10,8 @@ use runtime::{
 };
 
 use crate::{
-    ca_files::read_line,
     failure::{Explain as _, Failure},
+    files::read_line,
 };
 
 /// What an operator looks at when a token does not do.

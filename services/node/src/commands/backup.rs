@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::{
     ca_files,
     failure::{Explain as _, Failure},
+    files,
     output::Output,
     ports, signer_settings,
 };
@@ -44,7 +45,7 @@ pub(crate) async fn run(config: &Config, to: &Path, out: &mut Output) -> Result<
         ca: ca_files::path(config),
         signer: signer_settings::read(config)?,
     };
-    let target = ca_files::absolute(to);
+    let target = files::absolute(to);
     let copying = move || source.copy(&target);
     let (messages, files) = tokio::task::spawn_blocking(copying)
         .await?

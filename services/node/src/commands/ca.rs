@@ -14,6 +14,7 @@ use crate::{
     cli::{CaCommand, KeyOf, NewCa},
     clock,
     failure::{Explain as _, Failure},
+    files,
     output::{Format, Output},
 };
 
@@ -57,11 +58,11 @@ pub(crate) async fn run(
             }
         }
         CaCommand::Install { bundle } => {
-            ca.install(&ca_files::read_input(&bundle)?, now)?;
+            ca.install(&files::read_input(&bundle)?, now)?;
             show::run(config, issuer, out)
         }
         CaCommand::ImportKey { of, key } => {
-            let pem = ca_files::read_input(&key)?;
+            let pem = files::read_input(&key)?;
             match of {
                 KeyOf::Root => ca.import_root_key(&pem)?,
                 KeyOf::Intermediate => ca.import_intermediate_key(&pem)?,

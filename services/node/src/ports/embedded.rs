@@ -7,7 +7,7 @@ use eventstore::LocalCalls;
 use runtime::Config;
 
 use super::{Log, Ports};
-use crate::{ca_files, failure::Failure};
+use crate::{failure::Failure, files};
 
 /// Opens the data directory; reading it takes as long as the newest 10,000 messages need, off the async threads.
 pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
@@ -50,7 +50,7 @@ pub(crate) fn not_read(data_dir: &Path, error: OpenError) -> Failure {
     let advice = match kind {
         Some(ErrorKind::NotFound | ErrorKind::NotADirectory) => format!(
             "Set data_dir to the directory of a server that was started at least once; now it is {}.",
-            ca_files::absolute(data_dir).display()
+            files::absolute(data_dir).display()
         ),
         Some(ErrorKind::PermissionDenied) => {
             "Run the command as the server's user, or as root.".to_owned()

@@ -8,7 +8,7 @@ use runtime::{
 };
 use serde::Serialize;
 
-use crate::ca_files;
+use crate::{ca_files, files};
 
 /// Where http-01 starts unless it is configured otherwise.
 const HTTP_PORT: u16 = 80;
@@ -45,7 +45,7 @@ impl Banner {
             (is_api && has_default).then(|| format!("{}/acme/directory", config.api.base_url));
         let bundle = roles
             .contains(&Role::Signer)
-            .then(|| ca_files::absolute(&ca_files::path(config).join("root.pem")));
+            .then(|| files::absolute(&ca_files::path(config).join("root.pem")));
         let try_it = directory
             .as_ref()
             .zip(bundle.as_ref())
@@ -94,7 +94,7 @@ impl fmt::Display for Banner {
 /// One line that works when pasted: everything the client keeps goes below one directory, so that it needs no root.
 fn certbot(config: &Config, directory: &str, bundle: &str) -> String {
     let validation = default_validation(config);
-    let state = ca_files::absolute(&config.data_dir).join("certbot");
+    let state = files::absolute(&config.data_dir).join("certbot");
     let (state, bundle) = (state.to_string_lossy(), quoted(bundle));
     let state = quoted(&state);
     let mut command = format!(

@@ -15,6 +15,7 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use crate::{
     ca_files,
     failure::{Explain as _, Failure},
+    files,
     output::{Format, Output},
     token,
 };
@@ -48,7 +49,7 @@ pub(super) fn run(
     issuer: Option<&IssuerName>,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let dir = ca_files::absolute(&ca_files::path_of(config, issuer));
+    let dir = files::absolute(&ca_files::path_of(config, issuer));
     let (root, intermediate) = token::key_labels(config, issuer);
     let mut shown = Vec::new();
     for (name, label_in_token) in [("root", root), ("intermediate", intermediate)] {

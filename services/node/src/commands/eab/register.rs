@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::{end, profile, uses};
 use crate::{
-    ca_files,
     change::Change,
     cli::NewRegisteredKey,
     clock, control,
     failure::{Explain as _, Failure},
+    files,
     output::{Format, Output},
 };
 
@@ -78,7 +78,7 @@ fn read_key(
     new: &NewRegisteredKey,
     now: Timestamp,
 ) -> Result<(RegisteredKey, Option<Timestamp>), Failure> {
-    let read = |path: &Path| ca_files::read_input(path);
+    let read = |path: &Path| files::read_input(path);
     let cannot = |path: &Path| format!("cannot register {}", path.display());
     match (&new.public_key, &new.certificate) {
         (_, Some(path)) => RegisteredKey::from_certificate(&read(path)?, now)
