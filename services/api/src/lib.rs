@@ -8,6 +8,7 @@ mod authenticate;
 mod authorization;
 mod certificate;
 mod challenge;
+mod connection;
 mod crl;
 mod directory;
 mod dispatch;

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 /// How long a TLS handshake may take.
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may send request headers, and how long an idle HTTP/1.1 connection is kept.
-pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection without a request under way is kept, and how long it may send request headers.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the last reply of a connection that ends may take to leave.
+pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_mins(2);
 /// How long requests under way may go on after the stop.
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
 /// The most header lines of a request.

@@ -4,11 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::Response;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
-    service::TowerToHyperService,
-};
 use runtime::metrics::names;
 use rustls::{ServerConfig, sign::CertifiedKey};
 use tokio::{
@@ -17,12 +12,13 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 use warp::Filter;
 
-use crate::limits::{
-    DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT, HEADER_TIMEOUT, MAX_HEADER_BYTES, MAX_HEADERS, MAX_STREAMS,
+use crate::{
+    connection,
+    limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT},
 };
 
 /// How long accepting pauses when the process is out of file descriptors.
@@ -62,7 +58,7 @@ pub(crate) async fn accept<F>(
 {
     let acceptor = TlsAcceptor::from(Arc::new(tls(certificate)));
     let connections = Arc::new(Semaphore::new(max_connections));
-    let open = GracefulShutdown::new();
+    let open = TaskTracker::new();
     loop {
         let accepted = async {
             // Past the bound, connections wait in the listener's queue.
@@ -76,8 +72,7 @@ pub(crate) async fn accept<F>(
         match (place, accepted) {
             (Ok(place), Ok((stream, _))) => {
                 let (acceptor, filter) = (acceptor.clone(), filter.clone());
-                let watcher = open.watcher();
-                tokio::spawn(serve(stream, acceptor, filter, watcher, place));
+                open.spawn(serve(stream, acceptor, filter, stop.clone(), place));
             }
             (_, Err(error)) => {
                 warn!(%error, "connection not accepted");
@@ -88,7 +83,8 @@ pub(crate) async fn accept<F>(
         }
     }
     drop(listener);
-    if timeout(DRAIN_TIMEOUT, open.shutdown()).await.is_err() {
+    open.close();
+    if timeout(DRAIN_TIMEOUT, open.wait()).await.is_err() {
         warn!("connections cut off that did not finish in time");
     }
 }
@@ -120,7 +116,7 @@ async fn serve<F>(
     stream: TcpStream,
     acceptor: TlsAcceptor,
     filter: F,
-    watcher: hyper_util::server::graceful::Watcher,
+    stop: CancellationToken,
     _place: OwnedSemaphorePermit,
 ) where
     F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
@@ -140,21 +136,5 @@ async fn serve<F>(
         Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
         Err(_) => return debug!("TLS handshake took too long"),
     };
-    let service = TowerToHyperService::new(warp::service(filter));
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_headers(MAX_HEADERS);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(HEADER_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        debug!(error = %error, "connection ended with an error");
-    }
+    connection::serve(stream, filter, &stop).await;
 }

@@ -1,0 +1,202 @@
+//! One connection: served as long as requests come, and never kept for a client that is silent.
+
+use std::{convert::Infallible, sync::Arc};
+
+use bytes::Bytes;
+use http::Response;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    pin,
+    sync::watch,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+use warp::Filter;
+
+use crate::limits::{IDLE_TIMEOUT, LINGER_TIMEOUT, MAX_HEADER_BYTES, MAX_HEADERS, MAX_STREAMS};
+
+/// Serves HTTP until the client leaves, is silent for too long, or the stop; replies under way are finished.
+pub(crate) async fn serve<F>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    filter: F,
+    stop: &CancellationToken,
+) where
+    F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    F::Future: Send,
+{
+    let (requests, quiet) = watch::channel(0);
+    let requests = Arc::new(requests);
+    let answers = TowerToHyperService::new(warp::service(filter));
+    let service = service_fn(move |request| {
+        let under_way = UnderWay::count(Arc::clone(&requests));
+        let answering = answers.call(request);
+        async move {
+            let response: Result<_, Infallible> = answering.await;
+            drop(under_way);
+            response
+        }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_TIMEOUT)
+        .max_headers(MAX_HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(IDLE_TIMEOUT);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return note(ended.err().as_deref()),
+        // What hyper bounds by itself begins with the first request line, or never with HTTP/2.
+        () = quiet_for_long(quiet) => {}
+        () = stop.cancelled() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    match timeout(LINGER_TIMEOUT, connection).await {
+        Ok(ended) => note(ended.err().as_deref()),
+        Err(_) => debug!("connection cut off whose client does not take its reply"),
+    }
+}
+
+/// Waits until no request was under way for as long as a connection may be idle.
+async fn quiet_for_long(mut requests: watch::Receiver<usize>) {
+    // The sender lives as long as the connection.
+    while requests.wait_for(|under_way| *under_way == 0).await.is_ok() {
+        if timeout(IDLE_TIMEOUT, requests.changed()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn note(error: Option<&(dyn std::error::Error + Send + Sync)>) {
+    if let Some(error) = error {
+        debug!(%error, "connection ended with an error");
+    }
+}
+
+/// Counts a request as under way while it lives.
+struct UnderWay(Arc<watch::Sender<usize>>);
+
+impl UnderWay {
+    fn count(requests: Arc<watch::Sender<usize>>) -> Self {
+        requests.send_modify(|under_way| *under_way += 1);
+        Self(requests)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|under_way| *under_way -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        time::{Instant, sleep},
+    };
+
+    use super::*;
+
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    const BODY_BYTES: usize = 100_000;
+
+    /// A connection whose requests take so long to be answered.
+    fn connect(takes: Duration) -> DuplexStream {
+        let (client, server) = duplex(1024);
+        let filter = warp::body::stream().then(move |_| async move {
+            sleep(takes).await;
+            Response::new(Bytes::from(vec![b'x'; BODY_BYTES]))
+        });
+        tokio::spawn(async move { serve(server, filter, &CancellationToken::new()).await });
+        client
+    }
+
+    /// How long the server keeps a connection on which a client sends this and reads what comes.
+    async fn kept(sent: &[u8], takes: Duration) -> Duration {
+        let (mut client, started) = (connect(takes), Instant::now());
+        client.write_all(sent).await.unwrap();
+        client.read_to_end(&mut Vec::new()).await.unwrap();
+        started.elapsed()
+    }
+
+    #[track_caller]
+    fn check(kept: Duration, expected: Duration) {
+        let tolerance = Duration::from_secs(1);
+        assert!((expected..expected + tolerance).contains(&kept), "{kept:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_nothing_is_not_kept() {
+        check(kept(b"", Duration::ZERO).await, IDLE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_finish_its_request_line_is_not_kept() {
+        check(kept(b"P", Duration::ZERO).await, IDLE_TIMEOUT);
+        check(kept(b"GET / HTTP/1.1\r\n", Duration::ZERO).await, IDLE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_of_http_2_that_asks_for_nothing_is_not_kept() {
+        let most = IDLE_TIMEOUT + LINGER_TIMEOUT;
+        for sent in [PREFACE.to_vec(), [PREFACE, SETTINGS].concat()] {
+            assert!(kept(&sent, Duration::ZERO).await <= most);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_is_kept_for_a_while_after_the_last_reply() {
+        check(kept(REQUEST, Duration::ZERO).await, IDLE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_takes_longer_is_answered() {
+        let takes = 2 * IDLE_TIMEOUT;
+        check(kept(REQUEST, takes).await, takes + IDLE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_not_kept() {
+        let mut client = connect(Duration::ZERO);
+        client.write_all(REQUEST).await.unwrap();
+        sleep(IDLE_TIMEOUT + LINGER_TIMEOUT + Duration::from_secs(1)).await;
+        let mut reply = Vec::new();
+        client.read_to_end(&mut reply).await.unwrap();
+        assert!(reply.len() < BODY_BYTES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_reads_slowly_gets_all() {
+        let mut client = connect(Duration::ZERO);
+        client.write_all(REQUEST).await.unwrap();
+        let (mut reply, mut part) = (Vec::new(), [0; 1024]);
+        while reply.len() < BODY_BYTES {
+            sleep(Duration::from_secs(1)).await;
+            let read = client.read(&mut part).await.unwrap();
+            assert!(read > 0, "cut off after {}", reply.len());
+            reply.extend_from_slice(&part[..read]);
+        }
+    }
+}
