@@ -23,7 +23,11 @@ use crate::{
     measure,
 };
 
-/// What the log says about a challenge that was delivered before.
+/// After this time a message may be one of many that were settled already: a consumer that was deleted, or restored from a
+/// backup, delivers all that the log holds as if nobody had ever seen it.
+const KNOWN_AFTER: Duration = Duration::from_mins(1);
+
+/// What the log says about a challenge that was perhaps delivered before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
     /// It waits for a look.
@@ -41,7 +45,8 @@ pub(crate) async fn look<A: Applies>(
     id: &A::Id,
     ready: &ChallengeReady,
 ) -> Result<Next, Unfinished> {
-    if delivery.attempt > 1 {
+    let age = delivery.message.envelope.at.until(now());
+    if delivery.attempt > 1 || age > KNOWN_AFTER {
         let loaded = desk.load::<A>(id, &delivery.message).await?;
         match loaded.map_or(Wanted::No, |it| wanted::<A>(&it.state, ready, now())) {
             Wanted::Now => {}

@@ -93,6 +93,11 @@ impl Scenario {
 
     /// Places an order for one name and says that its challenge is ready; answers the sequence of that message.
     pub(crate) async fn ready(&self, id: u8, token: &str, profile: ProfileName) -> Sequence {
+        self.place(id, token, profile).await;
+        self.respond(id).await
+    }
+
+    async fn place(&self, id: u8, token: &str, profile: ProfileName) {
         let identifier = Identifier::Dns("h.localhost".parse().unwrap());
         let challenge = ChallengePlaced { kind: ChallengeType::Http01, token: token.to_owned() };
         let placed = OrderPlaced {
@@ -114,11 +119,14 @@ impl Scenario {
         let aggregates = aggregates(&self.memory);
         let placed = Command::Place(placed);
         aggregates.execute::<Order>(&order_id(id), None, &placed, &context()).await.unwrap();
-        self.respond(id).await
     }
 
     /// Says that an order's challenge is ready; answers the sequence of that message.
     pub(crate) async fn respond(&self, id: u8) -> Sequence {
+        self.respond_in(id, &context()).await
+    }
+
+    async fn respond_in(&self, id: u8, context: &Context) -> Sequence {
         let respond = Command::RespondToChallenge {
             authorization: FIRST,
             challenge: ChallengeType::Http01,
@@ -126,7 +134,7 @@ impl Scenario {
             now: now(),
         };
         let aggregates = aggregates(&self.memory);
-        let view = aggregates.execute::<Order>(&order_id(id), None, &respond, &context()).await;
+        let view = aggregates.execute::<Order>(&order_id(id), None, &respond, context).await;
         view.unwrap().sequence
     }
 
@@ -223,6 +231,21 @@ async fn a_challenge_delivered_twice_is_validated_and_recorded_once() {
     scenario.acknowledged(ready).await;
     assert_eq!(scenario.applicant.asked(), 2);
     assert_eq!(scenario.events(1).await.len(), 3);
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn a_consumer_that_was_lost_does_not_have_decided_challenges_validated_again() {
+    let mut scenario = Scenario::start().await;
+    scenario.place(1, "token", profile()).await;
+    let at = now().minus(Duration::from_mins(2));
+    let ready = scenario.respond_in(1, &Context { at, ..context() }).await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(1).await, Status::Ready);
+    // What takes its place delivers all from the beginning, and does not know that it was delivered before.
+    scenario.memory.deliver_again(ready, 1);
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.applicant.asked(), 1);
     scenario.stop().await;
 }
 
