@@ -139,6 +139,18 @@ pub enum ConnectError {
         /// The stream.
         stream: String,
     },
+    /// Orders would be found by nobody.
+    #[error(
+        "event_log.order_shards is {configured}, but stream {stream} holds orders: set it to {needed} or more, as before, until they are gone"
+    )]
+    FewerShards {
+        /// How many are configured.
+        configured: u8,
+        /// The first stream beyond them that is not empty.
+        stream: String,
+        /// How many it takes to have this one.
+        needed: u8,
+    },
     /// A stream cannot be looked at, created or changed.
     #[error(
         "stream {stream} cannot be set up: check that the account may use the JetStream API, and that there are enough servers and space for its replicas"

@@ -155,28 +155,27 @@ impl Reader<'_> {
 
     /// The last sequence of a stream.
     pub(crate) async fn last_sequence(&self, stream: Stream) -> Result<Sequence, StoreError> {
-        if !self.exists(stream) {
-            return Ok(Sequence::NONE);
-        }
         let subject = format!("STREAM.INFO.{}", self.names.stream(stream));
-        let info: StreamInfo = self.connection.api(&subject, &()).await?;
-        Ok(Sequence(info.state.last_seq))
+        match self.connection.api::<StreamInfo>(&subject, &()).await {
+            Ok(info) => Ok(Sequence(info.state.last_seq)),
+            Err(error) if self.never_was(stream, &error) => Ok(Sequence::NONE),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Anyone can make up the id of an order in a shard that never was: it is empty, not out of reach.
-    fn exists(&self, stream: Stream) -> bool {
+    /// Anyone can make up the id of an order in a shard that never was: it is empty, not out of reach. The servers are
+    /// asked, because other nodes may be configured for more shards already.
+    fn never_was(&self, stream: Stream, error: &ApiError) -> bool {
+        let not_found = matches!(error, ApiError::Refused(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
         match stream {
-            Stream::Orders(shard) => shard < self.order_shards,
+            Stream::Orders(shard) => not_found && shard >= self.order_shards,
             Stream::Accounts | Stream::Administration | Stream::Ledger | Stream::Revocations => {
-                true
+                false
             }
         }
     }
 
     async fn get(&self, stream: Stream, get: &Get<'_>) -> Result<Option<Message>, StoreError> {
-        if !self.exists(stream) {
-            return Ok(None);
-        }
         let subject = format!("STREAM.MSG.GET.{}", self.names.stream(stream));
         match self.connection.api(&subject, get).await {
             Ok(Got { message }) => {
@@ -186,6 +185,7 @@ impl Reader<'_> {
             Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
                 Ok(None)
             }
+            Err(error) if self.never_was(stream, &error) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

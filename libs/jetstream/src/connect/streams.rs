@@ -28,6 +28,12 @@ type Config = Map<String, Value>;
 #[derive(Deserialize)]
 struct Info {
     config: Config,
+    state: State,
+}
+
+#[derive(Deserialize)]
+struct State {
+    messages: u64,
 }
 
 /// What differs between the streams.
@@ -45,6 +51,7 @@ pub(super) async fn ensure(
     names: &Names,
     options: &Options,
 ) -> Result<(), ConnectError> {
+    refuse_fewer_shards(connection, names, options.order_shards).await?;
     let wanted = wanted(names, options);
     stream::iter(wanted.iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |wanted| {
@@ -62,14 +69,37 @@ pub(super) async fn find(
     let find_one =
         async |name: String| match request(connection, "INFO", &name, &Config::new()).await {
             Ok(_) => Ok(()),
-            Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-                Err(ConnectError::StreamMissing { stream: name })
-            }
+            Err(error) if is_not_found(&error) => Err(ConnectError::StreamMissing { stream: name }),
             Err(error) => Err(server::unheard(error)),
         };
     stream::iter(Stream::all(order_shards).into_iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |stream| find_one(names.stream(stream)))
         .await
+}
+
+/// Refuses fewer order shards than hold orders: nobody would lead those of the others on, and they would not be found.
+async fn refuse_fewer_shards(
+    connection: &Connection,
+    names: &Names,
+    order_shards: u8,
+) -> Result<(), ConnectError> {
+    for shard in order_shards..u8::MAX {
+        let name = names.stream(Stream::Orders(shard));
+        match request(connection, "INFO", &name, &Config::new()).await {
+            Ok(info) if info.state.messages == 0 => {}
+            Ok(_) => {
+                let (configured, needed) = (order_shards, shard + 1);
+                return Err(ConnectError::FewerShards { configured, stream: name, needed });
+            }
+            Err(error) if is_not_found(&error) => return Ok(()),
+            Err(error) => return Err(failed(&name, error)),
+        }
+    }
+    Ok(())
+}
+
+fn is_not_found(error: &ApiError) -> bool {
+    matches!(error, ApiError::Refused(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn wanted(names: &Names, options: &Options) -> Vec<Wanted> {
@@ -140,10 +170,8 @@ async fn ensure_one(
     wanted: Config,
 ) -> Result<(), ConnectError> {
     let found = match request(connection, "INFO", name, &Config::new()).await {
-        Ok(found) => found,
-        Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
-            create(connection, name, &wanted).await?
-        }
+        Ok(found) => found.config,
+        Err(error) if is_not_found(&error) => create(connection, name, &wanted).await?,
         Err(error) => return Err(failed(name, error)),
     };
     let found = keep_longer(connection, name, &wanted, found).await?;
@@ -169,13 +197,12 @@ async fn create(
     match request(connection, "CREATE", name, &set).await {
         Ok(created) => {
             tracing::info!(stream = name, "stream created");
-            Ok(created)
+            Ok(created.config)
         }
         // Another process was faster.
         Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::STREAM_NAME_EXIST => {
-            request(connection, "INFO", name, &Config::new())
-                .await
-                .map_err(|error| failed(name, error))
+            let found = request(connection, "INFO", name, &Config::new()).await;
+            found.map(|found| found.config).map_err(|error| failed(name, error))
         }
         Err(error) => Err(failed(name, error)),
     }
@@ -201,7 +228,8 @@ async fn keep_longer(
     }
     found.insert("max_age".to_owned(), wanted_age.into());
     tracing::info!(stream = name, "messages are kept longer from now on");
-    request(connection, "UPDATE", name, &found).await.map_err(|error| failed(name, error))
+    let updated = request(connection, "UPDATE", name, &found).await;
+    updated.map(|updated| updated.config).map_err(|error| failed(name, error))
 }
 
 /// The first field that is not as wanted, with what is wanted and what was found.
@@ -230,9 +258,8 @@ async fn request(
     verb: &str,
     name: &str,
     config: &Config,
-) -> Result<Config, ApiError> {
-    let info: Info = connection.api(&format!("STREAM.{verb}.{name}"), config).await?;
-    Ok(info.config)
+) -> Result<Info, ApiError> {
+    connection.api(&format!("STREAM.{verb}.{name}"), config).await
 }
 
 fn failed(name: &str, error: ApiError) -> ConnectError {

@@ -1,6 +1,8 @@
 //! What is refused at start, and how the message helps.
 
 use async_nats::jetstream::stream;
+use domain::OrderId;
+use eventstore::{Expected, Subject};
 use jetstream::{ConnectError, JetStream, Options};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -8,7 +10,7 @@ use tokio::{
 };
 
 use super::{
-    development,
+    append, development,
     nats::{Nats, Sync, free_address},
 };
 
@@ -66,6 +68,20 @@ async fn fewer_than_three_replicas_are_refused() {
     let refusal = refusal(Options { replicas: 1, ..production(&server) }).await;
     assert!(matches!(refusal, ConnectError::TooFewReplicas { replicas: 1 }), "{refusal:?}");
     assert!(refusal.to_string().contains("event_log.replicas"));
+}
+
+#[tokio::test]
+async fn fewer_order_shards_than_hold_orders_are_refused() {
+    let server = Nats::start(Sync::Lazy).await;
+    let shards = |order_shards| Options { order_shards, ..development(vec![server.url()]) };
+    let log = JetStream::connect(shards(4)).await.unwrap();
+    JetStream::connect(shards(2)).await.unwrap();
+    let subject = Subject::order(&OrderId::new(3, &[7; 16]));
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let refusal = refusal(shards(2)).await;
+    assert!(matches!(refusal, ConnectError::FewerShards { needed: 4, .. }), "{refusal:?}");
+    assert!(refusal.to_string().contains("event_log.order_shards is 2"), "{refusal}");
+    JetStream::connect(shards(4)).await.unwrap();
 }
 
 #[tokio::test]

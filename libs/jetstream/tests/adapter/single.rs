@@ -128,6 +128,20 @@ async fn an_order_in_a_shard_that_never_was_does_not_exist() {
 }
 
 #[tokio::test]
+async fn an_order_in_a_shard_that_newer_nodes_have_is_found_by_older_ones() {
+    let server = Nats::start(Sync::Lazy).await;
+    let older = Logs(development(vec![server.url()])).connect().await;
+    let more = Options { order_shards: 4, ..development(vec![server.url()]) };
+    let newer = Logs(more).connect().await;
+    let subject = Subject::order(&OrderId::new(3, &[7; 16]));
+    let first = append(&newer, &subject, Expected::Last(Sequence::NONE), "a").await.unwrap();
+    let second = append(&older, &subject, Expected::Last(first), "b").await.unwrap();
+    let read = older.read(&subject, Sequence::NONE).await.unwrap();
+    assert_eq!(read.iter().map(|message| message.sequence).collect::<Vec<_>>(), [first, second]);
+    assert_eq!(older.last_sequence(Stream::Orders(3)).await.unwrap(), second);
+}
+
+#[tokio::test]
 async fn the_header_names_the_types_of_the_events() {
     let server = Nats::start(Sync::Lazy).await;
     let log = Logs(development(vec![server.url()])).connect().await;
