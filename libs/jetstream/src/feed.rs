@@ -42,9 +42,13 @@ impl Feed {
             let received = received.ok_or_else(|| StoreError::unavailable("the feed has ended"))?;
             // One that waited here too long is being delivered again.
             let Some(pending) = received?.still_pending() else { continue };
-            let message =
-                decode(&self.names, pending.subject(), pending.sequence, pending.payload())?;
-            return Ok((message, pending));
+            match decode(&self.names, pending.stored()) {
+                Ok(Some(message)) => return Ok((message, pending)),
+                Ok(None) => pending.pass_over().await,
+                // A worker goes on with the others; a follower, who counts on having seen all, cannot.
+                Err(error) if pending.is_shared() => pending.postpone(&error).await,
+                Err(error) => return Err(error),
+            }
         }
     }
 }

@@ -1,6 +1,10 @@
 //! Reading by gets that the leader of a stream answers.
 
-use async_nats::jetstream::{ErrorCode, message::StreamMessage, stream::RawMessage};
+use async_nats::{
+    HeaderMap,
+    header::NATS_MESSAGE_ID,
+    jetstream::{ErrorCode, message::StreamMessage, stream::RawMessage},
+};
 use eventstore::{Envelope, Message, Sequence, StoreError, Stream, Subject};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use serde::{Deserialize, Serialize};
@@ -140,9 +144,9 @@ impl Reader<'_> {
         while page.len() < limit && after < last {
             // Finds the next message beyond whatever has expired.
             let next = Get::Next { seq: after.0 + 1, next_by_subj: &all };
-            let Some(next) = self.get(stream, &next).await? else { break };
-            let from = next.sequence.0 + 1;
-            page.push(next);
+            let Some(next) = self.fetch(stream, &next).await? else { break };
+            let from = next.sequence + 1;
+            page.extend(decode(self.names, Stored::from(&next))?);
             let room = u64::try_from(limit - page.len()).unwrap_or(u64::MAX);
             let until = from.saturating_add(room).min(last.0 + 1).max(from);
             let gets = stream::iter(from..until).map(|seq| self.message(stream, Sequence(seq)));
@@ -176,11 +180,21 @@ impl Reader<'_> {
     }
 
     async fn get(&self, stream: Stream, get: &Get<'_>) -> Result<Option<Message>, StoreError> {
+        match self.fetch(stream, get).await? {
+            Some(message) => decode(self.names, Stored::from(&message)),
+            None => Ok(None),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        stream: Stream,
+        get: &Get<'_>,
+    ) -> Result<Option<StreamMessage>, StoreError> {
         let subject = format!("STREAM.MSG.GET.{}", self.names.stream(stream));
         match self.connection.api(&subject, get).await {
             Ok(Got { message }) => {
-                let message = StreamMessage::try_from(message).map_err(StoreError::damaged)?;
-                decode(self.names, &message.subject, message.sequence, &message.payload).map(Some)
+                StreamMessage::try_from(message).map(Some).map_err(StoreError::damaged)
             }
             Err(ApiError::Refused(error)) if error.error_code() == ErrorCode::NO_MESSAGE_FOUND => {
                 Ok(None)
@@ -201,14 +215,41 @@ struct Chain<'a> {
     limit: usize,
 }
 
-/// Puts a message together from what is stored.
-pub(crate) fn decode(
-    names: &Names,
-    subject: &str,
-    sequence: u64,
-    payload: &[u8],
-) -> Result<Message, StoreError> {
-    let envelope: Envelope = serde_json::from_slice(payload).map_err(StoreError::damaged)?;
-    let subject = names.parse(subject).map_err(StoreError::damaged)?;
-    Ok(Message { subject, sequence: Sequence(sequence), envelope })
+/// What a stream holds at one place.
+pub(crate) struct Stored<'a> {
+    pub(crate) subject: &'a str,
+    pub(crate) sequence: u64,
+    pub(crate) headers: Option<&'a HeaderMap>,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> From<&'a StreamMessage> for Stored<'a> {
+    fn from(message: &'a StreamMessage) -> Self {
+        Self {
+            subject: &message.subject,
+            sequence: message.sequence,
+            headers: Some(&message.headers),
+            payload: &message.payload,
+        }
+    }
+}
+
+/// Puts a message together from what is stored; `None` for what somebody else published there by mistake, who leaves out
+/// the id that each of ours has. It cannot be deleted again, and must not stop what comes after it.
+pub(crate) fn decode(names: &Names, stored: Stored<'_>) -> Result<Option<Message>, StoreError> {
+    match decode_own(names, &stored) {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if stored.headers.and_then(|all| all.get(NATS_MESSAGE_ID)).is_none() => {
+            let Stored { subject, sequence, .. } = stored;
+            tracing::warn!(subject, sequence, %error, "a message that is not ours is passed over");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn decode_own(names: &Names, stored: &Stored<'_>) -> Result<Message, StoreError> {
+    let envelope: Envelope = serde_json::from_slice(stored.payload).map_err(StoreError::damaged)?;
+    let subject = names.parse(stored.subject).map_err(StoreError::damaged)?;
+    Ok(Message { subject, sequence: Sequence(stored.sequence), envelope })
 }

@@ -19,10 +19,15 @@ use tokio::{
 };
 
 use super::{Consumer, consumer::Kind};
-use crate::connection::{ApiError, Connection};
+use crate::{
+    connection::{ApiError, Connection},
+    read::Stored,
+};
 
 /// When a worker dropped a message without a word, it may well fail at the next attempt: not at once again.
 const REDELIVER_AFTER_DROP: Duration = Duration::from_secs(1);
+/// When a message comes again that cannot be read: nothing but another release will change that.
+const REDELIVER_UNREADABLE: Duration = Duration::from_secs(30);
 /// How long giving a message back is tried again. It mostly fails over what made the work fail: a server that stopped.
 const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(10);
 /// The pause before it is tried again.
@@ -83,12 +88,41 @@ impl Received {
         None
     }
 
-    pub(super) fn subject(&self) -> &str {
-        &self.message.subject
+    pub(super) fn stored(&self) -> Stored<'_> {
+        Stored {
+            subject: &self.message.subject,
+            sequence: self.sequence,
+            headers: self.message.headers.as_ref(),
+            payload: &self.message.payload,
+        }
     }
 
-    pub(super) fn payload(&self) -> &[u8] {
-        &self.message.payload
+    /// Whether it waits for an acknowledgement.
+    pub(super) fn is_shared(&self) -> bool {
+        self.due.is_some()
+    }
+
+    /// Has it delivered to nobody any more.
+    pub(super) async fn pass_over(self) {
+        if self.is_shared()
+            && let Err(error) = self.receipt.ack().await
+        {
+            tracing::debug!(%error, "a message is passed over again later");
+        }
+    }
+
+    /// Has it delivered again much later, perhaps to a release that can read it.
+    pub(super) async fn postpone(self, unreadable: &StoreError) {
+        let Stored { subject, sequence, .. } = self.stored();
+        tracing::error!(
+            subject,
+            sequence,
+            error = unreadable as &dyn std::error::Error,
+            "a message cannot be read"
+        );
+        if let Err(error) = self.receipt.nak(REDELIVER_UNREADABLE).await {
+            tracing::debug!(%error, "an unreadable message comes again soon");
+        }
     }
 
     /// Leaves the message to a worker.

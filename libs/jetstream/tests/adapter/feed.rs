@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use eventstore::{
-    EventFeed as _, Expected, Sequence, Stream, Subscription, contract::fresh_account,
+    EventFeed as _, EventStore as _, EventTail as _, Expected, Sequence, Stream, Subscription,
+    contract::fresh_account,
 };
 use jetstream::Options;
 use tokio::time::timeout;
@@ -22,6 +24,11 @@ fn patient(server: &Nats) -> Logs {
     Logs(Options { ack_wait, ..development(vec![server.url()]) })
 }
 
+/// Who publishes without this crate.
+async fn stranger(server: &Nats) -> async_nats::jetstream::Context {
+    async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap())
+}
+
 #[tokio::test]
 async fn a_worker_that_leaves_gives_back_at_once_what_it_held() {
     let server = Nats::start(Sync::Lazy).await;
@@ -37,6 +44,51 @@ async fn a_worker_that_leaves_gives_back_at_once_what_it_held() {
     let mut seen = receive(other.as_mut(), 40).await;
     seen.sort_unstable();
     assert_eq!(seen, (1..=40).map(Sequence).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_somebody_else_published_by_mistake_is_passed_over() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    let stranger = stranger(&server).await;
+    let first = append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    for _ in 0..3 {
+        let published = stranger.publish("certmill.account.x", "hello".into()).await.unwrap();
+        published.await.unwrap();
+    }
+    let last = append(&log, &subject, Expected::Anything, "b").await.unwrap();
+
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    assert_eq!(receive(worker.as_mut(), 2).await, [first, last]);
+    let mut follower = log.follow(&[(Stream::Accounts, Sequence::NONE)]).await.unwrap();
+    for expected in [first, last] {
+        assert_eq!(follower.next().await.unwrap().sequence, expected);
+    }
+    for limit in [1, 2, 10] {
+        let page = log.scan(Stream::Accounts, first, limit).await.unwrap();
+        assert_eq!(page.iter().map(|message| message.sequence).collect::<Vec<_>>(), [last]);
+    }
+    assert!(log.message(Stream::Accounts, Sequence(first.0 + 1)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_read_does_not_hold_up_the_others() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    let stranger = stranger(&server).await;
+    let mut headers = HeaderMap::new();
+    headers.insert(NATS_MESSAGE_ID, "of another release");
+    let unreadable = stranger.publish_with_headers("certmill.account.x", headers, "{}".into());
+    unreadable.await.unwrap().await.unwrap();
+    let next = append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    assert_eq!(receive(worker.as_mut(), 1).await, [next]);
+    // Whoever counts on having seen all is told.
+    let mut follower = log.follow(&[(Stream::Accounts, Sequence::NONE)]).await.unwrap();
+    assert!(follower.next().await.is_err());
+    assert!(log.scan(Stream::Accounts, Sequence::NONE, 10).await.is_err());
 }
 
 #[tokio::test]
