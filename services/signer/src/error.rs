@@ -1,7 +1,7 @@
 //! Why an issuance did not come to its end.
 
 use ca::journal::AppendError as JournalError;
-use domain::order::Rejection;
+use domain::{ProfileName, order::Rejection};
 use eventstore::{DecodeError, ExecuteError, LoadError, StoreError};
 use readmodel::Unavailable;
 
@@ -32,6 +32,9 @@ pub enum IssuanceError {
     /// The key is in a token that cannot be used now; nothing was reserved.
     #[error("the token with the CA key cannot be used")]
     KeyAway,
+    /// No such profile is configured here; the other nodes may have a newer configuration.
+    #[error("the profile {0} is not known here")]
+    UnknownProfile(ProfileName),
     /// The OCSP responder's certificate cannot be planned.
     #[error("there is no OCSP responder")]
     OcspResponder(#[source] ca::OcspResponderError),

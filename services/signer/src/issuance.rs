@@ -2,7 +2,7 @@
 //!
 //! What comes after the signature goes to the journal and to the log at once: neither has to be there before the other.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ca::{
@@ -27,6 +27,10 @@ use crate::{
     issuers::{Claim, Issuer},
     measure, reliance, resume, supersede,
 };
+
+/// How long an order of a profile that is not configured here waits: a new one is known to the api first, as the signer is
+/// restarted last.
+const PROFILE_PATIENCE: Duration = Duration::from_mins(10);
 
 /// An order and the last message folded into it.
 pub(crate) type OrderView = Versioned<Arc<State>>;
@@ -136,6 +140,10 @@ fn plan(
         return failed("the order is not being processed");
     };
     let Some(profile) = desk.settings.profiles.get(&order.profile) else {
+        let is_known = desk.settings.disabled.contains(&order.profile);
+        if !is_known && finalized.at.until(now()) < PROFILE_PATIENCE {
+            return Err(IssuanceError::UnknownProfile(order.profile.clone()));
+        }
         return failed("the order's profile is disabled or no longer configured");
     };
     let Ok(public_key) = BASE64_URL_SAFE_NO_PAD.decode(&finalized.public_key.0) else {

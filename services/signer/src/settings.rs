@@ -32,6 +32,8 @@ pub struct Settings {
     pub(crate) ocsp_issuers: HashSet<Option<IssuerName>>,
     /// How each profile's certificates are made, where the profile is not disabled.
     pub(crate) profiles: HashMap<ProfileName, CertificateProfile>,
+    /// The profiles that are disabled.
+    pub(crate) disabled: HashSet<ProfileName>,
     /// The profiles whose certificates need a recent look at CAA.
     pub(crate) caa_profiles: HashSet<ProfileName>,
     /// Which chains go along with each profile's certificates.
@@ -122,6 +124,7 @@ impl Settings {
                 .collect(),
             ocsp_issuers,
             server_profile: with_places(common, config, &config.ca)?,
+            disabled: names_where(&|profile| !profile.enabled),
             caa_profiles: names_where(&|profile| config.validation_of(profile).checks_caa()),
             ocsp_validity: config.ca.ocsp_validity.get(),
             crl_base_url,

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use ca::KeyAlgorithm;
@@ -21,7 +22,7 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 use crate::{
     applicant::public_key,
     faults::{Fate, Faults, Port},
-    workshop::{PATIENCE, Workshop, until},
+    workshop::{PATIENCE, Workshop, now, until},
 };
 
 #[tokio::test]
@@ -122,14 +123,36 @@ async fn many_orders_at_once_get_a_certificate_each() {
     workshop.check_journal(&audit, "signer");
 }
 
+/// Names the one profile otherwise, so that those who know it by another name do not find it.
+fn rename_profile(workshop: &mut Workshop, name: &str) {
+    for profile in &mut workshop.config.profiles {
+        profile.name = name.parse().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn an_order_of_a_profile_that_is_gone_fails() {
     let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
-    for profile in &mut workshop.config.profiles {
-        profile.name = "other".parse().unwrap();
-    }
-    let order = workshop.finalized().await;
+    rename_profile(&mut workshop, "other");
+    let order = workshop.finalized_at(now().minus(Duration::from_mins(11)), &public_key()).await;
     failed(&workshop, &order, FailureKind::ServerInternal).await;
+}
+
+#[tokio::test]
+async fn an_order_of_a_profile_that_a_signer_does_not_know_yet_waits_for_one_that_does() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    rename_profile(&mut workshop, "other");
+    let order = workshop.finalized().await;
+    let older = workshop.finalized_at(now().minus(Duration::from_mins(11)), &public_key()).await;
+    let signer = workshop.start("signer").await;
+    // By then the signer has seen both.
+    workshop.ended(&older).await;
+    signer.stop().await;
+    rename_profile(&mut workshop, "default");
+    let signer = workshop.start("signer").await;
+    workshop.ended(&order).await;
+    signer.stop().await;
+    workshop.check_valid(&order, "signer").await;
 }
 
 #[tokio::test]
