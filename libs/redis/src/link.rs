@@ -1,4 +1,4 @@
-//! The connection: one for all requests, checked when it is made, replaced when it breaks.
+//! The connection: one for all requests, checked when it is made and now and then, replaced when it breaks.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_millis(1800);
 pub(crate) struct Link {
     client: Client,
     current: Mutex<Attempt>,
+    check_every: Duration,
     observe: fn(&Asked),
 }
 
@@ -32,6 +33,8 @@ pub(crate) struct Link {
 #[derive(Clone)]
 struct Attempt {
     number: u64,
+    /// When whoever needs it sees to it that its server is checked again.
+    check_at: Instant,
     connection: Shared<BoxFuture<'static, Result<MultiplexedConnection, ConnectError>>>,
 }
 
@@ -52,8 +55,9 @@ impl Link {
             ),
         };
         let client = client.map_err(ConnectError::Configuration)?;
-        let current = Mutex::new(Attempt::start(1, client.clone()));
-        Ok(Self { client, current, observe: options.observe })
+        let check_every = options.check_every;
+        let current = Mutex::new(Attempt::start(1, client.clone(), check_every));
+        Ok(Self { client, current, check_every, observe: options.observe })
     }
 
     /// Waits until the connection stands and its server is one to use.
@@ -113,24 +117,46 @@ impl Link {
             self.replace(attempt.number);
             Fault::Connect(error)
         })?;
+        if self.is_due_for_check(attempt.number) {
+            check(&mut connection).await.map_err(|error| match error {
+                ConnectError::Unreachable(error) => self.failed(attempt.number, error),
+                error => self.given_up(attempt.number, Fault::Connect(error)),
+            })?;
+        }
         let answer = match request {
             Request::Script(call) => call.invoke_async(&mut connection).await,
             Request::Command(command) => command.query_async(&mut connection).await,
         };
-        answer.map_err(|error| {
-            if is_broken(&error) {
-                warn!(error = &error as &dyn std::error::Error, "redis connection given up");
-                self.replace(attempt.number);
-            }
-            Fault::Command(error)
-        })
+        answer.map_err(|error| self.failed(attempt.number, error))
+    }
+
+    fn failed(&self, number: u64, error: RedisError) -> Fault {
+        let is_broken = is_broken(&error);
+        let fault = Fault::Command(error);
+        if is_broken { self.given_up(number, fault) } else { fault }
+    }
+
+    fn given_up(&self, number: u64, fault: Fault) -> Fault {
+        warn!(error = &fault as &dyn std::error::Error, "redis connection given up");
+        self.replace(number);
+        fault
+    }
+
+    /// Whether the caller is the one to check the connection again.
+    fn is_due_for_check(&self, number: u64) -> bool {
+        let (mut current, now) = (self.current(), Instant::now());
+        if current.number != number || now < current.check_at {
+            return false;
+        }
+        current.check_at = now + self.check_every;
+        true
     }
 
     /// Lets the next caller start anew, unless somebody did already.
     fn replace(&self, number: u64) {
         let mut current = self.current();
         if current.number == number {
-            *current = Attempt::start(number + 1, self.client.clone());
+            *current = Attempt::start(number + 1, self.client.clone(), self.check_every);
         }
     }
 
@@ -140,8 +166,9 @@ impl Link {
 }
 
 impl Attempt {
-    fn start(number: u64, client: Client) -> Self {
-        Self { number, connection: connect(client).boxed().shared() }
+    fn start(number: u64, client: Client, check_every: Duration) -> Self {
+        let check_at = Instant::now() + check_every;
+        Self { number, check_at, connection: connect(client).boxed().shared() }
     }
 }
 
@@ -151,10 +178,14 @@ async fn connect(client: Client) -> Result<MultiplexedConnection, ConnectError> 
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
     let connection = client.get_multiplexed_async_connection_with_config(&config).await;
     let mut connection = connection.map_err(ConnectError::Unreachable)?;
-    let info: String =
-        redis::cmd("INFO").query_async(&mut connection).await.map_err(ConnectError::Unreachable)?;
-    server::check(&info)?;
+    check(&mut connection).await?;
     Ok(connection)
+}
+
+/// Asks the server about itself.
+async fn check(connection: &mut MultiplexedConnection) -> Result<(), ConnectError> {
+    let info = redis::cmd("INFO").query_async::<String>(connection).await;
+    server::check(&info.map_err(ConnectError::Unreachable)?)
 }
 
 /// Whether another connection may fare better: this one is gone, hangs, or leads to what is a replica now.

@@ -21,6 +21,8 @@ pub struct Options {
     pub keep_order_entry: Duration,
     /// How long a certificate is found by its serial after its end: one CRL period, for those who revoke late.
     pub keep_certificate: Duration,
+    /// How often it is looked whether the server is still one to use: its settings can be changed while it runs.
+    pub check_every: Duration,
     /// Is told of each command that was sent.
     pub observe: fn(&Asked),
     /// The PEM certificates of who signs the server's certificate with `rediss://`; without them, the system's roots.
@@ -46,6 +48,7 @@ impl Default for Options {
             keep_order: HOUR,
             keep_order_entry: 7 * DAY,
             keep_certificate: 7 * DAY,
+            check_every: Duration::from_secs(30),
             observe: |_| {},
             tls_roots: None,
         }
@@ -60,6 +63,7 @@ impl fmt::Debug for Options {
             .field("keep_order", &self.keep_order)
             .field("keep_order_entry", &self.keep_order_entry)
             .field("keep_certificate", &self.keep_certificate)
+            .field("check_every", &self.check_every)
             .field("tls_roots", &self.tls_roots.as_ref().map(Vec::len))
             .finish()
     }

@@ -22,7 +22,7 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// Connects to the primary a `redis://` or `rediss://` URL leads to, and checks that it keeps what it is given. The
-    /// check is made again whenever a broken connection is replaced.
+    /// check is made again whenever a broken connection is replaced, and now and then.
     ///
     /// # Errors
     /// [`ConnectError::Unreachable`]: try again later; all others: change the configuration.

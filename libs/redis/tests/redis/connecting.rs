@@ -1,6 +1,6 @@
 //! Which servers are accepted, over which connections.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use acme::{Nonces, Redeemed};
 use redis_store::{ConnectError, Options, RedisStore};
@@ -23,6 +23,20 @@ async fn a_server_that_evicts_is_refused_with_what_to_do() {
         server.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
         server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]).await;
         server.store().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_begins_to_evict_is_left_alone_until_it_ends() {
+    on_each(&["--maxmemory", "100mb"], async |server| {
+        let options = Options { check_every: Duration::ZERO, ..Options::default() };
+        let store = RedisStore::connect(&server.url(), options).await.unwrap();
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+        server.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
+        assert!(store.redeem(&crate::profile(), &nonce).await.is_err());
+        server.command::<()>(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await;
+        assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
     })
     .await;
 }

@@ -77,8 +77,11 @@ async fn a_server_that_hangs_is_given_up_in_time_and_left_for_one_that_answers()
 #[tokio::test]
 async fn a_broken_connection_is_replaced_without_anyone_noticing() {
     on_each(&[], async |server| {
-        let store = server.store().await;
-        for _ in 0..20 {
+        // Whether the break shows in a command or in the check before it.
+        let options = Options { check_every: Duration::ZERO, ..Options::default() };
+        let checking = RedisStore::connect(&server.url(), options).await.unwrap();
+        let plain = server.store().await;
+        for store in [&plain, &checking].into_iter().cycle().take(40) {
             let (nonce, order) = (store.issue(&crate::profile()).await.unwrap(), order(1));
             server.command::<()>(&["CLIENT", "KILL", "TYPE", "NORMAL", "SKIPME", "yes"]).await;
             assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);

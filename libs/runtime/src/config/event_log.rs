@@ -34,7 +34,8 @@ pub struct EventLog {
     /// jetstream: allows one replica and servers that sync late. Acknowledged certificates can be lost; never for
     /// production.
     pub allow_unsafe_dev: bool,
-    /// jetstream: over how many streams new orders are spread, from 1 to 100; it can grow; fewer than hold orders are refused.
+    /// jetstream: over how many streams new orders are spread, from 1 to 100. It can grow at any time; fewer than hold
+    /// orders are refused at start.
     pub order_shards: u8,
     /// jetstream: how long an event of an order is kept; at least the longest order validity plus 72 h, which is also
     /// the default.
