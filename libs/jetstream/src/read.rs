@@ -216,6 +216,7 @@ struct Chain<'a> {
 }
 
 /// What a stream holds at one place.
+#[derive(Clone, Copy)]
 pub(crate) struct Stored<'a> {
     pub(crate) subject: &'a str,
     pub(crate) sequence: u64,
