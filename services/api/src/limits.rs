@@ -8,8 +8,9 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the last reply of a connection that ends may take to leave.
 pub(crate) const LINGER_TIMEOUT: Duration = Duration::from_mins(2);
-/// How long requests under way may go on after the stop.
-pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long requests under way may go on after the stop, a moment less than the process waits for the listener. Clients that
+/// are heard of no more would use up whatever it is.
+pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_millis(3500);
 /// The most header lines of a request.
 pub(crate) const MAX_HEADERS: usize = 64;
 /// The most bytes of all header lines of a request.

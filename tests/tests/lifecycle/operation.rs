@@ -1,8 +1,12 @@
 //! What an operator does: start, stop, ask.
 
-use std::time::Duration;
+use std::{io::Write as _, net::TcpStream, sync::Arc, time::Duration};
 
-use acceptance::{Scene, Setup};
+use acceptance::{Certmill, Scene, Setup};
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,6 +22,32 @@ async fn an_idle_server_stops_in_time_and_starts_again_with_all_it_knew() -> any
     assert_eq!(order.status(), "valid");
     let chain = scene.client.download(&order).await?;
     assert_eq!(chain.pem(), issued.chain.pem());
+    Ok(())
+}
+
+/// Begins a connection of HTTP/2 and is heard of no more, as a client whose machine sleeps.
+fn silent_client(server: &Certmill) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(server.root())? {
+        roots.add(root?)?;
+    }
+    let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let tls = ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
+    let mut connection = StreamOwned::new(tls, TcpStream::connect(("127.0.0.1", server.port()))?);
+    connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")?;
+    connection.flush()?;
+    Ok(connection)
+}
+
+#[tokio::test]
+async fn a_client_that_is_heard_of_no_more_does_not_spoil_the_stop() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let silent = silent_client(&scene.server)?;
+    // Another client is answered after it, so that the server has seen it.
+    scene.client.place(&["a.localhost"]).await?;
+    scene.server.stop().await?;
+    drop(silent);
     Ok(())
 }
 
