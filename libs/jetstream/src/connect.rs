@@ -146,7 +146,7 @@ pub enum ConnectError {
     FewerShards {
         /// How many are configured.
         configured: u8,
-        /// The first stream beyond them that is not empty.
+        /// The last stream beyond them that is not empty.
         stream: String,
         /// How many it takes to have this one.
         needed: u8,

@@ -83,19 +83,20 @@ async fn refuse_fewer_shards(
     names: &Names,
     order_shards: u8,
 ) -> Result<(), ConnectError> {
+    let mut refusal = None;
     for shard in order_shards..u8::MAX {
         let name = names.stream(Stream::Orders(shard));
         match request(connection, "INFO", &name, &Config::new()).await {
             Ok(info) if info.state.messages == 0 => {}
             Ok(_) => {
                 let (configured, needed) = (order_shards, shard + 1);
-                return Err(ConnectError::FewerShards { configured, stream: name, needed });
+                refusal = Some(ConnectError::FewerShards { configured, stream: name, needed });
             }
-            Err(error) if is_not_found(&error) => return Ok(()),
+            Err(error) if is_not_found(&error) => break,
             Err(error) => return Err(failed(&name, error)),
         }
     }
-    Ok(())
+    refusal.map_or(Ok(()), Err)
 }
 
 fn is_not_found(error: &ApiError) -> bool {

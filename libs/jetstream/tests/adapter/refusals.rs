@@ -76,8 +76,10 @@ async fn fewer_order_shards_than_hold_orders_are_refused() {
     let shards = |order_shards| Options { order_shards, ..development(vec![server.url()]) };
     let log = JetStream::connect(shards(4)).await.unwrap();
     JetStream::connect(shards(2)).await.unwrap();
-    let subject = Subject::order(&OrderId::new(3, &[7; 16]));
-    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    for shard in [2, 3] {
+        let subject = Subject::order(&OrderId::new(shard, &[7; 16]));
+        append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    }
     let refusal = refusal(shards(2)).await;
     assert!(matches!(refusal, ConnectError::FewerShards { needed: 4, .. }), "{refusal:?}");
     assert!(refusal.to_string().contains("event_log.order_shards is 2"), "{refusal}");
