@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::Aggregate;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     AppendError, Context, DecodeError, Envelope, EventStore, Expected, Message, MessageId,
@@ -13,6 +13,10 @@ use crate::{
 /// How long a command is decided again after conflicts. Bounded by time, not by count: the validations of one order of
 /// 100 names all meet at one subject.
 const RETRY_FOR: Duration = Duration::from_secs(10);
+/// The pauses, doubling, while the log refuses and shows nothing new: what was loaded may be of another log, which was lost
+/// or purged since, and then every attempt ends so.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// An aggregate's state and the sequence of the last message folded into it.
 #[derive(Clone, Debug)]
@@ -166,7 +170,7 @@ async fn execute_as<A: Aggregate>(
     context: &Context,
     id: &MessageId,
 ) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
-    let deadline = Instant::now() + RETRY_FOR;
+    let (deadline, mut pause) = (Instant::now() + RETRY_FOR, FIRST_PAUSE);
     loop {
         let decision = A::decide(loaded.state.as_ref(), command);
         let events = match decision {
@@ -202,6 +206,10 @@ async fn execute_as<A: Aggregate>(
         if Instant::now() >= deadline {
             return Err(ExecuteError::Store(StoreError::unavailable(failed)));
         }
+        if news.is_empty() {
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
     }
 }
 
@@ -212,4 +220,76 @@ fn decided<A: Aggregate>(
 ) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
     let lost = || ExecuteError::Store(StoreError::damaged("events leave no aggregate"));
     Ok(Decided { state: state.ok_or_else(lost)?, sequence, events })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+    use domain::{
+        AccountId, AccountKey, Thumbprint, Timestamp,
+        account::AccountCreated,
+        key_use::{Command, Creation, KeyUse},
+    };
+
+    use super::*;
+    use crate::{Actor, Stream};
+
+    /// A log that knows nothing of what was loaded before.
+    #[derive(Default)]
+    struct Emptied {
+        appends: AtomicU32,
+    }
+
+    #[async_trait]
+    impl EventStore for Emptied {
+        async fn append(
+            &self,
+            _: &Subject,
+            _: Expected,
+            _: &Envelope,
+        ) -> Result<Sequence, AppendError> {
+            self.appends.fetch_add(1, Ordering::Relaxed);
+            Err(AppendError::Conflict)
+        }
+
+        async fn read(&self, _: &Subject, _: Sequence) -> Result<Vec<Message>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn message(&self, _: Stream, _: Sequence) -> Result<Option<Message>, StoreError> {
+            Ok(None)
+        }
+
+        async fn scan(&self, _: Stream, _: Sequence, _: usize) -> Result<Vec<Message>, StoreError> {
+            Ok(Vec::new())
+        }
+
+        async fn last_sequence(&self, _: Stream) -> Result<Sequence, StoreError> {
+            Ok(Sequence::NONE)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_lost_what_was_loaded_is_not_asked_without_pause() {
+        let (log, id) = (Emptied::default(), AccountId::from_hash(&[1; 32]));
+        let at = Timestamp::from_unix_seconds(1_800_000_000);
+        let created = AccountCreated {
+            id: id.clone(),
+            profile: "default".parse().unwrap(),
+            key: AccountKey { jwk: "{}".into(), thumbprint: Thumbprint("t".into()) },
+            contact: vec![],
+            terms_of_service_agreed: false,
+            at,
+        };
+        let command = Command::from(Creation::from(created));
+        let context = Context { actor: Actor::Signer, request_id: None, traceparent: None, at };
+        let (subject, began) = (Subject::account(&id), Instant::now());
+        let loaded = Loaded { state: None, sequence: Sequence(7) };
+        let executed = execute::<KeyUse>(&log, &subject, loaded, &command, &context).await;
+        assert!(matches!(executed, Err(ExecuteError::Store(StoreError::Unavailable(_)))));
+        assert!(began.elapsed() < RETRY_FOR + 2 * LONGEST_PAUSE);
+        assert!(log.appends.into_inner() < 30);
+    }
 }
