@@ -14,6 +14,7 @@ use x509_parser::{
 
 use crate::{AccountKey, account_key::base64url};
 
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----\n";
 const END: &str = "-----END CERTIFICATE-----\n";
 
 /// The key that is to be certified.
@@ -54,14 +55,22 @@ impl Chain {
     /// When it is not what clients can read: each certificate ends with a newline, and nothing stands between.
     pub fn parse(pem: &str) -> anyhow::Result<Self> {
         let parts: Vec<&str> = pem.split_inclusive(END).collect();
-        let whole = parts
-            .iter()
-            .all(|part| part.starts_with("-----BEGIN CERTIFICATE-----\n") && part.ends_with(END));
+        let whole = parts.iter().all(|part| part.starts_with(BEGIN) && part.ends_with(END));
         ensure!(whole, "not a strict PEM chain:\n{pem}");
         ensure!(parts.len() >= 2, "clients want the issuer's certificate as well:\n{pem}");
         let der = |block: Result<Pem, _>| Ok::<_, anyhow::Error>(block?.contents);
         let certificates = Pem::iter_from_buffer(pem.as_bytes()).map(der);
         Ok(Self { pem: pem.to_owned(), certificates: certificates.collect::<Result<_, _>>()? })
+    }
+
+    /// Reads a chain that a program printed among other lines.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn printed(text: &str) -> anyhow::Result<Self> {
+        let parts = text.split_inclusive(END);
+        let blocks = parts.filter_map(|part| part.find(BEGIN).map(|start| &part[start..]));
+        Self::parse(&blocks.collect::<String>())
     }
 
     /// The whole chain in PEM.

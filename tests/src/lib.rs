@@ -49,7 +49,7 @@ pub use library_client::LibraryClient;
 pub use linters::{lint, lint_crl, lint_ocsp_response, lint_pkix};
 pub use nats::Nats;
 pub use ocsp::OcspQuestion;
-pub use openssl::{verify, verify_with_crl};
+pub use openssl::{presented, verify, verify_with_crl};
 pub use pebble::Pebble;
 pub use ports::free_port;
 pub use process::{Output, Process, run};

@@ -1,4 +1,4 @@
-//! openssl as a judge of certificates.
+//! openssl as a judge of certificates, and of servers that have them.
 
 use std::{net::IpAddr, path::Path};
 
@@ -22,6 +22,22 @@ pub async fn verify(chain: &Chain, root: &Path) -> anyhow::Result<()> {
 /// When openssl refuses it, with what it says, such as that it is revoked.
 pub async fn verify_with_crl(chain: &Chain, root: &Path, crl: &[u8]) -> anyhow::Result<()> {
     verify_with(chain, root, Some(crl)).await
+}
+
+/// The chain that the TLS server at a port of this machine presents for a name.
+///
+/// # Errors
+/// When it presents none, or one that openssl does not trust for the name.
+pub async fn presented(port: u16, name: &str, root: &Path) -> anyhow::Result<Chain> {
+    let files = TempDir::new()?;
+    let mut command = Command::new(tool("openssl")?);
+    command
+        .args(["s_client", "-showcerts", "-connect", &format!("127.0.0.1:{port}")])
+        .args(["-servername", name, "-verify_hostname", name, "-verify_return_error"])
+        .arg("-no-CApath")
+        .arg("-CAfile")
+        .arg(root);
+    Chain::printed(&run(command, files.path()).await?.success()?)
 }
 
 async fn verify_with(chain: &Chain, root: &Path, crl: Option<&[u8]>) -> anyhow::Result<()> {

@@ -49,8 +49,19 @@ impl Site {
     /// # Errors
     /// When it does not become ready.
     pub async fn cluster(http01_port: u16) -> anyhow::Result<Self> {
+        Self::cluster_with(http01_port, |setup| setup).await
+    }
+
+    /// The same with a configuration that differs.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn cluster_with(
+        http01_port: u16,
+        change: impl FnOnce(Setup) -> Setup,
+    ) -> anyhow::Result<Self> {
         let dns = DnsServer::start().await?;
-        let cluster = Cluster::start(Self::setup(http01_port, &dns)).await?;
+        let cluster = Cluster::start(change(Self::setup(http01_port, &dns))).await?;
         Self::with(Backend::Cluster(cluster.into()), http01_port, dns)
     }
 

@@ -5,6 +5,10 @@ mod acme_sh;
 #[cfg(test)]
 mod acme_tiny;
 #[cfg(test)]
+mod apache;
+#[cfg(test)]
+mod caddy;
+#[cfg(test)]
 mod certbot;
 #[cfg(test)]
 mod dehydrated;

@@ -1,9 +1,12 @@
 //! What a client must have achieved.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
-use acceptance::{Chain, Site, lint, verify};
+use acceptance::{Chain, Site, eventually, lint, presented as presented_at, verify};
 use anyhow::{Context as _, ensure};
+
+/// How long a server may take to get a certificate by itself and to present it.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The certificate that a client wrote to a file: verified, linted, and with exactly these names.
 pub(crate) async fn issued(site: &Site, file: &Path, names: &[&str]) -> anyhow::Result<Chain> {
@@ -19,6 +22,22 @@ pub(crate) async fn check(site: &Site, chain: Chain, names: &[&str]) -> anyhow::
     verify(&chain, &site.root()).await?;
     lint(&chain).await?;
     Ok(chain)
+}
+
+/// The certificate for a name that the web server at a port presents, as soon as it has another one than `known`.
+pub(crate) async fn presented(
+    site: &Site,
+    port: u16,
+    name: &str,
+    known: Option<&Chain>,
+) -> anyhow::Result<Chain> {
+    let root = site.root();
+    let chain = eventually("the server has a certificate", LIMIT, async || {
+        let Ok(chain) = presented_at(port, name, &root).await else { return Ok(None) };
+        let is_known = known.is_some_and(|known| known.leaf_pem() == chain.leaf_pem());
+        Ok((!is_known).then_some(chain))
+    });
+    check(site, chain.await?, &[name]).await
 }
 
 /// A renewed certificate is another one.
