@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use http::Response;
+use http::{Request, Response, Uri};
 use hyper::service::{Service as _, service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -40,7 +40,7 @@ pub(crate) async fn serve<F>(
     let answers = TowerToHyperService::new(warp::service(filter));
     let service = service_fn(move |request| {
         let under_way = UnderWay::count(Arc::clone(&requests));
-        let answering = answers.call(request);
+        let answering = answers.call(with_path(request));
         async move {
             let response: Result<_, Infallible> = answering.await;
             drop(under_way);
@@ -72,6 +72,14 @@ pub(crate) async fn serve<F>(
         Ok(ended) => note(ended.err().as_deref()),
         Err(_) => debug!("connection cut off whose client does not take its reply"),
     }
+}
+
+/// CONNECT names a host and no path, without which warp panics; whoever asks for a tunnel is told that there is none.
+fn with_path<B>(mut request: Request<B>) -> Request<B> {
+    if request.uri().path_and_query().is_none() {
+        *request.uri_mut() = Uri::from_static("/");
+    }
+    request
 }
 
 /// Waits until no request was under way for as long as a connection may be idle.

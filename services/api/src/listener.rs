@@ -92,7 +92,7 @@ pub(crate) async fn accept<F>(
 fn tls(certificate: ServerCertificate) -> ServerConfig {
     let mut config =
         ServerConfig::builder().with_no_client_auth().with_cert_resolver(Arc::new(certificate));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = ["h2", "http/1.1", "http/1.0"].map(Vec::from).to_vec();
     config
 }
 

@@ -1,7 +1,8 @@
 //! Requests that never become a JWS: wrong method, media type, path or size.
 
-use acceptance::Scene;
+use acceptance::{Scene, run, tool};
 use http::Method;
+use tokio::process::Command;
 
 use crate::MALFORMED;
 
@@ -40,6 +41,26 @@ async fn head_is_answered_without_a_body() -> anyhow::Result<()> {
             for (url, status) in [(directory, 200), (client.url("newOrder")?, 405)] {
                 let reply = client.request(Method::HEAD, &url, None).await?;
                 assert_eq!((reply.status, reply.body.len()), (status, 0), "{url}");
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn nobody_is_given_a_tunnel() -> anyhow::Result<()> {
+    Scene::start()
+        .await?
+        .unimpressed(async |scene| {
+            let host = format!("localhost:{}", scene.server.port());
+            for version in ["--http1.0", "--http1.1"] {
+                let mut curl = Command::new(tool("curl")?);
+                curl.args(["--silent", version, "--request", "CONNECT", "--request-target", &host])
+                    .args(["--write-out", "%{http_code}", "--output", "/dev/null", "--cacert"])
+                    .arg(scene.server.root())
+                    .arg(format!("https://{host}"));
+                let status = run(curl, scene.server.files()).await?.success()?;
+                assert_eq!(status, "404", "{version}");
             }
             Ok(())
         })
