@@ -37,6 +37,6 @@ pub use identifier::{
 };
 pub use identifier_policy::IdentifierPolicy;
 pub use key::{AccountKey, SubjectPublicKey, Thumbprint};
-pub use name_pattern::{InvalidNamePattern, NamePattern};
+pub use name_pattern::{InvalidNamePattern, NamePattern, Suffix};
 pub use name_rule::{InvalidNameRule, NameRule};
 pub use timestamp::{InvalidTimestamp, Timestamp};

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{DnsName, Identifier};
+use crate::{DnsName, Identifier, InvalidDnsName};
 
 /// One name, or all names below one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,12 +13,18 @@ pub enum NamePattern {
     /// `www.example.com`: this name alone; `*.example.com`: this wildcard alone.
     Exact(DnsName),
     /// `.example.com`: every name below example.com, and wildcards, but not example.com itself.
-    Below(DnsName),
+    Below(Suffix),
 }
+
+/// What names can stand below: a name, or a single label such as `internal`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suffix(Box<str>);
 
 /// The text is not a pattern of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a name, such as \"www.example.com\", or all names below one, \".example.com\"")]
+#[error(
+    "expected a name, such as \"www.example.com\", or all names below one, \".example.com\" or \".internal\""
+)]
 pub struct InvalidNamePattern;
 
 impl NamePattern {
@@ -27,8 +33,9 @@ impl NamePattern {
         let name = identifier.canonical();
         match self {
             Self::Exact(own) => name == own.canonical(),
-            Self::Below(base) => {
-                name.strip_suffix(&base.canonical()).is_some_and(|labels| labels.ends_with('.'))
+            Self::Below(Suffix(suffix)) => {
+                let labels = name.strip_suffix(&suffix.to_ascii_lowercase());
+                labels.is_some_and(|labels| labels.ends_with('.'))
             }
         }
     }
@@ -38,13 +45,21 @@ impl FromStr for NamePattern {
     type Err = InvalidNamePattern;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let name = text.strip_prefix('.').unwrap_or(text);
-        let name: DnsName = name.parse().map_err(|_| InvalidNamePattern)?;
-        match text.starts_with('.') {
-            true if name.is_wildcard() => Err(InvalidNamePattern),
-            true => Ok(Self::Below(name)),
-            false => Ok(Self::Exact(name)),
-        }
+        let pattern = match text.strip_prefix('.') {
+            Some(suffix) => suffix.parse().map(Self::Below),
+            None => text.parse().map(Self::Exact),
+        };
+        pattern.map_err(|_| InvalidNamePattern)
+    }
+}
+
+impl FromStr for Suffix {
+    type Err = InvalidDnsName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // Any name below it has to be one.
+        let _: DnsName = format!("a.{text}").parse()?;
+        Ok(Self(text.into()))
     }
 }
 
@@ -52,7 +67,7 @@ impl fmt::Display for NamePattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exact(name) => f.write_str(name.as_str()),
-            Self::Below(base) => write!(f, ".{}", base.as_str()),
+            Self::Below(base) => write!(f, ".{}", base.0),
         }
     }
 }
@@ -110,13 +125,26 @@ mod tests {
         check(".example.com", "example.com", false);
         check(".example.com", "badexample.com", false);
         check(".example.com", "a.example.com.evil.org", false);
+        check(".internal", "a.internal", true);
+        check(".internal", "a.b.Internal", true);
+        check(".internal", "a.b-internal", false);
+        check(".internal", "a.internal.example.com", false);
     }
 
     #[test]
     fn anything_else_is_no_pattern() {
-        for text in
-            ["", ".", "*", "com", ".com", ".*.example.com", "..example.com", "192.0.2.1", "a b.c"]
-        {
+        for text in [
+            "",
+            ".",
+            "*",
+            "com",
+            ".*",
+            ".*.example.com",
+            "..example.com",
+            "192.0.2.1",
+            ".1",
+            "a b.c",
+        ] {
             assert_eq!(text.parse::<NamePattern>(), Err(InvalidNamePattern), "{text}");
         }
     }

@@ -30,8 +30,8 @@ pub enum NameRule {
 /// The text is no rule about names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected a name, such as \"www.example.com\", all names below one, \".example.com\", or a regular expression of at \
-     most 1024 characters between slashes, \"/web-[0-9]+\\.example\\.com/\""
+    "expected a name, such as \"www.example.com\", all names below one, \".example.com\" or \".internal\", or a regular \
+     expression of at most 1024 characters between slashes, \"/web-[0-9]+\\.example\\.com/\""
 )]
 pub struct InvalidNameRule;
 
