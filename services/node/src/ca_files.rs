@@ -1,6 +1,6 @@
 //! The CA in the data directory: opened, and made at the first start.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ca::{
     Authority, CaDirectory, CaDirectoryError, CaRequest, CaSubject, KeyAlgorithm, Passphrase,
@@ -90,16 +90,7 @@ fn open_or_create_one(
 ) -> Result<Authority, Failure> {
     let (ca, dir) = (directory(config, issuer)?, path_of(config, issuer));
     if !dir.join("intermediate.pem").exists() {
-        if dir.join("intermediate.csr").exists() {
-            let request = dir.join("intermediate.csr");
-            return Err(Failure::new("the intermediate waits for its certificate")).advise(
-                format!(
-                    "Have the root sign {}, then run `certmill ca install FILE{}`.",
-                    request.display(),
-                    option(issuer)
-                ),
-            );
-        }
+        check_for_request(&dir, issuer)?;
         let created = create(config, issuer, now);
         // What is there by now was made by another process.
         if !dir.join("intermediate.pem").exists() {
@@ -110,6 +101,22 @@ fn open_or_create_one(
     }
     let opened = ca.open().while_doing(format_args!("cannot open the CA in {}", dir.display()));
     opened.advise(advice(config))
+}
+
+/// Says what to do about an intermediate that was requested and has no certificate yet.
+///
+/// # Errors
+/// When there is one.
+pub(crate) fn check_for_request(dir: &Path, issuer: Option<&IssuerName>) -> Result<(), Failure> {
+    let request = dir.join("intermediate.csr");
+    if !request.exists() {
+        return Ok(());
+    }
+    Err(Failure::new("the intermediate waits for its certificate")).advise(format!(
+        "Have the root sign {}, then run `certmill ca install FILE{}`.",
+        request.display(),
+        option(issuer)
+    ))
 }
 
 fn advice(config: &Config) -> String {

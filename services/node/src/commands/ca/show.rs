@@ -60,6 +60,7 @@ pub(super) fn run(
         }
     }
     if shown.is_empty() {
+        ca_files::check_for_request(&dir, issuer)?;
         return Err(Failure::new(format!("there is no CA certificate in {}", dir.display())))
             .advise(
                 "The signer makes a CA when it first starts, or make one with `certmill ca root`.",
@@ -120,5 +121,16 @@ mod tests {
             let failure = run(&config, None, &mut Output::new(format)).unwrap_err().to_string();
             assert!(failure.contains("certmill ca root"), "{failure}");
         }
+    }
+
+    #[test]
+    fn that_an_intermediate_waits_for_its_certificate_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = fixtures::config(dir.path(), &[]);
+        let ca = ca_files::path_of(&config, None);
+        std::fs::create_dir_all(&ca).unwrap();
+        std::fs::write(ca.join("intermediate.csr"), "").unwrap();
+        let failure = run(&config, None, &mut Output::new(Format::Text)).unwrap_err().to_string();
+        assert!(failure.contains("certmill ca install"), "{failure}");
     }
 }
