@@ -79,3 +79,35 @@ pub(crate) async fn issue_below_an_offline_root(setup: Setup) -> anyhow::Result<
     client.post("revokeCert", &payload).await?.expect(200)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn keys_are_encrypted_and_their_passphrase_is_changed_as_documented() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let first = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let (files, mut old) = (TempDir::new()?, "none");
+    for new in ["first", "second"] {
+        scene.server.stop().await?;
+        let path = |name: &str| files.path().join(name);
+        for name in [old, new] {
+            std::fs::write(path(name), format!("{name} passphrase\n"))?;
+        }
+        let surroundings = Surroundings::default().variable("OLD", path(old));
+        let surroundings = surroundings.variable("NEW", path(new));
+        for block in documented("The passphrase of the keys", "sh")? {
+            scene.server.follow(&block, &surroundings, files.path()).await?;
+        }
+        let keys = scene.server.data_dir().join("ca/keys");
+        for name in ["root.key", "intermediate.key"] {
+            let key = std::fs::read_to_string(keys.join(name))?;
+            assert!(key.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"), "{name}");
+        }
+        let refused = scene.server.start_in_vain().await?;
+        assert!(refused.stderr.contains("passphrase"), "{}", refused.stderr);
+        scene.server.configure("ca.passphrase_file", path(new).display());
+        scene.server.start().await?;
+        let issued = scene.stranger().await?.issue(&["a.localhost"], &scene.web).await?;
+        assert_eq!(issued.chain.issuers_pem(), first.chain.issuers_pem());
+        old = new;
+    }
+    Ok(())
+}
