@@ -131,10 +131,13 @@ async fn serve<F>(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "connection without TCP_NODELAY");
     }
-    let stream = match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return debug!(%error, "TLS handshake failed"),
-        Err(_) => return debug!("TLS handshake took too long"),
+    let handshake = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
+    let stream = match stop.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => stream,
+        Some(Ok(Err(error))) => return debug!(%error, "TLS handshake failed"),
+        Some(Err(_)) => return debug!("TLS handshake took too long"),
+        // Whoever still shakes hands at the stop has asked for nothing.
+        None => return,
     };
     connection::serve(stream, filter, &stop).await;
 }

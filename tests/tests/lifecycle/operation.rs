@@ -1,6 +1,11 @@
 //! What an operator does: start, stop, ask.
 
-use std::{io::Write as _, net::TcpStream, sync::Arc, time::Duration};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::Arc,
+    time::Duration,
+};
 
 use acceptance::{Certmill, Scene, Setup};
 use rustls::{
@@ -25,16 +30,23 @@ async fn an_idle_server_stops_in_time_and_starts_again_with_all_it_knew() -> any
     Ok(())
 }
 
-/// Begins a connection of HTTP/2 and is heard of no more, as a client whose machine sleeps.
-fn silent_client(server: &Certmill) -> anyhow::Result<StreamOwned<ClientConnection, TcpStream>> {
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+/// A TLS connection of a client that agrees to these protocols.
+fn connect(server: &Certmill, protocols: &[&[u8]]) -> anyhow::Result<Tls> {
     let mut roots = RootCertStore::empty();
     for root in CertificateDer::pem_file_iter(server.root())? {
         roots.add(root?)?;
     }
     let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
     let tls = ClientConnection::new(Arc::new(config), "localhost".try_into()?)?;
-    let mut connection = StreamOwned::new(tls, TcpStream::connect(("127.0.0.1", server.port()))?);
+    Ok(StreamOwned::new(tls, TcpStream::connect(("127.0.0.1", server.port()))?))
+}
+
+/// Begins a connection of HTTP/2 and is heard of no more, as a client whose machine sleeps.
+fn silent_client(server: &Certmill) -> anyhow::Result<Tls> {
+    let mut connection = connect(server, &[b"h2"])?;
     connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")?;
     connection.flush()?;
     Ok(connection)
@@ -48,6 +60,30 @@ async fn a_client_that_is_heard_of_no_more_does_not_spoil_the_stop() -> anyhow::
     scene.client.place(&["a.localhost"]).await?;
     scene.server.stop().await?;
     drop(silent);
+    Ok(())
+}
+
+/// Sends the head of a request, and none of the body that the server asks for.
+fn half_a_request(server: &Certmill) -> anyhow::Result<Tls> {
+    let mut connection = connect(server, &[])?;
+    let head = "POST /acme/default/new-order HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100";
+    write!(connection, "{head}\r\nExpect: 100-continue\r\n\r\n")?;
+    let mut go_on = [0; 12];
+    connection.read_exact(&mut go_on)?;
+    assert_eq!(&go_on, b"HTTP/1.1 100");
+    Ok(connection)
+}
+
+#[tokio::test]
+async fn who_is_slow_to_ask_does_not_spoil_the_stop() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let _silent = TcpStream::connect(("127.0.0.1", scene.server.port()))?;
+    assert!(scene.server.stop().await? < Duration::from_secs(3), "it waited for a handshake");
+
+    scene.server.start().await?;
+    let _half = half_a_request(&scene.server)?;
+    let took = scene.server.stop().await?;
+    assert!(took <= Duration::from_secs(10), "{took:?}");
     Ok(())
 }
 
