@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod health;
+pub mod http;
 pub mod metrics;
 pub mod ops;
 pub mod stop;

@@ -1,6 +1,6 @@
 //! The operations listener: `/healthz`, `/readyz` and `/metrics` over plain HTTP, for the inside of a site only.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use tokio::net::TcpListener;
 use warp::{
@@ -8,8 +8,15 @@ use warp::{
     http::{Response, StatusCode, header},
 };
 
-use crate::{Health, Metrics, Stop, health::PartState, metrics::names};
+use crate::{
+    Health, Metrics, Stop,
+    health::PartState,
+    http::{self, Bounds},
+    metrics::names,
+};
 
+/// What the listener bears: probes and collectors are few, and the stop waits for it last and shortly.
+const BOUNDS: Bounds = Bounds { connections: 1024, drain: Duration::from_millis(500) };
 /// The media type of the Prometheus text format.
 const PROMETHEUS_TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -22,13 +29,14 @@ pub fn serve(listener: TcpListener, health: Health, metrics: Metrics, stop: &Sto
         upkeep.0.keep(&upkeep.1).await;
         Ok::<_, Infallible>(())
     });
-    let requested = stop.clone();
+    let requested = stop.token();
     stop.spawn("ops listener", async move {
-        warp::serve(routes(health, metrics))
-            .incoming(listener)
-            .graceful(async move { requested.requested().await })
-            .run()
-            .await;
+        let routes = routes(health, metrics);
+        let serve = |stream| {
+            let (routes, requested) = (routes.clone(), requested.clone());
+            async move { http::serve(stream, routes, &requested).await }
+        };
+        http::accept(listener, BOUNDS, &requested, serve).await;
         Ok::<_, Infallible>(())
     });
 }

@@ -20,8 +20,12 @@ async fn serve(health: &Health) -> (Process, SocketAddr) {
 }
 
 async fn get(address: SocketAddr, path: &str) -> String {
+    ask(address, &format!("GET {path}")).await
+}
+
+async fn ask(address: SocketAddr, what: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n");
+    let request = format!("{what} HTTP/1.1\r\nHost: ops\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
@@ -51,6 +55,16 @@ async fn metrics_are_served_as_text() {
     assert!(response.contains("content-type: text/plain; version=0.0.4"), "{response}");
     assert!(response.contains("process_open_fds "), "{response}");
     assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
+    process.stopper().stop();
+    process.run(&health).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_given_a_tunnel() {
+    let health = Health::new();
+    let (process, address) = serve(&health).await;
+    let response = ask(address, "CONNECT localhost:80").await;
+    assert!(response.starts_with("HTTP/1.1 405"), "{response}");
     process.stopper().stop();
     process.run(&health).await.unwrap();
 }

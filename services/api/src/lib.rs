@@ -8,7 +8,6 @@ mod authenticate;
 mod authorization;
 mod certificate;
 mod challenge;
-mod connection;
 mod crl;
 mod directory;
 mod dispatch;

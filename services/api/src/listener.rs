@@ -1,28 +1,25 @@
 //! TLS connections: accepted within bounds, served, and finished gracefully.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use ::http::Response;
 use bytes::Bytes;
-use http::Response;
-use runtime::metrics::names;
+use runtime::{
+    http::{self, Bounds},
+    metrics::names,
+};
 use rustls::{ServerConfig, sign::CertifiedKey};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{debug, warn};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
 use warp::Filter;
 
-use crate::{
-    connection,
-    limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT},
-};
-
-/// How long accepting pauses when the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use crate::limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT};
 
 /// The certificate the server shows; a new one can be put in its place while connections are open.
 #[derive(Clone, Debug)]
@@ -46,7 +43,7 @@ pub(crate) async fn accept<F>(
     listener: TcpListener,
     filter: F,
     certificate: ServerCertificate,
-    max_connections: usize,
+    connections: usize,
     stop: CancellationToken,
 ) where
     F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
@@ -57,36 +54,9 @@ pub(crate) async fn accept<F>(
     F::Future: Send,
 {
     let acceptor = TlsAcceptor::from(Arc::new(tls(certificate)));
-    let connections = Arc::new(Semaphore::new(max_connections));
-    let open = TaskTracker::new();
-    loop {
-        let accepted = async {
-            // Past the bound, connections wait in the listener's queue.
-            let place = Arc::clone(&connections).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            accepted = accepted => accepted,
-            () = stop.cancelled() => break,
-        };
-        match (place, accepted) {
-            (Ok(place), Ok((stream, _))) => {
-                let (acceptor, filter) = (acceptor.clone(), filter.clone());
-                open.spawn(serve(stream, acceptor, filter, stop.clone(), place));
-            }
-            (_, Err(error)) => {
-                warn!(%error, "connection not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-            // The semaphore is never closed.
-            (Err(_), _) => break,
-        }
-    }
-    drop(listener);
-    open.close();
-    if timeout(DRAIN_TIMEOUT, open.wait()).await.is_err() {
-        warn!("connections cut off that did not finish in time");
-    }
+    let bounds = Bounds { connections, drain: DRAIN_TIMEOUT };
+    let serve = |stream| serve(stream, acceptor.clone(), filter.clone(), stop.clone());
+    http::accept(listener, bounds, &stop, serve).await;
 }
 
 fn tls(certificate: ServerCertificate) -> ServerConfig {
@@ -112,13 +82,8 @@ impl Drop for Open {
     }
 }
 
-async fn serve<F>(
-    stream: TcpStream,
-    acceptor: TlsAcceptor,
-    filter: F,
-    stop: CancellationToken,
-    _place: OwnedSemaphorePermit,
-) where
+async fn serve<F>(stream: TcpStream, acceptor: TlsAcceptor, filter: F, stop: CancellationToken)
+where
     F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
         + Clone
         + Send
@@ -127,10 +92,6 @@ async fn serve<F>(
     F::Future: Send,
 {
     let _open = Open::count();
-    // Replies are small and a client waits for each: they leave at once.
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "connection without TCP_NODELAY");
-    }
     let handshake = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
     let stream = match stop.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => stream,
@@ -139,5 +100,5 @@ async fn serve<F>(
         // Whoever still shakes hands at the stop has asked for nothing.
         None => return,
     };
-    connection::serve(stream, filter, &stop).await;
+    http::serve(stream, filter, &stop).await;
 }

@@ -1,9 +1,7 @@
 //! One connection: served as long as requests come, and never kept for a client that is silent.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, Response, Uri};
 use hyper::service::{Service as _, service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -18,21 +16,29 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use warp::Filter;
+use warp::{
+    Filter, Reply,
+    http::{Request, Uri},
+};
 
-use crate::limits::{IDLE_TIMEOUT, LINGER_TIMEOUT, MAX_HEADER_BYTES, MAX_HEADERS, MAX_STREAMS};
+/// How long a connection without a request under way is kept, and how long it may send request headers.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the last reply of a connection that ends may take to leave.
+const LINGER_TIMEOUT: Duration = Duration::from_mins(2);
+/// The most header lines of a request.
+const MAX_HEADERS: usize = 64;
+/// The most bytes of all header lines of a request.
+const MAX_HEADER_BYTES: u32 = 16 * 1024;
+/// The most requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 64;
 
 /// Serves HTTP until the client leaves, is silent for too long, or the stop; replies under way are finished.
-pub(crate) async fn serve<F>(
+pub async fn serve<F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     filter: F,
     stop: &CancellationToken,
 ) where
-    F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    F: Filter<Extract: Reply, Error = warp::Rejection> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
     let (requests, quiet) = watch::channel(0);
@@ -116,8 +122,6 @@ impl Drop for UnderWay {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
         time::{Instant, sleep},
@@ -135,7 +139,7 @@ mod tests {
         let (client, server) = duplex(1024);
         let filter = warp::body::stream().then(move |_| async move {
             sleep(takes).await;
-            Response::new(Bytes::from(vec![b'x'; BODY_BYTES]))
+            "x".repeat(BODY_BYTES)
         });
         tokio::spawn(async move { serve(server, filter, &CancellationToken::new()).await });
         client

@@ -1,0 +1,145 @@
+//! Takes connections until the stop, then lets those that are open finish.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{debug, warn};
+
+/// How long accepting pauses when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a listener bears.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How many connections are served at once; more wait in the system's queue.
+    pub connections: usize,
+    /// How long connections may go on after the stop.
+    pub drain: Duration,
+}
+
+/// Accepts connections until told to stop and serves each in a task of its own. Returns when all have ended, or are cut off.
+pub async fn accept<S>(
+    listener: TcpListener,
+    bounds: Bounds,
+    stop: &CancellationToken,
+    serve: impl Fn(TcpStream) -> S,
+) where
+    S: Future<Output = ()> + Send + 'static,
+{
+    let places = Arc::new(Semaphore::new(bounds.connections));
+    let open = TaskTracker::new();
+    loop {
+        let accepted = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            accepted = accepted => accepted,
+            () = stop.cancelled() => break,
+        };
+        match (place, accepted) {
+            (Ok(place), Ok((stream, _))) => {
+                // Replies are small and a client waits for each: they leave at once.
+                if let Err(error) = stream.set_nodelay(true) {
+                    debug!(%error, "connection without TCP_NODELAY");
+                }
+                let serving = serve(stream);
+                open.spawn(async move {
+                    serving.await;
+                    drop(place);
+                });
+            }
+            (_, Err(error)) => {
+                warn!(%error, "connection not accepted");
+                sleep(ACCEPT_PAUSE).await;
+            }
+            // The semaphore is never closed.
+            (Err(_), _) => break,
+        }
+    }
+    drop(listener);
+    open.close();
+    if timeout(bounds.drain, open.wait()).await.is_err() {
+        warn!("connections cut off that did not finish in time");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        sync::mpsc,
+        task::JoinHandle,
+    };
+
+    use super::*;
+
+    /// A listener that sends back what it is sent, and tells when it begins and ends to serve.
+    struct Echo {
+        address: std::net::SocketAddr,
+        told: mpsc::UnboundedReceiver<&'static str>,
+        stop: CancellationToken,
+        accepting: JoinHandle<()>,
+    }
+
+    async fn echo(bounds: Bounds) -> Echo {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tell, told) = mpsc::unbounded_channel();
+        let stop = CancellationToken::new();
+        let requested = stop.clone();
+        let accepting = tokio::spawn(async move {
+            let serve = |mut stream: TcpStream| {
+                let tell = tell.clone();
+                async move {
+                    tell.send("begins").unwrap();
+                    let (mut from, mut to) = stream.split();
+                    tokio::io::copy(&mut from, &mut to).await.unwrap();
+                    tell.send("ends").unwrap();
+                }
+            };
+            accept(listener, bounds, &requested, serve).await;
+        });
+        Echo { address, told, stop, accepting }
+    }
+
+    async fn send_and_receive(client: &mut TcpStream) {
+        let mut echoed = [0];
+        client.write_all(b"x").await.unwrap();
+        client.read_exact(&mut echoed).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn beyond_the_bound_connections_wait_until_another_ends() {
+        let bounds = Bounds { connections: 1, drain: Duration::from_secs(10) };
+        let mut echo = echo(bounds).await;
+        let mut first = TcpStream::connect(echo.address).await.unwrap();
+        send_and_receive(&mut first).await;
+        let mut second = TcpStream::connect(echo.address).await.unwrap();
+        send_and_receive(&mut first).await;
+        drop(first);
+        send_and_receive(&mut second).await;
+        drop(second);
+        for expected in ["begins", "ends", "begins", "ends"] {
+            assert_eq!(echo.told.recv().await, Some(expected));
+        }
+        echo.stop.cancel();
+        echo.accepting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn after_the_stop_nobody_waits_longer_than_the_drain_for_a_connection() {
+        let bounds = Bounds { connections: 2, drain: Duration::from_millis(50) };
+        let echo = echo(bounds).await;
+        let mut open = TcpStream::connect(echo.address).await.unwrap();
+        send_and_receive(&mut open).await;
+        echo.stop.cancel();
+        echo.accepting.await.unwrap();
+        assert!(TcpStream::connect(echo.address).await.is_err());
+    }
+}
