@@ -15,6 +15,7 @@ use crate::{
     desk::{Desk, now},
     issuance::{OrderView, Purpose, purpose},
     issuers::Claim,
+    measure,
 };
 
 /// Puts the certificate into the ledger, says so on the order and in the index, then tells whoever waits.
@@ -40,12 +41,12 @@ pub(crate) async fn deliver(
     index(desk, entry, sequence).await?;
     let order = desk.ports.aggregates.write(issued).await?;
     info!(serial = %claim.serial, "certificate issued");
-    let profile = order.state.profile.to_string();
+    let profile = &order.state.profile;
     if let Some(since) = finalized_at {
-        metrics::histogram!(names::ISSUANCE_SECONDS, "profile" => profile.clone())
+        metrics::histogram!(names::ISSUANCE_SECONDS, "profile" => profile.to_string())
             .record(since.until(now()).as_secs_f64());
     }
-    metrics::counter!(names::CERTIFICATES_ISSUED, "profile" => profile).increment(1);
+    measure::issued(profile, 1);
     wake(desk, &order).await;
     Ok(())
 }

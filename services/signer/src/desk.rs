@@ -82,6 +82,7 @@ impl Desk {
         let journal = Journal::open(settings.journal_dir()).map_err(OpenError::Journal)?;
         let positions = Positions::open(&settings.position_file()).map_err(OpenError::Position)?;
         positions.check(ports.aggregates.store.as_ref()).await.map_err(OpenError::Position)?;
+        settings.profiles.keys().for_each(measure::begin);
         for issuer in issuers.all() {
             measure::issuer(issuer.id(), issuer.authority.certificate().not_after());
         }

@@ -17,7 +17,6 @@ use domain::{
 use eventstore::Sequence;
 use readmodel::Versioned;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use runtime::metrics::names;
 use tracing::warn;
 
 use crate::{
@@ -185,8 +184,7 @@ fn plan_failure(error: &PlanError) -> Failure {
 async fn give_up(desk: &Desk, order: OrderView, failure: Failure) -> Result<(), IssuanceError> {
     let command = Command::RecordIssuanceFailure(IssuanceFailed { failure, at: now() });
     let order = desk.command(order, &command).await?;
-    let profile = order.state.profile.to_string();
-    metrics::counter!(names::ISSUANCES_FAILED, "profile" => profile).increment(1);
+    measure::failed(&order.state.profile, 1);
     wake(desk, &order).await;
     Ok(())
 }

@@ -2,9 +2,25 @@
 
 use std::time::Instant;
 
-use domain::{IssuerId, Timestamp};
-use metrics::{gauge, histogram};
+use domain::{IssuerId, ProfileName, Timestamp};
+use metrics::{counter, gauge, histogram};
 use runtime::metrics::names;
+
+/// Shows what is counted of a profile before the first of it: what begins at 1 was never seen to rise.
+pub(crate) fn begin(profile: &ProfileName) {
+    issued(profile, 0);
+    failed(profile, 0);
+}
+
+/// Counts certificates issued.
+pub(crate) fn issued(profile: &ProfileName, certificates: u64) {
+    counter!(names::CERTIFICATES_ISSUED, "profile" => profile.to_string()).increment(certificates);
+}
+
+/// Counts issuances that failed for good.
+pub(crate) fn failed(profile: &ProfileName, issuances: u64) {
+    counter!(names::ISSUANCES_FAILED, "profile" => profile.to_string()).increment(issuances);
+}
 
 /// Measures a signature by a key of the CA.
 pub(crate) fn signed(what: &'static str, started: Instant) {

@@ -46,6 +46,7 @@ pub async fn run(
     stop: CancellationToken,
 ) -> Result<(), validation::SettingsError> {
     let desk = Arc::new(desk::Desk::new(&settings, ports)?);
+    measure::begin();
     worker::Worker::new(desk, &settings, health).run(stop).await;
     Ok(())
 }

@@ -94,6 +94,20 @@ fn append(directory: &std::path::Path, text: &mut String) -> anyhow::Result<()> 
 }
 
 #[tokio::test]
+async fn what_alerts_see_the_rise_of_is_shown_before_it_is_first_counted() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let shown = scene.server.metrics().await?;
+    for expected in [
+        r#"certmill_certificates_issued_total{profile="default"} 0"#,
+        r#"certmill_issuances_failed_total{profile="default"} 0"#,
+        r#"certmill_validations_total{type="http-01",outcome="valid",problem=""} 0"#,
+    ] {
+        ensure!(shown.lines().any(|line| line == expected), "not shown: {expected}\n{shown}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_server_shows_what_the_document_says_and_promtool_likes_it() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     scene.client.issue(&["metrics.localhost"], &scene.web).await?;
