@@ -5,11 +5,13 @@ pub mod health;
 pub mod http;
 pub mod metrics;
 pub mod ops;
+mod places;
 pub mod stop;
 pub mod telemetry;
 
 pub use config::{Config, ConfigError, Role, config_schema};
 pub use health::{Check, Health};
 pub use metrics::{Metrics, MetricsError};
+pub use places::Places;
 pub use stop::{Process, Stop, StopError, Stopper};
 pub use telemetry::{Telemetry, TelemetryError};

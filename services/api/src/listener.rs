@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use ::http::Response;
-use bytes::Bytes;
 use runtime::{
     http::{self, Bounds},
     metrics::names,
@@ -17,7 +15,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
-use warp::Filter;
+use warp::{Filter, Reply};
 
 use crate::limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT};
 
@@ -46,11 +44,7 @@ pub(crate) async fn accept<F>(
     connections: usize,
     stop: CancellationToken,
 ) where
-    F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    F: Filter<Extract: Reply, Error = warp::Rejection> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
     let acceptor = TlsAcceptor::from(Arc::new(tls(certificate)));
@@ -84,11 +78,7 @@ impl Drop for Open {
 
 async fn serve<F>(stream: TcpStream, acceptor: TlsAcceptor, filter: F, stop: CancellationToken)
 where
-    F: Filter<Extract = (Response<Bytes>,), Error = warp::Rejection>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    F: Filter<Extract: Reply, Error = warp::Rejection> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
     let _open = Open::count();

@@ -1,17 +1,15 @@
 //! Takes connections until the stop, then lets those that are open finish.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-/// How long accepting pauses when the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+use crate::Places;
 
 /// What a listener bears.
 #[derive(Clone, Copy, Debug)]
@@ -31,36 +29,18 @@ pub async fn accept<S>(
 ) where
     S: Future<Output = ()> + Send + 'static,
 {
-    let places = Arc::new(Semaphore::new(bounds.connections));
+    let places = Places::new(bounds.connections);
     let open = TaskTracker::new();
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            accepted = accepted => accepted,
-            () = stop.cancelled() => break,
-        };
-        match (place, accepted) {
-            (Ok(place), Ok((stream, _))) => {
-                // Replies are small and a client waits for each: they leave at once.
-                if let Err(error) = stream.set_nodelay(true) {
-                    debug!(%error, "connection without TCP_NODELAY");
-                }
-                let serving = serve(stream);
-                open.spawn(async move {
-                    serving.await;
-                    drop(place);
-                });
-            }
-            (_, Err(error)) => {
-                warn!(%error, "connection not accepted");
-                sleep(ACCEPT_PAUSE).await;
-            }
-            // The semaphore is never closed.
-            (Err(_), _) => break,
+    while let Some(((stream, _), place)) = places.next(|| listener.accept(), stop).await {
+        // Replies are small and a client waits for each: they leave at once.
+        if let Err(error) = stream.set_nodelay(true) {
+            debug!(%error, "connection without TCP_NODELAY");
         }
+        let serving = serve(stream);
+        open.spawn(async move {
+            serving.await;
+            drop(place);
+        });
     }
     drop(listener);
     open.close();

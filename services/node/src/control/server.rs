@@ -6,15 +6,14 @@ use std::{
     io,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
-use runtime::{Config, Stop};
+use runtime::{Config, Places, Stop};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{UnixListener, UnixStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
     time::timeout,
 };
 use tracing::{info, warn};
@@ -79,22 +78,9 @@ fn remove(path: PathBuf) {
 }
 
 async fn accept(listener: UnixListener, desk: Desk, stop: &Stop) {
-    let places = Arc::new(Semaphore::new(MAX_REQUESTS));
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            accepted = accepted => accepted,
-            () = stop.requested() => return,
-        };
-        match (place, accepted) {
-            (Ok(place), Ok((stream, _))) => serve(stream, desk.clone(), place, stop),
-            (_, Err(error)) => warn!(%error, "control connection not accepted"),
-            // The semaphore is never closed.
-            (Err(_), Ok(_)) => return,
-        }
+    let (places, requested) = (Places::new(MAX_REQUESTS), stop.token());
+    while let Some(((stream, _), place)) = places.next(|| listener.accept(), &requested).await {
+        serve(stream, desk.clone(), place, stop);
     }
 }
 

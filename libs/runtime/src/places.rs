@@ -1,0 +1,48 @@
+//! Taking connections within a bound.
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+/// How long accepting pauses when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The places of a listener: so many connections are served at once, more wait in the system's queue.
+#[derive(Debug)]
+pub struct Places(Arc<Semaphore>);
+
+impl Places {
+    /// So many places.
+    pub fn new(connections: usize) -> Self {
+        Self(Arc::new(Semaphore::new(connections)))
+    }
+
+    /// Takes the next connection once there is a place for it, which it keeps as long as the permit lives; `None` at the stop.
+    pub async fn next<A, C>(
+        &self,
+        accept: impl Fn() -> A,
+        stop: &CancellationToken,
+    ) -> Option<(C, OwnedSemaphorePermit)>
+    where
+        A: Future<Output = io::Result<C>>,
+    {
+        stop.run_until_cancelled(async {
+            loop {
+                // The semaphore is never closed.
+                let place = Arc::clone(&self.0).acquire_owned().await.ok()?;
+                match accept().await {
+                    Ok(connection) => return Some((connection, place)),
+                    Err(error) => warn!(%error, "connection not accepted"),
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        })
+        .await
+        .flatten()
+    }
+}
