@@ -160,7 +160,7 @@ impl From<WriteError> for AppendError {
 
 impl From<WriteError> for readmodel::Unavailable {
     fn from(error: WriteError) -> Self {
-        Self::OutOfReach(error.into())
+        Self::out_of_reach(error)
     }
 }
 

@@ -32,8 +32,7 @@ pub(crate) async fn page(
             Ok((orders, rebuilding::rebuilt_to(c)?))
         })
     });
-    let (mut orders, rebuilt_to) =
-        read.await.map_err(|error| Unavailable::OutOfReach(error.into()))?;
+    let (mut orders, rebuilt_to) = read.await.map_err(Unavailable::out_of_reach)?;
     let is_last = orders.len() <= query.limit;
     orders.truncate(query.limit);
     let last = orders.last().filter(|_| !is_last);

@@ -188,7 +188,7 @@ impl ReadModel for Embedded {
         let serial = serial.clone();
         let query =
             self.shared().readers.query(move |connection| index::certificate(connection, &serial));
-        let found = query.await.map_err(|error| Unavailable::OutOfReach(error.into()))?;
+        let found = query.await.map_err(Unavailable::out_of_reach)?;
         Ok(found.map_or(Lookup::Missing, Lookup::Found))
     }
 
@@ -226,7 +226,7 @@ impl ReadModel for Embedded {
         let last = self.last_of(stream).await?;
         if stream == Stream::Ledger && views.is_rebuilding() {
             let query = self.shared().readers.query(rebuilding::rebuilt_to);
-            let place = query.await.map_err(|error| Unavailable::OutOfReach(error.into()))?;
+            let place = query.await.map_err(Unavailable::out_of_reach)?;
             return Ok(place.unwrap_or(last));
         }
         Ok(last.max(views.mark(stream)))
@@ -240,7 +240,7 @@ impl ReadModel for Embedded {
                     views.rebuilding.store(false, Ordering::Release);
                 }
                 Changed::Rebuilt(Rebuilt::Gap) => {
-                    return Err(Unavailable::OutOfReach(EntriesLost.into()));
+                    return Err(Unavailable::out_of_reach(EntriesLost));
                 }
                 Changed::Rebuilt(Rebuilt::Partly) | Changed::Done | Changed::Pruned(_) => {}
             }
@@ -284,7 +284,7 @@ impl Embedded {
     }
 
     async fn last_of(&self, stream: Stream) -> Result<Sequence, Unavailable> {
-        self.shared().last_of(stream).await.map_err(|error| Unavailable::OutOfReach(error.into()))
+        self.shared().last_of(stream).await.map_err(Unavailable::out_of_reach)
     }
 }
 

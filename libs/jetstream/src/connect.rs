@@ -20,6 +20,8 @@ use crate::{
     names::Names,
 };
 
+pub(crate) use self::streams::find;
+
 /// Fewer copies than this lose acknowledged messages with one server.
 const MIN_REPLICAS: u8 = 3;
 
@@ -243,15 +245,6 @@ pub(crate) fn check_options(options: &Options) -> Result<(), ConnectError> {
         return Err(ConnectError::NoMonitor);
     }
     Ok(())
-}
-
-/// Sees to it that a reader finds every stream; changes nothing.
-pub(crate) async fn find(
-    connection: &Connection,
-    names: &Names,
-    order_shards: u8,
-) -> Result<(), ConnectError> {
-    streams::find(connection, names, order_shards).await
 }
 
 /// Checks the servers, creates or verifies the streams, and tries compare-and-set out.

@@ -66,6 +66,11 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
+    /// There is no such stream.
+    pub(crate) fn is_stream_not_found(&self) -> bool {
+        matches!(self, Self::Refused(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+    }
+
     /// The same request may succeed in a moment. Servers without a leader answer faster than the leader that others know.
     fn is_passing(&self) -> bool {
         match self {

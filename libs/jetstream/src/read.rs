@@ -170,9 +170,8 @@ impl Reader<'_> {
     /// Anyone can make up the id of an order in a shard that never was: it is empty, not out of reach. The servers are
     /// asked, because other nodes may be configured for more shards already.
     fn never_was(&self, stream: Stream, error: &ApiError) -> bool {
-        let not_found = matches!(error, ApiError::Refused(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND);
         match stream {
-            Stream::Orders(shard) => not_found && shard >= self.order_shards,
+            Stream::Orders(shard) => shard >= self.order_shards && error.is_stream_not_found(),
             Stream::Accounts | Stream::Administration | Stream::Ledger | Stream::Revocations => {
                 false
             }

@@ -32,6 +32,13 @@ pub enum Unavailable {
     MemoryLost,
 }
 
+impl Unavailable {
+    /// [`Unavailable::OutOfReach`] for a reason.
+    pub fn out_of_reach(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::OutOfReach(source.into())
+    }
+}
+
 /// A CRL as the signer published it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crl {

@@ -60,8 +60,8 @@ pub(super) async fn ensure(
         .await
 }
 
-/// Sees to it that every stream that a reader needs is there.
-pub(super) async fn find(
+/// Sees to it that every stream that a reader needs is there; changes nothing.
+pub(crate) async fn find(
     connection: &Connection,
     names: &Names,
     order_shards: u8,
@@ -69,7 +69,9 @@ pub(super) async fn find(
     let find_one =
         async |name: String| match request(connection, "INFO", &name, &Config::new()).await {
             Ok(_) => Ok(()),
-            Err(error) if is_not_found(&error) => Err(ConnectError::StreamMissing { stream: name }),
+            Err(error) if error.is_stream_not_found() => {
+                Err(ConnectError::StreamMissing { stream: name })
+            }
             Err(error) => Err(server::unheard(error)),
         };
     stream::iter(Stream::all(order_shards).into_iter().map(Ok))
@@ -92,15 +94,11 @@ async fn refuse_fewer_shards(
                 let (configured, needed) = (order_shards, shard + 1);
                 refusal = Some(ConnectError::FewerShards { configured, stream: name, needed });
             }
-            Err(error) if is_not_found(&error) => break,
+            Err(error) if error.is_stream_not_found() => break,
             Err(error) => return Err(failed(&name, error)),
         }
     }
     refusal.map_or(Ok(()), Err)
-}
-
-fn is_not_found(error: &ApiError) -> bool {
-    matches!(error, ApiError::Refused(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn wanted(names: &Names, options: &Options) -> Vec<Wanted> {
@@ -172,7 +170,7 @@ async fn ensure_one(
 ) -> Result<(), ConnectError> {
     let found = match request(connection, "INFO", name, &Config::new()).await {
         Ok(found) => found.config,
-        Err(error) if is_not_found(&error) => create(connection, name, &wanted).await?,
+        Err(error) if error.is_stream_not_found() => create(connection, name, &wanted).await?,
         Err(error) => return Err(failed(name, error)),
     };
     let found = keep_longer(connection, name, &wanted, found).await?;
