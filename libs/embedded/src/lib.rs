@@ -7,6 +7,7 @@
 mod backup;
 mod batch;
 mod chain;
+mod company;
 mod consumer;
 mod counters;
 mod crls;

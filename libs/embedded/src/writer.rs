@@ -16,6 +16,7 @@ use crate::{
     WriteError,
     batch::{Changed, Outcome, Request, Stage, Staged},
     chain::Tip,
+    company::Company,
     head::Head,
     marks::Mark,
     prepared::{Prepared, Second},
@@ -26,11 +27,6 @@ use crate::{
 const QUEUE: usize = 1024;
 /// How many requests share a transaction: enough for one fsync to be cheap, and for nobody to wait long.
 const MAX_BATCH: usize = 256;
-/// The wait for those who come back, as a part of the time a commit takes, and its bound.
-const GATHER: u32 = 2;
-const LONGEST_GATHER: Duration = Duration::from_millis(1);
-/// With so many requests, answered last or waiting now, others are on their way: a moment's wait saves an fsync.
-const COMPANY: usize = 3;
 /// How often a transaction takes the consumers' marks along; what was not taken is delivered again after a crash.
 const MARKS_EVERY: Duration = Duration::from_millis(250);
 
@@ -55,9 +51,10 @@ impl Writer {
         let (requests, waiting) = mpsc::channel(QUEUE);
         desk.shared.feeds.attach(requests.downgrade());
         let thread = std::thread::Builder::new().name("event-log".into());
+        let company = Company::of_this_runtime();
         let thread = thread.spawn(move || {
             let _closed = CloseAtEnd(Arc::clone(&desk.shared));
-            Thread { desk, marked_at: Instant::now() }.run(waiting);
+            Thread { desk, company, marked_at: Instant::now() }.run(waiting);
         })?;
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
@@ -99,6 +96,7 @@ impl Drop for CloseAtEnd {
 
 struct Thread {
     desk: Desk,
+    company: Company,
     marked_at: Instant,
 }
 
@@ -106,26 +104,21 @@ impl Thread {
     fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         let mut closing = Vec::new();
-        let mut answered = 0;
-        let mut commit_took = Duration::ZERO;
         while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            if batch.len() + answered >= COMPANY {
-                std::thread::sleep((commit_took / GATHER).min(LONGEST_GATHER));
-                while batch.len() < MAX_BATCH
-                    && let Ok(request) = waiting.try_recv()
-                {
-                    batch.push(request);
-                }
+            self.company.wait(batch.len());
+            while batch.len() < MAX_BATCH
+                && let Ok(request) = waiting.try_recv()
+            {
+                batch.push(request);
             }
             closing.extend(batch.extract_if(.., |request| matches!(request, Request::Close(_))));
             if !closing.is_empty() {
                 // Nothing new is taken; what was accepted is still written.
                 waiting.close();
             }
-            answered = batch.len();
-            let begun = Instant::now();
+            let (requests, begun) = (batch.len(), Instant::now());
             self.write(&mut batch);
-            commit_took = begun.elapsed();
+            self.company.note_commit(requests, begun.elapsed());
         }
         self.finish();
         closing.into_iter().for_each(|request| request.fail(&WriteError::Closed));
