@@ -27,7 +27,9 @@ impl ReadModel for RedisStore {
         &self,
         id: &AccountId,
     ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
-        let answer = self.exchange(None, &[self.wanted_account(id)]).await?;
+        // It is kept for longer only when the account itself comes.
+        let wanted = Wanted { key: key::account(id), keep: None };
+        let answer = self.exchange(None, &[wanted]).await?;
         let value = answer.values.first().and_then(Option::as_ref);
         Ok(read_account(&answer.epoch, value))
     }

@@ -81,6 +81,8 @@ async fn everything_but_the_epoch_and_crls_goes_in_time() {
         check_kept(&kept(&server, "certmill:account:*").await, Duration::from_secs(10_000));
         let key = format!("certmill:account:{}", account.state.id);
         server.command::<()>(&["PEXPIRE", &key, "5000"]).await;
+        store.account(&account.state.id).await.unwrap().unwrap();
+        assert!(kept(&server, "certmill:account:*").await[0] <= 5000, "nobody came");
         store.admit((&crate::profile(), ""), Some(&account.state.id), None).await.unwrap();
         check_kept(&kept(&server, "certmill:account:*").await, Duration::from_secs(10_000));
 
