@@ -16,6 +16,7 @@ mod link;
 mod nonces;
 mod options;
 mod orders;
+mod rights;
 mod script;
 mod server;
 mod stamp;
@@ -23,5 +24,6 @@ mod store;
 mod views;
 
 pub use options::{Asked, Options};
+pub use rights::Rights;
 pub use server::ConnectError;
 pub use store::RedisStore;

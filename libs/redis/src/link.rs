@@ -1,7 +1,7 @@
 //! The connection: one for all requests, checked when it is made and now and then, replaced when it breaks.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use redis::{
 use tokio::time::timeout;
 use tracing::warn;
 
-use crate::{Asked, ConnectError, Options, fault::Fault, server};
+use crate::{Asked, ConnectError, Options, Rights, fault::Fault, rights, server};
 
 /// How long making a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(1800);
 
 pub(crate) struct Link {
     client: Client,
+    rights: Arc<Rights>,
     current: Mutex<Attempt>,
     check_every: Duration,
     observe: fn(&Asked),
@@ -35,8 +36,10 @@ struct Attempt {
     number: u64,
     /// When whoever needs it sees to it that its server is checked again.
     check_at: Instant,
-    connection: Shared<BoxFuture<'static, Result<MultiplexedConnection, ConnectError>>>,
+    connection: Shared<Connecting>,
 }
+
+type Connecting = BoxFuture<'static, Result<MultiplexedConnection, ConnectError>>;
 
 #[derive(Clone, Copy)]
 enum Request<'a> {
@@ -55,9 +58,10 @@ impl Link {
             ),
         };
         let client = client.map_err(ConnectError::Configuration)?;
-        let check_every = options.check_every;
-        let current = Mutex::new(Attempt::start(1, client.clone(), check_every));
-        Ok(Self { client, current, check_every, observe: options.observe })
+        let (check_every, rights) = (options.check_every, Arc::new(options.rights.clone()));
+        let first = connect(client.clone(), Arc::clone(&rights)).boxed();
+        let current = Mutex::new(Attempt::start(1, first, check_every));
+        Ok(Self { client, rights, current, check_every, observe: options.observe })
     }
 
     /// Waits until the connection stands and its server is one to use.
@@ -118,7 +122,7 @@ impl Link {
             Fault::Connect(error)
         })?;
         if self.is_due_for_check(attempt.number) {
-            check(&mut connection).await.map_err(|error| match error {
+            check(&mut connection, &self.rights).await.map_err(|error| match error {
                 ConnectError::Unreachable(error) => self.failed(attempt.number, error),
                 error => self.given_up(attempt.number, Fault::Connect(error)),
             })?;
@@ -156,7 +160,8 @@ impl Link {
     fn replace(&self, number: u64) {
         let mut current = self.current();
         if current.number == number {
-            *current = Attempt::start(number + 1, self.client.clone(), self.check_every);
+            let next = connect(self.client.clone(), Arc::clone(&self.rights)).boxed();
+            *current = Attempt::start(number + 1, next, self.check_every);
         }
     }
 
@@ -166,26 +171,33 @@ impl Link {
 }
 
 impl Attempt {
-    fn start(number: u64, client: Client, check_every: Duration) -> Self {
+    fn start(number: u64, connecting: Connecting, check_every: Duration) -> Self {
         let check_at = Instant::now() + check_every;
-        Self { number, check_at, connection: connect(client).boxed().shared() }
+        Self { number, check_at, connection: connecting.shared() }
     }
 }
 
-async fn connect(client: Client) -> Result<MultiplexedConnection, ConnectError> {
+async fn connect(
+    client: Client,
+    rights: Arc<Rights>,
+) -> Result<MultiplexedConnection, ConnectError> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
     let connection = client.get_multiplexed_async_connection_with_config(&config).await;
     let mut connection = connection.map_err(ConnectError::Unreachable)?;
-    check(&mut connection).await?;
+    check(&mut connection, &rights).await?;
     Ok(connection)
 }
 
-/// Asks the server about itself.
-async fn check(connection: &mut MultiplexedConnection) -> Result<(), ConnectError> {
+/// Asks the server about itself, and tries out what it allows.
+async fn check(
+    connection: &mut MultiplexedConnection,
+    rights: &Rights,
+) -> Result<(), ConnectError> {
     let info = redis::cmd("INFO").query_async::<String>(connection).await;
-    server::check(&info.map_err(ConnectError::Unreachable)?)
+    server::check(&info.map_err(|error| rights::needing("+info", error))?)?;
+    rights.check(connection).await
 }
 
 /// Whether another connection may fare better: this one is gone, hangs, or leads to what is a replica now.

@@ -4,6 +4,8 @@ use std::{fmt, time::Duration};
 
 use acme::nonce::NonceLifetime;
 
+use crate::Rights;
+
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
@@ -12,7 +14,7 @@ const DAY: Duration = Duration::from_hours(24);
 pub struct Options {
     /// How long a nonce is good.
     pub nonce_lifetime: NonceLifetime,
-    /// How long an account's view is kept after it was last written or read by its account.
+    /// How long an account's view is kept after it was last written, or read for a request of its account.
     pub keep_account: Duration,
     /// How long an order's view is kept after the order has ended, by its outcome or its expiry; a pre-authorization's after
     /// its expiry.
@@ -23,6 +25,8 @@ pub struct Options {
     pub keep_certificate: Duration,
     /// How often it is looked whether the server is still one to use: its settings can be changed while it runs.
     pub check_every: Duration,
+    /// What the user must be allowed to do; it is tried out whenever the server is looked at.
+    pub rights: Rights,
     /// Is told of each command that was sent.
     pub observe: fn(&Asked),
     /// The PEM certificates of who signs the server's certificate with `rediss://`; without them, the system's roots.
@@ -49,6 +53,7 @@ impl Default for Options {
             keep_order_entry: 7 * DAY,
             keep_certificate: 7 * DAY,
             check_every: Duration::from_secs(30),
+            rights: Rights::default(),
             observe: |_| {},
             tls_roots: None,
         }
@@ -64,6 +69,7 @@ impl fmt::Debug for Options {
             .field("keep_order_entry", &self.keep_order_entry)
             .field("keep_certificate", &self.keep_certificate)
             .field("check_every", &self.check_every)
+            .field("rights", &self.rights)
             .field("tls_roots", &self.tls_roots.as_ref().map(Vec::len))
             .finish()
     }

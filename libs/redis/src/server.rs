@@ -14,6 +14,14 @@ pub enum ConnectError {
     /// The server is out of reach, refuses the login, or is still loading; try again later.
     #[error("redis cannot be reached")]
     Unreachable(#[source] RedisError),
+    /// The user may not do all that is needed.
+    #[error(
+        "the redis user lacks {missing}: grant it what `certmill ca nats-permissions --redis` prints for the role"
+    )]
+    Forbidden {
+        /// What is missing, as rules of an ACL.
+        missing: String,
+    },
     /// The server is too old.
     #[error("redis {version} is too old: redis 7 or valkey 8 is needed")]
     TooOld {

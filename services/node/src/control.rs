@@ -11,7 +11,7 @@ use crate::{
     change::{self, Change, Done},
     failure::{Explain as _, Failure},
     operator,
-    ports::{self, Patience, Ports},
+    ports::{self, NO_ROLE, Patience, Ports},
 };
 
 pub(crate) use server::listen;
@@ -50,8 +50,9 @@ pub(crate) async fn apply(config: &Config, change: Change) -> Result<Done, Failu
             None => drop(ports::open_to_read(&config.data_dir)?),
         },
     }
-    let ports =
-        Ports::open(config, Patience::NONE).await.while_doing("no server takes the command")?;
+    let ports = Ports::open(config, &NO_ROLE, Patience::NONE)
+        .await
+        .while_doing("no server takes the command")?;
     let shards = config.event_log.order_shards;
     let done = change::make(request.change, &request.operator, &ports, shards).await;
     ports.close().await;
@@ -70,7 +71,7 @@ mod tests {
     use crate::{fixtures, ports::Log};
 
     async fn served(config: &Config) -> (Ports, Process) {
-        let ports = Ports::open(config, Patience::NONE).await.unwrap();
+        let ports = Ports::open(config, &NO_ROLE, Patience::NONE).await.unwrap();
         let Log::Embedded(embedded) = &ports.log else { panic!("not embedded") };
         fixtures::append(embedded, &["AccountCreated"]).await;
         let process = Process::new().unwrap();

@@ -10,7 +10,7 @@ use runtime::{Config, config::EventLogKind};
 
 use crate::{
     failure::Failure,
-    ports::{self, Patience},
+    ports::{self, NO_ROLE, Patience},
 };
 use merge::Merge;
 
@@ -124,7 +124,7 @@ impl Log {
         let lookup = match self {
             Self::Embedded(log) => log.certificate(serial).await.ok()?,
             Self::JetStream(cluster) => {
-                let redis = ports::redis(&cluster.config, Patience::NONE).await.ok()?;
+                let redis = ports::redis(&cluster.config, &NO_ROLE, Patience::NONE).await.ok()?;
                 redis.certificate(serial).await.ok()?
             }
         };

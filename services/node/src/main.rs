@@ -17,6 +17,7 @@ mod operator;
 mod operator_key;
 mod output;
 mod ports;
+mod redis_rights;
 mod serve;
 mod signer_settings;
 mod story;

@@ -5,12 +5,12 @@ mod embedded;
 mod measured;
 mod patience;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use acme::nonce::NonceLifetime;
 use eventstore::{Calls, EventFeed, EventStore, EventTail, Wakes};
 use readmodel::{Admission, Aggregates, ReadModel};
-use runtime::{Config, config::EventLogKind};
+use runtime::{Config, Role, config::EventLogKind};
 
 use crate::failure::{Explain as _, Failure};
 
@@ -20,6 +20,9 @@ pub(crate) use self::{
     embedded::{not_read, open_to_read},
     patience::Patience,
 };
+
+/// What a command plays.
+pub(crate) const NO_ROLE: BTreeSet<Role> = BTreeSet::new();
 
 /// Every port, and what is behind them.
 #[derive(Clone)]
@@ -50,14 +53,18 @@ fn nonce_lifetime(config: &Config) -> Result<NonceLifetime, Failure> {
 }
 
 impl Ports {
-    /// Connects to what the configuration names.
+    /// Connects to what the configuration names, and sees that it is allowed what the roles need.
     ///
     /// # Errors
     /// When something stays out of reach or must not be used; the failure names the key to change.
-    pub(crate) async fn open(config: &Config, patience: Patience) -> Result<Self, Failure> {
+    pub(crate) async fn open(
+        config: &Config,
+        roles: &BTreeSet<Role>,
+        patience: Patience,
+    ) -> Result<Self, Failure> {
         let ports = match config.event_log.kind {
             EventLogKind::Embedded => embedded::open(config).await?,
-            EventLogKind::Jetstream => cluster::open(config, patience).await?,
+            EventLogKind::Jetstream => cluster::open(config, roles, patience).await?,
         };
         Ok(Self {
             store: Arc::new(Measured(ports.store)),

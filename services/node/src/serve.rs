@@ -43,7 +43,8 @@ pub(crate) async fn run(
         "starting"
     );
     let mut process = Process::new()?;
-    let Some(ports) = process.prepare(Ports::open(config, Patience::of_a_server())).await else {
+    let opening = Ports::open(config, roles, Patience::of_a_server());
+    let Some(ports) = process.prepare(opening).await else {
         telemetry.stop().await;
         return Ok(());
     };

@@ -32,10 +32,13 @@ struct Stores {
 }
 
 impl Stores {
-    async fn start() -> anyhow::Result<Self> {
+    /// Starts NATS, and Redis or Valkey by the name of its program.
+    async fn start(program: &str) -> anyhow::Result<Self> {
         let (files, nats, redis) = (TempDir::new()?, free_port()?, free_port()?);
-        let servers =
-            [start_nats(files.path(), nats).await?, start_redis(files.path(), redis).await?];
+        let servers = [
+            start_nats(files.path(), nats).await?,
+            start_redis(files.path(), (program, redis)).await?,
+        ];
         for port in [nats, redis] {
             eventually("a server listens", START_LIMIT, async || {
                 Ok(TcpStream::connect(("127.0.0.1", port)).await.ok().map(drop))
@@ -115,18 +118,18 @@ async fn start_nats(files: &Path, port: u16) -> anyhow::Result<Process> {
     Process::start("nats-server", command, files)
 }
 
-async fn start_redis(files: &Path, port: u16) -> anyhow::Result<Process> {
+async fn start_redis(files: &Path, (program, port): (&str, u16)) -> anyhow::Result<Process> {
     let mut users = printed(ORDER_SHARDS, &["--redis"]).await?;
-    for role in ROLES {
+    for role in ROLES.iter().chain(&["operator"]) {
         users = users.replace(&format!(">{}_PASSWORD", role.to_uppercase()), &format!(">{role}"));
     }
     std::fs::write(files.join("users.acl"), users)?;
-    let mut command = Command::new(tool("redis-server")?);
+    let mut command = Command::new(tool(program)?);
     command
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--maxmemory-policy", "noeviction", "--aclfile"])
         .arg(files.join("users.acl"));
-    Process::start("redis-server", command, files)
+    Process::start(program, command, files)
 }
 
 /// Makes the certificate of the api's listener.
@@ -149,7 +152,15 @@ async fn certificate(files: &Path) -> anyhow::Result<()> {
 
 #[tokio::test]
 async fn each_role_works_with_its_own_permissions_and_may_do_nothing_else() -> anyhow::Result<()> {
-    let stores = Stores::start().await?;
+    work_with_permissions(&Stores::start("redis-server").await?).await
+}
+
+#[tokio::test]
+async fn each_role_works_with_its_own_permissions_at_valkey_too() -> anyhow::Result<()> {
+    work_with_permissions(&Stores::start("valkey-server").await?).await
+}
+
+async fn work_with_permissions(stores: &Stores) -> anyhow::Result<()> {
     let files = stores.files.path();
     certificate(files).await?;
     let web = ChallengeServer::start().await?;
@@ -171,10 +182,21 @@ async fn each_role_works_with_its_own_permissions_and_may_do_nothing_else() -> a
         let issued = client.finalize(&order, &["permitted.localhost"]).await?;
         verify(&issued.chain, &signer.root()).await?;
     }
-    client.issue(&["other.localhost"], &web).await?;
+    let other = client.issue(&["other.localhost"], &web).await?;
+    let revocation = json!({ "certificate": other.chain.leaf_base64url()? });
+    client.post("revokeCert", &revocation).await?.expect(200)?;
+    client.post_as_get(&format!("{}/orders", client.account()?)).await?.expect(200)?;
+    let operator = stores.setup("operator").prepare("operator")?;
+    operator.operate(&["rebuild"]).await?.success()?;
     for server in &mut servers {
         let log = server.process()?.log_tail().to_lowercase();
-        for refused in ["permissions violation", "noperm", "no permissions"] {
+        for refused in [
+            "permissions violation",
+            "noperm",
+            "no permissions",
+            "can't run this command",
+            "can't access",
+        ] {
             ensure!(!log.contains(refused), "{log}");
         }
     }
@@ -216,6 +238,32 @@ async fn each_role_works_with_its_own_permissions_and_may_do_nothing_else() -> a
         let said = stores.redis(role, command).await?;
         ensure!(said.contains("NOPERM"), "{role} may {command}: {said}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_role_that_lacks_rights_at_redis_does_not_start_and_says_which() -> anyhow::Result<()> {
+    let stores = Stores::start("redis-server").await?;
+    let files = stores.files.path();
+    certificate(files).await?;
+    let projectors = format!("redis://certmill-projector:projector@127.0.0.1:{}/0", stores.redis);
+    let api = stores
+        .setup("api")
+        .set("api.tls_certificate", files.join("tls.crt").display())
+        .set("api.tls_key", files.join("tls.key").display())
+        .set(
+            "event_log.servers",
+            json!([format!("nats://signer:signer@127.0.0.1:{}", stores.nats)]),
+        )
+        .set("redis.url", projectors);
+    let refused = api.prepare("api")?.start_in_vain().await?;
+    ensure!(!refused.status.success(), "it started");
+    let (told, missing) =
+        (refused.stderr, "lacks +getex +setbit +zrangebylex +zrevrangebylex ~certmill:crl:*");
+    ensure!(
+        told.contains(missing) && told.contains("certmill ca nats-permissions --redis"),
+        "{told}"
+    );
     Ok(())
 }
 

@@ -71,26 +71,6 @@ async fn a_password_is_sent_and_a_wrong_one_is_refused() {
 }
 
 #[tokio::test]
-async fn a_user_with_access_to_our_keys_only_is_enough() {
-    on_each(&[], async |server| {
-        let rules = ["ACL", "SETUSER", "certmill", "on", ">secret", "~certmill:*"];
-        let commands = "+evalsha +script|load +info +scan +unlink +hmget +hset +get +getex +set \
-                        +getrange +setbit +pexpire +zadd +zremrangebylex +zrangebylex +zrevrangebylex +zscore +type \
-                        +client|setinfo";
-        let words: Vec<_> = rules.into_iter().chain(commands.split_whitespace()).collect();
-        // Servers before 7.2 do not know CLIENT SETINFO, and clients do not mind.
-        let words: Vec<_> = words.into_iter().filter(|word| *word != "+client|setinfo").collect();
-        server.command::<()>(&words).await;
-        let url = format!("redis://certmill:secret@127.0.0.1:{}", server.port());
-        let store =
-            std::sync::Arc::new(RedisStore::connect(&url, Options::default()).await.unwrap());
-        readmodel::contract::read_model(store.clone()).await;
-        readmodel::contract::admission(store.clone(), store).await;
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn rediss_verifies_the_server_and_then_works() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let key = rcgen::KeyPair::generate().unwrap();

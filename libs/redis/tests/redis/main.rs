@@ -11,6 +11,7 @@ mod memory;
 mod outage;
 mod proxy;
 mod restart;
+mod rights;
 mod server;
 
 /// The profile whose nonces are used.

@@ -1,23 +1,30 @@
 //! The ports of a cluster: the log on NATS JetStream, views and nonces in Redis.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jetstream::JetStream;
 use redis_store::RedisStore;
 use runtime::{
-    Config,
+    Config, Role,
     config::{EventLog, Secret},
 };
 
 use super::{Log, Patience, Ports};
-use crate::failure::{Explain as _, Failure};
+use crate::{
+    failure::{Explain as _, Failure},
+    redis_rights,
+};
 
 const WHERE_THE_LOG_IS: &str = "The log is where event_log.servers says.";
 
 /// Connects to both; they are asked at the same time.
-pub(super) async fn open(config: &Config, patience: Patience) -> Result<Ports, Failure> {
+pub(super) async fn open(
+    config: &Config,
+    roles: &BTreeSet<Role>,
+    patience: Patience,
+) -> Result<Ports, Failure> {
     let (jetstream, redis) =
-        tokio::try_join!(jetstream(config, patience), redis(config, patience))?;
+        tokio::try_join!(jetstream(config, patience), redis(config, roles, patience))?;
     let (log, redis) = (Arc::new(jetstream.clone()), Arc::new(redis));
     Ok(Ports {
         store: Arc::clone(&log) as _,
@@ -73,7 +80,11 @@ fn client_certificate(log: &EventLog) -> Option<jetstream::ClientCertificate> {
 }
 
 /// Connects to the read model.
-pub(crate) async fn redis(config: &Config, patience: Patience) -> Result<RedisStore, Failure> {
+pub(crate) async fn redis(
+    config: &Config,
+    roles: &BTreeSet<Role>,
+    patience: Patience,
+) -> Result<RedisStore, Failure> {
     let tls_roots = match &config.redis.root_certificates {
         Some(path) => {
             let advice = "redis.root_certificates must be a PEM file this user can read.";
@@ -87,6 +98,7 @@ pub(crate) async fn redis(config: &Config, patience: Patience) -> Result<RedisSt
         tls_roots,
         keep_order_entry: config.order_max_age(),
         keep_certificate: config.ca.crl_validity.get(),
+        rights: redis_rights::needed(roles),
         observe: super::measured::redis_command,
         ..redis_store::Options::default()
     };

@@ -3,9 +3,13 @@
 use std::fmt::Write as _;
 
 use eventstore::Stream;
-use runtime::Config;
+use runtime::{Config, Role};
 
-use crate::{failure::Failure, output::Output};
+use crate::{
+    failure::Failure,
+    output::Output,
+    redis_rights::{self, RedisRights},
+};
 
 const NATS_INTRODUCTION: &str = r#"# What each role may do in the account that holds Certmill's streams, and nothing else: `certmill ca nats-permissions`
 # prints it for a configuration, here with the order streams that event_log.order_shards asks for. Include it in the
@@ -37,15 +41,7 @@ const NATS_COMMON: [&str; 4] =
 const WAKE: &str = "certmill.wake";
 const CALLS: &str = "certmill.call.>";
 
-/// What every connection and every write of a view needs.
-const REDIS_COMMON: &str =
-    "+ping +hello +select +info +eval +evalsha +script|load +hmget +hset +get +getrange +set";
-const REDIS_INDEX: &str = "+zremrangebylex +zadd +pexpire";
-const REDIS_REQUESTS: &str =
-    "+setbit +pexpire +getex +zremrangebylex +zadd +zrangebylex +zrevrangebylex";
-const REDIS_REBUILD: &str = "+setbit +pexpire +getex +zremrangebylex +zadd +zrangebylex +zrevrangebylex +scan +type +zscore +unlink";
-
-/// One of those who use the stores.
+/// One of those who use the log.
 struct User {
     name: &'static str,
     /// The subjects it publishes to.
@@ -54,9 +50,6 @@ struct User {
     /// The subjects it hears, beside the answers to its questions.
     hears: &'static [&'static str],
     answers: bool,
-    /// What it reads and writes in Redis: what follows `certmill:`.
-    keys: &'static [&'static str],
-    commands: &'static str,
 }
 
 /// A consumer of streams.
@@ -80,8 +73,6 @@ const USERS: [User; 5] = [
         consumes: &[],
         hears: &[WAKE],
         answers: false,
-        keys: &["*"],
-        commands: REDIS_REQUESTS,
     },
     User {
         name: "validator",
@@ -96,8 +87,6 @@ const USERS: [User; 5] = [
         }],
         hears: &[WAKE],
         answers: false,
-        keys: &["epoch", "spent:*", "order:*", "pre-authorization:*"],
-        commands: "",
     },
     User {
         name: "signer",
@@ -115,18 +104,6 @@ const USERS: [User; 5] = [
         ],
         hears: &[WAKE, CALLS],
         answers: true,
-        // Accounts and pre-authorizations: whether what an order relies on still holds.
-        keys: &[
-            "epoch",
-            "spent:*",
-            "account:*",
-            "order:*",
-            "pre-authorization:*",
-            "certificate:*",
-            "crl:*",
-            "complete:*",
-        ],
-        commands: "",
     },
     User {
         name: "projector",
@@ -134,17 +111,6 @@ const USERS: [User; 5] = [
         consumes: &[Consumer::Follower],
         hears: &[WAKE],
         answers: false,
-        keys: &[
-            "epoch",
-            "spent:*",
-            "account:*",
-            "order:*",
-            "pre-authorization:*",
-            "orders:*",
-            "certificate:*",
-            "complete:*",
-        ],
-        commands: REDIS_INDEX,
     },
     User {
         name: "operator",
@@ -159,8 +125,6 @@ const USERS: [User; 5] = [
         consumes: &[Consumer::Follower],
         hears: &[WAKE],
         answers: false,
-        keys: &["*"],
-        commands: REDIS_REBUILD,
     },
 ];
 
@@ -175,14 +139,11 @@ pub(super) fn nats(config: &Config, out: &mut Output) -> Result<(), Failure> {
 
 /// Prints Redis's file of users.
 pub(super) fn redis(out: &mut Output) -> Result<(), Failure> {
+    let roles = Role::ALL.map(|role| (role.as_str(), RedisRights::of(role)));
     let mut text = "user default off\n".to_owned();
-    for User { name, keys, commands, .. } in &USERS {
-        let keys: String = keys.iter().map(|key| format!(" ~certmill:{key}")).collect();
-        let password = format!("{}_PASSWORD", name.to_uppercase());
-        let line = format!(
-            "user certmill-{name} on >{password}{keys} resetchannels -@all {REDIS_COMMON} {commands}"
-        );
-        let _ = writeln!(text, "{}", line.trim_end());
+    for (name, rights) in roles.into_iter().chain([("operator", redis_rights::OPERATOR)]) {
+        let (password, rules) = (format!("{}_PASSWORD", name.to_uppercase()), rights.rules());
+        let _ = writeln!(text, "user certmill-{name} on >{password} {rules}");
     }
     out.either(&text, text.trim_end())
 }
