@@ -135,7 +135,7 @@ pub enum ConnectError {
     },
     /// A stream that a reader needs is not there.
     #[error(
-        "there is no stream {stream}: start a server on this log, which makes its streams, or check event_log.servers, event_log.order_shards and whose account the credentials are of"
+        "there is no stream {stream}: check event_log.servers, event_log.order_shards and whose account the credentials are of; a stream that was lost is restored from its copy, and where there is none the signer makes it when it starts"
     )]
     StreamMissing {
         /// The stream.

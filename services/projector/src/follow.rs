@@ -25,6 +25,9 @@ const MAX_BATCH: usize = 1000;
 /// How far back views are looked at when the read model has no marker: what it held before is gone, and a view that is
 /// missing is made by whoever asks for it. The indexes need everything.
 const BEHIND: u64 = 10_000;
+/// What an operator is to do where the log lost what the read model knows. It is not done for him: a server that was deposed
+/// would look the same for a while, and everything would be read from its log.
+const AHEAD: &str = "the read model is newer than the event log, which was lost or restored: run `certmill rebuild`";
 /// How long the projector waits after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -44,7 +47,13 @@ pub(crate) async fn follow(
         };
         if let Err(error) = failed {
             warn!(error = &error as &dyn std::error::Error, "the read model is not kept complete");
-            health.not_ready("the event log or the read model is out of reach");
+            health.not_ready(match error {
+                ProjectError::Ahead { .. } => AHEAD,
+                ProjectError::Store(_)
+                | ProjectError::Load(_)
+                | ProjectError::Decode(_)
+                | ProjectError::View(_) => "the event log or the read model is out of reach",
+            });
         }
         tokio::select! {
             () = tokio::time::sleep(RETRY_DELAY) => {}
@@ -58,17 +67,22 @@ async fn catch_up_and_go_on(
     streams: &[Stream],
     health: &Check,
 ) -> Result<(), ProjectError> {
-    let (mut from, mut views_from) = (Vec::with_capacity(streams.len()), HashMap::new());
+    let (mut from, mut known) = (Vec::with_capacity(streams.len()), HashMap::new());
     for stream in streams {
         let marker = ports.aggregates.views.complete_to(*stream).await;
         let marker = marker.map_err(ProjectError::View)?;
+        let last = ports.aggregates.store.last_sequence(*stream).await;
+        let last = last.map_err(ProjectError::Store)?;
+        if marker > last {
+            return Err(ProjectError::Ahead { stream: *stream, marker, last });
+        }
         from.push((*stream, marker));
-        views_from.insert(*stream, views_from_marker(ports, *stream, marker).await?);
+        known.insert(*stream, views_from(marker, last));
     }
     let mut tail = ports.tail.follow(&from).await.map_err(ProjectError::Store)?;
     health.ready();
     loop {
-        let batch = gather(tail.as_mut(), &views_from).await?;
+        let batch = gather(tail.as_mut(), &known).await?;
         measure(&batch);
         batch.apply(ports).await?;
     }
@@ -83,16 +97,11 @@ fn measure(batch: &Batch) {
 }
 
 /// Behind which message of a stream views are looked at.
-async fn views_from_marker(
-    ports: &Ports,
-    stream: Stream,
-    marker: Sequence,
-) -> Result<Sequence, ProjectError> {
-    if marker > Sequence::NONE {
-        return Ok(marker);
+fn views_from(marker: Sequence, last: Sequence) -> Sequence {
+    match marker {
+        Sequence::NONE => Sequence(last.0.saturating_sub(BEHIND)),
+        marker => marker,
     }
-    let last = ports.aggregates.store.last_sequence(stream).await.map_err(ProjectError::Store)?;
-    Ok(Sequence(last.0.saturating_sub(BEHIND)))
 }
 
 /// Waits for a message, and a moment for more.

@@ -13,7 +13,7 @@ mod unreplaced;
 
 use std::sync::Arc;
 
-use eventstore::{DecodeError, EventTail, LoadError, StoreError};
+use eventstore::{DecodeError, EventTail, LoadError, Sequence, StoreError, Stream};
 use readmodel::{Aggregates, Unavailable};
 use runtime::Check;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,18 @@ pub enum ProjectError {
     /// The read model is out of reach.
     #[error("the read model failed")]
     View(#[source] Unavailable),
+    /// The log lost what the read model knows.
+    #[error(
+        "the read model knows stream {stream} up to {marker}, and the event log ends at {last}"
+    )]
+    Ahead {
+        /// The stream.
+        stream: Stream,
+        /// How far the read model came.
+        marker: Sequence,
+        /// Where the log ends.
+        last: Sequence,
+    },
 }
 
 /// Projects until told to stop.

@@ -7,6 +7,8 @@ mod finalizing;
 #[cfg(test)]
 mod issuers;
 #[cfg(test)]
+mod lost_log;
+#[cfg(test)]
 mod measuring;
 #[cfg(test)]
 mod nonces;

@@ -1,0 +1,84 @@
+//! All streams of a cluster are lost and there is no copy: docs/operations.md says what to do, and each part what it misses.
+
+use std::time::Duration;
+
+use acceptance::{RawClient, Surroundings, documented, eventually, revoked};
+use anyhow::ensure;
+use http::Method;
+use serde_json::json;
+
+use crate::town::Town;
+
+const LIMIT: Duration = Duration::from_secs(20);
+const HEADING: &str = "Loss of a cluster's log without a copy";
+
+/// A cluster that issued and revoked a certificate, is stopped, and has lost its log; with what is known of the certificate.
+async fn lost() -> anyhow::Result<(Town, String, String)> {
+    let mut town = Town::start().await?;
+    let [client, _] = &town.at;
+    let issued = client.issue(&["a.localhost"], &town.web).await?;
+    let revocation = json!({ "certificate": issued.chain.leaf_base64url()? });
+    client.post("revokeCert", &revocation).await?.expect(200)?;
+    // Answered when Redis knows all that the log held.
+    client.post_as_get(&format!("{}/orders", client.account()?)).await?.expect(200)?;
+    let (serial, crl) = (issued.chain.serial()?, issued.chain.crl_url()?);
+    until_on_crl(client, (&serial, &crl)).await?;
+    let cluster = &mut town.cluster;
+    for server in cluster.api.iter_mut().chain([&mut cluster.workers, &mut cluster.projector]) {
+        server.stop().await?;
+    }
+    cluster.nats.lose(0).await?;
+    Ok((town, serial, crl))
+}
+
+async fn until_on_crl(client: &RawClient, (serial, url): (&str, &str)) -> anyhow::Result<()> {
+    eventually("what was revoked is on the CRL", LIMIT, async || {
+        let crl = client.request(Method::GET, url, None).await?;
+        Ok((crl.status == 200 && revoked(&crl.body)?.contains_key(serial)).then_some(()))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_operator_is_led_through_the_loss_and_nothing_that_was_revoked_is_forgotten()
+-> anyhow::Result<()> {
+    let (mut town, serial, crl) = lost().await?;
+    let cluster = &mut town.cluster;
+    let refused = cluster.workers.operate(&["ca", "accept-log", "--reason", "lost"]).await?;
+    let told = "there is none the signer makes it when it starts";
+    ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
+    let refused = cluster.workers.start_in_vain().await?;
+    let told = "accept it as it is with certmill ca accept-log";
+    ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
+
+    let surroundings = Surroundings::default().variable("REDIS_URL", cluster.redis.url());
+    for block in documented(HEADING, "sh")? {
+        let files = cluster.workers.files().to_owned();
+        cluster.workers.follow(&block, &surroundings, &files).await?;
+    }
+    for server in [&mut cluster.workers, &mut cluster.projector].into_iter().chain(&mut cluster.api)
+    {
+        server.start().await?;
+    }
+    let client = town.at[0].at_node(town.cluster.api[0].port())?.with_account().await?;
+    client.issue(&["b.localhost"], &town.web).await?;
+    until_on_crl(&client, (&serial, &crl)).await
+}
+
+#[tokio::test]
+async fn a_projector_whose_log_was_lost_says_so_until_the_read_model_is_rebuilt()
+-> anyhow::Result<()> {
+    let (mut town, ..) = lost().await?;
+    let (projector, workers) = (&mut town.cluster.projector, &town.cluster.workers);
+    let log = projector.files().join("projector.log");
+    let (started, rebuilt) = tokio::join!(projector.start(), async {
+        eventually("the projector says what is wrong", LIMIT, async || {
+            let told = "the read model is newer than the event log";
+            Ok(std::fs::read_to_string(&log)?.contains(told).then_some(()))
+        })
+        .await?;
+        workers.operate(&["rebuild"]).await?.success()
+    });
+    rebuilt?;
+    started
+}
