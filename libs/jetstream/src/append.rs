@@ -12,7 +12,7 @@ use bytes::Bytes;
 use eventstore::{AppendError, Envelope, Expected, MessageId, Sequence};
 use tokio::time::sleep;
 
-use crate::connection::Connection;
+use crate::connection::{ApiError, Connection};
 
 /// The header that names the types of a message's events, so that a worker can skip what is not its own unread.
 const EVENTS_HEADER: &str = "Certmill-Events";
@@ -98,8 +98,9 @@ impl<'a> Publication<'a> {
         let request = Request::new().headers(self.headers()).payload(self.payload.clone());
         connection.up().await.map_err(AppendError::unavailable)?;
         let subject = self.subject.clone();
-        let answer = connection.attended(connection.client.send_request(subject, request));
-        let message = answer.await.map_err(AppendError::unknown)?.map_err(unanswered)?;
+        let answer = connection.client.send_request(subject, request);
+        let answer = connection.attended_at(&self.subject, answer).await.map_err(lost)?;
+        let message = answer.map_err(unanswered)?;
         match serde_json::from_slice(&message.payload).map_err(AppendError::unknown)? {
             Response::Ok(ack) => acknowledged(self.expected, &ack).map_err(Failed::Finally),
             Response::Err { error } => Err(refused(error)),
@@ -127,6 +128,14 @@ fn acknowledged(expected: Expected, ack: &PublishAck) -> Result<Sequence, Append
             Err(AppendError::unknown("an earlier attempt to store the message is known"))
         }
         Expected::Last(_) | Expected::Anything => Ok(Sequence(ack.sequence)),
+    }
+}
+
+fn lost(error: ApiError) -> AppendError {
+    match error {
+        // The server took nothing.
+        ApiError::Forbidden { .. } => AppendError::unavailable(error),
+        error => AppendError::unknown(error),
     }
 }
 

@@ -133,11 +133,19 @@ pub enum ConnectError {
         /// What it is, as JSON.
         found: String,
     },
-    /// A stream that a reader needs is not there.
+    /// A stream is not there, and whoever needs it may not make it, or only reads.
     #[error(
         "there is no stream {stream}: check event_log.servers, event_log.order_shards and whose account the credentials are of; a stream that was lost is restored from its copy, and where there is none the signer makes it when it starts"
     )]
     StreamMissing {
+        /// The stream.
+        stream: String,
+    },
+    /// Orders would be gone before they end, and the user may not change that.
+    #[error(
+        "stream {stream} keeps messages for less than the longest order_validity and 72 h, and this user may not change that: run `certmill rebuild` with the operator's credentials and this configuration"
+    )]
+    KeptTooShort {
         /// The stream.
         stream: String,
     },
@@ -173,6 +181,14 @@ pub enum ConnectError {
         "the compare-and-set trial did not succeed: check the health of the NATS servers and start again"
     )]
     SelfTest(#[source] AppendError),
+    /// The user may not do what has to be done.
+    #[error(
+        "the NATS user may not publish to {subject}: give it what `certmill ca nats-permissions` prints for its role"
+    )]
+    Forbidden {
+        /// The subject.
+        subject: String,
+    },
     /// The servers did not answer in time.
     #[error(
         "JetStream does not answer: check that the NATS cluster has a leader (`nats server report jetstream`) and that the user may ask it (`certmill ca nats-permissions`), and start again"
@@ -206,6 +222,9 @@ impl ConnectError {
                     | ConnectErrorKind::Tls
             ),
             Self::MonitorUnreachable { .. }
+            // Somebody else makes or changes the stream: the signer, which starts at the same time, or the operator.
+            | Self::StreamMissing { .. }
+            | Self::KeptTooShort { .. }
             | Self::SelfTest(AppendError::Unknown(_) | AppendError::Unavailable(_))
             | Self::Unavailable(_) => true,
             _ => false,
@@ -217,6 +236,7 @@ impl From<ApiError> for ConnectError {
     fn from(error: ApiError) -> Self {
         match error {
             ApiError::Refused(refused) if is_disabled(&refused) => Self::Disabled,
+            ApiError::Forbidden { subject } => Self::Forbidden { subject },
             error => Self::Unavailable(error.into()),
         }
     }

@@ -1,5 +1,7 @@
 //! The connection that everything goes through, and requests to the JetStream API.
 
+mod denials;
+
 use std::{io, sync::Arc, time::Duration};
 
 use async_nats::{
@@ -19,6 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
+use self::denials::Denials;
 use crate::{ConnectError, Options};
 
 /// How long an operation waits for a lost connection or leader to be replaced before it fails: a client finds the next
@@ -30,6 +33,9 @@ const ELECTION_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause between two attempts to reconnect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
+/// What the subjects of the JetStream API begin with.
+const API_PREFIX: &str = "$JS.API.";
+
 /// How often an idle connection is tried; two unanswered pings end it.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -39,6 +45,7 @@ pub(crate) struct Connection {
     pub(crate) client: Client,
     context: Context,
     link: watch::Receiver<Link>,
+    denials: Denials,
     request_timeout: Duration,
 }
 
@@ -59,6 +66,8 @@ pub(crate) enum ApiError {
     Interrupted,
     #[error("no server answered in time")]
     TimedOut,
+    #[error("the NATS user may not publish to {subject}")]
+    Forbidden { subject: String },
     #[error("a server refused")]
     Refused(#[source] jetstream::Error),
     #[error("the request failed")]
@@ -76,7 +85,7 @@ impl ApiError {
         match self {
             Self::Interrupted => true,
             Self::Refused(error) => error.error_code() == ErrorCode::CLUSTER_NOT_AVAILABLE,
-            Self::Disconnected | Self::TimedOut | Self::Failed(_) => false,
+            Self::Disconnected | Self::TimedOut | Self::Forbidden { .. } | Self::Failed(_) => false,
         }
     }
 }
@@ -92,7 +101,8 @@ impl Connection {
     pub(crate) async fn open(options: &Options) -> Result<Self, ConnectError> {
         let servers = server_addresses(&options.servers)?;
         let (sender, link) = watch::channel(Link { up: true, losses: 0 });
-        let sender = Arc::new(sender);
+        let (sender, denials) = (Arc::new(sender), Denials::default());
+        let denied = denials.clone();
         let mut connect = ConnectOptions::new()
             .name("certmill")
             .connection_timeout(options.connect_timeout)
@@ -100,7 +110,7 @@ impl Connection {
             .ping_interval(PING_INTERVAL)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {
-                note(&sender, &event);
+                note(&sender, &denied, &event);
                 async {}
             });
         // The client reads names and passwords from URLs but does not send them.
@@ -121,7 +131,7 @@ impl Connection {
         }
         let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
         let context = ContextBuilder::new().timeout(options.request_timeout).build(client.clone());
-        Ok(Self { client, context, link, request_timeout: options.request_timeout })
+        Ok(Self { client, context, link, denials, request_timeout: options.request_timeout })
     }
 
     /// Follows the connection's ups and downs.
@@ -208,13 +218,28 @@ impl Connection {
         }
     }
 
+    /// The same for what was published to a subject, and not when the user may not do that.
+    pub(crate) async fn attended_at<T>(
+        &self,
+        subject: &str,
+        answer: impl Future<Output = T>,
+    ) -> Result<T, ApiError> {
+        tokio::select! {
+            answer = self.attended(answer) => answer,
+            () = self.denials.of(subject, Instant::now()) => {
+                Err(ApiError::Forbidden { subject: subject.to_owned() })
+            }
+        }
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         subject: &str,
         payload: &(impl Serialize + Sync),
     ) -> Result<T, ApiError> {
         self.up().await?;
-        let answer = self.attended(self.context.request(subject.to_owned(), payload)).await?;
+        let asking = self.context.request(subject.to_owned(), payload);
+        let answer = self.attended_at(&format!("{API_PREFIX}{subject}"), asking).await?;
         match answer.map_err(ApiError::Failed)? {
             Response::Ok(value) => Ok(value),
             Response::Err { error } => Err(ApiError::Refused(error)),
@@ -243,14 +268,17 @@ fn reconnect_delay(attempts: usize) -> Duration {
     (Duration::from_millis(5) * 2_u32.pow(doublings)).min(MAX_RECONNECT_DELAY)
 }
 
-fn note(link: &watch::Sender<Link>, event: &Event) {
+fn note(link: &watch::Sender<Link>, denials: &Denials, event: &Event) {
     match event {
         Event::Connected => link.send_modify(|link| link.up = true),
         Event::Disconnected | Event::Closed => link.send_modify(|link| {
             link.up = false;
             link.losses += 1;
         }),
-        Event::ServerError(error) => tracing::warn!(%error, "a NATS server reports an error"),
+        Event::ServerError(error) => {
+            tracing::warn!(%error, "a NATS server reports an error");
+            denials.note(&error.to_string());
+        }
         Event::ClientError(error) => tracing::warn!(%error, "the NATS client reports an error"),
         Event::SlowConsumer(_) => tracing::warn!("messages of a NATS subscription were lost"),
         Event::LameDuckMode | Event::Draining => {}

@@ -203,6 +203,9 @@ async fn create(
             let found = request(connection, "INFO", name, &Config::new()).await;
             found.map(|found| found.config).map_err(|error| failed(name, error))
         }
+        Err(ApiError::Forbidden { .. }) => {
+            Err(ConnectError::StreamMissing { stream: name.to_owned() })
+        }
         Err(error) => Err(failed(name, error)),
     }
 }
@@ -228,7 +231,10 @@ async fn keep_longer(
     found.insert("max_age".to_owned(), wanted_age.into());
     tracing::info!(stream = name, "messages are kept longer from now on");
     let updated = request(connection, "UPDATE", name, &found).await;
-    updated.map(|updated| updated.config).map_err(|error| failed(name, error))
+    updated.map(|updated| updated.config).map_err(|error| match error {
+        ApiError::Forbidden { .. } => ConnectError::KeptTooShort { stream: name.to_owned() },
+        error => failed(name, error),
+    })
 }
 
 /// The first field that is not as wanted, with what is wanted and what was found.

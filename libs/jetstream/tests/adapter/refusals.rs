@@ -1,8 +1,10 @@
 //! What is refused at start, and how the message helps.
 
+use std::time::{Duration, Instant};
+
 use async_nats::jetstream::stream;
 use domain::OrderId;
-use eventstore::{Expected, Subject};
+use eventstore::{AppendError, Expected, Subject};
 use jetstream::{ConnectError, JetStream, Options};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
@@ -150,4 +152,51 @@ async fn servers_that_are_not_there_are_an_error() {
     let prefix = "a.b".to_owned();
     let named = refusal(Options { prefix, ..development(Vec::new()) }).await;
     assert!(matches!(named, ConnectError::InvalidPrefix { .. }), "{named:?}");
+}
+
+const ROLES: &str = r#"
+authorization {
+  users: [
+    { user: signer, password: s, permissions: {
+        publish: [ "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*", "certmill.self-test.>" ]
+        subscribe: [ "_INBOX.>", "certmill.wake" ]
+    } }
+    { user: api, password: a, permissions: {
+        publish: [ "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "certmill.self-test.>" ]
+        subscribe: [ "_INBOX.>", "certmill.wake" ]
+    } }
+    { user: nobody, password: n, permissions: {
+        publish: [ "certmill.self-test.>" ]
+        subscribe: [ "_INBOX.>", "certmill.wake" ]
+    } }
+    { user: operator, password: o }
+  ]
+}"#;
+
+#[tokio::test]
+async fn what_a_user_may_not_do_is_told_at_once_with_what_to_do() {
+    let server = Nats::start_with_blocks(ROLES).await;
+    let as_user = |login: &str, days: u64| Options {
+        order_max_age: Duration::from_hours(24 * days),
+        ..development(vec![server.url().replace("nats://", &format!("nats://{login}@"))])
+    };
+    let check = async |login: &str, days, expected: &str| {
+        let began = Instant::now();
+        let refusal = refusal(as_user(login, days)).await;
+        assert!(began.elapsed() < Options::default().request_timeout, "it waited in vain");
+        assert!(refusal.to_string().contains(expected), "{refusal}");
+        // What another part or the operator does meanwhile is waited for.
+        assert_eq!(refusal.is_passing(), !matches!(refusal, ConnectError::Forbidden { .. }));
+    };
+    check("nobody:n", 4, "may not publish to $JS.API.INFO").await;
+    check("api:a", 4, "the signer makes it when it starts").await;
+    JetStream::connect(as_user("signer:s", 4)).await.unwrap();
+    JetStream::connect(as_user("api:a", 4)).await.unwrap();
+    check("signer:s", 10, "run `certmill rebuild` with the operator's credentials").await;
+    JetStream::connect(as_user("operator:o", 10)).await.unwrap();
+    let log = JetStream::connect(as_user("api:a", 10)).await.unwrap();
+    let (began, order) = (Instant::now(), Subject::order(&OrderId::new(0, &[7; 16])));
+    let refused = append(&log, &order, Expected::Anything, "a").await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    assert!(began.elapsed() < Options::default().request_timeout, "it waited in vain");
 }
