@@ -1,5 +1,6 @@
 //! The connection that everything goes through, and requests to the JetStream API.
 
+mod credentials;
 mod denials;
 
 use std::{io, sync::Arc, time::Duration};
@@ -103,7 +104,11 @@ impl Connection {
         let (sender, link) = watch::channel(Link { up: true, losses: 0 });
         let (sender, denials) = (Arc::new(sender), Denials::default());
         let denied = denials.clone();
-        let mut connect = ConnectOptions::new()
+        let connect = match &options.credentials {
+            Some(path) => credentials::log_in(path).map_err(ConnectError::Credentials)?,
+            None => ConnectOptions::new(),
+        };
+        let mut connect = connect
             .name("certmill")
             .connection_timeout(options.connect_timeout)
             .request_timeout(Some(options.request_timeout))
@@ -118,9 +123,6 @@ impl Connection {
             servers.iter().find_map(|server| Some((server.username()?, server.password()?)));
         if let Some((user, password)) = login {
             connect = connect.user_and_password(user.to_owned(), password.to_owned());
-        }
-        if let Some(path) = &options.credentials {
-            connect = connect.credentials_file(path).await.map_err(ConnectError::Credentials)?;
         }
         if let Some(path) = &options.root_certificates {
             connect = connect.add_root_certificates(path.clone());

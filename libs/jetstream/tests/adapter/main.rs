@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 mod cluster;
+mod credentials;
 mod feed;
 mod nats;
 mod outage;
