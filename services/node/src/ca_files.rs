@@ -42,6 +42,12 @@ pub(crate) fn directory(
     token::over(CaDirectory::new(path_of(config, issuer), passphrase(config)?), config, issuer)
 }
 
+/// Whether there is a CA, or one waits for its certificate; else the next start makes one.
+pub(crate) fn is_begun(config: &Config) -> bool {
+    let files = ["root.pem", "intermediate.pem", "intermediate.csr"];
+    files.iter().any(|file| path(config).join(file).exists())
+}
+
 /// Opens every issuing CA, after making what is missing of them as `[ca]` says. A start that was cut short is completed.
 ///
 /// # Errors

@@ -1,8 +1,9 @@
-//! All streams of a cluster are lost and there is no copy: docs/operations.md says what to do, and each part what it misses.
+//! All streams of a cluster are lost and there is no copy, or the signer's directory is: docs/operations.md says what to do, and
+//! each part what it misses.
 
 use std::time::Duration;
 
-use acceptance::{RawClient, Surroundings, documented, eventually, revoked};
+use acceptance::{RawClient, Surroundings, documented, eventually, revoked, verify};
 use anyhow::ensure;
 use http::Method;
 use serde_json::json;
@@ -81,4 +82,25 @@ async fn a_projector_whose_log_was_lost_says_so_until_the_read_model_is_rebuilt(
     });
     rebuilt?;
     started
+}
+
+#[tokio::test]
+async fn a_signer_whose_directory_was_lost_does_not_make_another_ca() -> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    town.at[0].issue(&["a.localhost"], &town.web).await?;
+    let signer = &mut town.cluster.workers;
+    signer.stop().await?;
+    let (data_dir, kept) = (signer.data_dir(), signer.files().join("kept"));
+    std::fs::rename(&data_dir, &kept)?;
+    let refused = signer.start_in_vain().await?;
+    let told = "the log holds certificates, and their CA is not in";
+    ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
+    ensure!(!data_dir.join("ca").exists(), "a CA was made");
+
+    // Another one is the operator's decision.
+    signer.operate(&["ca", "root", "--name", "Another Root"]).await?.success()?;
+    signer.operate(&["ca", "intermediate", "--name", "Another CA"]).await?.success()?;
+    signer.start().await?;
+    let issued = town.at[0].issue(&["b.localhost"], &town.web).await?;
+    verify(&issued.chain, &signer.root()).await.map(drop)
 }

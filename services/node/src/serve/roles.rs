@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
+use eventstore::{Sequence, Stream};
 use runtime::{Config, Health, Process, Role, config::EventLogKind};
 use signer::Signer;
 use tokio::net::TcpListener;
@@ -67,11 +68,29 @@ impl Roles<'_> {
 
     async fn open_signer(&self) -> Result<Signer, Failure> {
         let settings = signer_settings::read(self.config)?;
+        if !ca_files::is_begun(self.config) {
+            self.refuse_a_second_ca().await?;
+        }
         let config = self.config.clone();
         // Deriving a key from a passphrase takes a while, and so do files.
         let opening = move || ca_files::open_or_create(&config, clock::now());
         let authorities = tokio::task::spawn_blocking(opening).await??;
         Ok(Signer::open(settings, authorities, self.ports.signer()).await?)
+    }
+
+    /// Makes sure that nobody had certificates of another CA: its clients would trust none that this one signs, and its CRLs
+    /// would end.
+    async fn refuse_a_second_ca(&self) -> Result<(), Failure> {
+        let last = self.ports.store.last_sequence(Stream::Ledger).await;
+        if last.while_doing("cannot see whether the log has certificates")? == Sequence::NONE {
+            return Ok(());
+        }
+        let dir = ca_files::path(self.config);
+        let lost = format!("the log holds certificates, and their CA is not in {}", dir.display());
+        Err(Failure::new(lost)).advise(
+            "Restore the signer's data_dir from its newest copy, or see that it is mounted where it was. \
+             To begin with another CA on this log, make it by `certmill ca root` and `certmill ca intermediate`.",
+        )
     }
 
     /// The certificate from files, where configured, else the signer's.
