@@ -154,19 +154,27 @@ impl Aggregates {
         }
     }
 
-    /// Loads an aggregate as it was after a message or later: a worker may hear of a message before its view is written.
+    /// Loads an aggregate as it was after a message or later: a worker may hear of a message before its view is written, and,
+    /// where the log has several servers, before the one that is read from has stored it.
     ///
     /// # Errors
-    /// When the log had to be asked and failed, or the view could not be written.
+    /// When the log had to be asked and failed or does not show the message yet, or the view could not be written.
     pub async fn load_at_least<A: Viewed>(
         &self,
         id: &A::Id,
         sequence: Sequence,
     ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
-        match self.load::<A>(id).await? {
-            Some(view) if view.sequence >= sequence => Ok(Some(view)),
-            Some(view) => self.fold_from::<A>(id, loaded(view)).await,
-            None => self.fold::<A>(id).await,
+        let found = match self.load::<A>(id).await? {
+            Some(view) if view.sequence < sequence => self.fold_from::<A>(id, loaded(view)).await?,
+            Some(view) => Some(view),
+            None => self.fold::<A>(id).await?,
+        };
+        match found {
+            Some(view) if view.sequence < sequence => {
+                let behind = "the log does not show yet what it delivered";
+                Err(LoadError::Store(StoreError::unavailable(behind)))
+            }
+            found => Ok(found),
         }
     }
 

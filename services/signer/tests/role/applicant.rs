@@ -1,6 +1,6 @@
 //! Orders led up to the signer.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use domain::{
@@ -8,12 +8,12 @@ use domain::{
     SubjectPublicKey, Thumbprint, Timestamp,
     order::{
         AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, ChallengeValidated, Command,
-        Order, OrderPlaced,
+        Order, OrderPlaced, State,
     },
 };
 use eventstore::{Actor, Context, MessageId};
 use rcgen::{KeyPair, PublicKeyData as _};
-use readmodel::Aggregates;
+use readmodel::{Aggregates, ReadModel, Versioned};
 
 use crate::workshop::{Workshop, now};
 
@@ -117,6 +117,8 @@ fn finalize_at(at: Timestamp, names: &[&str], public_key: &[u8]) -> Command {
     }
 }
 
+type View = Versioned<Arc<State>>;
+
 impl Workshop {
     /// An order that waits for the signer.
     pub(crate) async fn finalized(&self) -> OrderId {
@@ -143,25 +145,48 @@ impl Workshop {
         id
     }
 
+    /// An order that waits for the signer, and whose view does not say so yet.
+    pub(crate) async fn finalized_behind_its_view(&self) -> OrderId {
+        let id = new_order_id();
+        let ready = self.ready(&id, validated).await;
+        let finalize = finalize(&NAMES, &public_key());
+        self.execute(self.empty_views("elsewhere"), (&id, Some(ready)), &finalize).await;
+        id
+    }
+
     async fn finalize(
         &self,
         id: &OrderId,
         finalize: Command,
         proof: impl Fn(AuthorizationIndex, Identifier) -> Command,
     ) {
-        let mut commands = vec![place(id, &NAMES)];
+        let ready = self.ready(id, proof).await;
+        self.execute(Arc::clone(&self.views), (id, Some(ready)), &finalize).await;
+    }
+
+    async fn ready(
+        &self,
+        id: &OrderId,
+        proof: impl Fn(AuthorizationIndex, Identifier) -> Command,
+    ) -> View {
+        let mut view = self.execute(Arc::clone(&self.views), (id, None), &place(id, &NAMES)).await;
         for (index, name) in NAMES.iter().enumerate() {
             let identifier = Identifier::Dns(name.parse().unwrap()).authorized();
             let place = AuthorizationIndex(u16::try_from(index).unwrap());
-            commands.extend([respond(index), proof(place, identifier)]);
+            for command in [respond(index), proof(place, identifier)] {
+                view = self.execute(Arc::clone(&self.views), (id, Some(view)), &command).await;
+            }
         }
-        commands.push(finalize);
-        let store = std::sync::Arc::new(self.log.clone());
-        let aggregates = Aggregates { store, views: std::sync::Arc::clone(&self.views) };
-        let mut known = None;
-        for command in commands {
-            let view = aggregates.execute::<Order>(id, known, &command, &context()).await;
-            known = Some(view.unwrap());
-        }
+        view
+    }
+
+    async fn execute(
+        &self,
+        views: Arc<dyn ReadModel>,
+        (id, known): (&OrderId, Option<View>),
+        command: &Command,
+    ) -> View {
+        let aggregates = Aggregates { store: Arc::new(self.log.clone()), views };
+        aggregates.execute::<Order>(id, known, command, &context()).await.unwrap()
     }
 }

@@ -84,6 +84,22 @@ async fn an_order_delivered_again_after_its_end_gets_no_second_certificate() {
     assert_eq!(audit.reserved_for(&order).len(), 1);
 }
 
+/// In a cluster one server delivers, and another, which is asked, may store the same message a moment later.
+#[tokio::test]
+async fn an_order_that_is_delivered_before_the_log_shows_it_is_not_forgotten() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let order = workshop.finalized_behind_its_view().await;
+    let (id, reads) = (order.to_string(), AtomicU64::new(0));
+    let faults = Faults::new(move |port, key| match port {
+        Port::Read if key == id && reads.fetch_add(1, Ordering::Relaxed) == 0 => Fate::Forgotten,
+        _ => Fate::Done,
+    });
+    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
+    workshop.ended(&order).await;
+    signer.stop().await;
+    workshop.check_valid(&order, "signer").await;
+}
+
 #[tokio::test]
 async fn an_order_delivered_twice_at_once_is_issued_once() {
     let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
