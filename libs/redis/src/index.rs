@@ -38,9 +38,10 @@ impl Marks {
         *self.epochs().entry(stream).or_insert(epoch)
     }
 
-    /// After a refused mark, the next reading of the marker counts.
-    fn unbind(&self, stream: Stream) {
-        self.epochs().remove(&stream);
+    /// After a refused mark, the next readings of the markers count: the others were read in an epoch that has ended, too, and
+    /// whoever indexes begins with all of them again.
+    fn unbind(&self) {
+        self.epochs().clear();
     }
 
     fn epochs(&self) -> MutexGuard<'_, HashMap<Stream, EpochId>> {
@@ -94,7 +95,7 @@ impl RedisStore {
         if self.write_if(epoch, Tag::Timeless, &record).await? {
             return Ok(());
         }
-        self.marks.unbind(stream);
+        self.marks.unbind();
         Err(Fault::EntriesLost)
     }
 

@@ -37,6 +37,26 @@ async fn a_mark_after_lost_entries_is_refused_until_the_marker_is_read_again() {
 }
 
 #[tokio::test]
+async fn after_lost_entries_each_marker_has_to_be_read_again_only_once() {
+    on_each(&[], async |server| {
+        let (indexer, operator) = (server.store().await, server.store().await);
+        let streams = [Stream::Ledger, Stream::Accounts, Stream::Orders(0)];
+        for stream in streams {
+            indexer.complete_to(stream).await.unwrap();
+        }
+        operator.clear().await.unwrap();
+        assert!(indexer.mark_complete(Stream::Accounts, Sequence(1)).await.is_err());
+        for stream in streams {
+            indexer.complete_to(stream).await.unwrap();
+        }
+        for stream in streams {
+            indexer.mark_complete(stream, Sequence(1)).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_rebuild_by_another_process_makes_indexers_start_over() {
     on_each(&[], async |server| {
         let (indexer, operator) = (server.store().await, server.store().await);
