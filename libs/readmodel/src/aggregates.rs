@@ -167,13 +167,17 @@ impl Aggregates {
         let found = match self.load::<A>(id).await? {
             Some(view) if view.sequence < sequence => self.fold_from::<A>(id, loaded(view)).await?,
             Some(view) => Some(view),
-            None => self.fold::<A>(id).await?,
+            None => {
+                // Only a log that has the message can say that the aggregate is gone.
+                let last = self.store.last_sequence(A::subject(id).stream()).await;
+                if last.map_err(LoadError::Store)? < sequence {
+                    return Err(LoadError::Store(behind()));
+                }
+                self.fold::<A>(id).await?
+            }
         };
         match found {
-            Some(view) if view.sequence < sequence => {
-                let behind = "the log does not show yet what it delivered";
-                Err(LoadError::Store(StoreError::unavailable(behind)))
-            }
+            Some(view) if view.sequence < sequence => Err(LoadError::Store(behind())),
             found => Ok(found),
         }
     }
@@ -279,6 +283,10 @@ impl Aggregates {
         let state = newest.state.ok_or_else(|| StoreError::damaged("a view is of nothing"))?;
         Ok(Versioned { state: Arc::new(state), sequence: newest.sequence })
     }
+}
+
+fn behind() -> StoreError {
+    StoreError::unavailable("the log does not show yet what it delivered")
 }
 
 fn loaded<S: Clone>(view: Versioned<Arc<S>>) -> Loaded<S> {

@@ -100,6 +100,28 @@ async fn an_order_that_is_delivered_before_the_log_shows_it_is_not_forgotten() {
     workshop.check_valid(&order, "signer").await;
 }
 
+/// A server that has just begun to lead may not have the order's first message yet.
+#[tokio::test]
+async fn an_order_that_is_delivered_before_the_log_shows_any_of_it_is_not_taken_for_gone() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let order = workshop.finalized().await;
+    let (id, stream) = (order.to_string(), Subject::order(&order).stream().to_string());
+    let asked = AtomicU64::new(0);
+    let faults = Faults::new(move |port, key| match port {
+        Port::View | Port::Read if key == id && asked.load(Ordering::Relaxed) == 0 => {
+            Fate::Forgotten
+        }
+        Port::LastSequence if key == stream && asked.fetch_add(1, Ordering::Relaxed) == 0 => {
+            Fate::Forgotten
+        }
+        _ => Fate::Done,
+    });
+    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
+    workshop.ended(&order).await;
+    signer.stop().await;
+    workshop.check_valid(&order, "signer").await;
+}
+
 #[tokio::test]
 async fn an_order_delivered_twice_at_once_is_issued_once() {
     let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
