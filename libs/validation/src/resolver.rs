@@ -1,19 +1,16 @@
 //! Looks up DNS records at one configured resolver, without the hosts file, search domains or a cache.
 
+mod answer;
 mod failure;
 mod setup;
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use domain::{DnsName, Failure};
-use hickory_resolver::{
-    lookup::Lookup,
-    net::NetError,
-    proto::rr::{Name, RData, RecordType},
-};
+use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 pub use self::setup::{TrustAnchorError, check_trust_anchor};
-use self::{failure::LookupError, setup::Clients};
+use self::{answer::Answer, failure::LookupError, setup::Clients};
 use crate::{
     Settings, SettingsError,
     caa::{Found, Property},
@@ -33,12 +30,6 @@ pub(crate) struct Resolver {
     clients: Option<Clients>,
     localhost_to_loopback: bool,
     dnssec_required: bool,
-}
-
-/// Records, and whether they were checked against a trust anchor.
-struct Answer {
-    lookup: Lookup,
-    validated: bool,
 }
 
 impl Resolver {
@@ -73,9 +64,7 @@ impl Resolver {
         let found = [&v6, &v4].into_iter().flatten();
         let addresses: Vec<IpAddr> = found
             .inspect(|answer| answer.observe(observed))
-            .flat_map(|answer| {
-                answer.lookup.answers().iter().filter_map(|record| record.data.ip_addr())
-            })
+            .flat_map(|answer| answer.records.iter().filter_map(|record| record.data.ip_addr()))
             .take(MAX_ADDRESSES)
             .collect();
         match LookupError::of_both(v6.err(), v4.err()) {
@@ -102,7 +91,7 @@ impl Resolver {
             Err(error) => return Err(error.failure("TXT", owner)),
         };
         answer.observe(observed);
-        let values = answer.lookup.answers().iter().filter_map(|record| match &record.data {
+        let values = answer.records.iter().filter_map(|record| match &record.data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
             _ => None,
         });
@@ -121,8 +110,8 @@ impl Resolver {
             Err(LookupError::NoRecords | LookupError::NoSuchName) => return Ok(nothing),
             Err(error) => return Err(error.failure("CAA", owner)),
         };
-        let records = answer.lookup.answers();
-        let properties: Vec<Property> = records
+        let properties: Vec<Property> = answer
+            .records
             .iter()
             .filter_map(|record| match &record.data {
                 RData::CAA(caa) => Some(Property {
@@ -138,10 +127,7 @@ impl Resolver {
         if properties.len() > MAX_CAA_RECORDS {
             return Err(LookupError::TooMany.failure("CAA", owner));
         }
-        let secure = records.iter().all(|record| record.proof.is_secure());
-        let dnssec =
-            answer.validated.then(|| if secure { "secure" } else { "insecure" }.to_owned());
-        Ok(Found { properties, dnssec })
+        Ok(Found { properties, dnssec: answer.dnssec().map(str::to_owned) })
     }
 
     /// Whether the name is one of this machine's, which no server is asked for.
@@ -154,23 +140,20 @@ impl Resolver {
         let mut name = Name::from_ascii(owner).map_err(|_| LookupError::NameTooLong)?;
         name.set_fqdn(true);
         let (client, validated) = clients.of(&name);
-        let lookup = client.lookup(name, kind).await.map_err(|error: NetError| {
+        let lookup = client.lookup(name.clone(), kind).await.map_err(|error| {
             tracing::debug!(owner, %kind, %error, "lookup failed");
-            LookupError::from(&error)
+            if validated { LookupError::of_validated(&error) } else { LookupError::from(&error) }
         })?;
         let proven = || lookup.answers().iter().all(|record| record.proof.is_secure());
         if self.dnssec_required && !proven() {
             return Err(LookupError::Unproven);
         }
-        Ok(Answer { lookup, validated })
-    }
-}
-
-impl Answer {
-    fn observe(&self, observed: &mut Observed) {
-        observed.records(self.lookup.answers());
-        if self.validated {
-            observed.proofs(self.lookup.answers().iter().map(|record| record.proof));
+        let answer = Answer::of(name, lookup.answers(), validated);
+        match answer.records.iter().any(|record| record.record_type() == kind) {
+            true => Ok(answer),
+            // A denial would have come as an error, with its proof.
+            false if validated => Err(LookupError::Bogus),
+            false => Err(LookupError::NoRecords),
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use domain::{Failure, FailureKind};
 use hickory_resolver::{
-    net::{DnsError, NetError},
-    proto::op::ResponseCode,
+    net::{DnsError, NetError, NoRecords},
+    proto::{
+        op::ResponseCode,
+        rr::{Name, RecordType},
+    },
 };
 
 /// Why a lookup gave no records; ordered by how much it says, the most telling last.
@@ -97,6 +100,17 @@ impl From<&DnsError> for LookupError {
 }
 
 impl LookupError {
+    /// Why a lookup that was checked against a trust anchor gave no records. The library takes a denial for proven when
+    /// all records that came with it are of an unsigned zone, whichever that is.
+    pub(super) fn of_validated(error: &NetError) -> Self {
+        match error {
+            NetError::Dns(DnsError::NoRecordsFound(none)) if !is_denied_by_its_zone(none) => {
+                Self::Bogus
+            }
+            error => error.into(),
+        }
+    }
+
     fn denial(code: ResponseCode) -> Self {
         match code {
             ResponseCode::NXDomain => Self::NoSuchName,
@@ -105,6 +119,19 @@ impl LookupError {
             _ => Self::NoRecords,
         }
     }
+}
+
+/// Whether what denies records is proven, or the start of a zone that the name is in (RFC 2308 §2): one that is not signed,
+/// because an unsigned record of a signed zone is bogus.
+fn is_denied_by_its_zone(none: &NoRecords) -> bool {
+    let holds_it = |zone: &Name| zone.zone_of(none.query.name());
+    let mut records = none.authorities.iter().flat_map(|records| records.iter());
+    none.soa.as_ref().is_some_and(|start| holds_it(&start.name))
+        || records.any(|record| match record.record_type() {
+            RecordType::SOA => holds_it(&record.name),
+            RecordType::NSEC | RecordType::NSEC3 => record.proof.is_secure(),
+            _ => false,
+        })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
 use validation::{CaaQuestion, ResolverChoice, Validator};
 
 use crate::{
-    dns_server::{Answer, Zone},
+    dns_server::{Answer, Sections, Zone, issue, record},
     scene::{ACCOUNT, NAME, Scene, TXT_VALUE, failure},
     web_server::{Reply, WebServer},
 };
@@ -58,6 +58,19 @@ async fn the_records_of_the_closest_name_decide() {
 async fn the_records_of_the_top_level_domain_count() {
     let zone = zone().caa("example", &[(0, "issue", "other.example")]);
     forbidden(zone, DEEP, "CAA records of example forbid issuance: none of them names").await;
+}
+
+#[tokio::test]
+async fn a_record_of_another_name_in_the_answer_neither_permits_nor_forbids() {
+    let answer = |own, other| {
+        let others = vec![record("b.example", issue(other))];
+        let answer = Answer::Mixed(Sections { own, others, ..Sections::default() });
+        zone().answer(NAME, RecordType::CAA, answer)
+    };
+    forbidden(answer(vec![issue(";")], "ca.example"), NAME, "none of them names").await;
+    let seen = permitted(answer(vec![issue("ca.example")], ";"), NAME).await.caa.unwrap();
+    assert_eq!(seen.records, ["0 issue \"ca.example\""]);
+    permitted(answer(vec![], ";"), NAME).await;
 }
 
 #[tokio::test]

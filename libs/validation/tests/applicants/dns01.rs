@@ -4,7 +4,7 @@ use domain::{ChallengeType, FailureKind};
 use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
 
 use crate::{
-    dns_server::{Answer, Zone},
+    dns_server::{Answer, Sections, Zone, record, txt},
     scene::{Scene, TXT_VALUE, failure},
 };
 
@@ -45,6 +45,18 @@ async fn cnames_are_followed_to_the_record() {
         .txt("a.challenges.example.net", &[&[TXT_VALUE]]);
     let evidence = Scene::new(zone).await.dns01().await.unwrap();
     assert_eq!(evidence.records.len(), 3, "{:?}", evidence.records);
+}
+
+#[tokio::test]
+async fn a_record_of_another_name_in_the_answer_does_not_count() {
+    for own in [vec![txt("other")], vec![]] {
+        let others = vec![record("_acme-challenge.b.example", txt(TXT_VALUE))];
+        let answer = Answer::Mixed(Sections { own, others, ..Sections::default() });
+        let zone = Zone::default().answer(OWNER, RecordType::TXT, answer);
+        let rejected = Scene::new(zone).await.dns01().await.unwrap_err();
+        assert_eq!(rejected.failure.kind, FailureKind::IncorrectResponse);
+        assert!(!rejected.evidence.records.iter().any(|it| it.contains("b.example")));
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ const TTL: u32 = 60;
 #[derive(Clone)]
 pub(crate) enum Answer {
     Records(Vec<RData>),
+    Mixed(Sections),
     /// No such records, and what proves that.
     Denial(Box<RData>),
     Code(ResponseCode),
@@ -39,8 +40,36 @@ pub(crate) enum Answer {
     Octets(MakeOctets),
 }
 
+/// An answer with records that do not belong there.
+#[derive(Clone, Default)]
+pub(crate) struct Sections {
+    /// What the name has; nothing but this is signed.
+    pub(crate) own: Vec<RData>,
+    pub(crate) others: Vec<Record>,
+    pub(crate) authorities: Vec<Record>,
+}
+
 /// Makes the octets of an answer from those of its query.
 pub(crate) type MakeOctets = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+/// A record of a name, without a signature.
+pub(crate) fn record(name: &str, data: RData) -> Record {
+    let mut name = Name::from_ascii(name).unwrap();
+    name.set_fqdn(true);
+    Record::from_rdata(name, TTL, data)
+}
+
+/// The data of a TXT record with one string.
+pub(crate) fn txt(value: &str) -> RData {
+    RData::TXT(TXT::new(vec![value.to_owned()]))
+}
+
+/// The data of a CAA record that lets an issuer.
+pub(crate) fn issue(issuer: &str) -> RData {
+    let mut record = CAA::new_issue(false, None, Vec::new());
+    record.value = issuer.as_bytes().to_vec();
+    RData::CAA(record)
+}
 
 /// The answers by name and type; each further query gets the next one, the last one is repeated.
 #[derive(Default)]
@@ -138,6 +167,13 @@ impl Zone {
             (kind, Answer::Records(data)) => {
                 let unsigned = self.unsigned.iter().any(|zone| zone.zone_of(query.name()));
                 response.add_answers(self.set(query.name(), kind, data, !unsigned));
+            }
+            (kind, Answer::Mixed(sections)) => {
+                if !sections.own.is_empty() {
+                    response.add_answers(self.set(query.name(), kind, sections.own, true));
+                }
+                response.add_answers(sections.others);
+                response.add_authorities(sections.authorities);
             }
             (_, Answer::Denial(data)) => {
                 response.add_authorities(self.set(

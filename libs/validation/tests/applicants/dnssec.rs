@@ -8,11 +8,14 @@ use hickory_resolver::proto::{
     dnssec::{
         DnssecSigner, PublicKey as _, SigningKey as _, crypto::Ed25519SigningKey, rdata::DNSKEY,
     },
-    rr::Name,
+    rr::{
+        Name, RData, Record, RecordType,
+        rdata::{NS, SOA},
+    },
 };
 
 use crate::{
-    dns_server::Zone,
+    dns_server::{Answer, Sections, Zone, issue, record, txt},
     scene::{Scene, TXT_VALUE, failure},
 };
 
@@ -129,6 +132,74 @@ async fn the_absence_of_caa_records_must_be_proven_where_the_zone_is_signed() {
     let failure = failure(scene.dns01().await);
     assert_eq!(failure.kind, FailureKind::Dns);
     assert!(failure.detail.contains("CAA records for a.example"), "{}", failure.detail);
+}
+
+/// Records that anybody can make up on the way: nothing signs them, and nothing has to.
+fn unsigned(data: RData) -> Vec<Record> {
+    vec![record(&format!("x.{BELOW}"), data)]
+}
+
+/// What begins an unsigned zone.
+fn apexes() -> [RData; 2] {
+    let name = Name::from_ascii(format!("ns.{BELOW}.")).unwrap();
+    [RData::SOA(SOA::new(name.clone(), name.clone(), 1, 60, 60, 60, 60)), RData::NS(NS(name))]
+}
+
+#[tokio::test]
+async fn an_unsigned_record_beside_the_signed_ones_proves_nothing() {
+    let (signer, anchor) = signer();
+    let zone = Zone::default().signed(signer).delegated_unsigned(BELOW);
+    let (own, others) = (vec![txt("other")], unsigned(txt(TXT_VALUE)));
+    let answer = Answer::Mixed(Sections { own, others, ..Sections::default() });
+    let mut scene = Scene::new(zone.answer(OWNER, RecordType::TXT, answer)).await;
+    scene.settings.trust_anchor = Some(anchor);
+    let failure = failure(scene.dns01().await);
+    assert_eq!(failure.kind, FailureKind::IncorrectResponse, "{}", failure.detail);
+}
+
+#[tokio::test]
+async fn an_unsigned_record_beside_the_signed_ones_permits_nothing() {
+    let (signer, anchor) = signer();
+    let zone = Zone::default().signed(signer).delegated_unsigned(BELOW);
+    let (own, others) = (vec![issue(";")], unsigned(issue("ca.example")));
+    let answer = Answer::Mixed(Sections { own, others, ..Sections::default() });
+    let mut scene = scene(zone.answer("a.example", RecordType::CAA, answer), anchor).await;
+    scene.settings.caa_identities = vec!["ca.example".to_owned()];
+    assert_eq!(failure(scene.dns01().await).kind, FailureKind::Caa);
+}
+
+#[tokio::test]
+async fn the_records_of_an_unsigned_zone_deny_nothing_in_a_signed_one() {
+    for apex in apexes() {
+        for others in [Vec::new(), unsigned(issue("ca.example"))] {
+            let (signer, anchor) = signer();
+            let zone = Zone::default().signed(signer).delegated_unsigned(BELOW);
+            let authorities = vec![record(BELOW, apex.clone())];
+            let sections = Sections { others, authorities, ..Sections::default() };
+            let answer = Answer::Mixed(sections);
+            let zone = ["a.example", "example"]
+                .iter()
+                .fold(zone, |zone, name| zone.answer(name, RecordType::CAA, answer.clone()));
+            let mut scene = scene(zone, anchor).await;
+            scene.settings.caa_identities = vec!["ca.example".to_owned()];
+            let failure = failure(scene.dns01().await);
+            assert!(failure.detail.contains("fails DNSSEC validation"), "{}", failure.detail);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_records_of_an_unsigned_zone_deny_what_is_in_it() {
+    let (signer, anchor) = signer();
+    let [start, _] = apexes();
+    let authorities = vec![record(BELOW, start)];
+    let answer = Answer::Mixed(Sections { authorities, ..Sections::default() });
+    let zone = unsigned_below(signer).answer(BELOW, RecordType::CAA, answer);
+    let zone = zone.caa("example", &[(0, "issue", "ca.example")]);
+    let mut scene = scene(zone, anchor).await;
+    scene.settings.caa_identities = vec!["ca.example".to_owned()];
+    let evidence = scene.validate(ChallengeType::Dns01, BELOW).await.unwrap();
+    assert_eq!(evidence.caa.unwrap().found_at.as_deref(), Some("example"));
 }
 
 #[tokio::test]

@@ -3,11 +3,14 @@
 use std::net::Ipv4Addr;
 
 use domain::{ChallengeType, FailureKind, Hop};
-use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
+use hickory_resolver::proto::{
+    op::ResponseCode,
+    rr::{RData, RecordType, rdata::A},
+};
 use validation::{NetworkPolicy, ResolverChoice, Settings, SettingsError, Validator};
 
 use crate::{
-    dns_server::{Answer, Zone},
+    dns_server::{Answer, Sections, Zone, record},
     scene::{KEY_AUTHORIZATION, NAME, Scene, TOKEN, failure},
     web_server::{Reply, WebServer},
 };
@@ -127,6 +130,17 @@ async fn cnames_are_followed_to_an_address() {
     let zone = Zone::default().cname(NAME, "b.example.").a("b.example", "127.0.0.1");
     let evidence = Scene::new(zone).await.port(web.port).http01().await.unwrap();
     assert!(evidence.records.iter().any(|record| record.contains("CNAME b.example")));
+}
+
+#[tokio::test]
+async fn an_address_of_another_name_in_the_answer_is_not_asked() {
+    let web = WebServer::start(|_| Reply::body(KEY_AUTHORIZATION)).await;
+    let others = vec![record("b.example", RData::A(A::new(127, 0, 0, 1)))];
+    let answer = Answer::Mixed(Sections { others, ..Sections::default() });
+    let zone = Zone::default().answer(NAME, RecordType::A, answer);
+    let failure = failure(Scene::new(zone).await.port(web.port).http01().await);
+    assert_eq!(failure.detail, "DNS has no address records for a.example");
+    assert!(web.requests().is_empty());
 }
 
 #[tokio::test]
