@@ -18,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use warp::{
     Filter, Reply,
-    http::{Request, Uri},
+    http::{HeaderValue, Request, StatusCode, Uri, Version, header::CONNECTION},
 };
+
+use super::host::names_one_host;
 
 /// How long a connection without a request under way is kept, and how long it may send request headers.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -46,9 +48,13 @@ pub async fn serve<F>(
     let answers = TowerToHyperService::new(warp::service(filter));
     let service = service_fn(move |request| {
         let under_way = UnderWay::count(Arc::clone(&requests));
-        let answering = answers.call(with_path(request));
+        let version = request.version();
+        let answering = names_one_host(&request).then(|| answers.call(with_path(request)));
         async move {
-            let response: Result<_, Infallible> = answering.await;
+            let response: Result<_, Infallible> = match answering {
+                Some(answering) => answering.await,
+                None => Ok(malformed(version)),
+            };
             drop(under_way);
             response
         }
@@ -78,6 +84,15 @@ pub async fn serve<F>(
         Ok(ended) => note(ended.err().as_deref()),
         Err(_) => debug!("connection cut off whose client does not take its reply"),
     }
+}
+
+/// The answer to what is no request of HTTP, as hyper gives it: nothing more is read of such a client.
+fn malformed(version: Version) -> warp::reply::Response {
+    let mut response = StatusCode::BAD_REQUEST.into_response();
+    if version != Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// CONNECT names a host and no path, without which warp panics; whoever asks for a tunnel is told that there is none.
@@ -175,6 +190,16 @@ mod tests {
         let most = IDLE_TIMEOUT + LINGER_TIMEOUT;
         for sent in [PREFACE.to_vec(), [PREFACE, SETTINGS].concat()] {
             assert!(kept(&sent, Duration::ZERO).await <= most);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_names_no_host_or_two_is_refused() {
+        for sent in ["GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"] {
+            let (mut client, mut reply) = (connect(Duration::ZERO), String::new());
+            client.write_all(sent.as_bytes()).await.unwrap();
+            client.read_to_string(&mut reply).await.unwrap();
+            assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
         }
     }
 
