@@ -82,15 +82,13 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
     }
 }
 
+/// Says which methods there are, to whoever asks and to a browser on behalf of a script (RFC 9110 §9.3.7, RFC 8555 §6.1).
 fn preflight(methods: &[Method]) -> Reply {
     Reply::empty(StatusCode::NO_CONTENT)
-        .with(header::ACCESS_CONTROL_ALLOW_METHODS, names(methods))
+        .with_methods(header::ALLOW, methods)
+        .with_methods(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
         .with(header::ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type")
         .with(header::ACCESS_CONTROL_MAX_AGE, "86400")
-}
-
-fn names(methods: &[Method]) -> String {
-    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Turns the outcome into a response and adds what every response has: a fresh nonce where one can be used, the way

@@ -141,10 +141,7 @@ pub(crate) fn reply(refusal: &Refusal, retry_after: u64) -> Reply {
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let reply = Reply::body(status, "application/problem+json", body);
     match refusal {
-        Refusal::MethodNotAllowed(methods) => {
-            let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-            reply.with(header::ALLOW, names.join(", "))
-        }
+        Refusal::MethodNotAllowed(methods) => reply.with_methods(header::ALLOW, methods),
         Refusal::KeyInUse(account) => reply.with_location(account.clone()),
         Refusal::TermsChanged { terms: url, .. } | Refusal::TermsNotAgreed(Some(url)) => {
             reply.with_link("terms-of-service", url)

@@ -1,7 +1,7 @@
 //! Replies to requests that succeeded.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde::Serialize;
 
 use crate::problem::Refusal;
@@ -39,6 +39,12 @@ impl Reply {
     pub(crate) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// Adds a header that lists methods.
+    pub(crate) fn with_methods(self, name: HeaderName, methods: &[Method]) -> Self {
+        let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        self.with(name, names.join(", "))
     }
 
     /// Adds one link on a header line of its own: some clients split a line at `;`.

@@ -1,6 +1,7 @@
 //! What the directory, nonces and headers look like to clients (RFC 8555 §6, §7.1, §7.2).
 
 use acceptance::Scene;
+use anyhow::Context as _;
 use http::Method;
 use serde_json::json;
 
@@ -91,6 +92,48 @@ async fn scripts_of_any_origin_may_ask() -> anyhow::Result<()> {
     let exposed = reply.header("access-control-expose-headers").unwrap_or_default();
     for header in ["Link", "Replay-Nonce", "Location", "Retry-After"] {
         assert!(exposed.contains(header), "{exposed}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_resource_says_which_methods_it_takes() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let client = &mut scene.client;
+    let order = client.issue(&["a.localhost"], &scene.web).await?.order;
+    let authorization = order.authorizations()[0].clone();
+    let challenge = client.challenge(&authorization, "http-01").await?;
+    let directory = scene.server.directory_url();
+    let origin = directory.replace("/acme/directory", "");
+    let (read, read_or_post) = ("GET, HEAD, OPTIONS", "GET, HEAD, POST, OPTIONS");
+    let mut expected = vec![
+        (directory, read_or_post),
+        (client.url("newNonce")?, read_or_post),
+        (format!("{origin}/crl/0000000000000000.crl"), read),
+        (format!("{origin}/ocsp/0000000000000000/AAAA"), read),
+    ];
+    let account = client.account()?;
+    let mut posted = vec![
+        account.to_owned(),
+        format!("{account}/orders"),
+        order.url.clone(),
+        order.finalize()?,
+        order.certificate()?,
+        authorization,
+        challenge["url"].as_str().context("no URL")?.to_owned(),
+        format!("{origin}/ocsp/0000000000000000"),
+    ];
+    for resource in ["newAccount", "newOrder", "revokeCert", "keyChange"] {
+        posted.push(client.url(resource)?);
+    }
+    expected.extend(posted.into_iter().map(|url| (url, "POST, OPTIONS")));
+    for (url, methods) in expected {
+        let reply = client.request(Method::OPTIONS, &url, None).await?.expect(204)?;
+        for header in ["allow", "access-control-allow-methods"] {
+            assert_eq!(reply.header(header), Some(methods), "{url}");
+        }
+        let reply = client.request(Method::DELETE, &url, None).await?.expect(405)?;
+        assert_eq!(reply.header("allow"), Some(methods), "{url}");
     }
     Ok(())
 }
