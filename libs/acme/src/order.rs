@@ -3,10 +3,11 @@
 use domain::{
     DnsName, Identifier, InvalidDnsName, InvalidIpAddress, IpAddress, Timestamp, order::Status,
 };
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     problem::Problem,
+    strict_json,
     time::{optional_whole_seconds, whole_seconds},
 };
 
@@ -60,10 +61,9 @@ pub struct NewOrder {
 }
 
 /// An identifier as a client writes it: not yet checked, so that each bad one gets a problem of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestedIdentifier {
     /// `dns`, `ip`, or something we do not issue for.
-    #[serde(rename = "type")]
     pub kind: String,
     /// The name or address.
     pub value: String,
@@ -101,6 +101,19 @@ impl RequestedIdentifier {
             "ip" => Ok(Identifier::Ip(self.value.parse::<IpAddress>()?)),
             _ => Err(BadIdentifier::UnsupportedType),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for RequestedIdentifier {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Members {
+            #[serde(rename = "type")]
+            kind: String,
+            value: String,
+        }
+        let Members { kind, value } = strict_json::members(deserializer)?;
+        Ok(Self { kind, value })
     }
 }
 
@@ -165,6 +178,21 @@ mod tests {
         assert_eq!(judged[2], Err(BadIdentifier::Name(InvalidDnsName::IpAddress)));
         assert_eq!(judged[3], Ok(Identifier::Ip("2001:db8::1".parse().unwrap())));
         assert_eq!(judged[4], Err(BadIdentifier::Address(InvalidIpAddress::NotCanonical)));
+    }
+
+    #[test]
+    fn an_identifier_is_an_object_with_type_and_value() {
+        let read = |json: &str| serde_json::from_str::<RequestedIdentifier>(json).is_ok();
+        assert!(read(r#"{"value":"a.example","type":"dns","more":[]}"#));
+        for json in [
+            r#"["dns","a.example"]"#,
+            r#""a.example""#,
+            "null",
+            "{}",
+            r#"{"type":"dns","value":1}"#,
+        ] {
+            assert!(!read(json), "{json}");
+        }
     }
 
     #[test]
