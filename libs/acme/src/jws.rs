@@ -14,7 +14,7 @@ pub use algorithm::{BadSignature, SignatureAlgorithm};
 pub use header::KeyReference;
 pub use inner::InnerJws;
 
-use crate::{PublicJwk, nonce::Nonce};
+use crate::{PublicJwk, nonce::Nonce, problem};
 pub(crate) use flattened::Flattened;
 use header::Header;
 
@@ -59,6 +59,16 @@ pub enum JwsErrorReason {
 #[derive(Debug, thiserror::Error)]
 #[error("the payload is not the JSON object that this resource takes")]
 pub struct MalformedPayload(#[source] Option<serde_json::Error>);
+
+impl MalformedPayload {
+    /// What is wrong with it and where, as it may be shown to the client.
+    pub fn detail(&self) -> String {
+        match &self.0 {
+            Some(error) => format!("{self}: {}", problem::said(&error.to_string())),
+            None => self.to_string(),
+        }
+    }
+}
 
 impl Jws {
     /// Reads a request body.

@@ -132,10 +132,17 @@ fn printable(detail: &str) -> String {
 
 /// Shows foreign text with nothing in it that HTML or a shell would take for its own (CVE-2023-38198 ran a server's
 /// text in a client's shell).
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const MAX_SHOWN_BYTES: usize = 64;
     let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.*:".contains(c);
     text.chars().take(MAX_SHOWN_BYTES).map(|c| if harmless(c) { c } else { '?' }).collect()
+}
+
+/// Says in a detail what a parser says, which may repeat foreign text: of that as [`shown`], and without quotes.
+pub(crate) fn said(text: &str) -> String {
+    const MAX_SAID_BYTES: usize = 160;
+    let harmless = |c: &char| c.is_ascii_alphanumeric() || " ,-_.*:".contains(*c);
+    text.chars().filter(harmless).take(MAX_SAID_BYTES).collect()
 }
 
 #[cfg(test)]

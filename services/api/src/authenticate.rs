@@ -183,7 +183,7 @@ fn check_nonce_and_url(
         "" => path == Some(request.path.as_str()),
         query => path == Some(format!("{}?{query}", request.path).as_str()),
     };
-    if signed { Ok(()) } else { Err(Refusal::WrongUrl) }
+    if signed { Ok(()) } else { Err(Refusal::WrongUrl(api.settings.urls.base().to_owned())) }
 }
 
 fn verify(jws: &Jws, key: &PublicJwk) -> Result<(), Refusal> {
@@ -211,7 +211,5 @@ pub(crate) async fn reader(
 
 /// Reads the payload that a resource takes.
 pub(crate) fn payload<T: DeserializeOwned>(jws: &Jws) -> Result<T, Refusal> {
-    jws.payload_object().map_err(|_| {
-        Refusal::Payload("the payload is not the JSON object that this resource takes")
-    })
+    jws.payload_object().map_err(Refusal::MalformedPayload)
 }

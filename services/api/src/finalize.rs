@@ -1,5 +1,7 @@
 //! Finalizing an order (RFC 8555 §7.4): checks the CSR, and waits for the certificate.
 
+use std::collections::BTreeSet;
+
 use acme::{csr::CertificateRequest, order::Finalize};
 use domain::{
     Identifier, OrderId, SubjectPublicKey,
@@ -16,7 +18,7 @@ use crate::{
     keys,
     order::{is_processing, show},
     pre_authorization::held,
-    problem::Refusal,
+    problem::{Refusal, some_of},
     reply::Reply,
     request::Request,
     settings::Profile,
@@ -61,6 +63,9 @@ pub(crate) async fn finalize(
             let newest = api.ports.aggregates.load::<Order>(id).await?.unwrap_or(order);
             (newest, Some(Refusal::OrderNotReady(status)))
         }
+        Err(ExecuteError::Rejected(Rejection::NamesDiffer)) => {
+            return Err(Refusal::CsrNames(difference(&order.state.identifiers, &csr.identifiers)));
+        }
         Err(error) => return Err(error.into()),
     };
     // A second finalize waits as well, because cert-manager takes an early refusal for the end of the order
@@ -70,6 +75,20 @@ pub(crate) async fn finalize(
         Some(refusal) if !asked_before(&order, &key) => Err(refusal),
         Some(_) | None => Ok(show(api, StatusCode::OK, &order.state, request.now)?
             .with_location(api.settings.urls.order(&profile.name, id))),
+    }
+}
+
+/// In what the names of a CSR differ from the order's.
+fn difference(ordered: &[Identifier], requested: &[Identifier]) -> String {
+    let canonical = |all: &[Identifier]| all.iter().map(Identifier::canonical).collect();
+    let (ordered, requested): (BTreeSet<String>, BTreeSet<String>) =
+        (canonical(ordered), canonical(requested));
+    let missing: Vec<String> = ordered.difference(&requested).cloned().collect();
+    let more: Vec<String> = requested.difference(&ordered).cloned().collect();
+    match (missing.is_empty(), more.is_empty()) {
+        (false, true) => format!("lacks {}", some_of(&missing)),
+        (true, _) => format!("asks for {} as well", some_of(&more)),
+        (false, false) => format!("lacks {} and asks for {}", some_of(&missing), some_of(&more)),
     }
 }
 

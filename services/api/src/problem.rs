@@ -12,7 +12,7 @@ use acme::{
     BadPublicKey, ErrorType, Problem,
     account::BadContact,
     csr::BadCsr,
-    jws::JwsErrorReason,
+    jws::{JwsErrorReason, MalformedPayload},
     key_change::MalformedKeyChange,
     revocation::{BadRevocationReason, MalformedCertificate},
 };
@@ -21,7 +21,7 @@ use http::{Method, StatusCode, header};
 use runtime::metrics::names;
 use tracing::{debug, error, warn};
 
-pub(crate) use self::identifiers::RefusedIdentifier;
+pub(crate) use self::identifiers::{RefusedIdentifier, some_of};
 use crate::reply::Reply;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
@@ -46,7 +46,10 @@ pub(crate) enum Refusal {
     #[error("the nonce is not good")]
     BadNonce,
     #[error("the signed URL is not the requested one")]
-    WrongUrl,
+    WrongUrl(
+        /// What the URLs of this server begin with.
+        String,
+    ),
     #[error("the signature is wrong")]
     BadSignature,
     #[error("the algorithm does not belong to the key")]
@@ -73,6 +76,8 @@ pub(crate) enum Refusal {
     TooManyKeys,
     #[error("the account in the URL is not the one that signed")]
     OtherAccount,
+    #[error("the payload cannot be read")]
+    MalformedPayload(#[source] MalformedPayload),
     #[error("the payload is not what the resource takes")]
     Payload(&'static str),
     #[error("the terms of service are not agreed to")]
@@ -114,7 +119,7 @@ pub(crate) enum Refusal {
     #[error("the CSR is refused")]
     Csr(#[source] BadCsr),
     #[error("the CSR has other names than the order")]
-    CsrNames,
+    CsrNames(String),
     #[error("the CSR has an account's key")]
     CsrKey,
     #[error("the key of the CSR is not certified")]
@@ -178,14 +183,15 @@ fn problem(refusal: &Refusal) -> Problem {
         Refusal::BodyTooLarge => malformed("the request is too large").with_status(413),
         Refusal::BodyInterrupted => malformed("the request ended early"),
         Refusal::TooSlow => malformed("the request took too long to arrive").with_status(408),
-        Refusal::Jws(reason) | Refusal::InnerJws(reason) => jws_problem(*reason),
+        Refusal::Jws(reason) => jws_problem(*reason, ""),
+        Refusal::InnerJws(reason) => jws_problem(*reason, "the inner JWS: "),
         // acme.sh knows a bad nonce by these words only.
         Refusal::BadNonce => {
             Problem::new(ErrorType::BadNonce, "JWS has an invalid anti-replay nonce")
         }
-        Refusal::WrongUrl => {
-            unauthorized("the url in the protected header is not the requested one")
-        }
+        Refusal::WrongUrl(base) => unauthorized(&format!(
+            "the url in the protected header is not the requested one; those of this server begin with {base}/"
+        )),
         Refusal::BadSignature => unauthorized("the signature is wrong").with_status(400),
         Refusal::WrongAlgorithm => {
             Problem::new(ErrorType::BadSignatureAlgorithm, "alg does not belong to the key")
@@ -201,6 +207,7 @@ fn problem(refusal: &Refusal) -> Problem {
             "the key was replaced by a change of keys and is not accepted any more",
         ),
         Refusal::TooManyKeys => unauthorized("the account's key was changed too often"),
+        Refusal::MalformedPayload(reason) => malformed(&reason.detail()),
         Refusal::KeyChangeMismatch(detail)
         | Refusal::BindingMismatch(detail)
         | Refusal::WrongKeyReference(detail)
@@ -223,7 +230,7 @@ fn problem(refusal: &Refusal) -> Problem {
             ErrorType::ExternalAccountRequired,
             "accounts must be bound to an external account: send externalAccountBinding",
         ),
-        Refusal::Binding(reason) => malformed(&reason.to_string()),
+        Refusal::Binding(reason) => malformed(&format!("externalAccountBinding: {reason}")),
         // A key that is unknown, expired, disabled, used up or another profile's: all answer alike.
         Refusal::BindingRefused(_) => {
             unauthorized("the external account binding is not accepted: ask for a new key")
@@ -244,9 +251,10 @@ fn problem(refusal: &Refusal) -> Problem {
         Refusal::AuthorizationNotPending => malformed("the authorization is no longer pending"),
         Refusal::AuthorizationInUse => malformed("the authorization can no longer be deactivated"),
         Refusal::Csr(reason) => csr_problem(*reason),
-        Refusal::CsrNames => {
-            Problem::new(ErrorType::BadCsr, "the CSR must ask for exactly the order's identifiers")
-        }
+        Refusal::CsrNames(difference) => Problem::new(
+            ErrorType::BadCsr,
+            &format!("the CSR must ask for exactly the order's identifiers; it {difference}"),
+        ),
         Refusal::CsrKey => {
             Problem::new(ErrorType::BadCsr, "the CSR must not have the key of an account")
         }
@@ -269,13 +277,14 @@ fn problem(refusal: &Refusal) -> Problem {
     }
 }
 
-fn jws_problem(reason: JwsErrorReason) -> Problem {
+fn jws_problem(reason: JwsErrorReason, place: &str) -> Problem {
+    let detail = format!("{place}{reason}");
     match reason {
         JwsErrorReason::Malformed(_) | JwsErrorReason::KeyReference => {
-            Problem::new(ErrorType::Malformed, &reason.to_string())
+            Problem::new(ErrorType::Malformed, &detail)
         }
         JwsErrorReason::UnsupportedAlgorithm => {
-            Problem::new(ErrorType::BadSignatureAlgorithm, &reason.to_string()).with_algorithms()
+            Problem::new(ErrorType::BadSignatureAlgorithm, &detail).with_algorithms()
         }
         JwsErrorReason::MissingNonce => Problem::new(
             ErrorType::BadNonce,
@@ -306,6 +315,8 @@ fn order_problem(status: Status) -> Problem {
 fn csr_problem(reason: BadCsr) -> Problem {
     match reason {
         BadCsr::PublicKey(key) => Problem::new(ErrorType::BadCsr, &format!("{reason}: {key}")),
+        BadCsr::Name(why) => Problem::new(ErrorType::BadCsr, &format!("{reason}: {why}")),
+        BadCsr::Address(why) => Problem::new(ErrorType::BadCsr, &format!("{reason}: {why}")),
         _ => Problem::new(ErrorType::BadCsr, &reason.to_string()),
     }
 }

@@ -7,6 +7,8 @@ mod certificate_keys;
 #[cfg(test)]
 mod costs;
 #[cfg(test)]
+mod details;
+#[cfg(test)]
 mod ejbca_bindings;
 #[cfg(test)]
 mod external_accounts;

@@ -33,16 +33,28 @@ impl Flattened {
         if object.contains("header") || object.contains("signatures") {
             return Err(malformed("the JWS must have a protected header and one signature only"));
         }
-        let member = |name, max_bytes| match object.text(name) {
+        let member = |name, max_bytes, otherwise| match object.text(name) {
             Ok(Some(text)) if text.len() <= max_bytes => {
                 let octets = base64url::decode(text);
                 Ok((text, octets.map_err(|_| malformed("the JWS is not unpadded base64url"))?))
             }
-            Ok(_) | Err(_) => Err(malformed("a member of the JWS is absent, no text or too long")),
+            Ok(_) | Err(_) => Err(malformed(otherwise)),
         };
-        let (protected, header) = member("protected", MAX_PROTECTED_BYTES)?;
-        let (payload_text, payload) = member("payload", MAX_BODY_BYTES)?;
-        let (_, signature) = member("signature", MAX_SIGNATURE_BYTES)?;
+        let (protected, header) = member(
+            "protected",
+            MAX_PROTECTED_BYTES,
+            "the JWS has no protected header, or it is no text or too long",
+        )?;
+        let (payload_text, payload) = member(
+            "payload",
+            MAX_BODY_BYTES,
+            "the JWS has no payload, which may be an empty text, or it is no text or too long",
+        )?;
+        let (_, signature) = member(
+            "signature",
+            MAX_SIGNATURE_BYTES,
+            "the JWS has no signature, or it is no text or too long",
+        )?;
         let signing_input = [protected.as_bytes(), b".", payload_text.as_bytes()].concat();
         Ok(Self { header, signing_input, payload, signature })
     }

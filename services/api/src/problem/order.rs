@@ -10,8 +10,8 @@ impl From<order::Rejection> for Refusal {
             order::Rejection::NotFound | order::Rejection::NoSuchChallenge => Self::NotFound,
             order::Rejection::AuthorizationNotPending => Self::AuthorizationNotPending,
             order::Rejection::WrongStatus(status) => Self::OrderNotReady(status),
-            order::Rejection::NamesDiffer => Self::CsrNames,
-            order::Rejection::AlreadyExists
+            order::Rejection::NamesDiffer
+            | order::Rejection::AlreadyExists
             | order::Rejection::Incomplete
             | order::Rejection::WrongIdentifier
             | order::Rejection::CaaStale
