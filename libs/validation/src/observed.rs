@@ -101,6 +101,17 @@ impl Observed {
         self.evidence.caa = Some(CaaEvidence { records, ..seen });
     }
 
+    /// How far it came with the server that was asked last, in words an applicant can act on; nothing while only DNS was.
+    pub(crate) fn last_contact(&self) -> Option<String> {
+        let asked = self.evidence.hops.last().map(|hop| match hop.status {
+            None => format!("{} did not answer", hop.address),
+            Some(status) => format!("{} began to answer with status {status}", hop.address),
+        });
+        let shaking = |it: &&Handshake| it.version.is_none();
+        let shaken = self.evidence.handshakes.last().filter(shaking);
+        asked.or_else(|| Some(format!("{} did not finish the TLS handshake", shaken?.address)))
+    }
+
     /// Ends the validation.
     pub(crate) fn finish(self) -> Evidence {
         let elapsed = self.started.elapsed().as_millis();

@@ -1,6 +1,7 @@
 //! Runs one validation from beginning to end.
 
 use domain::{ChallengeType, DnsName, Evidence, Failure, FailureKind, Identifier};
+use tokio::time::timeout;
 
 use crate::{
     CaaQuestion, Settings, SettingsError, caa, dns01, http01,
@@ -81,7 +82,9 @@ impl Validator {
                 Identifier::Ip(_) => Ok(()),
             }
         };
-        let result = self.in_time(checked, slow_kind(attempt.challenge)).await;
+        let in_time = timeout(self.settings.total_timeout, checked).await;
+        let result =
+            in_time.unwrap_or_else(|_| Err(self.slow(slow_kind(attempt.challenge), &observed)));
         finished(result, observed)
     }
 
@@ -92,7 +95,8 @@ impl Validator {
     pub async fn check_caa(&self, question: CaaQuestion<'_>) -> Result<Evidence, Box<Rejected>> {
         let mut observed = self.observed();
         let checked = self.ask_caa(question, &mut observed);
-        let result = self.in_time(checked, FailureKind::Dns).await;
+        let in_time = timeout(self.settings.total_timeout, checked).await;
+        let result = in_time.unwrap_or_else(|_| Err(self.slow(FailureKind::Dns, &observed)));
         finished(result, observed)
     }
 
@@ -133,17 +137,11 @@ impl Validator {
         Observed::new(&self.settings.perspective, &self.settings.resolver.to_string())
     }
 
-    async fn in_time(
-        &self,
-        checked: impl Future<Output = Result<(), Failure>>,
-        slow: FailureKind,
-    ) -> Result<(), Failure> {
-        let limit = self.settings.total_timeout;
-        tokio::time::timeout(limit, checked).await.unwrap_or_else(|_| {
-            let seconds = limit.as_secs_f32();
-            let detail = format!("the validation did not end within {seconds} s");
-            Err(Failure::new(slow, &detail))
-        })
+    /// Why a validation failed whose time was over.
+    fn slow(&self, kind: FailureKind, observed: &Observed) -> Failure {
+        let seconds = self.settings.total_timeout.as_secs_f32();
+        let last = observed.last_contact().map(|last| format!(": {last}")).unwrap_or_default();
+        Failure::new(kind, &format!("the validation did not end within {seconds} s{last}"))
     }
 }
 

@@ -6,10 +6,11 @@ use std::{
 };
 
 use domain::FailureKind;
+use hickory_resolver::proto::rr::RecordType;
 use validation::NetworkPolicy;
 
 use crate::{
-    dns_server::Zone,
+    dns_server::{Answer, Zone},
     scene::{KEY_AUTHORIZATION, NAME, Scene, failure},
     web_server::{Reply, WebServer},
 };
@@ -91,12 +92,28 @@ async fn a_chain_of_slow_hops_ends_with_the_time_of_the_validation() {
     scene.settings.total_timeout = Duration::from_millis(300);
     let rejected = scene.http01().await.unwrap_err();
     assert_eq!(rejected.failure.kind, FailureKind::Connection);
-    assert!(
-        rejected.failure.detail.contains("did not end within 0.3 s"),
-        "{}",
-        rejected.failure.detail
-    );
+    let expected =
+        format!("the validation did not end within 0.3 s: 127.0.0.1:{} did not answer", web.port);
+    assert_eq!(rejected.failure.detail, expected);
     assert_eq!(rejected.evidence.hops.len(), 1);
+}
+
+#[tokio::test]
+async fn who_keeps_a_validation_beyond_its_time_is_named_whatever_the_challenge() {
+    let web = WebServer::start(|_| Reply::Drip(OK.to_vec())).await;
+    let mut scene = Scene::new(zone()).await.port(web.port);
+    scene.settings.total_timeout = Duration::from_millis(300);
+    let failed = failure(scene.http01().await);
+    let began = format!(": 127.0.0.1:{} began to answer with status 200", web.port);
+    assert!(failed.detail.ends_with(&began), "{}", failed.detail);
+    let failed = failure(scene.tls_alpn01().await);
+    let shaking = format!(": 127.0.0.1:{} did not finish the TLS handshake", web.port);
+    assert!(failed.detail.ends_with(&shaking), "{}", failed.detail);
+    let silent = zone().answer("_acme-challenge.a.example", RecordType::TXT, Answer::Silence);
+    let mut scene = Scene::new(silent).await;
+    scene.settings.total_timeout = Duration::from_millis(300);
+    let failed = failure(scene.dns01().await);
+    assert_eq!(failed.detail, "the validation did not end within 0.3 s");
 }
 
 #[tokio::test]
