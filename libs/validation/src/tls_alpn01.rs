@@ -15,7 +15,7 @@ use std::{
 use domain::{Failure, FailureKind, Identifier};
 use ring::digest::{SHA256, digest};
 use rustls::{
-    ClientConfig,
+    AlertDescription, ClientConfig,
     client::Resumption,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, ServerName},
@@ -135,7 +135,11 @@ async fn shake_hands(
     let stream: TlsStream<TcpStream> =
         stream.map_err(|_| HandshakeError::Slow)?.map_err(|error| {
             tracing::debug!(%error, "handshake failed");
-            HandshakeError::Tls
+            if is_other_protocol(&error) {
+                HandshakeError::OtherProtocol
+            } else {
+                HandshakeError::Tls
+            }
         })?;
     let (_, connection) = stream.get_ref();
     let certificate = connection.peer_certificates().and_then(<[_]>::first);
@@ -144,6 +148,12 @@ async fn shake_hands(
         return Err(HandshakeError::OtherProtocol);
     }
     certificate.map(|shown| shown.clone().into_owned()).ok_or(HandshakeError::NoCertificate)
+}
+
+/// Whether the server ended the handshake because it knows none of our protocols (RFC 7301 §3.2), as ordinary web servers do.
+fn is_other_protocol(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    cause == Some(&rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol))
 }
 
 impl HandshakeError {
