@@ -46,8 +46,8 @@ pub(crate) async fn download(
         .map(|der| base64url::decode(der))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Refusal::Internal(error.into()))?;
-    let accept = request.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let format = Format::accepted(accept);
+    let accept = request.headers.get_all(header::ACCEPT).iter();
+    let format = Format::accepted(accept.filter_map(|line| line.to_str().ok()));
     let reply = Reply::body(StatusCode::OK, format.media_type(), format.write(&certificates));
     let others = (0..chains.len()).filter(|&chain| chain != wanted.chain);
     Ok(others.fold(reply, |reply, chain| {

@@ -22,13 +22,13 @@ pub(super) enum Format {
 impl Format {
     const ALL: [Self; 3] = [Self::PemChain, Self::PkixCert, Self::CertsOnly];
 
-    /// The form that an Accept header prefers. Whoever wants none of ours gets PEM: most clients do not mean what they say.
-    pub(super) fn accepted(accept: Option<&str>) -> Self {
+    /// The form that the lines of Accept prefer. Whoever wants none of ours gets PEM: most clients do not mean what they say.
+    pub(super) fn accepted<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut best = (0, Self::PemChain);
-        for range in accept.unwrap_or_default().split(',').take(MAX_MEDIA_TYPES) {
+        for range in lines.flat_map(|line| line.split(',')).take(MAX_MEDIA_TYPES) {
             let mut parts = range.split(';').map(str::trim);
             let media_type = parts.next().unwrap_or_default();
-            let quality = parts.find_map(|part| part.strip_prefix("q=")).map_or(1000, thousandths);
+            let quality = parts.find_map(weight).map_or(1000, thousandths);
             // PEM stands first, so that it answers what covers several.
             let format = Self::ALL.into_iter().find(|format| format.matches(media_type));
             if let Some(format) = format
@@ -72,6 +72,11 @@ impl Format {
             Self::CertsOnly => certs_only(certificates),
         }
     }
+}
+
+/// The text of a quality, if the parameter is one.
+fn weight(parameter: &str) -> Option<&str> {
+    parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))
 }
 
 /// A quality from 0 to 1 as thousandths; what is none is 0, which asks for nothing.
@@ -126,9 +131,11 @@ mod tests {
             ("application/pkix-cert;q=0", PemChain),
             ("application/pkix-cert;q=abc", PemChain),
             ("application/pkix-cert;q=1.000", PkixCert),
+            ("application/pkix-cert;Q=0.1, application/pkcs7-mime;q=0.2", CertsOnly),
         ] {
-            assert_eq!(Format::accepted(Some(accept)), expected, "{accept}");
+            assert_eq!(Format::accepted([accept].into_iter()), expected, "{accept}");
         }
-        assert_eq!(Format::accepted(None), PemChain);
+        assert_eq!(Format::accepted([].into_iter()), PemChain);
+        assert_eq!(Format::accepted(["text/html", "application/pkix-cert"].into_iter()), PkixCert);
     }
 }
