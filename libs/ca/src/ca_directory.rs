@@ -17,7 +17,8 @@ use crate::{
     ca_profile::CaProfileError,
     chain::Chain,
     durable::{self, Access},
-    key_store::{KeyStore, KeyStoreError, Passphrase},
+    key_pem::Passphrase,
+    key_store::{KeyStore, KeyStoreError},
     pem_file::{NotCertificates, encode_certificates, parse_certificates},
     token::TokenPlace,
 };

@@ -2,33 +2,23 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     fs::File,
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
-use pkcs8::{
-    EncryptedPrivateKeyInfo, LineEnding, PrivateKeyInfo, SecretDocument, pkcs5::pbes2::Parameters,
-};
-use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
 use crate::{
     algorithm::KeyAlgorithm,
     ca_key::{CaKey, KeyError},
     durable::{self, Access},
+    key_pem::{self, KeyPemError, Passphrase, Protection},
     token::{TokenError, TokenPlace},
 };
 
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
-const PLAIN_LABEL: &str = "PRIVATE KEY";
-const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
-
-/// OWASP's advice for PBKDF2 with SHA-256. Not scrypt: with its recommended cost openssl refuses to read the file.
-const PBKDF2_ITERATIONS: u32 = 600_000;
-
 /// A directory of CA key files and the passphrase they are under; some of the keys may be in tokens instead.
 #[derive(Debug)]
 pub struct KeyStore {
@@ -36,10 +26,6 @@ pub struct KeyStore {
     passphrase: Option<Passphrase>,
     in_tokens: BTreeMap<&'static str, TokenPlace>,
 }
-
-/// The passphrase of CA key files, or the PIN of a token; wiped when dropped, never shown.
-#[derive(Clone)]
-pub struct Passphrase(Zeroizing<String>);
 
 /// Why a key file cannot be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -69,23 +55,9 @@ pub enum KeyStoreError {
         /// Its permission bits.
         mode: u32,
     },
-    /// The key is in an older form than PKCS#8.
-    #[error(
-        "the key is a {0}, not PKCS#8: convert it with openssl pkcs8 -topk8 -nodes -in OLD -out NEW"
-    )]
-    OldForm(&'static str),
-    /// The text is no PEM private key.
-    #[error("the text is not a PEM private key")]
-    NotPem,
-    /// The key is encrypted and no passphrase is configured.
-    #[error("the key is encrypted and no passphrase was given")]
-    PassphraseRequired,
-    /// The passphrase is wrong, or the encryption is none we read (PBES2 with AES).
-    #[error("the key cannot be decrypted: wrong passphrase, or not PBES2 with AES")]
-    Undecryptable,
-    /// The key could not be encrypted.
-    #[error("the key cannot be encrypted")]
-    Unencryptable,
+    /// The text of the key cannot be read or written.
+    #[error(transparent)]
+    Pem(#[from] KeyPemError),
     /// The key itself is unusable.
     #[error("the key is unusable")]
     Key(#[from] KeyError),
@@ -140,7 +112,7 @@ impl KeyStore {
         if self.in_tokens.contains_key(name) {
             return Err(TokenError::NoImport.into());
         }
-        self.keep(name, self.decode(pem)?.as_bytes())
+        self.keep(name, key_pem::decode(pem, self.passphrase.as_ref())?.as_bytes())
     }
 
     /// Loads a key.
@@ -152,27 +124,32 @@ impl KeyStore {
             return Ok(CaKey::in_token(place.load()?));
         }
         let path = self.path(name);
-        let file = match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(KeyStoreError::NotFound(path));
-            }
-            opened => opened.map_err(at(&path))?,
-        };
+        let file = open(&path)?.ok_or_else(|| KeyStoreError::NotFound(path.clone()))?;
         // Of the opened file, so that nobody swaps it between the check and the reading.
         let metadata = file.metadata().map_err(at(&path))?;
         let mode = metadata.mode() & 0o7777;
         if !is_private(mode, own_user().is_none_or(|own| metadata.uid() == own)) {
             return Err(KeyStoreError::TooOpen { path, mode });
         }
-        let contents =
-            Zeroizing::new(durable::read_bounded(&file, MAX_KEY_FILE_BYTES).map_err(at(&path))?);
-        let pem = std::str::from_utf8(&contents).map_err(|_| KeyStoreError::NotPem)?;
-        Ok(CaKey::from_pkcs8(self.decode(pem)?.as_bytes())?)
+        let contents = read(&file, &path)?;
+        let key = key_pem::decode(text(&contents)?, self.passphrase.as_ref())?;
+        Ok(CaKey::from_pkcs8(key.as_bytes())?)
+    }
+
+    /// What protects the file of this name; none if there is no such file. Needs no passphrase.
+    ///
+    /// # Errors
+    /// When it cannot be read or holds no key.
+    pub fn protection(&self, name: &str) -> Result<Option<Protection>, KeyStoreError> {
+        let path = self.path(name);
+        let Some(file) = open(&path)? else { return Ok(None) };
+        let contents = read(&file, &path)?;
+        Ok(Some(key_pem::protection(text(&contents)?)?))
     }
 
     fn keep(&self, name: &str, pkcs8: &[u8]) -> Result<CaKey, KeyStoreError> {
         let key = CaKey::from_pkcs8(pkcs8)?;
-        let pem = self.encode(pkcs8)?;
+        let pem = key_pem::encode(pkcs8, self.passphrase.as_ref())?;
         let path = self.path(name);
         durable::create_owner_directory(&self.dir).map_err(at(&self.dir))?;
         let _lock = durable::lock(&self.dir.join(".lock")).map_err(at(&self.dir))?;
@@ -184,78 +161,22 @@ impl KeyStore {
             Err(source) => Err(KeyStoreError::Io { path, source }),
         }
     }
+}
 
-    fn encode(&self, pkcs8: &[u8]) -> Result<Zeroizing<String>, KeyStoreError> {
-        let not_pkcs8 = |_| KeyStoreError::Key(KeyError::NotPkcs8);
-        let Some(Passphrase(passphrase)) = &self.passphrase else {
-            let document = SecretDocument::try_from(pkcs8).map_err(not_pkcs8)?;
-            return document.to_pem(PLAIN_LABEL, LineEnding::LF).map_err(not_pkcs8);
-        };
-        let (mut salt, mut iv) = ([0; 16], [0; 16]);
-        let random = SystemRandom::new();
-        random
-            .fill(&mut salt)
-            .and_then(|()| random.fill(&mut iv))
-            .map_err(|_| KeyStoreError::Key(KeyError::Random))?;
-        Parameters::pbkdf2_sha256_aes256cbc(PBKDF2_ITERATIONS, &salt, &iv)
-            .map_err(pkcs8::Error::from)
-            .and_then(|parameters| {
-                PrivateKeyInfo::try_from(pkcs8)?.encrypt_with_params(parameters, passphrase)
-            })
-            .and_then(|document| Ok(document.to_pem(ENCRYPTED_LABEL, LineEnding::LF)?))
-            .map_err(|_| KeyStoreError::Unencryptable)
-    }
-
-    fn decode(&self, pem: &str) -> Result<SecretDocument, KeyStoreError> {
-        refuse_old_forms(pem)?;
-        let (label, document) = SecretDocument::from_pem(pem).map_err(|_| KeyStoreError::NotPem)?;
-        match (label, &self.passphrase) {
-            (PLAIN_LABEL, None) => Ok(document),
-            (PLAIN_LABEL, Some(_)) => {
-                tracing::warn!("a passphrase is configured, but the CA key is not encrypted");
-                Ok(document)
-            }
-            (ENCRYPTED_LABEL, None) => Err(KeyStoreError::PassphraseRequired),
-            (ENCRYPTED_LABEL, Some(Passphrase(passphrase))) => {
-                EncryptedPrivateKeyInfo::try_from(document.as_bytes())
-                    .and_then(|encrypted| encrypted.decrypt(passphrase.as_bytes()))
-                    .map_err(|_| KeyStoreError::Undecryptable)
-            }
-            (_, _) => Err(KeyStoreError::NotPem),
-        }
+/// Opens a file, if there is one.
+fn open(path: &Path) -> Result<Option<File>, KeyStoreError> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some).map_err(at(path)),
     }
 }
 
-impl Passphrase {
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
+fn read(file: &File, path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyStoreError> {
+    durable::read_bounded(file, MAX_KEY_FILE_BYTES).map(Zeroizing::new).map_err(at(path))
 }
 
-impl From<String> for Passphrase {
-    fn from(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passphrase(…)")
-    }
-}
-
-/// ring reads PKCS#8 only; without this the operator would learn no more than that the key is no good.
-fn refuse_old_forms(pem: &str) -> Result<(), KeyStoreError> {
-    let forms = [
-        ("-----BEGIN EC PARAMETERS", "SEC1 EC key"),
-        ("-----BEGIN EC PRIVATE KEY", "SEC1 EC key"),
-        ("-----BEGIN RSA PRIVATE KEY", "PKCS#1 RSA key"),
-        ("-----BEGIN OPENSSH PRIVATE KEY", "OpenSSH key"),
-    ];
-    match forms.iter().find(|(begin, _)| pem.contains(begin)) {
-        Some((_, form)) => Err(KeyStoreError::OldForm(form)),
-        None => Ok(()),
-    }
+fn text(contents: &[u8]) -> Result<&str, KeyPemError> {
+    std::str::from_utf8(contents).map_err(|_| KeyPemError::NotPem)
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> KeyStoreError + use<> {
@@ -328,22 +249,24 @@ mod tests {
         let key = store.create("a.key", KeyAlgorithm::EcdsaP384).unwrap();
         assert_eq!(store.load("a.key").unwrap().spki(), key.spki());
         let wrong = KeyStore::new(dir.path(), passphrase("wrong")).load("a.key");
-        assert!(matches!(wrong, Err(KeyStoreError::Undecryptable)));
+        assert!(matches!(wrong, Err(KeyStoreError::Pem(KeyPemError::Undecryptable))));
         let none = KeyStore::new(dir.path(), None).load("a.key");
-        assert!(matches!(none, Err(KeyStoreError::PassphraseRequired)));
+        assert!(matches!(none, Err(KeyStoreError::Pem(KeyPemError::PassphraseRequired))));
     }
 
     #[test]
-    fn a_passphrase_is_never_shown() {
-        assert!(!format!("{:?}", passphrase("secret")).contains("secret"));
-    }
-
-    #[test]
-    fn older_forms_are_refused_with_the_command_that_converts_them() {
-        let store = KeyStore::new("unused", None);
-        let pem = "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n";
-        let error = store.import("a.key", pem).unwrap_err();
-        assert!(error.to_string().contains("openssl pkcs8 -topk8 -nodes"), "{error}");
+    fn what_protects_a_key_is_seen_without_its_passphrase() {
+        let dir = tempfile::tempdir().unwrap();
+        let without = KeyStore::new(dir.path(), None);
+        without.create("plain.key", KeyAlgorithm::Ed25519).unwrap();
+        let with = KeyStore::new(dir.path(), passphrase("secret"));
+        with.create("encrypted.key", KeyAlgorithm::Ed25519).unwrap();
+        std::fs::write(dir.path().join("none.key"), "nothing").unwrap();
+        let protection = |name| without.protection(name);
+        assert_eq!(protection("plain.key").unwrap(), Some(Protection::Plain));
+        assert_eq!(protection("encrypted.key").unwrap(), Some(Protection::Passphrase));
+        assert_eq!(protection("absent.key").unwrap(), None);
+        assert!(matches!(protection("none.key"), Err(KeyStoreError::Pem(KeyPemError::NotPem))));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod crl_successor;
 mod durable;
 mod issuance;
 pub mod journal;
+mod key_pem;
 mod key_store;
 mod log_position;
 mod ocsp;
@@ -35,7 +36,8 @@ pub use chain::{AlternateError, Chain};
 pub use crl::{CrlError, CrlPlan, sign_crl};
 pub use crl_successor::{SuccessorError, check_successor};
 pub use issuance::IssueError;
-pub use key_store::{KeyStore, KeyStoreError, Passphrase};
+pub use key_pem::{KeyPemError, Passphrase, Protection};
+pub use key_store::{KeyStore, KeyStoreError};
 pub use log_position::{LogPositionError, LogPositions, LogWentBack};
 pub use ocsp::{
     MalformedOcspRequest, OcspFailure, OcspRequest, OcspResponder, OcspResponderError, OcspStatus,

@@ -13,7 +13,7 @@ use cryptoki::{
     types::AuthPin,
 };
 
-use crate::{algorithm::KeyAlgorithm, key_store::Passphrase};
+use crate::{algorithm::KeyAlgorithm, key_pem::Passphrase};
 pub(crate) use key::TokenKey;
 use module::{Entered, Module};
 

@@ -1,6 +1,6 @@
 //! Key files between openssl and us.
 
-use ca::{KeyAlgorithm, KeyStore, KeyStoreError, Passphrase};
+use ca::{KeyAlgorithm, KeyPemError, KeyStore, KeyStoreError, Passphrase};
 
 use crate::support::{openssl, private_key, text};
 
@@ -78,6 +78,9 @@ fn keys_we_cannot_use_are_refused() {
         assert!(matches!(store.import("a.key", &pem), Err(KeyStoreError::Key(_))));
     }
     let sec1 = openssl(&["ecparam", "-genkey", "-name", "prime256v1"]);
-    assert!(matches!(store.import("a.key", &sec1), Err(KeyStoreError::OldForm(_))));
+    assert!(matches!(
+        store.import("a.key", &sec1),
+        Err(KeyStoreError::Pem(KeyPemError::OldForm(_)))
+    ));
     assert!(!store.contains("a.key").unwrap());
 }
