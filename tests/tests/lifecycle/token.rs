@@ -49,7 +49,7 @@ async fn a_ca_in_a_token_signs_certificates_crls_and_for_its_ocsp_responder() ->
 
         assert!(!scene.server.data_dir().join("ca/keys/intermediate.key").exists());
         let shown = scene.server.operate(&["ca", "show"]).await?.success()?;
-        assert!(shown.contains("\"certmill-intermediate\" in the token"), "{shown}");
+        assert!(shown.contains("\"certmill-intermediate\" in the PKCS#11 token"), "{shown}");
         let mut seen = scene.server.operate(&["check-config"]).await?.success()?;
         seen.write_str(&scene.server.process()?.log_tail())?;
         assert!(!seen.contains(token.pin()), "the PIN is shown");

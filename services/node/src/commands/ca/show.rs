@@ -1,11 +1,11 @@
 //! `certmill ca show`: the CA's certificates as they are on disk; needs no passphrase, and no token.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
-use ca::CaCertificate;
+use ca::{CaCertificate, KeyStore, Protection};
 use domain::{IssuerId, IssuerName, Timestamp};
 use runtime::Config;
 use rustls_pki_types::{CertificateDer, pem, pem::PemObject as _};
@@ -20,12 +20,6 @@ use crate::{
     token,
 };
 
-/// What signs with the first certificate of a file.
-struct Key {
-    file: PathBuf,
-    label_in_token: Option<String>,
-}
-
 /// One certificate of the CA.
 #[derive(Serialize)]
 struct Shown {
@@ -36,8 +30,21 @@ struct Shown {
     id: IssuerId,
     not_before: Timestamp,
     not_after: Timestamp,
-    /// Whether a private key of this kind is in the directory.
+    #[serde(flatten)]
+    key: Key,
+}
+
+/// Where the private key of a certificate is.
+#[derive(Default, Serialize)]
+struct Key {
+    /// Whether it is a file in the directory.
     key_is_here: bool,
+    /// Whether that is encrypted with a passphrase.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_encrypted: Option<bool>,
+    /// Why that is no key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_problem: Option<String>,
     /// The label under which it is in the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     key_in_token: Option<String>,
@@ -49,14 +56,24 @@ pub(super) fn run(
     issuer: Option<&IssuerName>,
     out: &mut Output,
 ) -> Result<(), Failure> {
+    let shown = gather(config, issuer)?;
+    match out.format() {
+        Format::Json => shown.iter().try_for_each(|certificate| out.json(certificate)),
+        Format::Text => shown.iter().try_for_each(|certificate| print(certificate, out)),
+    }
+}
+
+/// Every certificate of an issuer, at least one.
+fn gather(config: &Config, issuer: Option<&IssuerName>) -> Result<Vec<Shown>, Failure> {
     let dir = files::absolute(&ca_files::path_of(config, issuer));
     let (root, intermediate) = token::key_labels(config, issuer);
     let mut shown = Vec::new();
     for (name, label_in_token) in [("root", root), ("intermediate", intermediate)] {
         let path = dir.join(format!("{name}.pem"));
-        let key = Key { file: dir.join(format!("keys/{name}.key")), label_in_token };
+        // Those that follow are other CAs', whose keys are not here.
+        let mut key = Some(key(&dir, name, label_in_token));
         for certificate in read(&path)? {
-            shown.push(describe(&certificate, &path, &key)?);
+            shown.push(describe(&certificate, &path, key.take().unwrap_or_default())?);
         }
     }
     if shown.is_empty() {
@@ -66,10 +83,7 @@ pub(super) fn run(
                 "The signer makes a CA when it first starts, or make one with `certmill ca root`.",
             );
     }
-    match out.format() {
-        Format::Json => shown.iter().try_for_each(|certificate| out.json(certificate)),
-        Format::Text => shown.iter().try_for_each(|certificate| print(certificate, out)),
-    }
+    Ok(shown)
 }
 
 fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
@@ -80,7 +94,27 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     }
 }
 
-fn describe(der: &[u8], file: &Path, key: &Key) -> Result<Shown, Failure> {
+/// Looks where the key of the first certificate of a file is.
+fn key(dir: &Path, name: &str, label_in_token: Option<String>) -> Key {
+    if label_in_token.is_some() {
+        return Key { key_in_token: label_in_token, ..Key::default() };
+    }
+    match KeyStore::new(dir.join("keys"), None).protection(&format!("{name}.key")) {
+        Ok(None) => Key::default(),
+        Ok(Some(protection)) => Key {
+            key_is_here: true,
+            key_encrypted: Some(protection == Protection::Passphrase),
+            ..Key::default()
+        },
+        Err(error) => Key {
+            key_is_here: true,
+            key_problem: Some(Failure::from(error).to_string()),
+            ..Key::default()
+        },
+    }
+}
+
+fn describe(der: &[u8], file: &Path, key: Key) -> Result<Shown, Failure> {
     let certificate = CaCertificate::from_der(der)?;
     let (_, parsed) = X509Certificate::from_der(der)?;
     Ok(Shown {
@@ -90,8 +124,7 @@ fn describe(der: &[u8], file: &Path, key: &Key) -> Result<Shown, Failure> {
         id: certificate.issuer_id(),
         not_before: certificate.not_before(),
         not_after: certificate.not_after(),
-        key_is_here: key.label_in_token.is_none() && key.file.exists(),
-        key_in_token: key.label_in_token.clone(),
+        key,
     })
 }
 
@@ -101,17 +134,67 @@ fn print(certificate: &Shown, out: &mut Output) -> Result<(), Failure> {
     out.line(format_args!("  valid   {} to {}", certificate.not_before, certificate.not_after))?;
     out.line(format_args!("  id      {}", certificate.id))?;
     out.line(format_args!("  serial  {}", certificate.serial))?;
-    match &certificate.key_in_token {
-        Some(label) => out.line(format_args!("  key     {label:?} in the token")),
-        None if certificate.key_is_here => out.line("  key     in this directory"),
-        None => out.line("  key     kept elsewhere"),
+    out.line(format_args!("  key     {}", certificate.key))
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.key_in_token, &self.key_problem, self.key_encrypted) {
+            (Some(label), _, _) => write!(f, "{label:?} in the PKCS#11 token"),
+            (None, Some(problem), _) => write!(f, "in this directory, unusable: {problem}"),
+            (None, None, Some(true)) => {
+                f.write_str("in this directory, encrypted with a passphrase")
+            }
+            (None, None, Some(false)) => f.write_str("in this directory, not encrypted"),
+            (None, None, None) => f.write_str("kept elsewhere"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures;
+    use crate::{clock, fixtures};
+
+    #[test]
+    fn what_protects_a_key_is_told_to_people_and_programs() {
+        let shown = |sets: &[&str]| {
+            let dir = tempfile::tempdir().unwrap();
+            let config = fixtures::config(dir.path(), sets);
+            ca_files::open_or_create(&config, clock::now()).unwrap();
+            let key = key(&ca_files::path(&config), "root", None);
+            (key.to_string(), serde_json::to_value(&key).unwrap()["key_encrypted"].clone())
+        };
+        let (text, encrypted) = shown(&["ca.passphrase=secret"]);
+        assert!(text.ends_with(", encrypted with a passphrase") && encrypted == true, "{text}");
+        let (text, encrypted) = shown(&[]);
+        assert!(text.ends_with(", not encrypted") && encrypted == false, "{text}");
+    }
+
+    #[test]
+    fn the_key_of_the_first_certificate_is_not_said_to_be_that_of_the_others() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = |dir: &Path| {
+            let config = fixtures::config(dir, &[]);
+            ca_files::open_or_create(&config, clock::now()).unwrap();
+            ca_files::path(&config).join("root.pem")
+        };
+        let both = [root(dir.path()), root(other.path())];
+        let both = both.map(|path| std::fs::read_to_string(path).unwrap()).concat();
+        std::fs::write(dir.path().join("ca/root.pem"), both).unwrap();
+        let shown = gather(&fixtures::config(dir.path(), &[]), None).unwrap();
+        let here: Vec<bool> = shown.iter().map(|shown| shown.key.key_is_here).collect();
+        assert_eq!(here, [true, false, true]);
+    }
+
+    #[test]
+    fn a_file_that_is_no_key_is_shown_with_what_is_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("keys")).unwrap();
+        std::fs::write(dir.path().join("keys/root.key"), "nothing").unwrap();
+        let text = key(dir.path(), "root", None).to_string();
+        assert!(text.contains("not a PEM private key"), "{text}");
+    }
 
     #[test]
     fn that_there_is_no_ca_is_a_failure_for_people_and_programs_alike() {
