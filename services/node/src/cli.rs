@@ -83,7 +83,7 @@ pub(crate) enum Command {
     /// The copy can be used as a data directory. It holds the CA's keys: keep it as safe as the server. After a restore
     /// the log ends earlier than the signer remembers if anything happened since; `certmill ca accept-log` accepts that.
     Backup {
-        /// The directory to make; it must not exist, or be empty
+        /// The directory to make; it must not exist
         to: PathBuf,
     },
     /// Creates, shows and installs the CA's keys and certificates

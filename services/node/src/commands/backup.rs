@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, DirBuilder, File},
+    fs::{self, DirBuilder, File, Permissions},
     io,
-    os::unix::fs::DirBuilderExt as _,
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,10 @@ use crate::{
 const JOURNAL_HEAD: &str = "head";
 /// Files that only mean something in the directory where they are.
 const LOCKS: [&str; 2] = ["lock", ".lock"];
+/// How Kubernetes names what it keeps beside the links to the files of a mounted secret.
+const MOUNTED: &str = "..";
+/// How deep directories are nested; links that lead back would never end.
+const MAX_DEPTH: usize = 8;
 
 /// What a backup holds.
 #[derive(Serialize)]
@@ -71,6 +75,7 @@ struct Source {
 impl Source {
     /// Copies the log and then what is beside it; answers how many messages and files.
     fn copy(&self, to: &Path) -> Result<(u64, usize), Failure> {
+        self.refuse_within_itself(to)?;
         let log = ports::open_to_read(&self.data_dir)?;
         // Before the log, so that the copy never remembers more than it holds.
         let position_file = self.signer.position_file();
@@ -88,7 +93,7 @@ impl Source {
         let mut files = 0;
         for directory in [self.signer.dir(), &self.ca] {
             if directory.is_dir() {
-                files += copy_directory(directory, &self.place(directory, to)?)?;
+                files += copy_directory(directory, &self.place(directory, to)?, MAX_DEPTH)?;
             }
         }
         if let Some(position) = position {
@@ -103,34 +108,59 @@ impl Source {
         Ok((verified.messages, files))
     }
 
+    /// A copy in a directory that is copied would hold itself, without end.
+    fn refuse_within_itself(&self, to: &Path) -> Result<(), Failure> {
+        let above = to.parent().map(files::absolute).unwrap_or_default();
+        let copied = [self.signer.dir(), &self.ca].map(files::absolute);
+        match copied.iter().find(|copied| above.starts_with(copied)) {
+            Some(copied) => Err(Failure::new(format!("{} is copied itself", copied.display())))
+                .advise("Name a directory outside of data_dir."),
+            None => Ok(()),
+        }
+    }
+
     /// Where a path of the data directory is in the copy.
     fn place(&self, path: &Path, to: &Path) -> Result<PathBuf, Failure> {
         Ok(to.join(path.strip_prefix(&self.data_dir)?))
     }
 }
 
-fn copy_directory(from: &Path, to: &Path) -> io::Result<usize> {
+/// Copies what is there, and what links lead to: keys may be mounted from elsewhere.
+fn copy_directory(from: &Path, to: &Path, depth: usize) -> Result<usize, Failure> {
+    if depth == 0 {
+        return Err(Failure::new(format!("{} is nested too deep", from.display())));
+    }
     DirBuilder::new().mode(0o700).create(to)?;
     let mut entries = fs::read_dir(from)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(|entry| entry.file_name() != JOURNAL_HEAD);
     let mut files = 0;
     for entry in entries {
-        let name = entry.file_name();
-        if is_lock(&name) {
+        let (name, source) = (entry.file_name(), entry.path());
+        if is_lock(&name) || name.as_encoded_bytes().starts_with(MOUNTED.as_bytes()) {
             continue;
         }
-        let (kind, target) = (entry.file_type()?, to.join(&name));
+        let copying = || format!("cannot copy {}", source.display());
+        let (kind, target) = (fs::metadata(&source).while_doing(copying())?, to.join(&name));
         if kind.is_dir() {
-            files += copy_directory(&entry.path(), &target)?;
+            files += copy_directory(&source, &target, depth - 1)?;
         } else if kind.is_file() {
-            // Keeps the permissions: a key stays its owner's.
-            fs::copy(entry.path(), &target)?;
-            File::open(&target)?.sync_all()?;
+            copy_file(&source, &target).while_doing(copying())?;
             files += 1;
         }
     }
     File::open(to)?.sync_all()?;
     Ok(files)
+}
+
+/// Copies a file with its permissions, but a key that a group may read is its owner's alone in the copy.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    let copy = File::open(to)?;
+    let mode = copy.metadata()?.permissions().mode();
+    if mode & 0o004 == 0 {
+        copy.set_permissions(Permissions::from_mode(mode & 0o700))?;
+    }
+    copy.sync_all()
 }
 
 fn is_lock(name: &OsStr) -> bool {
@@ -139,10 +169,55 @@ fn is_lock(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::{clock, fixtures};
+
+    /// A data directory with a CA, before its signer has run.
+    fn source(data_dir: &Path) -> Source {
+        let config = fixtures::config(data_dir, &[]);
+        drop(fixtures::log(data_dir));
+        ca_files::open_or_create(&config, clock::now()).unwrap();
+        let signer = signer_settings::read(&config).unwrap();
+        Source { data_dir: data_dir.to_owned(), ca: ca_files::path(&config), signer }
+    }
+
+    #[tokio::test]
+    async fn what_kubernetes_mounts_is_in_the_copy_and_its_key_is_private_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = source(&dir.path().join("from"));
+        let mounted = source.ca.join("..2026_11_21");
+        fs::create_dir(&mounted).unwrap();
+        symlink("..2026_11_21", source.ca.join("..data")).unwrap();
+        for name in ["intermediate.pem", "keys"] {
+            fs::rename(source.ca.join(name), mounted.join(name)).unwrap();
+            symlink(format!("..data/{name}"), source.ca.join(name)).unwrap();
+        }
+        let key = mounted.join("keys/intermediate.key");
+        fs::set_permissions(&key, Permissions::from_mode(0o440)).unwrap();
+
+        let to = dir.path().join("to");
+        source.copy(&to).unwrap();
+        ca_files::open_or_create(&fixtures::config(&to, &[]), clock::now()).unwrap();
+        let copied = fs::read(to.join("ca/keys/intermediate.key")).unwrap();
+        assert_eq!(copied, fs::read(key).unwrap());
+        assert!(!to.join("ca/..data").exists());
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_would_never_end_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = source(&dir.path().join("from"));
+        let within = source.ca.join("copy");
+        let failure = source.copy(&within).unwrap_err().to_string();
+        assert!(failure.contains("outside of data_dir"), "{failure}");
+        assert!(!within.exists());
+
+        symlink("..", source.ca.join("keys/back")).unwrap();
+        let failure = source.copy(&dir.path().join("to")).unwrap_err().to_string();
+        assert!(failure.contains("nested too deep"), "{failure}");
+    }
 
     #[tokio::test]
     async fn a_backup_made_beside_a_running_server_opens_as_a_data_directory() {
