@@ -245,12 +245,12 @@ impl TryFrom<ConfigFile> for Config {
     }
 }
 
-/// The environment variables [`Config::load`] reads; names and values that are not UTF-8 are left out.
-pub fn environment() -> Vec<(String, String)> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .filter(|(name, _)| name.starts_with(layers::ENVIRONMENT_PREFIX))
-        .collect()
+/// The environment variables [`Config::load`] reads.
+///
+/// # Errors
+/// When one is not UTF-8: left out, it would leave its key at a default that nobody asked for.
+pub fn environment() -> Result<Vec<(String, String)>, ConfigError> {
+    layers::variables(std::env::vars_os())
 }
 
 /// The JSON Schema of the configuration file.

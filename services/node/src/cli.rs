@@ -228,7 +228,7 @@ impl Common {
     /// # Errors
     /// When it cannot be used; the error names the key.
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref(), config::environment(), &self.sets)
+        Config::load(self.config.as_deref(), config::environment()?, &self.sets)
     }
 
     /// Who reads the output.

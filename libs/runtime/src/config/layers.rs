@@ -1,6 +1,9 @@
 //! Lays file, environment and `--set` over each other; each is checked by itself so that an error names its source.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ffi::{OsStr, OsString},
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use toml::{Table, Value, de::DeTable};
@@ -125,6 +128,25 @@ fn line_at(text: &str, offset: usize) -> (usize, String) {
     let number = before.matches('\n').count() + 1;
     let line = text.lines().nth(number - 1).unwrap_or_default();
     (number, line.split('=').next().unwrap_or_default().trim().to_owned())
+}
+
+/// The variables that are settings.
+///
+/// # Errors
+/// When one is not UTF-8.
+pub(super) fn variables(
+    all: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>, ConfigError> {
+    let is_ours = |name: &OsStr| name.as_encoded_bytes().starts_with(ENVIRONMENT_PREFIX.as_bytes());
+    let ours = all.into_iter().filter(|(name, _)| is_ours(name));
+    ours.map(|(name, value)| match (name.to_str(), value.into_string()) {
+        (Some(name), Ok(value)) => Ok((name.to_owned(), value)),
+        (Some(_) | None, Ok(_) | Err(_)) => Err(ConfigError::Key {
+            origin: Origin::Environment { variable: name.to_string_lossy().into_owned() },
+            message: "name and value must be UTF-8".to_owned(),
+        }),
+    })
+    .collect()
 }
 
 /// One setting from the environment or the command line.

@@ -1,5 +1,10 @@
 //! Which of file, environment and `--set` counts, and how a refusal says where a value comes from.
 
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt as _,
+};
+
 use super::{super::*, load, message};
 
 #[test]
@@ -47,6 +52,17 @@ fn a_value_that_is_toml_by_accident_is_taken_as_text_where_text_belongs() {
 #[test]
 fn other_environment_variables_are_left_alone() {
     load("", &[("CERTMILL_API_SERVICE_HOST", "10.0.0.1"), ("PATH", "/bin")], &[]).unwrap();
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_refused_and_not_left_out() {
+    let variables = |name: &str, value: &[u8]| {
+        layers::variables([(OsString::from(name), OsStr::from_bytes(value).to_owned())])
+    };
+    let refused = variables("CERTMILL__CA__PASSPHRASE", b"M\xfcller").unwrap_err().to_string();
+    assert!(refused.contains("CERTMILL__CA__PASSPHRASE: name and value must be"), "{refused}");
+    assert!(!refused.contains("ller"), "{refused}");
+    assert_eq!(variables("LS_COLORS", b"\xff").unwrap(), []);
 }
 
 #[test]
