@@ -199,7 +199,7 @@ impl CaDirectory {
     }
 
     fn lock(&self) -> Result<File, CaDirectoryError> {
-        std::fs::create_dir_all(&self.dir)
+        durable::create_directory(&self.dir, Access::Everybody)
             .and_then(|()| durable::lock(&self.dir.join(".lock")))
             .map_err(at(&self.dir))
     }

@@ -4,16 +4,18 @@ use std::{
     ffi::OsString,
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
-/// Who may read a file.
+const ROOT: u32 = 0;
+
+/// Who may read a file, or enter a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Only the owner: mode 0600.
+    /// Only the owner: mode 0600, of a directory 0700.
     Owner,
-    /// Everybody: mode 0644.
+    /// Everybody: mode 0644, of a directory 0755.
     Everybody,
 }
 
@@ -22,6 +24,13 @@ impl Access {
         match self {
             Self::Owner => 0o600,
             Self::Everybody => 0o644,
+        }
+    }
+
+    fn directory_mode(self) -> u32 {
+        match self {
+            Self::Owner => 0o700,
+            Self::Everybody => 0o755,
         }
     }
 }
@@ -64,12 +73,36 @@ pub(crate) fn read_bounded(file: &File, max_bytes: u64) -> io::Result<Vec<u8>> {
     Ok(contents)
 }
 
-/// Creates a directory, and those above it, that only the owner may enter; an existing one is left as it is.
+/// Creates a directory, and those above it; an existing one is left as it is.
 ///
 /// # Errors
 /// What the file system says.
-pub(crate) fn create_owner_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+pub(crate) fn create_directory(path: &Path, access: Access) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = parent(path);
+    // They are the same where the current directory is gone.
+    if above != path {
+        create_directory(above, access)?;
+    }
+    match DirBuilder::new().mode(access.directory_mode()).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.and_then(|()| give_to_directory_owner(&File::open(path)?, path)),
+    }
+}
+
+/// Gives what root made to the owner of the directory it is in: that is the server's user, who has to read it.
+///
+/// # Errors
+/// What the file system says.
+pub fn give_to_directory_owner(made: &File, path: &Path) -> io::Result<()> {
+    let directory = std::fs::metadata(parent(path))?;
+    if made.metadata()?.uid() == ROOT && directory.uid() != ROOT {
+        // In a container root may not be allowed to, and is then the server's user itself.
+        drop(fchown(made, Some(directory.uid()), Some(directory.gid())));
+    }
+    Ok(())
 }
 
 /// Takes a lock that lasts until the returned file is dropped or the process ends; waits for it.
@@ -87,7 +120,10 @@ pub(crate) fn lock(path: &Path) -> io::Result<File> {
 /// # Errors
 /// What the file system says.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).mode(Access::Owner.mode()).open(path)
+    let mut options = OpenOptions::new();
+    let file = options.create(true).append(true).mode(Access::Owner.mode()).open(path)?;
+    give_to_directory_owner(&file, path)?;
+    Ok(file)
 }
 
 /// Makes the entries of the directory that holds `path` durable.
@@ -95,10 +131,12 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
 /// # Errors
 /// What the file system says.
 pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-        Some(_) | None => File::open(".")?.sync_all(),
-    }
+    File::open(parent(path))?.sync_all()
+}
+
+/// The directory that holds `path`.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Callers hold a lock on the directory, so a temporary file that is there was left by a crash.
@@ -113,6 +151,7 @@ fn write_temporary(path: &Path, contents: &[u8], access: Access) -> io::Result<P
     }
     let mut file =
         OpenOptions::new().write(true).create_new(true).mode(access.mode()).open(&temporary)?;
+    give_to_directory_owner(&file, &temporary)?;
     file.write_all(contents)?;
     file.sync_all()?;
     Ok(temporary)
@@ -120,7 +159,7 @@ fn write_temporary(path: &Path, contents: &[u8], access: Access) -> io::Result<P
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{PermissionsExt, chown};
 
     use super::*;
 
@@ -133,6 +172,23 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"first");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_directory() {
+        const SERVER: u32 = 65_532;
+        let dir = tempfile::tempdir().unwrap();
+        if chown(dir.path(), Some(SERVER), Some(SERVER)).is_err() {
+            return eprintln!("skipped: it needs root");
+        }
+        let path = dir.path().join("a/b/file");
+        create_directory(parent(&path), Access::Owner).unwrap();
+        write_new(&path, b"first", Access::Owner).unwrap();
+        open_lock(&path.with_file_name("lock")).unwrap();
+        for made in ["a", "a/b", "a/b/file", "a/b/lock"] {
+            let metadata = std::fs::metadata(dir.path().join(made)).unwrap();
+            assert_eq!((metadata.uid(), metadata.gid()), (SERVER, SERVER), "{made}");
+        }
     }
 
     #[test]

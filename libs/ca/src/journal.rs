@@ -30,7 +30,7 @@ pub use self::{
     entry::{Burning, Entry, Issuance, Outcome, Record, Reservation},
     replay::{Summary, verify},
 };
-use crate::durable;
+use crate::durable::{self, Access};
 
 /// A segment is closed when it has grown beyond this.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -145,7 +145,7 @@ impl Journal {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with_segments(dir: PathBuf, segment_bytes: u64) -> Result<Self, OpenError> {
-        durable::create_owner_directory(&dir).map_err(at(&dir))?;
+        durable::create_directory(&dir, Access::Owner).map_err(at(&dir))?;
         let lock_path = dir.join("lock");
         let lock = durable::open_lock(&lock_path).map_err(at(&lock_path))?;
         match lock.try_lock() {

@@ -151,7 +151,7 @@ impl KeyStore {
         let key = CaKey::from_pkcs8(pkcs8)?;
         let pem = key_pem::encode(pkcs8, self.passphrase.as_ref())?;
         let path = self.path(name);
-        durable::create_owner_directory(&self.dir).map_err(at(&self.dir))?;
+        durable::create_directory(&self.dir, Access::Owner).map_err(at(&self.dir))?;
         let _lock = durable::lock(&self.dir.join(".lock")).map_err(at(&self.dir))?;
         match durable::write_new(&path, pem.as_bytes(), Access::Owner) {
             Ok(()) => Ok(key),

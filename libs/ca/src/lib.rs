@@ -35,6 +35,7 @@ pub use ca_profile::{CaProfileError, CaRequest, CaSubject};
 pub use chain::{AlternateError, Chain};
 pub use crl::{CrlError, CrlPlan, sign_crl};
 pub use crl_successor::{SuccessorError, check_successor};
+pub use durable::give_to_directory_owner;
 pub use issuance::IssueError;
 pub use key_pem::{KeyPemError, Passphrase, Protection};
 pub use key_store::{KeyStore, KeyStoreError};

@@ -29,7 +29,9 @@ impl Head {
         let path = path(dir);
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
-        Ok(Self { file: file.map_err(at(&path))? })
+        let file = file.map_err(at(&path))?;
+        durable::give_to_directory_owner(&file, &path).map_err(at(&path))?;
+        Ok(Self { file })
     }
 
     /// Says that the chain is acknowledged up to here.

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use ca::{LogPositions, journal::Journal};
+use ca::{LogPositions, give_to_directory_owner, journal::Journal};
 use domain::Timestamp;
 use runtime::Config;
 use serde::Serialize;
@@ -83,7 +83,10 @@ pub(super) async fn run(config: &Config, reason: &str, out: &mut Output) -> Resu
 
 /// Has the next start put back what the journal knows and a restored log does not.
 fn mark(settings: &signer::Settings) -> io::Result<()> {
-    File::create(settings.restored_mark())?.sync_all()?;
+    let mark = settings.restored_mark();
+    let file = File::create(&mark)?;
+    give_to_directory_owner(&file, &mark)?;
+    file.sync_all()?;
     File::open(settings.dir())?.sync_all()
 }
 
@@ -91,8 +94,9 @@ fn record(dir: &Path, decision: &Decision<'_>) -> Result<(), Failure> {
     fs::create_dir_all(dir)?;
     let mut line = serde_json::to_vec(decision)?;
     line.push(b'\n');
-    let mut file =
-        OpenOptions::new().append(true).create(true).mode(0o600).open(dir.join(RECORD))?;
+    let path = dir.join(RECORD);
+    let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+    give_to_directory_owner(&file, &path)?;
     file.write_all(&line)?;
     Ok(file.sync_all()?)
 }
@@ -119,6 +123,26 @@ mod tests {
         let kept = fs::read_to_string(dir.path().join("signer").join(RECORD)).unwrap();
         assert_eq!(kept.lines().count(), 1);
         assert!(kept.contains(r#""reason":"restored""#), "{kept}");
+    }
+
+    #[tokio::test]
+    async fn a_log_that_root_accepts_is_one_that_the_servers_user_can_start_on() {
+        use std::os::unix::fs::{MetadataExt as _, chown};
+        const SERVER: u32 = 65_532;
+        let dir = tempfile::tempdir().unwrap();
+        let config = fixtures::config(dir.path(), &[]);
+        drop(fixtures::log(dir.path()));
+        let signer = dir.path().join("signer");
+        fs::create_dir(&signer).unwrap();
+        LogPositions::open(signer.join("log-position.json")).unwrap().set("ledger", 7).unwrap();
+        if chown(&signer, Some(SERVER), Some(SERVER)).is_err() {
+            return eprintln!("skipped: it needs root");
+        }
+        run(&config, "restored", &mut Output::new(Format::Text)).await.unwrap();
+        for name in ["log-position.json", "log-restored", RECORD, "journal", "journal/head"] {
+            let owner = fs::metadata(signer.join(name)).unwrap().uid();
+            assert_eq!(owner, SERVER, "{name}");
+        }
     }
 
     #[tokio::test]
