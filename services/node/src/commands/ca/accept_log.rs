@@ -49,7 +49,7 @@ pub(super) async fn run(config: &Config, reason: &str, out: &mut Output) -> Resu
     let log = Log::open(config).await?;
     let settings = signer_settings::read(config)?;
     // Held until the end: a signer that runs would write its own position over the accepted one.
-    let _journal = Journal::open(settings.journal_dir()).advise("Stop the signer first.")?;
+    let _journal = Journal::open(settings.journal_dir())?;
     let mut positions = LogPositions::open(settings.position_file())?;
     let mut streams = Vec::new();
     for stream in signer::WATCHED_STREAMS {
@@ -126,6 +126,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_journal_that_cannot_be_opened_is_not_said_to_be_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(fixtures::log(dir.path()));
+        fs::write(dir.path().join("signer"), "").unwrap();
+        let config = fixtures::config(dir.path(), &[]);
+        let failure = run(&config, "restored", &mut Output::new(Format::Text)).await.unwrap_err();
+        let failure = failure.to_string();
+        assert!(failure.contains("signer/journal"), "{failure}");
+        assert!(!failure.to_lowercase().contains("stop"), "{failure}");
+    }
+
+    #[tokio::test]
     async fn a_log_that_root_accepts_is_one_that_the_servers_user_can_start_on() {
         use std::os::unix::fs::{MetadataExt as _, chown};
         const SERVER: u32 = 65_532;
@@ -152,6 +164,6 @@ mod tests {
         let _signer = Journal::open(dir.path().join("signer/journal")).unwrap();
         let config = fixtures::config(dir.path(), &[]);
         let failure = run(&config, "restored", &mut Output::new(Format::Text)).await.unwrap_err();
-        assert!(failure.to_string().contains("Stop the signer"), "{failure}");
+        assert!(failure.to_string().contains("stop that one first"), "{failure}");
     }
 }
