@@ -56,6 +56,15 @@ impl Certmill {
         run(self.command(&["serve"])?, self.files.path()).await
     }
 
+    /// Starts the server, and does not wait until it is ready.
+    ///
+    /// # Errors
+    /// When there is no such program.
+    pub fn begin(&mut self) -> anyhow::Result<()> {
+        self.process = Some(self.spawn()?);
+        Ok(())
+    }
+
     fn spawn(&self) -> anyhow::Result<Process> {
         Process::start(&self.name, self.command(&["serve"])?, self.files.path())
     }

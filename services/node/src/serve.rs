@@ -19,7 +19,7 @@ use crate::{
 };
 use banner::Banner;
 use listeners::Listeners;
-use roles::Roles;
+use roles::{Roles, Stages};
 
 /// How long the log may take to be let go of. Whatever was acknowledged is durable without it.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
@@ -81,7 +81,7 @@ async fn serve(
     config: &Config,
     roles: &BTreeSet<Role>,
     ports: &Ports,
-    (process, format): (Process, Format),
+    (mut process, format): (Process, Format),
 ) -> Result<(), Stopped> {
     let listeners = Listeners::bind(config, roles).await?;
     let health = Health::new();
@@ -90,11 +90,19 @@ async fn serve(
     if let Log::Embedded(_) = &ports.log {
         control::listen(config, ports, process.listeners())?;
     }
-    Roles { config, ports, process: &process, health: &health }.start(roles, listeners.api).await?;
-    if let Log::Embedded(embedded) = &ports.log {
-        prune::start(embedded.clone(), config.order_max_age(), process.background());
+    let stages = Stages::of(&process);
+    let starting = Roles { config, ports, stages: &stages, health: &health };
+    match process.prepare(starting.start(roles, listeners.api)).await {
+        Some(started) => {
+            started?;
+            if let Log::Embedded(embedded) = &ports.log {
+                prune::start(embedded.clone(), config.order_max_age(), process.background());
+            }
+            announce(Banner::of(config, roles), format, &health, &process);
+        }
+        // What was started by then is stopped like all else.
+        None => process.stopper().stop(),
     }
-    announce(Banner::of(config, roles), format, &health, &process);
     match process.run(&health).await {
         Ok(()) => Ok(()),
         Err(error @ (StopError::Forced | StopError::Unfinished { .. })) => {

@@ -3,11 +3,12 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
+    process::Command,
     sync::Arc,
     time::Duration,
 };
 
-use acceptance::{Certmill, Scene, Setup};
+use acceptance::{Certmill, Scene, Setup, eventually};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -85,6 +86,22 @@ async fn who_is_slow_to_ask_does_not_spoil_the_stop() -> anyhow::Result<()> {
     let took = scene.server.stop().await?;
     assert!(took <= Duration::from_secs(10), "{took:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_start_that_takes_long_is_given_up_when_asked_to() -> anyhow::Result<()> {
+    let mut server = Setup::embedded().prepare("waiting")?;
+    // Nobody writes into it; a token that does not answer keeps a start waiting in the same way.
+    let passphrase = server.files().join("passphrase");
+    anyhow::ensure!(Command::new("mkfifo").arg(&passphrase).status()?.success(), "no mkfifo");
+    server.configure("ca.passphrase_file", passphrase.display());
+    server.begin()?;
+    eventually("the server is starting", Duration::from_secs(20), async || {
+        Ok(server.ops("/healthz").await.is_ok_and(|status| status.is_success()).then_some(()))
+    })
+    .await?;
+    assert!(!server.ops("/readyz").await?.is_success());
+    server.stop().await.map(drop)
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use eventstore::{Sequence, Stream};
-use runtime::{Config, Health, Process, Role, config::EventLogKind};
+use runtime::{Config, Health, Process, Role, Stop, config::EventLogKind};
 use signer::Signer;
 use tokio::net::TcpListener;
 
@@ -20,8 +20,25 @@ use crate::{
 pub(super) struct Roles<'a> {
     pub(super) config: &'a Config,
     pub(super) ports: &'a Ports,
-    pub(super) process: &'a Process,
+    pub(super) stages: &'a Stages,
     pub(super) health: &'a Health,
+}
+
+/// The stages of the process: what is started in one stops with it.
+pub(super) struct Stages {
+    listeners: Stop,
+    workers: Stop,
+    background: Stop,
+}
+
+impl Stages {
+    pub(super) fn of(process: &Process) -> Self {
+        Self {
+            listeners: process.listeners().clone(),
+            workers: process.workers().clone(),
+            background: process.background().clone(),
+        }
+    }
 }
 
 impl Roles<'_> {
@@ -95,7 +112,7 @@ impl Roles<'_> {
 
     /// The certificate from files, where configured, else the signer's.
     async fn certificates(&self, signer: Option<&Signer>) -> Result<Certificates, Failure> {
-        let stop = self.process.background();
+        let stop = &self.stages.background;
         if let Some(files) = tls::Files::configured(self.config) {
             return files.watch(stop);
         }
@@ -116,7 +133,7 @@ impl Roles<'_> {
             return health.ready();
         }
         let ports = self.ports.projector();
-        let (workers, shards) = (self.process.workers(), self.config.event_log.order_shards);
+        let (workers, shards) = (&self.stages.workers, self.config.event_log.order_shards);
         let stop = workers.token();
         workers.spawn("projector", async move {
             projector::run(ports, shards, health, stop).await;
@@ -133,7 +150,7 @@ impl Roles<'_> {
         let validities = self.config.profiles.iter().map(|of| of.certificate_validity.get());
         let longest_validity = validities.max().unwrap_or_default();
         let which = projector::Unreplaced { within, longest_validity };
-        let (store, workers) = (Arc::clone(&self.ports.store), self.process.workers());
+        let (store, workers) = (Arc::clone(&self.ports.store), &self.stages.workers);
         let stop = workers.token();
         workers.spawn("unreplaced certificates", async move {
             projector::watch_unreplaced(store, which, stop).await;
@@ -143,12 +160,12 @@ impl Roles<'_> {
 
     fn start_validator(&self, settings: validator::Settings) {
         let (ports, health) = (self.ports.validator(), self.health.register("validator"));
-        let workers = self.process.workers();
+        let workers = &self.stages.workers;
         workers.spawn("validator", validator::run(settings, ports, health, workers.token()));
     }
 
     fn start_signer(&self, signer: Signer) {
-        let (health, workers) = (self.health.register("signer"), self.process.workers());
+        let (health, workers) = (self.health.register("signer"), &self.stages.workers);
         if let Some(watch) = signer.key_watch() {
             let health = self.health.register("CA keys");
             workers.spawn("watch over CA keys", watch.run(health, workers.token()));
@@ -172,7 +189,7 @@ impl Roles<'_> {
         certificates: Certificates,
     ) {
         let certificate = api::ServerCertificate::new(certificates);
-        let (ports, listeners) = (self.ports.api(), self.process.listeners());
+        let (ports, listeners) = (self.ports.api(), &self.stages.listeners);
         // Connections are taken from now on: they wait in the listener's queue until the task runs.
         self.health.register("api").ready();
         listeners.spawn("api", api::run(settings, ports, certificate, listener, listeners.token()));
