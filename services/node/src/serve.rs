@@ -7,7 +7,9 @@ mod roles;
 
 use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
-use runtime::{Config, Health, Metrics, Process, Role, StopError, Telemetry, ops};
+use runtime::{
+    Config, Health, Metrics, Process, Role, StopError, Telemetry, allow_open_files, ops,
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -42,6 +44,7 @@ pub(crate) async fn run(
         data_dir = %files::absolute(&config.data_dir).display(),
         "starting"
     );
+    allow_open_files(if roles.contains(&Role::Api) { config.api.max_connections } else { 0 });
     let mut process = Process::new()?;
     let opening = Ports::open(config, roles, Patience::of_a_server());
     let Some(ports) = process.prepare(opening).await else {

@@ -1,0 +1,42 @@
+//! How many files and connections the process may have open at a time.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tracing::warn;
+
+/// What may be open beside clients' connections: the log, the journal, and connections to applicants and stores.
+const BESIDE_CLIENTS: u64 = 1024;
+
+/// Has the system allow as many open files as that many clients and everything beside them need.
+///
+/// Most systems let a process open 1,024 until it asks for more. Clients that are idle would take them all, and
+/// validations would fail for want of one.
+pub fn allow_open_files(clients: u32) {
+    let needed = u64::from(clients) + BESIDE_CLIENTS;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= needed) {
+        return;
+    }
+    let allowed = maximum.map_or(needed, |maximum| maximum.min(needed));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum });
+    if raised.is_err() || allowed < needed {
+        let allowed = getrlimit(Resource::Nofile).current;
+        warn!(allowed, needed, "fewer files may be open than api.max_connections asks for");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_files_may_be_open_as_clients_and_all_else_need() {
+        let before = getrlimit(Resource::Nofile);
+        let few = Rlimit { current: Some(256), ..before };
+        setrlimit(Resource::Nofile, few).unwrap();
+        allow_open_files(500);
+        let after = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, before).unwrap();
+        assert_eq!(after.current, Some(before.maximum.map_or(1524, |maximum| maximum.min(1524))));
+        assert_eq!(after.maximum, before.maximum);
+    }
+}
