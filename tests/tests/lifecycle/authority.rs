@@ -1,6 +1,14 @@
 //! CAs of every kind: made at the first start, imported, or below a root kept elsewhere.
 
+use std::{
+    fs::{DirBuilder, File},
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
 use acceptance::{ChallengeServer, RawClient, Scene, Setup, Surroundings, documented, verify};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -52,6 +60,36 @@ async fn a_passphrase_protects_the_keys_and_is_needed_again() -> anyhow::Result<
         assert!(refused.stderr.contains("passphrase"), "{}", refused.stderr);
     }
     scene.server.start().await
+}
+
+/// Makes a CA whose validity is over: one certificate is root and intermediate.
+fn make_ended_ca(dir: &Path) -> anyhow::Result<()> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    (params.not_before, params.not_after) = (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 1, 1));
+    let certificate = params.self_signed(&key)?.pem();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir.join("keys"))?;
+    for name in ["root.pem", "intermediate.pem"] {
+        std::fs::write(dir.join(name), &certificate)?;
+    }
+    let path = dir.join("keys/intermediate.key");
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    Ok(file.write_all(key.serialize_pem().as_bytes())?)
+}
+
+#[tokio::test]
+async fn a_ca_that_has_ended_is_told_with_where_to_look() -> anyhow::Result<()> {
+    let server = Setup::embedded().prepare("ended")?;
+    make_ended_ca(&server.data_dir().join("ca"))?;
+    let refused = server.start_in_vain().await?;
+    assert!(!refused.status.success(), "it started: {}", refused.stdout);
+    assert!(refused.stderr.contains("the issuer's certificate is not valid"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("certmill ca show"), "{}", refused.stderr);
+    let shown = server.operate(&["ca", "show"]).await?.success()?;
+    assert!(shown.contains("2001-01-01T00:00:00Z to 2002-01-01T00:00:00Z"), "{shown}");
+    Ok(())
 }
 
 #[tokio::test]

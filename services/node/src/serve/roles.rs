@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use eventstore::{Sequence, Stream};
 use runtime::{Config, Health, Process, Role, Stop, config::EventLogKind};
-use signer::Signer;
+use signer::{ServerCertificateError, Signer};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -121,7 +121,16 @@ impl Roles<'_> {
             .advise(
                 "Set api.tls_certificate and api.tls_key, or run the signer in this process.",
             )?;
-        let issued = signer.server_certificate().await?;
+        let issued = signer.server_certificate().await;
+        let issued = issued.map_err(|error| match &error {
+            ServerCertificateError::Plan(_) => Failure::from(error).advise(format!(
+                "The clock says {}; `certmill ca show` tells from when until when the CA is valid.",
+                clock::now()
+            )),
+            ServerCertificateError::Files(_)
+            | ServerCertificateError::Key(_)
+            | ServerCertificateError::Issue(_) => error.into(),
+        })?;
         tls::from_signer(issued, stop)
     }
 
