@@ -1,6 +1,6 @@
 //! Loading and changing aggregates: the view first, the log when in doubt, the view written before anyone is told.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
@@ -11,11 +11,17 @@ use domain::{
 };
 use eventstore::{
     AppendError, Context, Decided, EventStore, ExecuteError, LoadError, Loaded, NewMessage,
-    Sequence, StoreError, Subject, execute, execute_after, load,
+    Sequence, StoreError, Stream, Subject, execute, execute_after, load,
 };
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
 use crate::{ReadModel, Unavailable, Versioned};
+
+/// How long a server that is read from may take to store what another one delivered, and how often it is asked: mostly it
+/// takes milliseconds.
+const LONGEST_LAG: Duration = Duration::from_secs(1);
+const LAG_PAUSE: Duration = Duration::from_millis(10);
 
 /// The event log and the views over it.
 #[derive(Clone)]
@@ -155,7 +161,7 @@ impl Aggregates {
     }
 
     /// Loads an aggregate as it was after a message or later: a worker may hear of a message before its view is written, and,
-    /// where the log has several servers, before the one that is read from has stored it.
+    /// where the log has several servers, before the one that is read from has stored it. That one is waited for, for a moment.
     ///
     /// # Errors
     /// When the log had to be asked and failed or does not show the message yet, or the view could not be written.
@@ -164,22 +170,31 @@ impl Aggregates {
         id: &A::Id,
         sequence: Sequence,
     ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
-        let found = match self.load::<A>(id).await? {
-            Some(view) if view.sequence < sequence => self.fold_from::<A>(id, loaded(view)).await?,
-            Some(view) => Some(view),
-            None => {
+        let (mut found, deadline) = (self.load::<A>(id).await?, Instant::now() + LONGEST_LAG);
+        loop {
+            found = match found {
+                Some(view) if view.sequence >= sequence => return Ok(Some(view)),
+                Some(view) => self.fold_from::<A>(id, loaded(view)).await?,
                 // Only a log that has the message can say that the aggregate is gone.
-                let last = self.store.last_sequence(A::subject(id).stream()).await;
-                if last.map_err(LoadError::Store)? < sequence {
-                    return Err(LoadError::Store(behind()));
+                None if self.reaches(A::subject(id).stream(), sequence).await? => {
+                    return self.fold::<A>(id).await;
                 }
-                self.fold::<A>(id).await?
+                None => None,
+            };
+            if found.as_ref().is_none_or(|view| view.sequence < sequence) {
+                if Instant::now() >= deadline {
+                    let behind = "the log does not show yet what it delivered";
+                    return Err(LoadError::Store(StoreError::unavailable(behind)));
+                }
+                sleep(LAG_PAUSE).await;
             }
-        };
-        match found {
-            Some(view) if view.sequence < sequence => Err(LoadError::Store(behind())),
-            found => Ok(found),
         }
+    }
+
+    /// Whether the log has a message of a stream, as those who read it are shown.
+    async fn reaches(&self, stream: Stream, sequence: Sequence) -> Result<bool, LoadError> {
+        let last = self.store.last_sequence(stream).await.map_err(LoadError::Store)?;
+        Ok(last >= sequence)
     }
 
     /// Folds an aggregate from the log and writes its view, so that the next read finds it. `None`: it does not exist.
@@ -283,10 +298,6 @@ impl Aggregates {
         let state = newest.state.ok_or_else(|| StoreError::damaged("a view is of nothing"))?;
         Ok(Versioned { state: Arc::new(state), sequence: newest.sequence })
     }
-}
-
-fn behind() -> StoreError {
-    StoreError::unavailable("the log does not show yet what it delivered")
 }
 
 fn loaded<S: Clone>(view: Versioned<Arc<S>>) -> Loaded<S> {
