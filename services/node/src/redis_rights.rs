@@ -9,12 +9,16 @@ use runtime::Role;
 pub(crate) struct RedisRights {
     /// The patterns of keys, without the prefix that all of ours have.
     keys: &'static [&'static str],
+    /// The commands beside those of [`VALUES`].
     commands: &'static [&'static str],
 }
 
 const PREFIX: &str = "certmill:";
 /// What every connection needs, and every call of a script.
 const CONNECTION: &str = "+ping +hello +select +info +eval +evalsha +script|load";
+
+/// What every script needs that reads and writes values.
+const VALUES: [&str; 5] = ["hmget", "hset", "get", "getrange", "set"];
 
 const API: RedisRights = RedisRights {
     keys: &[
@@ -28,24 +32,11 @@ const API: RedisRights = RedisRights {
         "complete:*",
         "crl:*",
     ],
-    commands: &[
-        "hmget",
-        "hset",
-        "get",
-        "getrange",
-        "set",
-        "setbit",
-        "pexpire",
-        "getex",
-        "zrangebylex",
-        "zrevrangebylex",
-    ],
+    commands: &["setbit", "pexpire", "getex", "zrangebylex", "zrevrangebylex"],
 };
 
-const VALIDATOR: RedisRights = RedisRights {
-    keys: &["epoch", "spent:*", "order:*", "pre-authorization:*"],
-    commands: &["hmget", "hset", "get", "getrange", "set"],
-};
+const VALIDATOR: RedisRights =
+    RedisRights { keys: &["epoch", "spent:*", "order:*", "pre-authorization:*"], commands: &[] };
 
 const SIGNER: RedisRights = RedisRights {
     // Accounts and pre-authorizations: whether what an order relies on still holds.
@@ -59,7 +50,7 @@ const SIGNER: RedisRights = RedisRights {
         "crl:*",
         "complete:*",
     ],
-    commands: &["hmget", "hset", "get", "getrange", "set"],
+    commands: &[],
 };
 
 const PROJECTOR: RedisRights = RedisRights {
@@ -73,26 +64,13 @@ const PROJECTOR: RedisRights = RedisRights {
         "certificate:*",
         "complete:*",
     ],
-    commands: &["hmget", "hset", "get", "getrange", "set", "zremrangebylex", "zadd", "pexpire"],
+    commands: &["zremrangebylex", "zadd", "pexpire"],
 };
 
 /// Those of the operator's commands, which nothing is tried out for: a command that is refused says so.
 pub(crate) const OPERATOR: RedisRights = RedisRights {
     keys: &["*"],
-    commands: &[
-        "hmget",
-        "hset",
-        "get",
-        "getrange",
-        "set",
-        "pexpire",
-        "zremrangebylex",
-        "zadd",
-        "scan",
-        "type",
-        "zscore",
-        "unlink",
-    ],
+    commands: &["pexpire", "zremrangebylex", "zadd", "scan", "type", "zscore", "unlink"],
 };
 
 impl RedisRights {
@@ -109,8 +87,12 @@ impl RedisRights {
     /// The rules of an ACL that grant them and nothing else.
     pub(crate) fn rules(&self) -> String {
         let keys: String = self.keys.iter().map(|key| format!("~{PREFIX}{key} ")).collect();
-        let commands: String = self.commands.iter().map(|command| format!(" +{command}")).collect();
+        let commands: String = self.commands().map(|command| format!(" +{command}")).collect();
         format!("{keys}resetchannels -@all {CONNECTION}{commands}")
+    }
+
+    fn commands(&self) -> impl Iterator<Item = &'static str> {
+        VALUES.iter().chain(self.commands).copied()
     }
 }
 
@@ -118,7 +100,7 @@ impl RedisRights {
 pub(crate) fn needed(roles: &BTreeSet<Role>) -> Rights {
     let rights: Vec<RedisRights> = roles.iter().copied().map(RedisRights::of).collect();
     Rights {
-        commands: rights.iter().flat_map(|of| of.commands).copied().collect(),
+        commands: rights.iter().flat_map(RedisRights::commands).collect(),
         keys: rights.iter().flat_map(|of| of.keys).map(|key| format!("{PREFIX}{key}")).collect(),
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use ca::KeyAlgorithm;
 use domain::{
-    FailureKind,
+    FailureKind, OrderId,
     order::{Event, Progress},
 };
 use eventstore::{Subject, Wakes as _};
@@ -84,6 +84,13 @@ async fn an_order_delivered_again_after_its_end_gets_no_second_certificate() {
     assert_eq!(audit.reserved_for(&order).len(), 1);
 }
 
+async fn check_issued_despite(faults: Faults, workshop: &Workshop, order: &OrderId) {
+    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
+    workshop.ended(order).await;
+    signer.stop().await;
+    workshop.check_valid(order, "signer").await;
+}
+
 /// In a cluster one server delivers, and another, which is asked, may store the same message a moment later.
 #[tokio::test]
 async fn an_order_that_is_delivered_before_the_log_shows_it_is_not_forgotten() {
@@ -94,10 +101,7 @@ async fn an_order_that_is_delivered_before_the_log_shows_it_is_not_forgotten() {
         Port::Read if key == id && reads.fetch_add(1, Ordering::Relaxed) == 0 => Fate::Forgotten,
         _ => Fate::Done,
     });
-    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
-    workshop.ended(&order).await;
-    signer.stop().await;
-    workshop.check_valid(&order, "signer").await;
+    check_issued_despite(faults, &workshop, &order).await;
 }
 
 /// A server that has just begun to lead may not have the order's first message yet.
@@ -116,10 +120,7 @@ async fn an_order_that_is_delivered_before_the_log_shows_any_of_it_is_not_taken_
         }
         _ => Fate::Done,
     });
-    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
-    workshop.ended(&order).await;
-    signer.stop().await;
-    workshop.check_valid(&order, "signer").await;
+    check_issued_despite(faults, &workshop, &order).await;
 }
 
 #[tokio::test]
