@@ -1,7 +1,7 @@
 //! Revoking a certificate: whoever asks for it, a compromised key is blocked before its certificate is revoked.
 
 use domain::{
-    KeyHash,
+    IssuerId, KeyHash, Serial,
     certificate::{
         BlockedKey, CertRevoked, Command, KeyBlocked, Rejection, Revocation, RevocationReason,
     },
@@ -59,6 +59,20 @@ impl Aggregates {
             ExecuteError::Decode(source) => ExecuteError::Decode(source),
             ExecuteError::TooLarge => ExecuteError::TooLarge,
         })
+    }
+
+    /// The revocation of a serial, if it was revoked.
+    ///
+    /// # Errors
+    /// When the log is out of reach.
+    pub async fn revocation(
+        &self,
+        issuer: &IssuerId,
+        serial: &Serial,
+    ) -> Result<Option<CertRevoked>, LoadError> {
+        let subject = Subject::revocation(issuer, serial);
+        let loaded = load::<Revocation>(self.store.as_ref(), &subject, Loaded::default()).await?;
+        Ok(loaded.state.map(|state| state.revoked))
     }
 
     /// Whether a certificate for the key was revoked for keyCompromise.

@@ -110,7 +110,7 @@ impl Publisher {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(CHECK_INTERVAL) => continue,
-                () = heard(&mut subscription) => {}
+                () = heard(&mut subscription) => self.desk.revocation_heard.notify_one(),
             }
             tokio::select! {
                 () = stop.cancelled() => return,

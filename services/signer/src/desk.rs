@@ -21,7 +21,7 @@ use eventstore::{
 };
 use metrics::histogram;
 use runtime::metrics::names;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -37,6 +37,8 @@ pub(crate) struct Desk {
     pub(crate) ports: Ports,
     pub(crate) positions: Positions,
     pub(crate) server_certificate: watch::Sender<Option<Arc<ServerCertificate>>>,
+    /// Wakes who looks after what this process shows of its own, when the log delivered a revocation.
+    pub(crate) revocation_heard: Notify,
     /// The journal takes nothing more until it is opened again.
     pub(crate) journal_failed: CancellationToken,
     under_way: Mutex<HashSet<OrderId>>,
@@ -93,6 +95,7 @@ impl Desk {
             ports,
             positions,
             server_certificate: watch::Sender::new(None),
+            revocation_heard: Notify::new(),
             journal_failed: CancellationToken::new(),
             under_way: Mutex::default(),
         })

@@ -3,12 +3,9 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ca::{OcspFailure, OcspRequest, OcspResponder, OcspStatus};
-use domain::{
-    IssuerId, Serial, Timestamp,
-    certificate::{Revocation, State as Revoked},
-};
-use eventstore::{Call, Loaded, OcspAnswer, Service, Stream, Subject, load};
-use readmodel::Lookup;
+use domain::{IssuerId, Serial, Timestamp};
+use eventstore::{Call, OcspAnswer, Service, Stream};
+use readmodel::{Aggregates, Lookup};
 use runtime::metrics::names;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -158,13 +155,11 @@ async fn answer(
 /// What the log says of a serial of this issuer; `None` while that is not known.
 async fn status(desk: &Desk, issuer: &IssuerId, serial: Option<&Serial>) -> Option<OcspStatus> {
     let Some(serial) = serial else { return Some(OcspStatus::Unknown) };
-    let store = desk.ports.aggregates.store.as_ref();
-    let subject = Subject::revocation(issuer, serial);
-    let revocation = load::<Revocation>(store, &subject, Loaded::default()).await.ok()?;
-    if let Some(Revoked { revoked }) = revocation.state {
+    let Aggregates { store, views } = &desk.ports.aggregates;
+    let revoked = desk.ports.aggregates.revocation(issuer, serial).await.ok()?;
+    if let Some(revoked) = revoked {
         return Some(OcspStatus::Revoked { at: revoked.at, reason: revoked.reason });
     }
-    let views = &desk.ports.aggregates.views;
     // In this order: whatever the ledger holds up to here is in the index once it is complete up to here.
     let last = store.last_sequence(Stream::Ledger).await.ok()?;
     let complete_to = views.complete_to(Stream::Ledger).await.ok()?;

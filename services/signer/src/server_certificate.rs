@@ -3,7 +3,8 @@
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use ca::{LeafRequest, PlannedCertificate, journal::Synced};
-use domain::Timestamp;
+use domain::{Serial, Timestamp};
+use eventstore::LoadError;
 use rcgen::{KeyPair, PublicKeyData as _};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,9 @@ pub enum ServerCertificateError {
     /// It cannot be made as the configuration asks.
     #[error("the server's certificate cannot be made")]
     Plan(#[source] ca::PlanError),
+    /// The log does not say whether the kept one is revoked.
+    #[error("it cannot be seen whether the server's certificate is revoked")]
+    Revocation(#[source] LoadError),
     /// It was not issued.
     #[error("the server's certificate was not issued")]
     Issue(#[source] IssuanceError),
@@ -62,7 +66,7 @@ pub enum ServerCertificateError {
 pub(crate) async fn obtain(
     desk: &Arc<Desk>,
 ) -> Result<watch::Receiver<Arc<ServerCertificate>>, ServerCertificateError> {
-    let certificate = match kept(desk)? {
+    let certificate = match kept(desk).await? {
         Some(kept) => kept,
         None => issue(desk).await?,
     };
@@ -83,17 +87,18 @@ pub(crate) async fn obtain(
     Ok(receiver)
 }
 
-/// Renews the certificate in time until told to stop; does nothing where none was asked for.
+/// Renews the certificate in time, and once it is revoked, until told to stop; does nothing where none was asked for.
 pub(crate) async fn renew(desk: Arc<Desk>, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(CHECK_INTERVAL) => {}
+            () = desk.revocation_heard.notified() => {}
             () = stop.cancelled() => return,
         }
         if desk.server_certificate.borrow().is_none() {
             continue;
         }
-        let renewed = match kept(&desk) {
+        let renewed = match kept(&desk).await {
             Ok(Some(_)) => continue,
             Ok(None) => issue(&desk).await,
             Err(error) => Err(error),
@@ -161,8 +166,9 @@ fn keep(dir: &Path, certificate: &ServerCertificate) -> io::Result<()> {
     files::replace(&dir.join(CERTIFICATE), certificate.chain_pem.as_bytes())
 }
 
-/// The kept certificate, unless it is missing, of another issuer, for other names, another key, near its end, or not valid yet.
-fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificateError> {
+/// The kept certificate, unless it is missing, revoked, of another issuer, for other names, another key, near its end, or not
+/// valid yet.
+async fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificateError> {
     let read = |name: &str| -> Result<Option<String>, ServerCertificateError> {
         let contents = files::read(&desk.settings.tls_dir.join(name));
         let contents = contents.map_err(ServerCertificateError::Files)?;
@@ -171,20 +177,23 @@ fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificateError
     let (Some(chain_pem), Some(key_pem)) = (read(CERTIFICATE)?, read(KEY)?) else {
         return Ok(None);
     };
-    let good = is_good(desk, &chain_pem, &key_pem).unwrap_or(false);
-    Ok(good.then_some(ServerCertificate { chain_pem, key_pem }))
+    let Some(serial) = serial_if_good(desk, &chain_pem, &key_pem) else { return Ok(None) };
+    let issuer = desk.issuers.default().id();
+    let revocation = desk.ports.aggregates.revocation(issuer, &serial).await;
+    let revocation = revocation.map_err(ServerCertificateError::Revocation)?;
+    Ok(revocation.is_none().then_some(ServerCertificate { chain_pem, key_pem }))
 }
 
-fn is_good(desk: &Desk, chain_pem: &str, key_pem: &str) -> Option<bool> {
+/// The serial of a certificate with which the server can be reached, unless it was revoked.
+fn serial_if_good(desk: &Desk, chain_pem: &str, key_pem: &str) -> Option<Serial> {
     let first = Pem::iter_from_buffer(chain_pem.as_bytes()).next()?.ok()?;
     let certificate = first.parse_x509().ok()?;
     let key = KeyPair::from_pem(key_pem).ok()?;
-    Some(
-        desk.issuers.default().authority.is_issuer_of(&first.contents)
-            && certificate.public_key().raw == key.subject_public_key_info()
-            && names_are(&certificate, &desk.settings.server_names)
-            && !is_due(&certificate, now()),
-    )
+    let is_good = desk.issuers.default().authority.is_issuer_of(&first.contents)
+        && certificate.public_key().raw == key.subject_public_key_info()
+        && names_are(&certificate, &desk.settings.server_names)
+        && !is_due(&certificate, now());
+    is_good.then(|| Serial::from_octets(certificate.raw_serial()).ok()).flatten()
 }
 
 fn names_are(certificate: &X509Certificate<'_>, names: &[ca::SubjectName]) -> bool {

@@ -129,6 +129,7 @@ impl Roles<'_> {
             )),
             ServerCertificateError::Files(_)
             | ServerCertificateError::Key(_)
+            | ServerCertificateError::Revocation(_)
             | ServerCertificateError::Issue(_) => error.into(),
         })?;
         tls::from_signer(issued, stop)

@@ -11,12 +11,13 @@ use ca::{CertificateProfile, KeyAlgorithm, LeafRequest};
 use domain::{Serial, Timestamp};
 use rcgen::{KeyPair, PublicKeyData as _};
 use signer::ServerCertificate;
+use tokio::time::timeout;
 use x509_parser::{certificate::X509Certificate, pem::Pem, prelude::FromDer as _};
 
 use crate::{
     audit::names,
     faults::{Fate, Faults},
-    workshop::{Workshop, now},
+    workshop::{PATIENCE, Running, Workshop, now},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -89,6 +90,31 @@ async fn a_certificate_is_replaced_when_a_third_of_its_life_is_left() {
         let aged = kept(&workshop, now().minus(DAY * days));
         assert_eq!(*obtain(&workshop).await == aged, is_kept, "{days} days");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_revoked_is_replaced() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let first = obtain(&workshop).await;
+    workshop.revoke(&serial(&first)).await;
+    let second = obtain(&workshop).await;
+    assert_ne!(second, first);
+
+    let signer = workshop.open("signer", &workshop.ports(&Arc::new(Faults::none()))).await.unwrap();
+    let mut shown = signer.server_certificate().await.unwrap();
+    assert_eq!(*shown.borrow_and_update(), second);
+    let running = Running::start(signer);
+    workshop.revoke(&serial(&second)).await;
+    timeout(PATIENCE, shown.changed()).await.expect("a running server notices").unwrap();
+    let third = shown.borrow().clone();
+    check(&workshop, &third);
+    assert_ne!(third.key_pem, second.key_pem);
+    running.stop().await;
+}
+
+fn serial(certificate: &ServerCertificate) -> Serial {
+    let leaf = Pem::iter_from_buffer(certificate.chain_pem.as_bytes()).next().unwrap().unwrap();
+    Serial::from_octets(leaf.parse_x509().unwrap().raw_serial()).unwrap()
 }
 
 #[tokio::test]
