@@ -1,12 +1,13 @@
 //! Orders: placing and reading them (RFC 8555 §7.4).
 
+mod validity;
+
 use acme::{
     Problem,
     order::{self as wire, NewOrder},
 };
 use domain::{
     AccountId, Identifier, OrderId, Timestamp,
-    certificate::validity,
     order::{
         AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced,
         Progress, State, Status,
@@ -42,7 +43,8 @@ pub(crate) async fn new_order(
     let signed = terms::by_agreed_account(api, profile, request).await?;
     let new: NewOrder = authenticate::payload(&signed.jws)?;
     let identifiers = check_identifiers(profile, &signed.account.state, &new.identifiers)?;
-    check_validity(profile, &new, request.now)?;
+    validity::check(profile, (new.not_before, new.not_after), request.now)
+        .map_err(Refusal::Validity)?;
     let id = request.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
     let account = (profile, signed.id());
     let authorizations =
@@ -99,38 +101,6 @@ pub(crate) fn challenges(
     let token = random::token()?;
     let offered = profile.challenges(identifier).iter();
     Ok(offered.map(|kind| ChallengePlaced { kind: *kind, token: token.clone() }).collect())
-}
-
-/// Refuses a requested validity that the profile does not grant, before anything is proven for nothing.
-fn check_validity(profile: &Profile, new: &NewOrder, now: Timestamp) -> Result<(), Refusal> {
-    let refused = |detail| Err(Refusal::Payload(detail));
-    if !profile.requested_validity_allowed && (new.not_before.is_some() || new.not_after.is_some())
-    {
-        return refused("this profile does not let orders ask for notBefore or notAfter");
-    }
-    let start = new.not_before.unwrap_or(now);
-    if start < now.minus(profile.backdate) {
-        return refused("notBefore is too far in the past");
-    }
-    if start > now.plus(profile.not_before_ahead) {
-        return refused("notBefore is too far in the future");
-    }
-    // The signer chooses the start where none is asked for.
-    let latest_start = new.not_before.unwrap_or_else(|| validity::latest_start(now));
-    let latest_end =
-        validity::last_second(latest_start.whole_seconds(), profile.certificate_validity);
-    match new.not_after {
-        Some(end) if end <= start.max(now) => {
-            refused("notAfter is not after the start of validity")
-        }
-        Some(end) if end < start.plus(profile.min_requested_validity) => {
-            refused("notAfter is earlier than this profile allows")
-        }
-        Some(end) if end.whole_seconds() > latest_end => {
-            refused("notAfter is later than this profile allows")
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// Reads an order; while it is being processed, the reply waits for the outcome.

@@ -101,6 +101,8 @@ pub(crate) enum Refusal {
     Contact(#[source] BadContact),
     #[error("identifiers are refused")]
     Identifiers(Vec<RefusedIdentifier>),
+    #[error("the validity asked for is refused")]
+    Validity(String),
     #[error("the identifier is not authorized")]
     PreAuthorization(Vec<RefusedIdentifier>),
     #[error("wildcards are not authorized before an order")]
@@ -238,6 +240,7 @@ fn problem(refusal: &Refusal) -> Problem {
         Refusal::Contact(reason) => contact_problem(*reason),
         Refusal::Identifiers(refused) => identifiers::of_order(refused),
         Refusal::PreAuthorization(refused) => identifiers::of_pre_authorization(refused),
+        Refusal::Validity(detail) => malformed(detail),
         Refusal::WildcardPreAuthorization => Problem::new(
             ErrorType::RejectedIdentifier,
             "wildcards cannot be authorized before they are ordered",

@@ -52,16 +52,10 @@ async fn answer<B: Buf>(
         runtime::telemetry::link_to(&span, theirs);
     }
     let answering = async {
-        let body = match tokio::time::timeout(
-            api.settings.request_timeout,
-            read_body(body, api.settings.max_body_bytes),
-        )
-        .await
-        {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(refusal)) => Err(refusal),
-            Err(_) => Err(Refusal::TooSlow),
-        };
+        let body = read_body(body, api.settings.max_body_bytes);
+        let body = tokio::time::timeout(api.settings.request_timeout, body)
+            .await
+            .unwrap_or(Err(Refusal::TooSlow));
         let request = Request {
             id,
             order,
