@@ -48,7 +48,8 @@ impl Counted {
     /// How long to wait if the account made the most already.
     fn take(&mut self, account: &AccountId, most: u32, now: Timestamp) -> Option<Duration> {
         let ends_at = match self.ends_at {
-            Some(ends_at) if now < ends_at => ends_at,
+            Some(ends_at) if now < ends_at && ends_at <= now.plus(HOUR) => ends_at,
+            // None, over, or counted while the clock was ahead.
             Some(_) | None => {
                 self.made.clear();
                 *self.ends_at.insert(now.plus(HOUR))
@@ -81,5 +82,15 @@ mod tests {
         assert_eq!(counted.take(&other, 2, at(30)), None);
         assert_eq!(counted.take(&one, 2, at(3599)), Some(Duration::from_secs(1)));
         assert_eq!(counted.take(&one, 2, at(3600)), None);
+    }
+
+    #[test]
+    fn nobody_waits_for_the_end_of_an_hour_that_a_wrong_clock_began() {
+        let at = |seconds: i64| Timestamp::from_unix_seconds(1_790_000_000 + seconds);
+        let one = AccountId::from_hash(&[1; 32]);
+        let mut counted = Counted::default();
+        assert_eq!(counted.take(&one, 1, at(1_000_000)), None);
+        assert_eq!(counted.take(&one, 1, at(0)), None);
+        assert_eq!(counted.take(&one, 1, at(60)), Some(Duration::from_secs(3540)));
     }
 }
