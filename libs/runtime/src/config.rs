@@ -108,7 +108,8 @@ struct ConfigFile {
     external_accounts: ExternalAccounts,
     telemetry: Telemetry,
     /// Files with keys that nobody may use, for an account or a certificate: each line is the SHA-256 over a key's
-    /// SubjectPublicKeyInfo in hex, or an entry of Debian's `openssl-blacklist`. Read at the start.
+    /// SubjectPublicKeyInfo in hex, or an entry of Debian's `openssl-blacklist`. Read again when they
+    /// change.
     key_block_lists: Vec<PathBuf>,
     /// The profile of `/acme/directory`; may be left out where there is only one, or one is named `default`.
     default_profile: Option<ProfileName>,

@@ -13,7 +13,7 @@ pub(crate) async fn check_certified(
     key: &PublicKey,
 ) -> Result<(), Refusal> {
     profile.certificate_keys.check(key).map_err(Refusal::CertificateKey)?;
-    if api.settings.blocked_keys.contains(key) {
+    if api.settings.blocked_keys.borrow().contains(key) {
         return Err(Refusal::CertificateKey(BadPublicKey::Compromised));
     }
     // Nearly all keys are new: one answer for every place where they could be known.
@@ -43,7 +43,7 @@ pub(crate) async fn check_account(
 }
 
 async fn is_compromised(api: &Api, key: &PublicKey) -> Result<bool, Refusal> {
-    if api.settings.blocked_keys.contains(key) {
+    if api.settings.blocked_keys.borrow().contains(key) {
         return Ok(true);
     }
     Ok(api.ports.aggregates.is_blocked(&key.hash()).await?)

@@ -9,6 +9,7 @@ use acme::{
 };
 use domain::{ChallengeType, Identifier, IdentifierPolicy, IdentifierType, ProfileName};
 use runtime::config::{BindingForm, KeyType, Keys};
+use tokio::sync::watch;
 
 use crate::urls::Urls;
 
@@ -39,8 +40,8 @@ pub struct Settings {
     pub order_shards: u8,
     /// Answers OCSP requests.
     pub ocsp: bool,
-    /// Keys that nobody may use.
-    pub blocked_keys: Arc<BlockList>,
+    /// Keys that nobody may use, as the operator's lists are now.
+    pub blocked_keys: watch::Receiver<Arc<BlockList>>,
 }
 
 /// The rules of one profile.
@@ -129,7 +130,7 @@ impl Settings {
             connections: api.max_connections as usize,
             order_shards: config.event_log.order_shards,
             ocsp: config.answers_ocsp(),
-            blocked_keys: Arc::default(),
+            blocked_keys: watch::Sender::default().subscribe(),
         }
     }
 

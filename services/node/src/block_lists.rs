@@ -1,22 +1,54 @@
 //! The operator's lists of keys that nobody may use.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use acme::key::BlockList;
-use runtime::Config;
+use runtime::Stop;
+use tokio::{sync::watch, task::spawn_blocking};
+use tracing::info;
 
-use crate::failure::{Explain as _, Failure};
+use crate::{
+    failure::{Explain as _, Failure},
+    watched_files::WatchedFiles,
+};
 
 /// The longest list: all of Debian's together fit several times.
 const MAX_LIST_BYTES: u64 = 256 << 20;
 
-/// Reads every list that the configuration names.
+/// Reads all lists, and again whenever one changes, until the stage stops.
+///
+/// # Errors
+/// When they cannot be read now; later, what they said last stays.
+pub(crate) async fn watch(
+    paths: &[PathBuf],
+    stop: &Stop,
+) -> Result<watch::Receiver<Arc<BlockList>>, Failure> {
+    let (files, paths) = (WatchedFiles::new(paths.to_vec()), paths.to_vec());
+    let (first, paths) = spawn_blocking(move || (read(&paths), paths)).await?;
+    let (sender, lists) = watch::channel(Arc::new(first?));
+    if !paths.is_empty() {
+        files.watch(("key_block_lists", stop), move || {
+            let list = read(&paths)?;
+            info!(keys = list.len(), "key_block_lists changed");
+            sender.send_replace(Arc::new(list));
+            Ok(())
+        });
+    }
+    Ok(lists)
+}
+
+/// Reads all lists into one.
 ///
 /// # Errors
 /// When one cannot be read or has a line that is no entry.
-pub(crate) fn read(config: &Config) -> Result<BlockList, Failure> {
+pub(crate) fn read(paths: &[PathBuf]) -> Result<BlockList, Failure> {
     let mut list = BlockList::default();
-    for path in &config.key_block_lists {
+    for path in paths {
         read_one(path, &mut list)
             .while_doing(format_args!("cannot read {}, a list of key_block_lists", path.display()))
             .advise("Each line is a SHA-256 over a SubjectPublicKeyInfo in hex, or an entry of Debian's lists.")?;

@@ -23,6 +23,7 @@ mod signer_settings;
 mod story;
 mod tls;
 mod token;
+mod watched_files;
 
 use std::{io::Write as _, process::ExitCode};
 

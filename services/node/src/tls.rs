@@ -4,30 +4,24 @@ mod doubts;
 
 use std::{
     convert::Infallible,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
 };
 
 use runtime::{Config, Stop};
 use rustls::{crypto::CryptoProvider, sign::CertifiedKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use signer::ServerCertificate;
-use tokio::{
-    sync::watch,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::{
     clock,
     failure::{Explain as _, Failure},
+    watched_files::WatchedFiles,
 };
 use doubts::{doubts, measure};
-
-/// How often the files are looked at.
-const FILE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Certificates that follow each other.
 pub(crate) type Certificates = watch::Receiver<Arc<CertifiedKey>>;
@@ -94,39 +88,20 @@ impl Files {
     /// # Errors
     /// When they cannot be used now; later, the last good ones stay.
     pub(crate) fn watch(self, stop: &Stop) -> Result<Certificates, Failure> {
-        let mut seen = self.changed_at().ok();
+        let files = WatchedFiles::new(vec![self.certificate.clone(), self.key.clone()]);
         let first = self.read()?;
         self.look_at(&first);
         let (sender, certificates) = watch::channel(first);
-        let stage = stop.clone();
-        stop.spawn("TLS certificate files", async move {
-            let mut ticks = interval(FILE_INTERVAL);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                tokio::select! {
-                    _ = ticks.tick() => self.refresh(&mut seen, &sender),
-                    () = stage.requested() => return Ok::<_, Infallible>(()),
-                }
-            }
-        });
+        files.watch(("TLS certificate files", stop), move || self.refresh(&sender));
         Ok(certificates)
     }
 
-    fn refresh(&self, seen: &mut Option<Changed>, sender: &watch::Sender<Arc<CertifiedKey>>) {
-        let now = self.changed_at().ok();
-        if now == *seen {
-            return;
-        }
-        match self.read() {
-            Ok(certificate) => {
-                info!(file = %self.certificate.display(), "TLS certificate changed");
-                self.look_at(&certificate);
-                sender.send_replace(certificate);
-                *seen = now;
-            }
-            // Perhaps only one of the two is written yet: the next look will tell.
-            Err(failure) => warn!(%failure, "TLS certificate not changed"),
-        }
+    fn refresh(&self, sender: &watch::Sender<Arc<CertifiedKey>>) -> Result<(), Failure> {
+        let certificate = self.read()?;
+        info!(file = %self.certificate.display(), "TLS certificate changed");
+        self.look_at(&certificate);
+        sender.send_replace(certificate);
+        Ok(())
     }
 
     /// Warns of what clients will not like: they only say that they do not trust the server.
@@ -138,15 +113,7 @@ impl Files {
             warn!(%file, reason, "clients will refuse the TLS certificate");
         }
     }
-
-    fn changed_at(&self) -> io::Result<Changed> {
-        let time = |path: &Path| fs::metadata(path)?.modified();
-        Ok((time(&self.certificate)?, time(&self.key)?))
-    }
 }
-
-/// When certificate and key were last written.
-type Changed = (SystemTime, SystemTime);
 
 /// Takes the signer's certificate and those that follow it, until the stage stops.
 ///
@@ -232,13 +199,11 @@ mod tests {
         let (sender, shown) = watch::channel(files.read().unwrap());
         let before = shown.borrow().cert.clone();
 
-        let mut seen = None;
         fs::write(&files.key, &second.1).unwrap();
-        files.refresh(&mut seen, &sender);
+        assert!(files.refresh(&sender).is_err());
         assert_eq!(shown.borrow().cert, before);
         write(&files, &second);
-        files.refresh(&mut seen, &sender);
+        files.refresh(&sender).unwrap();
         assert_ne!(shown.borrow().cert, before);
-        assert!(seen.is_some());
     }
 }

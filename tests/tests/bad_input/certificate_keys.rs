@@ -1,12 +1,16 @@
 //! Keys that are not certified: not allowed by the profile, on a list, an account's, or known to others.
 
-use acceptance::{AccountKey, CertificateKey, RawClient, Scene, csr_from};
+use std::{path::Path, time::Duration};
+
+use acceptance::{AccountKey, CertificateKey, RawClient, Scene, csr_from, eventually, until};
 use rcgen::{PKCS_ECDSA_P384_SHA384, PublicKeyData as _};
 use ring::digest::{SHA256, digest};
 use serde_json::json;
 
 const BAD_CSR: acceptance::Refused = (400, "badCSR");
 const NAME: &str = "a.localhost";
+/// Longer than a server takes to notice that a file changed.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Finalizes a new order with a key that must be refused, and checks that the order is still ready.
 async fn refused(
@@ -130,19 +134,50 @@ async fn a_profile_certifies_only_the_keys_it_allows() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Writes a list with a key.
+fn list(path: &Path, key: &CertificateKey) -> anyhow::Result<()> {
+    let hash = digest(&SHA256, &key.subject_public_key_info());
+    let hash: String = hash.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    Ok(std::fs::write(path, format!("# keys others know\n{hash}\n"))?)
+}
+
 #[tokio::test]
 async fn a_key_on_the_operators_list_is_refused_for_certificates_and_accounts() -> anyhow::Result<()>
 {
     let key = CertificateKey::generate()?;
-    let hash = digest(&SHA256, &key.subject_public_key_info());
-    let hash: String = hash.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
-    let list = tempfile::NamedTempFile::new()?;
-    std::fs::write(list.path(), format!("# keys others know\n{hash}\n"))?;
-    let lists = format!("[{:?}]", list.path());
+    let file = tempfile::NamedTempFile::new()?;
+    list(file.path(), &key)?;
+    let lists = format!("[{:?}]", file.path());
     let scene = Scene::with(|setup| setup.set("key_block_lists", lists)).await?;
     refused(&scene.client, &scene, &key).await?;
     let newcomer = scene.newcomer((&key).try_into()?).await?;
     let payload = json!({ "termsOfServiceAgreed": true });
     newcomer.post("newAccount", &payload).await?.refused((400, "badPublicKey"))?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_changed_list_is_heeded_without_a_restart_and_a_damaged_one_is_not() -> anyhow::Result<()>
+{
+    let [former, next] = [CertificateKey::generate()?, CertificateKey::generate()?];
+    let file = tempfile::NamedTempFile::new()?;
+    list(file.path(), &former)?;
+    let lists = format!("[{:?}]", file.path());
+    let scene = Scene::with(|setup| setup.set("key_block_lists", lists)).await?;
+    let client = &scene.client;
+    std::fs::write(file.path(), "no hash\n")?;
+    let is_told = || scene.server.log().is_ok_and(|log| log.contains("changed files are not used"));
+    until("the damage is told", PATIENCE, async || is_told()).await?;
+    refused(client, &scene, &former).await?;
+    list(file.path(), &next)?;
+    let order = client.ready_order(&[NAME], &scene.web).await?;
+    let payload = json!({ "csr": csr_from(&former, &[NAME])? });
+    let finalize = order.finalize()?;
+    eventually("the former key is off the list", PATIENCE, async || {
+        let reply = client.post(&finalize, &payload).await?;
+        Ok((reply.status == 200).then_some(()))
+    })
+    .await?;
+    refused(client, &scene, &next).await?;
     Ok(())
 }

@@ -75,7 +75,7 @@ fn unusable_files(config: &Config, roles: &BTreeSet<Role>) -> Vec<String> {
     }
     if roles.contains(&Role::Api) {
         failures.extend(operator_key::read(config).err());
-        failures.extend(block_lists::read(config).err());
+        failures.extend(block_lists::read(&config.key_block_lists).err());
         let files = tls::Files::configured(config);
         failures.extend(files.and_then(|files| files.read().err()));
     }

@@ -184,11 +184,11 @@ impl Roles<'_> {
     }
 
     async fn api_settings(&self) -> Result<api::Settings, Failure> {
-        let config = self.config.clone();
-        let lists = tokio::task::spawn_blocking(move || block_lists::read(&config)).await??;
+        let lists = &self.config.key_block_lists;
+        let blocked_keys = block_lists::watch(lists, &self.stages.background).await?;
         let operator_key = operator_key::read(self.config)?;
         let mut settings = api::Settings::from_config(self.config, operator_key);
-        settings.blocked_keys = lists.into();
+        settings.blocked_keys = blocked_keys;
         Ok(settings)
     }
 
