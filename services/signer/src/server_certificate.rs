@@ -128,7 +128,7 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
         now: now(),
         serial: &serial,
     };
-    let issuer = desk.issuers.default();
+    let issuer = issuer(desk);
     let planned = ca::plan(&issuer.authority, &desk.settings.server_profile, &request)
         .map_err(ServerCertificateError::Plan)?;
     let der = issue_planned(desk, issuer, &planned).await.map_err(ServerCertificateError::Issue)?;
@@ -136,8 +136,18 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
     let chain_pem = ca::encode_certificates(chain);
     let certificate = ServerCertificate { chain_pem, key_pem: key.serialize_pem() };
     keep(&desk.settings.tls_dir, &certificate).map_err(ServerCertificateError::Files)?;
-    info!(%serial, not_after = %planned.not_after, "server certificate issued");
+    info!(%serial, issuer = %issuer.id(), not_after = %planned.not_after, "server certificate issued");
     Ok(certificate)
+}
+
+/// The default CA. Once that ends, the one that lasts longest, so that clients of the others still reach the server.
+fn issuer(desk: &Desk) -> &Arc<Issuer> {
+    let end = |issuer: &&Arc<Issuer>| issuer.authority.certificate().not_after();
+    let default = desk.issuers.default();
+    if end(&default) > now().plus(2 * CHECK_INTERVAL) {
+        return default;
+    }
+    desk.issuers.all().max_by_key(end).unwrap_or(default)
 }
 
 /// Issues what nobody ordered, with ledger and journal.
@@ -178,8 +188,7 @@ async fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificat
         return Ok(None);
     };
     let Some(serial) = serial_if_good(desk, &chain_pem, &key_pem) else { return Ok(None) };
-    let issuer = desk.issuers.default().id();
-    let revocation = desk.ports.aggregates.revocation(issuer, &serial).await;
+    let revocation = desk.ports.aggregates.revocation(issuer(desk).id(), &serial).await;
     let revocation = revocation.map_err(ServerCertificateError::Revocation)?;
     Ok(revocation.is_none().then_some(ServerCertificate { chain_pem, key_pem }))
 }
@@ -189,7 +198,7 @@ fn serial_if_good(desk: &Desk, chain_pem: &str, key_pem: &str) -> Option<Serial>
     let first = Pem::iter_from_buffer(chain_pem.as_bytes()).next()?.ok()?;
     let certificate = first.parse_x509().ok()?;
     let key = KeyPair::from_pem(key_pem).ok()?;
-    let is_good = desk.issuers.default().authority.is_issuer_of(&first.contents)
+    let is_good = issuer(desk).authority.is_issuer_of(&first.contents)
         && certificate.public_key().raw == key.subject_public_key_info()
         && names_are(&certificate, &desk.settings.server_names)
         && !is_due(&certificate, now());

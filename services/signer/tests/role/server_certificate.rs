@@ -7,7 +7,7 @@ use std::{
 };
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use ca::{CertificateProfile, KeyAlgorithm, LeafRequest};
+use ca::{Authority, CertificateProfile, KeyAlgorithm, LeafRequest};
 use domain::{Serial, Timestamp};
 use rcgen::{KeyPair, PublicKeyData as _};
 use signer::ServerCertificate;
@@ -30,15 +30,13 @@ async fn obtain(workshop: &Workshop) -> Arc<ServerCertificate> {
     let certificate = signer.server_certificate().await.unwrap();
     let certificate = certificate.borrow().clone();
     drop(signer);
-    check(workshop, &certificate);
     certificate
 }
 
-/// It is for the configured name and its own key, from our CA, and complete up to the root.
-fn check(workshop: &Workshop, certificate: &ServerCertificate) {
+/// It is for the configured name and its own key, from that CA, and complete up to the root.
+fn check(workshop: &Workshop, certificate: &ServerCertificate, authority: &Authority) {
     let pem = certificate.chain_pem.as_bytes();
     let chain: Vec<Vec<u8>> = Pem::iter_from_buffer(pem).map(|pem| pem.unwrap().contents).collect();
-    let authority = workshop.authority();
     assert_eq!(chain[1..], [authority.certificate().der()]);
     assert!(authority.is_issuer_of(&chain[0]));
     let (_, leaf) = X509Certificate::from_der(&chain[0]).unwrap();
@@ -51,6 +49,7 @@ fn check(workshop: &Workshop, certificate: &ServerCertificate) {
 async fn the_servers_certificate_is_kept_over_a_restart() {
     let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     let first = obtain(&workshop).await;
+    check(&workshop, &first, &workshop.authority());
     assert_eq!(obtain(&workshop).await, first);
     let audit = workshop.audit().await;
     let recorded: Vec<_> = audit.for_no_order();
@@ -71,7 +70,21 @@ async fn a_certificate_of_another_ca_is_replaced() {
     let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     let first = obtain(&workshop).await;
     workshop.replace_ca(KeyAlgorithm::Ed25519);
-    assert_ne!(obtain(&workshop).await, first);
+    let second = obtain(&workshop).await;
+    assert_ne!(second, first);
+    check(&workshop, &second, &workshop.authority());
+}
+
+#[tokio::test]
+async fn another_issuer_certifies_the_server_once_the_default_ca_has_ended() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let other = workshop.add_issuer("other", KeyAlgorithm::EcdsaP384);
+    let first = obtain(&workshop).await;
+    check(&workshop, &first, &workshop.authority());
+    workshop.end_ca();
+    let second = obtain(&workshop).await;
+    check(&workshop, &second, &other);
+    assert_eq!(obtain(&workshop).await, second, "it is kept");
 }
 
 #[tokio::test]
@@ -107,7 +120,7 @@ async fn a_certificate_that_was_revoked_is_replaced() {
     workshop.revoke(&serial(&second)).await;
     timeout(PATIENCE, shown.changed()).await.expect("a running server notices").unwrap();
     let third = shown.borrow().clone();
-    check(&workshop, &third);
+    check(&workshop, &third, &workshop.authority());
     assert_ne!(third.key_pem, second.key_pem);
     running.stop().await;
 }

@@ -64,19 +64,25 @@ impl Workshop {
         let open =
             |name: &str| Embedded::open(&dir.path().join(name), &Options::default()).unwrap();
         let (log, views) = (open("log"), Arc::new(open("views")));
-        let ca = make_ca(&dir.path().join("ca"), algorithm);
+        let ca = make_ca(&dir.path().join("ca"), algorithm, CA_VALIDITY);
         let config = Config::load(None, [], &[]).unwrap();
         Self { dir, log, views, config, ca, named: Vec::new(), lost_logs: 0 }
     }
 
     /// Has another CA issue from now on.
     pub(crate) fn replace_ca(&mut self, algorithm: KeyAlgorithm) {
-        self.ca = make_ca(&self.dir.path().join("next-ca"), algorithm);
+        self.ca = make_ca(&self.dir.path().join("next-ca"), algorithm, CA_VALIDITY);
+    }
+
+    /// Has a CA issue that is not valid any more.
+    pub(crate) fn end_ca(&mut self) {
+        let path = self.dir.path().join("ended-ca");
+        self.ca = make_ca(&path, KeyAlgorithm::EcdsaP256, CA_AGE / 2);
     }
 
     /// Adds an issuer of that name, for the profiles that name it.
     pub(crate) fn add_issuer(&mut self, name: &str, algorithm: KeyAlgorithm) -> Authority {
-        let ca = make_ca(&self.dir.path().join(name), algorithm);
+        let ca = make_ca(&self.dir.path().join(name), algorithm, CA_VALIDITY);
         let authority = ca.open().unwrap();
         self.named.push((name.parse().unwrap(), ca));
         authority
@@ -266,11 +272,11 @@ pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<
     timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("not in time: {what}"))
 }
 
-fn make_ca(dir: &Path, algorithm: KeyAlgorithm) -> CaDirectory {
+fn make_ca(dir: &Path, algorithm: KeyAlgorithm, validity: Duration) -> CaDirectory {
     let ca = CaDirectory::new(dir, None);
     let request = |name: &str| CaRequest {
         subject: CaSubject { common_name: name.into(), organization: None, country: None },
-        validity: CA_VALIDITY,
+        validity,
         now: now().minus(CA_AGE),
     };
     ca.create_root(KeyAlgorithm::Ed25519, &request("Root")).unwrap();
