@@ -1,5 +1,7 @@
 //! What an OCSP client asks (RFC 6960 §4.1).
 
+use std::ops::RangeInclusive;
+
 use domain::Serial;
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
 use x509_parser::{prelude::FromDer, x509::SubjectPublicKeyInfo};
@@ -12,8 +14,8 @@ use crate::ca_certificate::CaCertificate;
 const MAX_REQUEST_BYTES: usize = 4096;
 /// The most certificates one request may ask about.
 const MAX_CERTIFICATES: usize = 16;
-/// The longest nonce (RFC 9654 §2.1).
-const MAX_NONCE_BYTES: usize = 128;
+/// How long a nonce may be; another is no request (RFC 9654 §2.1).
+const NONCE_BYTES: RangeInclusive<usize> = 1..=128;
 
 /// An OCSP request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +69,8 @@ impl OcspRequest {
         });
         let (certificates, extensions) = parsed.map_err(|_| MalformedOcspRequest)?;
         let nonce = extensions.into_iter().find_map(|(oid, value)| (oid == NONCE).then_some(value));
-        let nonce_fits = nonce.as_ref().is_none_or(|nonce| nonce.len() <= MAX_NONCE_BYTES + 4);
+        let nonce_fits =
+            nonce.as_ref().is_none_or(|nonce| NONCE_BYTES.contains(&nonce_bytes(nonce)));
         if !(1..=MAX_CERTIFICATES).contains(&certificates.len()) || !nonce_fits {
             return Err(MalformedOcspRequest);
         }
@@ -114,6 +117,11 @@ pub(super) fn public_key_bits(spki: &[u8]) -> Option<Vec<u8>> {
     Some(spki.subject_public_key.data.to_vec())
 }
 
+/// The length of a nonce. Old clients send it as it is, and not as an OCTET STRING within the extension's value.
+fn nonce_bytes(value: &[u8]) -> usize {
+    yasna::parse_der(value, |reader| reader.read_bytes()).map_or(value.len(), |nonce| nonce.len())
+}
+
 fn asked(reader: BERReader<'_, '_>) -> ASN1Result<CertId> {
     reader.read_sequence(|reader| {
         let der = reader.next().read_der()?;
@@ -149,12 +157,60 @@ fn extension(reader: BERReader<'_, '_>) -> ASN1Result<(Vec<u64>, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use yasna::DERWriter;
+
     use super::*;
 
     #[test]
     fn what_is_no_request_is_refused() {
         for der in [&b""[..], b"\x30\x00", b"\x30\x02\x30\x00", &[0x30; 5000]] {
             assert_eq!(OcspRequest::parse(der), Err(MalformedOcspRequest));
+        }
+    }
+
+    fn request(nonce: &[u8]) -> Vec<u8> {
+        yasna::construct_der(|writer| {
+            writer.write_sequence(|writer| {
+                writer.next().write_sequence(|writer| {
+                    writer.next().write_sequence_of(|writer| {
+                        writer.next().write_sequence(|writer| write_cert_id(writer.next()));
+                    });
+                    writer.next().write_tagged(Tag::context(2), |writer| {
+                        writer.write_sequence_of(|writer| {
+                            writer.next().write_sequence(|writer| {
+                                writer.next().write_oid(&ObjectIdentifier::from_slice(&NONCE));
+                                writer.next().write_bytes(nonce);
+                            });
+                        });
+                    });
+                });
+            });
+        })
+    }
+
+    fn write_cert_id(writer: DERWriter<'_>) {
+        writer.write_sequence(|writer| {
+            writer.next().write_sequence(|writer| {
+                let sha1 = ObjectIdentifier::from_slice(&[1, 3, 14, 3, 2, 26]);
+                writer.next().write_oid(&sha1);
+            });
+            writer.next().write_bytes(&[1; 20]);
+            writer.next().write_bytes(&[2; 20]);
+            writer.next().write_i64(7);
+        });
+    }
+
+    #[test]
+    fn a_nonce_has_one_to_128_octets_also_when_it_is_not_wrapped() {
+        let wrapped =
+            |bytes: usize| yasna::construct_der(|writer| writer.write_bytes(&vec![0xff; bytes]));
+        let bare = |bytes: usize| vec![0xff; bytes];
+        for nonce in [wrapped(1), wrapped(16), wrapped(128), bare(1), bare(128)] {
+            let parsed = OcspRequest::parse(&request(&nonce)).unwrap();
+            assert_eq!(parsed.nonce, Some(nonce), "sent back as it came");
+        }
+        for nonce in [wrapped(0), wrapped(129), bare(0), bare(129)] {
+            assert_eq!(OcspRequest::parse(&request(&nonce)), Err(MalformedOcspRequest));
         }
     }
 }
