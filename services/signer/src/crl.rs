@@ -185,9 +185,12 @@ impl Publisher {
             warn!(crl = %name, made = %last.made, "the last CRL is from the future: was the clock wrong?");
             plan = plan.not_ending_before(last.next_update, period);
         }
+        let left_at_refresh = period.saturating_sub(settings.crl_refresh);
         let is_current = |last: &&Last| {
             last.made <= now
                 && last.made.plus(settings.crl_refresh) > now
+                // It may have been made when CRLs were valid for less.
+                && last.next_update >= now.plus(left_at_refresh)
                 && last.says(&plan)
                 && published.as_ref().is_none_or(|published| last.may_replace(published))
         };

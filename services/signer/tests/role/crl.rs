@@ -183,6 +183,22 @@ async fn a_crl_that_is_due_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_crl_that_ends_sooner_than_the_configuration_says_by_now_is_made_anew() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let made_for = workshop.config.ca.clone();
+    workshop.config.ca.crl_validity = HumanDuration::hours(1);
+    workshop.config.ca.crl_refresh = HumanDuration::minutes(30);
+    let signer = workshop.start("signer").await;
+    let first = workshop.crl_after(0).await;
+    signer.stop().await;
+    workshop.config.ca = made_for;
+    let signer = workshop.start("signer").await;
+    let next = workshop.crl_after(first.number).await;
+    assert!(next.next_update > now().plus(6 * DAY), "{}", next.next_update);
+    signer.stop().await;
+}
+
+#[tokio::test]
 async fn revocations_are_published_although_the_clock_ran_ahead_before() {
     let workshop = Workshop::new(KeyAlgorithm::Ed25519);
     let authority = workshop.authority();
