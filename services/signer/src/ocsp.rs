@@ -74,17 +74,19 @@ async fn respond(
     request: &OcspRequest,
 ) -> OcspAnswer {
     let issuer = asked(desk, request);
-    if !issuer.answers_ocsp {
+    let issuer_end = issuer.authority.certificate().not_after();
+    // With the issuer its certificates ended: nobody needs to know more, and nobody can be certified to say it.
+    if !issuer.answers_ocsp || issuer_end <= now() {
         return failure(OcspFailure::Unauthorized);
     }
-    if responders.get(issuer.id()).is_none_or(Current::is_due) {
+    if responders.get(issuer.id()).is_none_or(|current| current.is_due(issuer_end)) {
         match Current::issue(desk, issuer).await {
             Ok(issued) => drop(responders.insert(issuer.id().clone(), issued)),
             Err(error) => warn!(error = &error as &dyn std::error::Error, "no OCSP responder"),
         }
     }
-    match responders.get(issuer.id()) {
-        Some(current) => answer(desk, (issuer, &current.responder), request).await,
+    match responders.get(issuer.id()).filter(|current| current.not_after > now()) {
+        Some(current) => answer(desk, (issuer, current), request).await,
         None => failure(OcspFailure::TryLater),
     }
 }
@@ -119,14 +121,15 @@ impl Current {
         })
     }
 
-    fn is_due(&self) -> bool {
-        now().plus(RENEW_BEFORE) >= self.not_after
+    /// What ends with its issuer is not to be had for longer: it would be made anew for each request.
+    fn is_due(&self, issuer_end: Timestamp) -> bool {
+        self.not_after < issuer_end && now().plus(RENEW_BEFORE) >= self.not_after
     }
 }
 
 async fn answer(
     desk: &Desk,
-    (issuer, responder): (&Issuer, &OcspResponder),
+    (issuer, current): (&Issuer, &Current),
     request: &OcspRequest,
 ) -> OcspAnswer {
     let mut statuses = Vec::new();
@@ -137,9 +140,10 @@ async fn answer(
         }
     }
     let (now, validity) = (now(), desk.settings.ocsp_validity);
-    let next_update = now.plus(validity);
+    // Nobody can verify it any more when the responder's certificate has ended.
+    let next_update = now.plus(validity).min(current.not_after);
     let started = std::time::Instant::now();
-    match responder.respond(request, &statuses, (now, next_update)) {
+    match current.responder.respond(request, &statuses, (now, next_update)) {
         Ok(der) => {
             measure::signed("ocsp", started);
             metrics::counter!(names::OCSP_RESPONSES).increment(1);

@@ -109,6 +109,37 @@ async fn every_kind_of_response_pleases_the_linter() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn near_the_end_of_its_issuer_one_responder_answers_until_then() -> anyhow::Result<()> {
+    let scene = Scene::with(|setup| {
+        setup
+            .set("ca.ocsp", true)
+            .set("ca.ocsp_validity", "10d")
+            .set("ca.intermediate_validity", "1d")
+    });
+    let scene = scene.await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let question = about(&scene, &issued.chain)?;
+    let request = question.request(&["-nonce"]).await?;
+    question.post(request.clone()).await?;
+    let before = scene.server.events().await?.len();
+    let reply = question.post(request).await?;
+    assert!(question.verdict(&reply).await?.contains("leaf.pem: good"));
+    assert_eq!(scene.server.events().await?.len(), before, "nothing was issued for the answer");
+
+    let file = question.file("response.der");
+    std::fs::write(&file, &reply.body)?;
+    let said = question.openssl(&["-respin", &file, "-noverify", "-resp_text"]).await?;
+    let text_after = |what: &str| {
+        let rest = said.split_once(what).map(|(_, rest)| rest);
+        rest.and_then(|rest| rest.lines().next()).map(str::trim)
+    };
+    let end = text_after("Not After :");
+    assert!(end.is_some(), "{said}");
+    assert_eq!(text_after("Next Update:"), end, "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_an_operator_revokes_is_answered_at_the_next_look() -> anyhow::Result<()> {
     let scene = scene().await?;
     let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
