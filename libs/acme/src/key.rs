@@ -1,6 +1,7 @@
 //! Public keys of accounts and certificates: which ones we accept, and their one DER form.
 
 mod block_list;
+mod close_primes;
 mod roca;
 mod rules;
 mod signature;
@@ -74,6 +75,9 @@ pub enum BadPublicKey {
     /// The modulus was made by a generator whose keys can be factored (CVE-2017-15361).
     #[error("the RSA modulus has the ROCA fingerprint: its private key can be computed")]
     Roca,
+    /// The two primes of the modulus are close to each other.
+    #[error("the primes of the RSA modulus are too close: its private key can be computed")]
+    ClosePrimes,
     /// The kind of key or its length is not among those the profile allows.
     #[error("the kind or the length of the key is not allowed here")]
     NotAllowed,

@@ -2,17 +2,17 @@
 
 use ring::{agreement, rand::SystemRandom};
 
-use super::{BadPublicKey, Material, PublicKey, roca};
+use super::{BadPublicKey, Material, PublicKey, close_primes, roca};
 
 /// CAs check for factors below this bound (CA/Browser Forum BR §6.1.6).
 const SMALL_FACTOR_BOUND: u64 = 752;
 
 impl PublicKey {
-    /// Checks the key's numbers: that an RSA modulus has neither a small factor nor the ROCA fingerprint, and that a
-    /// point is on its curve. An Ed25519 key is decompressed by every verification.
+    /// Checks the key's numbers: that an RSA modulus has neither a small factor nor the ROCA fingerprint nor primes
+    /// that are close to each other, and that a point is on its curve. An Ed25519 key is decompressed by every verification.
     ///
     /// # Errors
-    /// [`BadPublicKey::SmallFactor`], [`BadPublicKey::Roca`] or [`BadPublicKey::NotOnCurve`].
+    /// [`BadPublicKey::SmallFactor`], [`BadPublicKey::Roca`], [`BadPublicKey::ClosePrimes`] or [`BadPublicKey::NotOnCurve`].
     pub(crate) fn check_numbers(&self) -> Result<(), BadPublicKey> {
         match &self.0 {
             Material::Rsa { .. } => self.check_factors(),
@@ -25,17 +25,21 @@ impl PublicKey {
     /// Checks only what a valid signature does not prove: ring refuses points off the curve when it verifies.
     pub(crate) fn check_factors(&self) -> Result<(), BadPublicKey> {
         match &self.0 {
-            Material::Rsa { modulus, .. } => check_modulus(&Limbs::of(modulus)),
+            Material::Rsa { modulus, .. } => check_modulus(modulus),
             Material::P256(_) | Material::P384(_) | Material::Ed25519(_) => Ok(()),
         }
     }
 }
 
-fn check_modulus(modulus: &Limbs) -> Result<(), BadPublicKey> {
-    if modulus.has_small_factor() {
+fn check_modulus(modulus: &[u8]) -> Result<(), BadPublicKey> {
+    let limbs = Limbs::of(modulus);
+    if limbs.has_small_factor() {
         return Err(BadPublicKey::SmallFactor);
     }
-    if roca::has_fingerprint(modulus) { Err(BadPublicKey::Roca) } else { Ok(()) }
+    if roca::has_fingerprint(&limbs) {
+        return Err(BadPublicKey::Roca);
+    }
+    if close_primes::are_found(modulus) { Err(BadPublicKey::ClosePrimes) } else { Ok(()) }
 }
 
 /// A number in 32-bit parts, the most significant first.
