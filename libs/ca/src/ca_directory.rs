@@ -73,6 +73,15 @@ pub enum CaDirectoryError {
     /// None of the certificates to install is for the intermediate's key.
     #[error("none of the certificates to install is for the intermediate's key")]
     OtherKey,
+    /// The certificate to install names the key in use otherwise than the installed one.
+    #[error(
+        "what was issued so far relies on the name and key identifier of the installed certificate: have the new one made \
+         for the same subject, with subjectKeyIdentifier = {key_identifier}"
+    )]
+    OtherNames {
+        /// The key identifier in hex.
+        key_identifier: String,
+    },
     /// A certificate to install is expired or not valid yet.
     #[error("a certificate to install is not valid now")]
     NotValid,

@@ -38,8 +38,8 @@ impl CaDirectory {
     /// A root in the bundle that ends the chain joins those that clients trust.
     ///
     /// # Errors
-    /// When the certificate is for another key, not a CA's, not valid now, or its chain does not hold; then nothing
-    /// changes.
+    /// When the certificate is for another key, names this one otherwise than the installed one, is not a CA's, not valid
+    /// now, or its chain does not hold; then nothing changes.
     pub fn install(&self, bundle: &str, now: Timestamp) -> Result<Authority, CaDirectoryError> {
         let _lock = self.lock()?;
         let key = self.keys.load(INTERMEDIATE_KEY)?;
@@ -54,6 +54,9 @@ impl CaDirectory {
         if !chain.iter().chain(&root).all(valid) {
             return Err(CaDirectoryError::NotValid);
         }
+        if let Some(own) = chain.first() {
+            self.check_names(own)?;
+        }
         let mut roots = if self.exists(ROOT_PEM) { self.read(ROOT_PEM)? } else { Vec::new() };
         if let Some(root) = root.filter(|root| roots.iter().all(|known| known != root.der())) {
             roots.push(root.der().to_vec());
@@ -64,6 +67,24 @@ impl CaDirectory {
         self.replace(ROOT_PEM, &encode(&roots))?;
         self.replace(INTERMEDIATE_PEM, &encode(&chain))?;
         Ok(authority)
+    }
+
+    /// Certificates name their issuer and its key, and so does the CRL: a certificate that names the key in use otherwise would
+    /// leave those that were issued so far without either.
+    fn check_names(&self, next: &CaCertificate) -> Result<(), CaDirectoryError> {
+        if !self.exists(INTERMEDIATE_PEM) {
+            return Ok(());
+        }
+        let installed = self.read(INTERMEDIATE_PEM)?;
+        let Some(installed) = installed.first() else { return Ok(()) };
+        let installed = CaCertificate::from_der(installed)?;
+        let is_named_alike = installed.subject() == next.subject()
+            && installed.key_identifier() == next.key_identifier();
+        if is_named_alike || installed.spki() != next.spki() {
+            return Ok(());
+        }
+        let digits = installed.key_identifier().iter().map(|octet| format!("{octet:02x}"));
+        Err(CaDirectoryError::OtherNames { key_identifier: digits.collect() })
     }
 
     /// Imports the root's key from PKCS#8 PEM; the next [`create_root`](Self::create_root) uses it.
@@ -114,7 +135,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ca_profile::{CaRequest, intermediate_certificate};
+    use crate::ca_profile::{CaRequest, intermediate_certificate, rcgen_issuer};
 
     const VALIDITY: Duration = Duration::from_hours(24);
 
@@ -126,6 +147,42 @@ mod tests {
         let common_name = common_name.to_owned();
         let subject = CaSubject { common_name, organization: None, country: None };
         CaRequest { subject, validity: VALIDITY, now: now() }
+    }
+
+    #[test]
+    fn a_later_certificate_of_the_key_in_use_names_it_as_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = CaDirectory::new(dir.path(), None);
+        ca.create_root(KeyAlgorithm::EcdsaP256, &request("Root")).unwrap();
+        let first = ca.create_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing")).unwrap();
+        let (root, key) = (ca.open_root().unwrap(), ca.keys.load(INTERMEDIATE_KEY).unwrap());
+        let made = |name: &str| intermediate_certificate(&root, &key, &request(name)).unwrap();
+        let otherwise_identified = {
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, "Issuing");
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+            params.key_usages =
+                vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+            params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![1; 20]);
+            params.use_authority_key_identifier_extension = true;
+            params.serial_number = Some(vec![1; 16].into());
+            params.not_before = now().to_offset_date_time();
+            params.not_after = now().plus(VALIDITY).to_offset_date_time();
+            let issuer = rcgen_issuer(root.certificate(), root.key()).unwrap();
+            params.signed_by(&key, &issuer).unwrap().der().to_vec()
+        };
+        for refused in [made("Renamed"), otherwise_identified] {
+            let refused = ca.install(&encode(&[refused]), now());
+            let Err(CaDirectoryError::OtherNames { key_identifier }) = refused else {
+                panic!("{refused:?}");
+            };
+            assert_eq!(key_identifier.len(), 40);
+            assert_eq!(ca.open().unwrap().certificate(), first.certificate(), "it is as it was");
+        }
+        let renewed = made("Issuing");
+        ca.install(&encode(std::slice::from_ref(&renewed)), now()).unwrap();
+        assert_eq!(ca.open().unwrap().certificate().der(), renewed);
     }
 
     #[test]
