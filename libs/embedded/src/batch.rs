@@ -53,8 +53,15 @@ pub(crate) enum Change {
     Crl(CrlName, Crl),
     /// Forgets the certificates; a rebuild has begun.
     ClearCertificates,
-    /// Forgets certificates and orders; a rebuild has begun.
-    ClearIndexes,
+    /// Has the indexes say what a part of the log does: orders that it does not place are forgotten.
+    Reindex {
+        /// The last message before it.
+        after: Sequence,
+        /// Its last message.
+        end: Sequence,
+        /// The entries, each with the message it is made from.
+        entries: Vec<(Sequence, Entry)>,
+    },
     /// The certificates are complete to a message of the ledger again.
     Rebuilt(Sequence),
     /// Drops the bodies of orders placed before a time, at most so many orders.
@@ -229,19 +236,15 @@ impl<'a> Stage<'a> {
 
     fn change(&mut self, change: &Change) -> rusqlite::Result<Changed> {
         match change {
-            Change::Index(entries) => {
-                for (sequence, entry) in entries {
-                    entry.store(self.connection, *sequence)?;
-                }
-            }
+            Change::Index(entries) => self.index(entries)?,
             Change::Crl(name, crl) => crls::store(self.connection, name, crl)?,
             Change::ClearCertificates => {
                 index::clear_certificates(self.connection)?;
                 self.begin_rebuild()?;
             }
-            Change::ClearIndexes => {
-                index::clear_all(self.connection)?;
-                self.begin_rebuild()?;
+            Change::Reindex { after, end, entries } => {
+                index::clear_orders(self.connection, *after, *end)?;
+                self.index(entries)?;
             }
             Change::Rebuilt(sequence) => {
                 return rebuilding::mark_rebuilt(self.connection, *sequence).map(Changed::Rebuilt);
@@ -254,6 +257,16 @@ impl<'a> Stage<'a> {
             Change::Marks => {}
         }
         Ok(Changed::Done)
+    }
+
+    fn index(&self, entries: &[(Sequence, Entry)]) -> rusqlite::Result<()> {
+        for (sequence, entry) in entries {
+            // Its message may have been pruned since it was read.
+            if !queries::is_pruned(self.connection, *sequence)? {
+                entry.store(self.connection, *sequence)?;
+            }
+        }
+        Ok(())
     }
 
     fn begin_rebuild(&self) -> rusqlite::Result<()> {

@@ -273,9 +273,16 @@ pub(crate) fn orders_before(
         .collect()
 }
 
-/// Forgets every entry of both indexes.
-pub(crate) fn clear_all(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch("DELETE FROM certificates; DELETE FROM orders;")
+/// Forgets the orders that a part of the log placed.
+pub(crate) fn clear_orders(
+    connection: &Connection,
+    after: Sequence,
+    end: Sequence,
+) -> rusqlite::Result<()> {
+    let bounds = [column(after), column(end)];
+    connection
+        .execute("DELETE FROM orders WHERE sequence > ? AND sequence <= ?", bounds)
+        .map(|_| ())
 }
 
 /// Forgets every certificate.

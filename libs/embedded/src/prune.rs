@@ -37,12 +37,13 @@ impl Embedded {
         }
     }
 
-    /// Makes every index anew from the log, and forgets the views. Appends go on meanwhile.
+    /// Makes every index anew from the log, and forgets the views. Appends go on meanwhile. Orders are found all the time;
+    /// where it is cut short, the projector completes the certificates.
     ///
     /// # Errors
     /// When the log cannot be read or the indexes not be written; call it again.
     pub async fn rebuild(&self) -> Result<(), StoreError> {
-        self.begin_rebuild(Change::ClearIndexes).await.map_err(StoreError::unavailable)?;
+        self.begin_rebuild(Change::ClearCertificates).await.map_err(StoreError::unavailable)?;
         let mut after = Sequence::NONE;
         loop {
             let query = self.shared().readers.query(move |connection| {
@@ -58,7 +59,8 @@ impl Embedded {
             if end == after {
                 break;
             }
-            self.change(Change::Index(entries)).await.map_err(StoreError::unavailable)?;
+            let page = Change::Reindex { after, end, entries };
+            self.change(page).await.map_err(StoreError::unavailable)?;
             after = end;
             self.mark_complete(Stream::Ledger, after).await.map_err(StoreError::unavailable)?;
         }

@@ -162,6 +162,13 @@ pub(crate) fn position(connection: &Connection, subject: &Subject) -> rusqlite::
     Ok(found.unwrap_or_default())
 }
 
+/// Whether a message was pruned.
+pub(crate) fn is_pruned(connection: &Connection, sequence: Sequence) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached("SELECT 1 FROM messages WHERE sequence = ? AND pruned")?
+        .exists([column(sequence)])
+}
+
 /// Whether no subject of these ever held a message.
 pub(crate) fn are_empty(connection: &Connection, subjects: &[Subject]) -> Result<bool, ReadError> {
     let mut found = connection.prepare_cached("SELECT 1 FROM subjects WHERE subject = ?")?;

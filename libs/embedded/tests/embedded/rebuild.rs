@@ -1,10 +1,18 @@
 //! Indexes are made anew while they are used.
 
+use std::{
+    future::{Future as _, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+
 use embedded::Embedded;
 use eventstore::{EventStore as _, Sequence, Stream, Subject};
 use readmodel::{Lookup, ReadModel as _};
 
-use crate::samples::{account, append, certificate_signed, issuer, open, order, serial, write_log};
+use crate::samples::{
+    account, append, at, certificate_signed, issuer, open, order, serial, write_log,
+};
 
 #[tokio::test]
 async fn a_rebuild_finds_everything_again() {
@@ -17,6 +25,82 @@ async fn a_rebuild_finds_everything_again() {
     assert_eq!(Embedded::verify_directory(dir.path()).unwrap(), before);
     assert!(store.complete_to(Stream::Ledger).await.unwrap() >= Sequence(399));
     assert_eq!(store.orders(&account(2)).await.unwrap().len(), 33);
+}
+
+/// More than the steps in which a rebuild of one page waits for something.
+const MOST_STEPS: usize = 50;
+
+/// Goes on with a rebuild until it has waited so many times; tells whether it came to its end.
+async fn rebuild_for(store: &Embedded, steps: usize) -> bool {
+    let mut rebuild = pin!(store.rebuild());
+    let mut waited = 0;
+    poll_fn(|context| match rebuild.as_mut().poll(context) {
+        Poll::Ready(rebuilt) => {
+            rebuilt.unwrap();
+            Poll::Ready(true)
+        }
+        Poll::Pending if waited == steps => Poll::Ready(false),
+        Poll::Pending => {
+            waited += 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_rebuild_that_is_cut_short_loses_no_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    write_log(&store, 0..100).await;
+    drop(store);
+    for steps in 0..MOST_STEPS {
+        let store = open(dir.path());
+        let came_to_its_end = rebuild_for(&store, steps).await;
+        store.close().await;
+        drop(store);
+        let store = open(dir.path());
+        assert_eq!(store.orders(&account(2)).await.unwrap().len(), 33, "after step {steps}");
+        if came_to_its_end {
+            assert_eq!(Embedded::verify_directory(dir.path()).unwrap().indexed, 200);
+            return;
+        }
+    }
+    panic!("no rebuild came to its end");
+}
+
+#[tokio::test]
+async fn what_is_pruned_during_a_rebuild_stays_away() {
+    for steps in 0..MOST_STEPS {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        write_log(&store, 0..9).await;
+        let mut rebuild = pin!(store.rebuild());
+        let (mut waited, mut pruned) = (0, pin!(store.prune(at(6))));
+        let mut came_to_its_end = false;
+        poll_fn(|context| {
+            if waited < steps && !came_to_its_end {
+                match rebuild.as_mut().poll(context) {
+                    Poll::Ready(rebuilt) => rebuilt.map(|()| came_to_its_end = true).unwrap(),
+                    Poll::Pending => {
+                        waited += 1;
+                        return Poll::Pending;
+                    }
+                }
+            }
+            pruned.as_mut().poll(context).map(Result::unwrap)
+        })
+        .await;
+        if !came_to_its_end {
+            rebuild.await.unwrap();
+        }
+        assert_eq!(store.orders(&account(0)).await.unwrap(), [order(6)], "after step {steps}");
+        assert_eq!(Embedded::verify_directory(dir.path()).unwrap().pruned, 12);
+        if came_to_its_end {
+            return;
+        }
+    }
+    panic!("no rebuild came to its end");
 }
 
 #[tokio::test]
