@@ -181,6 +181,12 @@ impl Output {
 }
 
 /// Lets the program see nothing of this machine's settings but the PATH, and end with the test.
+/// Starts a program whose output is read from a pipe; dropping it kills it.
+pub(crate) fn piped(mut command: Command, directory: &Path) -> anyhow::Result<Child> {
+    isolate(&mut command, directory)?;
+    Ok(command.stdout(Stdio::piped()).spawn()?)
+}
+
 fn isolate(command: &mut Command, directory: &Path) -> anyhow::Result<()> {
     let set: Vec<_> = command
         .as_std()

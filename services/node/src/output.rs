@@ -2,10 +2,13 @@
 
 use std::{
     fmt,
+    future::pending,
     io::{BufWriter, Stdout, Write as _, stdout},
+    os::fd::AsFd as _,
 };
 
 use serde::Serialize;
+use tokio::{io::Interest, net::unix::pipe};
 
 use crate::failure::Failure;
 
@@ -76,6 +79,18 @@ impl Output {
             self.line(cells.collect::<Vec<_>>().join(GAP).trim_end())?;
         }
         Ok(())
+    }
+
+    /// Waits until nobody reads any more; for ever where that cannot be seen, as with a file.
+    pub(crate) async fn reader_gone() {
+        let watched = stdout().as_fd().try_clone_to_owned();
+        // A pipe without a reader is in error. Nothing is written here, so that it may block.
+        if let Ok(Ok(pipe)) = watched.map(pipe::Sender::from_owned_fd_unchecked)
+            && pipe.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+        pending().await
     }
 
     /// Hands everything written so far to the reader.

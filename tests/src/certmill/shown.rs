@@ -2,9 +2,10 @@
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
+use tokio::process::Child;
 
 use super::Certmill;
-use crate::{ports::loopback, raw_client};
+use crate::{ports::loopback, process::piped, raw_client};
 
 impl Certmill {
     /// All events of the log, as the operator sees them.
@@ -15,6 +16,14 @@ impl Certmill {
         let printed = self.operate(&["events", "--json"]).await?.success()?;
         let events: Result<Vec<Value>, _> = printed.lines().map(serde_json::from_str).collect();
         events.with_context(|| format!("certmill events printed no JSON lines:\n{printed}"))
+    }
+
+    /// Follows the events as the operator does; they are read from the pipe of its standard output.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn follow_events(&self) -> anyhow::Result<Child> {
+        piped(self.command(&["events", "--follow"])?, self.files())
     }
 
     /// A number that the server measures, summed over its labels; zero before it was first measured.

@@ -9,12 +9,17 @@ use std::{
 };
 
 use acceptance::{Certmill, Scene, Setup, eventually};
+use anyhow::Context as _;
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    time::timeout,
+};
 
 #[tokio::test]
 async fn an_idle_server_stops_in_time_and_starts_again_with_all_it_knew() -> anyhow::Result<()> {
@@ -147,6 +152,21 @@ async fn the_events_of_an_order_are_listed_in_their_order() -> anyhow::Result<()
         "CertificateIssued",
     ];
     assert_eq!(kinds, expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_follows_the_events_may_stop_reading_before_the_next_one() -> anyhow::Result<()> {
+    let server = Setup::embedded().start().await?;
+    let mut follower = server.follow_events()?;
+    let output = follower.stdout.take().context("the follower has a standard output")?;
+    let mut lines = BufReader::new(output).lines();
+    for _ in server.events().await? {
+        assert!(lines.next_line().await?.is_some());
+    }
+    drop(lines);
+    let ended = timeout(Duration::from_secs(20), follower.wait()).await;
+    assert!(ended.context("it waits for an event that never comes")??.success());
     Ok(())
 }
 

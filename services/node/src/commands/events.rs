@@ -40,7 +40,7 @@ struct Line<'a> {
 pub(crate) enum Until {
     /// To the end of the log as it is.
     End,
-    /// As they come, until the command is interrupted.
+    /// As they come, until the command is interrupted or nobody reads them.
     Interrupted,
 }
 
@@ -65,6 +65,8 @@ pub(crate) async fn run(
     let mut ticks = interval(FOLLOW_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_known = false;
+    let reader_gone = Output::reader_gone();
+    tokio::pin!(reader_gone);
     loop {
         let page = source.next().await?;
         for message in &page {
@@ -74,7 +76,11 @@ pub(crate) async fn run(
         out.flush()?;
         match (page.is_empty(), until) {
             (false, Until::End | Until::Interrupted) => {}
-            (true, Until::Interrupted) => drop(ticks.tick().await),
+            // Who reads two lines must not wait for a third that may never come.
+            (true, Until::Interrupted) => tokio::select! {
+                _ = ticks.tick() => {}
+                () = &mut reader_gone => return Ok(()),
+            },
             (true, Until::End) => return aggregate.filter(|_| !is_known).map_or(Ok(()), unknown),
         }
     }
