@@ -300,6 +300,13 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_has_ended_is_not_made() {
+        parse("certmill eab create --expires 30d").unwrap();
+        assert!(parse("certmill eab create --expires 0").is_err());
+        assert!(parse("certmill eab register --public-key FILE --expires 0s").is_err());
+    }
+
+    #[test]
     fn a_reason_is_required_and_may_be_a_name_or_a_code() {
         let reason = |line| match parse(line).map(|cli| cli.command) {
             Ok(Command::Revoke { reason, .. }) => Some(reason),

@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use domain::{ExternalKeyId, NamePattern, ProfileName};
 use runtime::config::HumanDuration;
 
+use super::values;
+
 /// What can be done with keys for external accounts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EabCommand {
@@ -47,7 +49,7 @@ pub(crate) struct KeyTerms {
     #[arg(long)]
     pub(crate) reusable: bool,
     /// Ends by itself after this time, such as 30d
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = values::lifetime)]
     pub(crate) expires: Option<HumanDuration>,
     /// A name its accounts may order, or .example.com for all below; may be repeated; all names if not given
     #[arg(long = "name", value_name = "NAME")]

@@ -33,6 +33,17 @@ pub(super) enum InvalidCaValidity {
     Bounds,
 }
 
+/// Why a length of time is not how long something is good for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum InvalidLifetime {
+    /// It is no length of time.
+    #[error(transparent)]
+    Duration(#[from] InvalidDuration),
+    /// It is over as soon as it begins.
+    #[error("must be longer than nothing")]
+    Zero,
+}
+
 /// Reads a role's name.
 pub(super) fn role() -> impl TypedValueParser<Value = Role> {
     PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|name| name.parse::<Role>())
@@ -109,6 +120,12 @@ pub(super) fn ca_validity(text: &str) -> Result<HumanDuration, InvalidCaValidity
     }
 }
 
+/// Reads how long something is good for.
+pub(super) fn lifetime(text: &str) -> Result<HumanDuration, InvalidLifetime> {
+    let lifetime: HumanDuration = text.parse()?;
+    if lifetime == HumanDuration::ZERO { Err(InvalidLifetime::Zero) } else { Ok(lifetime) }
+}
+
 fn reasons() -> String {
     let names =
         RevocationReason::ALL.map(|reason| format!("{} ({})", reason.name(), reason.code()));
@@ -172,6 +189,15 @@ mod tests {
         for text in ["0", "23h", "18251d"] {
             assert_eq!(ca_validity(text), Err(InvalidCaValidity::Bounds), "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_is_made_that_has_ended() {
+        assert_eq!(lifetime("1ms"), Ok("1ms".parse().unwrap()));
+        for text in ["0", "0s", "0d 0h"] {
+            assert_eq!(lifetime(text), Err(InvalidLifetime::Zero), "{text}");
+        }
+        assert!(matches!(lifetime("soon"), Err(InvalidLifetime::Duration(_))));
     }
 
     #[test]
