@@ -17,6 +17,11 @@ use crate::{
 
 const ADVICE: &str = "The CA is in ca/ of data_dir, as files of the server's user; `certmill ca show` tells what is there. \
     Where its keys are encrypted, ca.passphrase_file or ca.passphrase opens them.";
+const OTHER_ROOT_ADVICE: &str = "It stays, because what was issued leads to it. For another one beside it, \
+    name a [[ca.issuer]] in the configuration and run `certmill ca --issuer NAME root`.";
+const OTHER_INTERMEDIATE_ADVICE: &str = "It stays, because what was issued leads to it. For another one beside it, \
+    name a [[ca.issuer]] in the configuration and run `certmill ca --issuer NAME intermediate`. For the same one with \
+    a later end, have the root sign what `certmill ca request` prints, and run `certmill ca install FILE`.";
 const PASSPHRASE_ADVICE: &str =
     "Set ca.passphrase_file to a file with the passphrase that this user can read.";
 
@@ -150,6 +155,19 @@ fn create(config: &Config, issuer: Option<&IssuerName>, now: Timestamp) -> Resul
     create_intermediate(config, issuer, algorithm, &intermediate_request(config, issuer, now))
 }
 
+/// Creates an issuer's root.
+///
+/// # Errors
+/// When there is one, or files cannot be written.
+pub(crate) fn create_root(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+    algorithm: KeyAlgorithm,
+    request: &CaRequest,
+) -> Result<(), Failure> {
+    created(directory(config, issuer)?.create_root(algorithm, request), OTHER_ROOT_ADVICE)
+}
+
 /// Creates an issuer's intermediate: below the root whose key is in its directory, else below that of `[ca]`.
 ///
 /// # Errors
@@ -162,12 +180,21 @@ pub(crate) fn create_intermediate(
 ) -> Result<(), Failure> {
     let ca = directory(config, issuer)?;
     if issuer.is_none() || path_of(config, issuer).join("keys/root.key").exists() {
-        ca.create_intermediate(algorithm, request)?;
+        created(ca.create_intermediate(algorithm, request), OTHER_INTERMEDIATE_ADVICE)
     } else {
         let root = directory(config, None)?.open_root()?;
-        ca.create_intermediate_below(&root, algorithm, request)?;
+        let below = ca.create_intermediate_below(&root, algorithm, request);
+        created(below, OTHER_INTERMEDIATE_ADVICE)
     }
-    Ok(())
+}
+
+/// Says what to do where there is one already.
+fn created(outcome: Result<Authority, CaDirectoryError>, advice: &str) -> Result<(), Failure> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(error @ CaDirectoryError::AlreadyExists(_)) => Err(error).advise(advice),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The kind of key `[ca]` asks for.
@@ -287,6 +314,25 @@ mod tests {
         let failure = open_or_create(&config, clock()).unwrap_err();
         assert!(failure.to_string().contains("certmill ca install"), "{failure}");
         assert!(!path(&config).join("root.pem").exists());
+    }
+
+    #[test]
+    fn who_asks_for_what_is_there_hears_how_to_have_another_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), &[]);
+        open_or_create(&config, clock()).unwrap();
+        let algorithm = key_algorithm(&config, None);
+        let root = create_root(&config, None, algorithm, &root_request(&config, clock()));
+        let request = intermediate_request(&config, None, clock());
+        let intermediate = create_intermediate(&config, None, algorithm, &request);
+        for (refused, advised) in [
+            (root, "certmill ca --issuer NAME root"),
+            (intermediate, "certmill ca --issuer NAME intermediate"),
+        ] {
+            let failure = refused.unwrap_err().to_string();
+            assert!(failure.contains("exists already"), "{failure}");
+            assert!(failure.contains(advised), "{failure}");
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) async fn run(
     match command {
         CaCommand::Root(new) => {
             let request = new.over(ca_files::root_request(config, now));
-            ca.create_root(new.algorithm(config, issuer), &request)?;
+            ca_files::create_root(config, issuer, new.algorithm(config, issuer), &request)?;
             show::run(config, issuer, out)
         }
         CaCommand::Intermediate(new) => {
