@@ -186,8 +186,11 @@ impl Publisher {
             plan = plan.not_ending_before(last.next_update, period);
         }
         let left_at_refresh = period.saturating_sub(settings.crl_refresh);
+        // What was published after the copy is known to those who read it, and a number must not go back.
+        let restored_at = self.desk.restored_at.get().copied();
         let is_current = |last: &&Last| {
             last.made <= now
+                && restored_at.is_none_or(|restored| last.made >= restored.whole_seconds())
                 && last.made.plus(settings.crl_refresh) > now
                 // It may have been made when CRLs were valid for less.
                 && last.next_update >= now.plus(left_at_refresh)

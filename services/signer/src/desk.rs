@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
 };
 
@@ -39,6 +39,8 @@ pub(crate) struct Desk {
     pub(crate) server_certificate: watch::Sender<Option<Arc<ServerCertificate>>>,
     /// Wakes who looks after what this process shows of its own, when the log delivered a revocation.
     pub(crate) revocation_heard: Notify,
+    /// When journal and CRLs were compared with a restored log, if this process did.
+    pub(crate) restored_at: OnceLock<Timestamp>,
     /// The journal takes nothing more until it is opened again.
     pub(crate) journal_failed: CancellationToken,
     under_way: Mutex<HashSet<OrderId>>,
@@ -96,6 +98,7 @@ impl Desk {
             positions,
             server_certificate: watch::Sender::new(None),
             revocation_heard: Notify::new(),
+            restored_at: OnceLock::new(),
             journal_failed: CancellationToken::new(),
             under_way: Mutex::default(),
         })

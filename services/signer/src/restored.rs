@@ -29,7 +29,7 @@ pub(crate) use self::reservation::{LostReservation, lost_reservation};
 use crate::{
     IssuanceError, OpenError, burn,
     delivery::{deliver, record},
-    desk::Desk,
+    desk::{Desk, now},
     files,
     issuance::{OrderView, Purpose, purpose},
     issuers::Claim,
@@ -54,6 +54,7 @@ pub(crate) async fn compare_if_marked(desk: &Desk) -> Result<(), OpenError> {
     info!("the log was restored: comparing journal and CRLs with it");
     compare(desk).await.map_err(OpenError::Restore)?;
     info!("the restored log holds all that journal and CRLs know");
+    desk.restored_at.get_or_init(now);
     match std::fs::remove_file(&mark) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(OpenError::Mark(error)),
         Ok(()) | Err(_) => Ok(()),

@@ -19,7 +19,7 @@ use readmodel::Aggregates;
 use crate::{
     audit::Audit,
     interrupted::{Journaled, Resumed, burn, claimed, journal, write_journal},
-    workshop::Workshop,
+    workshop::{Workshop, now, until},
 };
 
 /// An order with its certificate, whose signer was stopped.
@@ -153,6 +153,24 @@ async fn a_revocation_that_the_last_crl_lists_is_in_the_log_again() {
     let signer = workshop.start("signer").await;
     let again = workshop.crl_after(listing.number - 1).await;
     assert_eq!(workshop.listed(&again), BTreeSet::from([serial]));
+    signer.stop().await;
+}
+
+#[tokio::test]
+async fn the_number_of_a_crl_does_not_go_back_with_the_copy() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let signer = workshop.start("signer").await;
+    let copied = workshop.crl_after(0).await;
+    signer.stop().await;
+    // The copy holds this one, and clients have seen a later one since.
+    until("the next second", async || {
+        (now().unix_seconds() > i64::try_from(copied.number).unwrap()).then_some(())
+    })
+    .await;
+    mark(&workshop);
+    let signer = workshop.start("signer").await;
+    let next = workshop.crl_after(copied.number).await;
+    assert!(next.number > copied.number);
     signer.stop().await;
 }
 
