@@ -117,6 +117,16 @@ impl RedisServer {
         self.command("FLUSHALL").await.map(drop)
     }
 
+    /// Copies what it holds under a key to another, whatever is there.
+    ///
+    /// # Errors
+    /// When it holds nothing there.
+    pub async fn copy(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        let reply = self.command(&format!("COPY {from} {to} REPLACE")).await?;
+        ensure!(reply.starts_with(":1"), "redis holds nothing under {from}");
+        Ok(())
+    }
+
     /// Sends one command whose reply is one line.
     async fn command(&self, command: &str) -> anyhow::Result<String> {
         let mut stream = TcpStream::connect(loopback(self.port)).await?;
@@ -129,7 +139,10 @@ impl RedisServer {
         stream.write_all(format!("{command}\r\n").as_bytes()).await?;
         let length = stream.read(&mut reply).await?;
         let reply = String::from_utf8_lossy(reply.get(..length).unwrap_or_default()).into_owned();
-        ensure!(reply.starts_with('+'), "redis answers {reply:?} to {command}");
+        ensure!(
+            !reply.is_empty() && !reply.starts_with('-'),
+            "redis answers {reply:?} to {command}"
+        );
         Ok(reply)
     }
 }

@@ -55,6 +55,14 @@ pub struct Decided<A: Aggregate> {
     pub events: Vec<A::Event>,
 }
 
+/// What the rules say to a command.
+pub enum Verdict<A: Aggregate> {
+    /// It took effect, or nothing was left to do.
+    Decided(Decided<A>),
+    /// It is forbidden in this state, which may be newer than the one it was given in.
+    Rejected(A::Rejection, Loaded<A::State>),
+}
+
 /// Why a command had no effect.
 #[derive(Debug, thiserror::Error)]
 pub enum ExecuteError<R: std::error::Error + 'static> {
@@ -70,6 +78,15 @@ pub enum ExecuteError<R: std::error::Error + 'static> {
     /// The command's events do not fit into a message.
     #[error("the command causes too much")]
     TooLarge,
+}
+
+impl<A: Aggregate> Verdict<A> {
+    fn into_result(self) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
+        match self {
+            Self::Decided(decided) => Ok(decided),
+            Self::Rejected(rejection, _) => Err(ExecuteError::Rejected(rejection)),
+        }
+    }
 }
 
 impl<R: std::error::Error> From<LoadError> for ExecuteError<R> {
@@ -118,7 +135,21 @@ pub async fn execute<A: Aggregate>(
     command: &A::Command,
     context: &Context,
 ) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
-    execute_as::<A>(store, subject, loaded, command, context, &MessageId::random()).await
+    attempt::<A>(store, subject, loaded, command, context).await?.into_result()
+}
+
+/// Executes a command as [`execute`] does, and says what state a refusal is about.
+///
+/// # Errors
+/// See [`ExecuteError`]; never that the rules forbid it.
+pub async fn attempt<A: Aggregate>(
+    store: &dyn EventStore,
+    subject: &Subject,
+    loaded: Loaded<A::State>,
+    command: &A::Command,
+    context: &Context,
+) -> Result<Verdict<A>, ExecuteError<A::Rejection>> {
+    attempt_as::<A>(store, subject, loaded, command, context, &MessageId::random()).await
 }
 
 /// Records a message and executes a command that names its place; both in one write where the log is on one disk.
@@ -156,20 +187,22 @@ pub async fn execute_after<A: Aggregate>(
     let command = command(first);
     let executed = match (second, A::decide(loaded.state.as_ref(), &command)) {
         (Ok(sequence), Ok(events)) => decided(A::fold(loaded.state, &events), sequence, events),
-        _ => execute_as::<A>(store, subject, loaded, &command, context, &id).await,
+        _ => attempt_as::<A>(store, subject, loaded, &command, context, &id)
+            .await
+            .and_then(Verdict::into_result),
     };
     Ok((first, executed))
 }
 
 /// Executes a command whose message has an id that may be in the log already.
-async fn execute_as<A: Aggregate>(
+async fn attempt_as<A: Aggregate>(
     store: &dyn EventStore,
     subject: &Subject,
     mut loaded: Loaded<A::State>,
     command: &A::Command,
     context: &Context,
     id: &MessageId,
-) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
+) -> Result<Verdict<A>, ExecuteError<A::Rejection>> {
     let (deadline, mut pause) = (Instant::now() + RETRY_FOR, FIRST_PAUSE);
     loop {
         let decision = A::decide(loaded.state.as_ref(), command);
@@ -181,15 +214,21 @@ async fn execute_as<A: Aggregate>(
                 loaded = load::<A>(store, subject, loaded).await?;
                 match decision {
                     _ if loaded.sequence > known => continue,
-                    Ok(events) => return decided(loaded.state, loaded.sequence, events),
-                    Err(rejection) => return Err(ExecuteError::Rejected(rejection)),
+                    Ok(events) => {
+                        return decided(loaded.state, loaded.sequence, events)
+                            .map(Verdict::Decided);
+                    }
+                    Err(rejection) => return Ok(Verdict::Rejected(rejection, loaded)),
                 }
             }
         };
         let envelope = Envelope::new(id.clone(), context, &events)
             .map_err(|error| ExecuteError::Decode(DecodeError::Malformed(error)))?;
         let failed = match store.append(subject, Expected::Last(loaded.sequence), &envelope).await {
-            Ok(sequence) => return decided(A::fold(loaded.state, &events), sequence, events),
+            Ok(sequence) => {
+                let state = A::fold(loaded.state, &events);
+                return decided(state, sequence, events).map(Verdict::Decided);
+            }
             Err(AppendError::TooLarge) => return Err(ExecuteError::TooLarge),
             Err(AppendError::Unavailable(source)) => {
                 return Err(ExecuteError::Store(StoreError::Unavailable(source)));
@@ -201,7 +240,7 @@ async fn execute_as<A: Aggregate>(
         let own = own.map(|message| message.envelope.decode().map_err(ExecuteError::Decode));
         loaded = fold::<A>(loaded, &news)?;
         if let Some(events) = own.transpose()? {
-            return decided(loaded.state, loaded.sequence, events);
+            return decided(loaded.state, loaded.sequence, events).map(Verdict::Decided);
         }
         if Instant::now() >= deadline {
             return Err(ExecuteError::Store(StoreError::unavailable(failed)));

@@ -23,7 +23,9 @@ pub use calls::{
 };
 pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, StoredEvent};
 pub use error::{AppendError, StoreError};
-pub use execute::{Decided, ExecuteError, LoadError, Loaded, execute, execute_after, load};
+pub use execute::{
+    Decided, ExecuteError, LoadError, Loaded, Verdict, attempt, execute, execute_after, load,
+};
 pub use feed::{Acknowledge, Delivery, EventFeed, KEEP_ALIVE, Subscription};
 pub use search::last_before;
 pub use store::{Dependent, EventStore, Expected, NewMessage, Pair};

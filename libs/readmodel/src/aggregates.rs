@@ -11,7 +11,7 @@ use domain::{
 };
 use eventstore::{
     AppendError, Context, Decided, EventStore, ExecuteError, LoadError, Loaded, NewMessage,
-    Sequence, StoreError, Stream, Subject, execute, execute_after, load,
+    Sequence, StoreError, Stream, Subject, Verdict, attempt, execute_after, load,
 };
 use tokio::time::{Instant, sleep};
 use tracing::warn;
@@ -222,7 +222,8 @@ impl Aggregates {
         self.put::<A>(view).await.map(Some).map_err(LoadError::Store)
     }
 
-    /// Executes a command, starting from a view if the caller has one, and writes the new view through.
+    /// Executes a command, starting from a view if the caller has one, and writes the new view through. A refusal tells of a
+    /// state, too: where that is newer than the view, it is written before the refusal is told.
     ///
     /// # Errors
     /// [`ExecuteError::Store`] also when the view could not be written: the command took effect, but answering with a
@@ -235,9 +236,18 @@ impl Aggregates {
         context: &Context,
     ) -> Result<Versioned<Arc<A::State>>, ExecuteError<A::Rejection>> {
         let loaded = known.map(loaded).unwrap_or_default();
-        let subject = A::subject(id);
-        let decided = execute::<A>(self.store.as_ref(), &subject, loaded, command, context).await?;
-        self.write(decided).await
+        let (subject, shown) = (A::subject(id), loaded.sequence);
+        match attempt::<A>(self.store.as_ref(), &subject, loaded, command, context).await? {
+            Verdict::Decided(decided) => self.write(decided).await,
+            Verdict::Rejected(rejection, Loaded { state: Some(state), sequence })
+                if sequence > shown =>
+            {
+                let view = Versioned { state: Arc::new(state), sequence };
+                self.put::<A>(view).await.map_err(ExecuteError::Store)?;
+                Err(ExecuteError::Rejected(rejection))
+            }
+            Verdict::Rejected(rejection, _) => Err(ExecuteError::Rejected(rejection)),
+        }
     }
 
     /// Records a message and executes a command that names its place, starting from a view. The new view is still to be

@@ -1,4 +1,4 @@
-//! Many finalizes of one order meet at one compare-and-set.
+//! Many finalizes of one order meet at one compare-and-set, and one that is repeated is answered like the first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,5 +54,29 @@ async fn sixteen_finalizes_of_each_of_a_hundred_orders_make_a_hundred_certificat
     assert!(certificates.values().all(|serials| serials.len() == 1), "{certificates:?}");
     let finalized = events.iter().filter(|event| event["type"] == "OrderFinalized").count();
     assert_eq!(finalized, ORDERS);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_repeated_finalize_is_answered_though_the_read_model_does_not_know_of_the_first()
+-> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    // It would write the view.
+    town.cluster.projector.stop().await?;
+    let name = "again.localhost";
+    let order = town.at[0].ready_order(&[name], &town.web).await?;
+    let id = order.url.rsplit('/').next().unwrap_or_default();
+    let (view, kept) = (format!("certmill:order:{id}"), "kept-by-the-test");
+    town.cluster.redis.copy(&view, kept).await?;
+    let payload = json!({ "csr": csr(&[name])?.1 });
+    town.at[0].post(&order.finalize()?, &payload).await?.expect(200)?;
+    town.at[0].expect_status(&order.url, "valid").await?;
+
+    // As if whoever finalized the order had ended before it was written there.
+    town.cluster.redis.copy(kept, &view).await?;
+    assert_eq!(town.at[1].read(&order.url).await?.status(), "ready");
+    let repeated = town.at[1].post(&order.finalize()?, &payload).await?.expect(200)?.json()?;
+    assert_eq!(repeated["status"], "valid");
+    town.at[0].expect_status(&order.url, "valid").await?;
     Ok(())
 }

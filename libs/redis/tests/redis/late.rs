@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use domain::{
-    AccountKey, Thumbprint, Timestamp,
+    AccountId, AccountKey, Thumbprint, Timestamp,
     account::{Account, AccountCreated, Command},
     key_use::{self, KeyUse},
 };
 use embedded::{Embedded, Options};
-use eventstore::{Actor, Context, Loaded, Subject, execute};
+use eventstore::{Actor, Context, EventStore, ExecuteError, Loaded, Subject, execute};
 use readmodel::{Aggregates, contract::account};
 use redis_store::RedisStore;
 
@@ -19,6 +19,23 @@ fn context() -> Context {
     Context { actor: Actor::Signer, request_id: None, traceparent: None, at }
 }
 
+/// Creates an account that has no view yet.
+async fn create(log: &dyn EventStore) -> AccountId {
+    let id = account(1).state.id.clone();
+    let created = AccountCreated {
+        id: id.clone(),
+        profile: crate::profile(),
+        key: AccountKey { jwk: "{}".to_owned(), thumbprint: Thumbprint("a".to_owned()) },
+        contact: vec![],
+        terms_of_service_agreed: false,
+        at: context().at,
+    };
+    let create = key_use::Command::from(key_use::Creation::from(created));
+    let subject = Subject::account(&id);
+    execute::<KeyUse>(log, &subject, Loaded::default(), &create, &context()).await.unwrap();
+    id
+}
+
 #[tokio::test]
 async fn a_view_that_is_written_late_does_not_bring_back_an_account_that_was_deactivated() {
     on_each(&[], async |server| {
@@ -26,20 +43,7 @@ async fn a_view_that_is_written_late_does_not_bring_back_an_account_that_was_dea
         let log = Arc::new(Embedded::open(dir.path(), &Options::default()).unwrap());
         let over = |views: RedisStore| Aggregates { store: log.clone(), views: Arc::new(views) };
         let (slow, other) = (over(server.store().await), over(server.store().await));
-        let id = account(1).state.id.clone();
-        let created = AccountCreated {
-            id: id.clone(),
-            profile: crate::profile(),
-            key: AccountKey { jwk: "{}".to_owned(), thumbprint: Thumbprint("a".to_owned()) },
-            contact: vec![],
-            terms_of_service_agreed: false,
-            at: context().at,
-        };
-        let create = key_use::Command::from(key_use::Creation::from(created));
-        let subject = Subject::account(&id);
-        execute::<KeyUse>(log.as_ref(), &subject, Loaded::default(), &create, &context())
-            .await
-            .unwrap();
+        let id = create(log.as_ref()).await;
 
         // One node has read the account; another deactivates it, and tells.
         let read = slow.fold::<Account>(&id).await.unwrap().unwrap();
@@ -53,6 +57,33 @@ async fn a_view_that_is_written_late_does_not_bring_back_an_account_that_was_dea
         for views in [&slow.views, &other.views] {
             assert_eq!(views.account(&id).await.unwrap(), Some(told.clone()));
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_when_others_see_the_state_it_tells_of() {
+    on_each(&[], async |server| {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Arc::new(Embedded::open(dir.path(), &Options::default()).unwrap());
+        let over = |views: RedisStore| Aggregates { store: log.clone(), views: Arc::new(views) };
+        let (node, other) = (over(server.store().await), over(server.store().await));
+        let id = create(log.as_ref()).await;
+        let read = node.fold::<Account>(&id).await.unwrap().unwrap();
+
+        // Somebody deactivated it and ended before the view was written.
+        let (subject, deactivate) = (Subject::account(&id), Command::Deactivate);
+        let known = Loaded { state: Some((*read.state).clone()), sequence: read.sequence };
+        let deactivated =
+            execute::<Account>(log.as_ref(), &subject, known, &deactivate, &context()).await;
+        let deactivated = deactivated.unwrap().sequence;
+        assert_eq!(other.views.account(&id).await.unwrap(), Some(read.clone()));
+
+        let update = Command::UpdateContact(vec!["mailto:a@example.com".to_owned()]);
+        let refused = node.execute::<Account>(&id, Some(read), &update, &context()).await;
+        assert!(matches!(refused, Err(ExecuteError::Rejected(_))));
+        let shown = other.views.account(&id).await.unwrap().unwrap();
+        assert_eq!(shown.sequence, deactivated);
     })
     .await;
 }
