@@ -23,7 +23,6 @@ pub(crate) const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// Another message of the subject is being stored: the client does not know this code. Servers were seen to say so also
 /// a moment after that message was acknowledged, which then refuses all who expect it.
 const ANOTHER_IN_FLIGHT: ErrorCode = ErrorCode(10164);
-const MESSAGE_EXCEEDS_MAXIMUM: ErrorCode = ErrorCode(10054);
 /// A message with the same id is being stored.
 const DUPLICATE_IN_FLIGHT: ErrorCode = ErrorCode(10158);
 
@@ -141,11 +140,10 @@ fn lost(error: ApiError) -> AppendError {
 
 fn unanswered(error: RequestError) -> AppendError {
     match error.kind() {
-        RequestErrorKind::MaxPayloadExceeded => AppendError::TooLarge,
-        // Nobody received the message.
-        RequestErrorKind::NoResponders | RequestErrorKind::InvalidSubject => {
-            AppendError::unavailable(error)
-        }
+        // Nobody received the message. No message is larger than servers must take: one that takes less was changed.
+        RequestErrorKind::NoResponders
+        | RequestErrorKind::InvalidSubject
+        | RequestErrorKind::MaxPayloadExceeded => AppendError::unavailable(error),
         RequestErrorKind::TimedOut | RequestErrorKind::Other => AppendError::unknown(error),
     }
 }
@@ -154,9 +152,9 @@ fn refused(error: jetstream::Error) -> Failed {
     let failed = match error.error_code() {
         ANOTHER_IN_FLIGHT => return Failed::AnotherInFlight,
         ErrorCode::STREAM_WRONG_LAST_SEQUENCE => AppendError::Conflict,
-        MESSAGE_EXCEEDS_MAXIMUM => AppendError::TooLarge,
         DUPLICATE_IN_FLIGHT => AppendError::unknown(error),
-        // All others say that the message was not stored: overload (10167), no leader (10008), no room (10023, 10077).
+        // All others say that the message was not stored: overload (10167), no leader (10008), no room (10023, 10077), a
+        // stream that was set to take less (10054) or nothing at all (10109).
         _ => AppendError::unavailable(error),
     };
     Failed::Finally(failed)
@@ -178,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn overload_and_missing_leaders_say_that_nothing_was_stored() {
-        for code in [10167, 10008, 10023, 10077] {
+    fn overload_missing_leaders_and_changed_streams_say_that_nothing_was_stored() {
+        for code in [10167, 10008, 10023, 10077, 10054, 10109] {
             assert!(matches!(answer(code), Failed::Finally(AppendError::Unavailable(_))), "{code}");
         }
     }

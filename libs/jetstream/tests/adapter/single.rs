@@ -173,6 +173,22 @@ async fn a_message_that_is_too_large_is_refused_and_the_largest_one_fits() {
 }
 
 #[tokio::test]
+async fn a_stream_that_was_set_to_take_less_than_a_message_needs_is_unavailable() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let (_, subject) = fresh_account();
+    let context = raw(&server).await;
+    let mut stream = context.get_stream("certmill-accounts").await.unwrap();
+    let config = stream.info().await.unwrap().config.clone();
+    let small = async_nats::jetstream::stream::Config { max_message_size: 100, ..config.clone() };
+    context.update_stream(small).await.unwrap();
+    let refused = append(&log, &subject, Expected::Anything, "a").await;
+    assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
+    context.update_stream(config).await.unwrap();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+}
+
+#[tokio::test]
 async fn orders_are_kept_longer_when_asked_and_never_shorter() {
     let server = Nats::start(Sync::Lazy).await;
     let hours = |hours: u64| Options {
