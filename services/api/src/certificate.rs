@@ -65,8 +65,7 @@ pub(crate) async fn read(
     let store = &api.ports.aggregates.store;
     let message = store.message(Stream::Ledger, Sequence(ledger_sequence)).await?;
     let Some(message) = message else { return Ok(None) };
-    let events: Vec<LedgerEvent> =
-        message.envelope.decode().map_err(|error| Refusal::Internal(error.into()))?;
+    let events: Vec<LedgerEvent> = message.envelope.decode()?;
     Ok(events.into_iter().find_map(|event| match event {
         LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => Some(signed),
         LedgerEvent::CertificateSigned(_)
