@@ -21,6 +21,17 @@ const PARALLEL_CHAINS: u64 = 8;
 /// How many gets of a scan are under way at once.
 const PARALLEL_GETS: usize = 64;
 
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// What stands at a place of the log is no message. Whoever finds it has to tell an operator where it is.
+#[derive(Debug, thiserror::Error)]
+#[error("message {sequence} on {subject} cannot be read")]
+struct Unreadable {
+    sequence: u64,
+    subject: String,
+    source: Source,
+}
+
 /// Reads one log's messages.
 pub(crate) struct Reader<'a> {
     pub(crate) connection: &'a Connection,
@@ -249,7 +260,37 @@ pub(crate) fn decode(names: &Names, stored: Stored<'_>) -> Result<Option<Message
 }
 
 fn decode_own(names: &Names, stored: &Stored<'_>) -> Result<Message, StoreError> {
-    let envelope: Envelope = serde_json::from_slice(stored.payload).map_err(StoreError::damaged)?;
-    let subject = names.parse(stored.subject).map_err(StoreError::damaged)?;
+    let unreadable = |source: Source| Unreadable {
+        sequence: stored.sequence,
+        subject: stored.subject.to_owned(),
+        source,
+    };
+    let envelope = serde_json::from_slice::<Envelope>(stored.payload);
+    let envelope = envelope.map_err(|error| StoreError::damaged(unreadable(error.into())))?;
+    let subject = names.parse(stored.subject);
+    let subject = subject.map_err(|error| StoreError::damaged(unreadable(error.into())))?;
     Ok(Message { subject, sequence: Sequence(stored.sequence), envelope })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_named_by_its_place() {
+        let names = Names::new("certmill").unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_MESSAGE_ID, "one-of-ours");
+        let (subject, sequence) = ("certmill.order.03.nobody", 7);
+        for payload in ["torn".as_bytes(), b"{}"] {
+            let stored = Stored { subject, sequence, headers: Some(&headers), payload };
+            let damage = decode(&names, stored).unwrap_err();
+            let place = damage.source().unwrap();
+            let told = "message 7 on certmill.order.03.nobody cannot be read";
+            assert_eq!(place.to_string(), told);
+            assert!(place.source().is_some());
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::Timestamp;
-use eventstore::{Message, Sequence, StoreError, Stream, Tail};
+use eventstore::{LoadError, Message, Sequence, StoreError, Stream, Tail};
 use runtime::{Check, metrics::names};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
@@ -28,6 +28,9 @@ const BEHIND: u64 = 10_000;
 /// What an operator is to do where the log lost what the read model knows. It is not done for him: a server that was deposed
 /// would look the same for a while, and everything would be read from its log.
 const AHEAD: &str = "the read model is newer than the event log, which was lost or restored: run `certmill rebuild`";
+/// Waiting does not mend that: a newer release may read it, or the log is damaged there.
+const UNREADABLE: &str =
+    "a message of the event log cannot be read: the warnings of this process say where it is";
 /// How long the projector waits after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -49,9 +52,12 @@ pub(crate) async fn follow(
             warn!(error = &error as &dyn std::error::Error, "the read model is not kept complete");
             health.not_ready(match error {
                 ProjectError::Ahead { .. } => AHEAD,
-                ProjectError::Store(_)
-                | ProjectError::Load(_)
-                | ProjectError::Decode(_)
+                ProjectError::Decode { .. }
+                | ProjectError::Load(LoadError::Decode(_))
+                | ProjectError::Store(StoreError::Damaged(_))
+                | ProjectError::Load(LoadError::Store(StoreError::Damaged(_))) => UNREADABLE,
+                ProjectError::Store(StoreError::Unavailable(_))
+                | ProjectError::Load(LoadError::Store(StoreError::Unavailable(_)))
                 | ProjectError::View(_) => "the event log or the read model is out of reach",
             });
         }
@@ -82,9 +88,12 @@ async fn catch_up_and_go_on(
     let mut tail = ports.tail.follow(&from).await.map_err(ProjectError::Store)?;
     health.ready();
     loop {
-        let batch = gather(tail.as_mut(), &known).await?;
+        let mut batch = Batch::default();
+        let gathered = gather(tail.as_mut(), &known, &mut batch).await;
         measure(&batch);
+        // Also what came before a failure: it would come before the same one again.
         batch.apply(ports).await?;
+        gathered?;
     }
 }
 
@@ -108,8 +117,8 @@ fn views_from(marker: Sequence, last: Sequence) -> Sequence {
 async fn gather(
     tail: &mut dyn Tail,
     views_from: &HashMap<Stream, Sequence>,
-) -> Result<Batch, ProjectError> {
-    let mut batch = Batch::default();
+    batch: &mut Batch,
+) -> Result<(), ProjectError> {
     let mut next: Result<Arc<Message>, StoreError> = tail.next().await;
     let until = Instant::now() + GATHER;
     loop {
@@ -118,11 +127,11 @@ async fn gather(
         let is_old = old.is_some_and(|old| message.sequence <= *old);
         batch.add(&message, if is_old { Views::LeftAlone } else { Views::Refreshed })?;
         if batch.len() == MAX_BATCH {
-            return Ok(batch);
+            return Ok(());
         }
         match timeout_at(until, tail.next()).await {
             Ok(another) => next = another,
-            Err(_) => return Ok(batch),
+            Err(_) => return Ok(()),
         }
     }
 }

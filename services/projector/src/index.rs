@@ -24,7 +24,8 @@ pub(crate) fn entries(message: &Message) -> Result<Vec<Entry>, ProjectError> {
 }
 
 fn certificates(message: &Message) -> Result<Vec<Entry>, ProjectError> {
-    let events: Vec<LedgerEvent> = message.envelope.decode().map_err(ProjectError::Decode)?;
+    let events: Vec<LedgerEvent> =
+        message.envelope.decode().map_err(ProjectError::unreadable(message))?;
     let ledger_sequence = message.sequence.0;
     let entry = |event| match event {
         LedgerEvent::CertificateSigned(signed) => Some(Entry::Certificate(CertificateEntry {
@@ -47,7 +48,8 @@ fn order(message: &Message) -> Result<Option<Entry>, ProjectError> {
     if !first.is("OrderPlaced") {
         return Ok(None);
     }
-    let Event::OrderPlaced(placed) = first.decode().map_err(ProjectError::Decode)? else {
+    let Event::OrderPlaced(placed) = first.decode().map_err(ProjectError::unreadable(message))?
+    else {
         return Ok(None);
     };
     Ok(Some(Entry::Order(OrderEntry {

@@ -13,7 +13,7 @@ mod unreplaced;
 
 use std::sync::Arc;
 
-use eventstore::{DecodeError, EventTail, LoadError, Sequence, StoreError, Stream};
+use eventstore::{DecodeError, EventTail, LoadError, Message, Sequence, StoreError, Stream};
 use readmodel::{Aggregates, Unavailable};
 use runtime::Check;
 use tokio_util::sync::CancellationToken;
@@ -40,8 +40,15 @@ pub enum ProjectError {
     #[error("an aggregate cannot be folded")]
     Load(#[source] LoadError),
     /// A message that belongs into an index cannot be read by this release.
-    #[error("a message cannot be read")]
-    Decode(#[source] DecodeError),
+    #[error("message {sequence} of stream {stream} cannot be read")]
+    Decode {
+        /// The stream.
+        stream: Stream,
+        /// Its place there.
+        sequence: Sequence,
+        /// Why.
+        source: DecodeError,
+    },
     /// The read model is out of reach.
     #[error("the read model failed")]
     View(#[source] Unavailable),
@@ -57,6 +64,14 @@ pub enum ProjectError {
         /// Where the log ends.
         last: Sequence,
     },
+}
+
+impl ProjectError {
+    /// A message that belongs into an index cannot be read.
+    pub(crate) fn unreadable(message: &Message) -> impl FnOnce(DecodeError) -> Self {
+        let (stream, sequence) = (message.subject.stream(), message.sequence);
+        move |source| Self::Decode { stream, sequence, source }
+    }
 }
 
 /// Projects until told to stop.

@@ -9,7 +9,7 @@ use domain::{
     Identifier, Timestamp,
     certificate::{IdentifierSet, LedgerEvent, Replacements, RevocationEvent},
 };
-use eventstore::{EventStore, Message, Sequence, Stream, last_before};
+use eventstore::{EventStore, Message, Sequence, StoredEvent, Stream, last_before};
 use ring::digest::{SHA256, digest};
 use runtime::metrics::names;
 use time::OffsetDateTime;
@@ -81,8 +81,9 @@ impl Watcher {
     async fn look(&mut self) -> Result<(), ProjectError> {
         let mut place = self.place(Stream::Ledger, self.ledger).await?;
         while let Some((page, end)) = self.page(Stream::Ledger, place).await? {
-            for event in page.iter().flat_map(|message| &message.envelope.events) {
-                let event: LedgerEvent = event.decode().map_err(ProjectError::Decode)?;
+            for (message, event) in page.iter().flat_map(events) {
+                let event: LedgerEvent =
+                    event.decode().map_err(ProjectError::unreadable(message))?;
                 self.replacements.take(&event, set_of);
             }
             place = end;
@@ -90,10 +91,10 @@ impl Watcher {
         }
         let mut place = self.place(Stream::Revocations, self.revocations).await?;
         while let Some((page, end)) = self.page(Stream::Revocations, place).await? {
-            let events = page.iter().flat_map(|message| &message.envelope.events);
-            for event in events.filter(|event| event.is("CertRevoked")) {
+            let events = page.iter().flat_map(events);
+            for (message, event) in events.filter(|(_, event)| event.is("CertRevoked")) {
                 let RevocationEvent::CertRevoked(revoked) =
-                    event.decode().map_err(ProjectError::Decode)?;
+                    event.decode().map_err(ProjectError::unreadable(message))?;
                 self.replacements.revoke(&revoked);
             }
             place = end;
@@ -144,4 +145,9 @@ fn set_of(identifiers: &[Identifier]) -> IdentifierSet {
 
 fn now() -> Timestamp {
     OffsetDateTime::now_utc().into()
+}
+
+/// A message's events, each with the message that it is from.
+fn events(message: &Message) -> impl Iterator<Item = (&Message, &StoredEvent)> {
+    message.envelope.events.iter().map(move |event| (message, event))
 }

@@ -1,8 +1,14 @@
 //! The indexes are complete to their markers.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
 
-use eventstore::{EventStore as _, Stream};
+use async_trait::async_trait;
+use embedded::Embedded;
+use eventstore::{EventStore as _, EventTail, Message, Sequence, StoreError, Stream, Tail};
+use projector::Ports;
 use readmodel::{OrdersPart, OrdersQuery, ReadModel as _};
 
 use crate::{
@@ -57,6 +63,43 @@ async fn the_marker_never_passes_a_certificate_that_is_not_in_the_index() {
     for projector in projectors {
         projector.stop().await;
     }
+}
+
+/// Shows the ledger, and behind it something that cannot be read.
+struct Damaged(Embedded);
+
+struct DamagedTail(VecDeque<Message>);
+
+#[async_trait]
+impl EventTail for Damaged {
+    async fn follow(&self, from: &[(Stream, Sequence)]) -> Result<Box<dyn Tail>, StoreError> {
+        let ledger = from.iter().find(|(stream, _)| *stream == Stream::Ledger);
+        let after = ledger.map_or(Sequence::NONE, |(_, after)| *after);
+        let messages = self.0.scan(Stream::Ledger, after, usize::MAX >> 1).await?;
+        Ok(Box::new(DamagedTail(messages.into())))
+    }
+}
+
+#[async_trait]
+impl Tail for DamagedTail {
+    async fn next(&mut self) -> Result<Arc<Message>, StoreError> {
+        self.0.pop_front().map(Arc::new).ok_or_else(|| StoreError::damaged("not a message"))
+    }
+}
+
+#[tokio::test]
+async fn what_stands_before_a_message_that_cannot_be_read_is_in_the_index() {
+    let scene = Scene::new();
+    for n in 1..=3 {
+        scene.sign(n).await;
+    }
+    let ports = scene.ports(Arc::new(scene.views.clone()));
+    let projector = Running::start(Ports { tail: Arc::new(Damaged(scene.log.clone())), ..ports });
+    complete(&scene).await;
+    for n in 1..=3 {
+        assert!(scene.has_certificate(n).await, "{n}");
+    }
+    projector.stop().await;
 }
 
 #[tokio::test]
