@@ -99,6 +99,11 @@ impl<'a> Publication<'a> {
         let subject = self.subject.clone();
         let answer = connection.client.send_request(subject, request);
         let answer = connection.attended_at(&self.subject, answer).await.map_err(lost)?;
+        if let Err(error) = &answer
+            && error.kind() == RequestErrorKind::MaxPayloadExceeded
+        {
+            connection.renew().await;
+        }
         let message = answer.map_err(unanswered)?;
         match serde_json::from_slice(&message.payload).map_err(AppendError::unknown)? {
             Response::Ok(ack) => acknowledged(self.expected, &ack).map_err(Failed::Finally),

@@ -3,7 +3,11 @@
 mod credentials;
 mod denials;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectOptions, Event, ServerAddr,
@@ -31,6 +35,9 @@ const REPLACEMENT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often servers that have no leader are asked again.
 const ELECTION_PAUSE: Duration = Duration::from_millis(50);
 
+/// How often a connection is given up at most because its server takes too little.
+const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
+
 /// The longest pause between two attempts to reconnect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
@@ -47,6 +54,7 @@ pub(crate) struct Connection {
     context: Context,
     link: watch::Receiver<Link>,
     denials: Denials,
+    renewed: Arc<Mutex<Option<Instant>>>,
     request_timeout: Duration,
 }
 
@@ -133,7 +141,8 @@ impl Connection {
         }
         let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
         let context = ContextBuilder::new().timeout(options.request_timeout).build(client.clone());
-        Ok(Self { client, context, link, denials, request_timeout: options.request_timeout })
+        let (renewed, request_timeout) = (Arc::default(), options.request_timeout);
+        Ok(Self { client, context, link, denials, renewed, request_timeout })
     }
 
     /// Follows the connection's ups and downs.
@@ -155,6 +164,21 @@ impl Connection {
         match timeout(REPLACEMENT_PATIENCE, link.wait_for(|link| link.up)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ApiError::Disconnected),
+        }
+    }
+
+    /// Connects anew, perhaps to another server: what a server takes is learnt at that time only.
+    pub(crate) async fn renew(&self) {
+        let is_due = {
+            let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_due = renewed.is_none_or(|last| last.elapsed() >= RENEWAL_PAUSE);
+            if is_due {
+                *renewed = Some(Instant::now());
+            }
+            is_due
+        };
+        if is_due && let Err(error) = self.client.force_reconnect().await {
+            tracing::debug!(%error, "a connection was not given up");
         }
     }
 

@@ -85,6 +85,18 @@ impl Nats {
         format!("http://{}", self.monitor)
     }
 
+    /// Lets the running server take messages of up to so many bytes.
+    pub(crate) fn limit_payload(&self, bytes: usize) {
+        let file = self.directory.path().join("nats.conf");
+        let config = fs::read_to_string(&file).expect("the file is read");
+        let others: Vec<&str> =
+            config.lines().filter(|line| !line.starts_with("max_payload")).collect();
+        let config = format!("{}\nmax_payload: {bytes}\n", others.join("\n"));
+        fs::write(&file, config).expect("the file is written");
+        let reload = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
+        assert!(reload.expect("the signal is sent").success());
+    }
+
     /// Kills the server without warning.
     pub(crate) fn kill(&mut self) {
         self.child.kill().expect("the server runs");

@@ -16,7 +16,7 @@ use futures::future::join_all;
 use jetstream::{JetStream, Options};
 
 use super::{
-    Logs, account_update, append, development,
+    Logs, account_update, append, development, eventually,
     nats::{Nats, Sync},
     ports,
 };
@@ -186,6 +186,26 @@ async fn a_stream_that_was_set_to_take_less_than_a_message_needs_is_unavailable(
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
     context.update_stream(config).await.unwrap();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_took_too_little_for_a_while_is_used_again() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let (_, subject) = fresh_account();
+    let append = async || append(&log, &subject, Expected::Anything, &"a".repeat(2000)).await;
+    let is_learnt = |error: &AppendError| match error {
+        AppendError::Unavailable(source) => source.to_string().contains("Payload size limit"),
+        AppendError::Conflict | AppendError::Unknown(_) | AppendError::TooLarge => false,
+    };
+    server.limit_payload(1000);
+    eventually("the limit is learnt", async || match append().await {
+        Err(error) if is_learnt(&error) => Ok(()),
+        outcome => Err(format!("{outcome:?}")),
+    })
+    .await;
+    server.limit_payload(1024 * 1024);
+    eventually("the new limit is learnt", append).await;
 }
 
 #[tokio::test]
