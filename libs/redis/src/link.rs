@@ -1,6 +1,7 @@
 //! The connection: one for all requests, checked when it is made and now and then, replaced when it breaks.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,11 +24,17 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(1800);
 
 pub(crate) struct Link {
-    client: Client,
-    rights: Arc<Rights>,
+    target: Arc<Target>,
     current: Mutex<Attempt>,
     check_every: Duration,
     observe: fn(&Asked),
+}
+
+/// Where a connection leads, and what is needed there.
+struct Target {
+    url: String,
+    tls_roots: Option<PathBuf>,
+    rights: Rights,
 }
 
 /// A connection that is made, or being made, or could not be made. Whoever needs it waits for the same one.
@@ -50,18 +57,16 @@ enum Request<'a> {
 impl Link {
     /// Prepares a link; the connection is made by [`Self::ready`] or the first command.
     pub(crate) fn new(url: &str, options: &Options) -> Result<Self, ConnectError> {
-        let client = match options.tls_roots.clone() {
-            None => Client::open(url),
-            Some(roots) => Client::build_with_tls(
-                url,
-                TlsCertificates { client_tls: None, root_cert: Some(roots) },
-            ),
+        let target = Target {
+            url: url.to_owned(),
+            tls_roots: options.tls_roots.clone(),
+            rights: options.rights.clone(),
         };
-        let client = client.map_err(ConnectError::Configuration)?;
-        let (check_every, rights) = (options.check_every, Arc::new(options.rights.clone()));
-        let first = connect(client.clone(), Arc::clone(&rights)).boxed();
+        target.client()?;
+        let (target, check_every) = (Arc::new(target), options.check_every);
+        let first = connect(Arc::clone(&target)).boxed();
         let current = Mutex::new(Attempt::start(1, first, check_every));
-        Ok(Self { client, rights, current, check_every, observe: options.observe })
+        Ok(Self { target, current, check_every, observe: options.observe })
     }
 
     /// Waits until the connection stands and its server is one to use.
@@ -122,7 +127,7 @@ impl Link {
             Fault::Connect(error)
         })?;
         if self.is_due_for_check(attempt.number) {
-            check(&mut connection, &self.rights).await.map_err(|error| match error {
+            check(&mut connection, &self.target.rights).await.map_err(|error| match error {
                 ConnectError::Unreachable(error) => self.failed(attempt.number, error),
                 error => self.given_up(attempt.number, Fault::Connect(error)),
             })?;
@@ -160,7 +165,7 @@ impl Link {
     fn replace(&self, number: u64) {
         let mut current = self.current();
         if current.number == number {
-            let next = connect(self.client.clone(), Arc::clone(&self.rights)).boxed();
+            let next = connect(Arc::clone(&self.target)).boxed();
             *current = Attempt::start(number + 1, next, self.check_every);
         }
     }
@@ -177,16 +182,29 @@ impl Attempt {
     }
 }
 
-async fn connect(
-    client: Client,
-    rights: Arc<Rights>,
-) -> Result<MultiplexedConnection, ConnectError> {
+impl Target {
+    fn client(&self) -> Result<Client, ConnectError> {
+        let url = self.url.as_str();
+        let client = match &self.tls_roots {
+            None => Client::open(url),
+            Some(path) => {
+                let roots = std::fs::read(path).map_err(Arc::new).map_err(ConnectError::Roots)?;
+                let certificates = TlsCertificates { client_tls: None, root_cert: Some(roots) };
+                Client::build_with_tls(url, certificates)
+            }
+        };
+        client.map_err(ConnectError::Configuration)
+    }
+}
+
+async fn connect(target: Arc<Target>) -> Result<MultiplexedConnection, ConnectError> {
+    let client = target.client()?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
         .set_response_timeout(Some(RESPONSE_TIMEOUT));
     let connection = client.get_multiplexed_async_connection_with_config(&config).await;
     let mut connection = connection.map_err(ConnectError::Unreachable)?;
-    check(&mut connection, &rights).await?;
+    check(&mut connection, &target.rights).await?;
     Ok(connection)
 }
 

@@ -1,6 +1,6 @@
 //! How long things are kept, and whom to trust.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use acme::nonce::NonceLifetime;
 
@@ -29,8 +29,9 @@ pub struct Options {
     pub rights: Rights,
     /// Is told of each command that was sent.
     pub observe: fn(&Asked),
-    /// The PEM certificates of who signs the server's certificate with `rediss://`; without them, the system's roots.
-    pub tls_roots: Option<Vec<u8>>,
+    /// A PEM file of who signs the server's certificate with `rediss://`, read for each connection, since it is replaced
+    /// before those who sign are; without it, the system's roots.
+    pub tls_roots: Option<PathBuf>,
 }
 
 /// A command that was sent to Redis.
@@ -70,7 +71,7 @@ impl fmt::Debug for Options {
             .field("keep_certificate", &self.keep_certificate)
             .field("check_every", &self.check_every)
             .field("rights", &self.rights)
-            .field("tls_roots", &self.tls_roots.as_ref().map(Vec::len))
+            .field("tls_roots", &self.tls_roots)
             .finish()
     }
 }

@@ -1,5 +1,7 @@
 //! What a server must be before anything is entrusted to it.
 
+use std::{io, sync::Arc};
+
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
 /// Scripts that only run on a primary, and the commands they use, came with this version.
@@ -11,6 +13,11 @@ pub enum ConnectError {
     /// The URL or the certificates cannot be read; change the configuration.
     #[error("the redis url or its tls roots are not valid")]
     Configuration(#[source] RedisError),
+    /// The file of who signs the server's certificate cannot be read.
+    #[error(
+        "the redis tls roots cannot be read: redis.root_certificates must be a PEM file this user can read"
+    )]
+    Roots(#[source] Arc<io::Error>),
     /// The server is out of reach, refuses the login, or is still loading; try again later.
     #[error("redis cannot be reached")]
     Unreachable(#[source] RedisError),

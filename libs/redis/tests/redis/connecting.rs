@@ -1,6 +1,10 @@
 //! Which servers are accepted, over which connections.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use acme::{Nonces, Redeemed};
 use redis_store::{ConnectError, Options, RedisStore};
@@ -70,35 +74,83 @@ async fn a_password_is_sent_and_a_wrong_one_is_refused() {
     .await;
 }
 
+/// A certificate for `localhost` that signed itself, and its key.
+struct Certificate {
+    chain: PathBuf,
+    key: PathBuf,
+}
+
+impl Certificate {
+    fn make(files: &Path, name: &str) -> Self {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned()];
+        let signed = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        let file = |extension: &str| files.join(format!("{name}.{extension}"));
+        let certificate = Self { chain: file("pem"), key: file("key") };
+        fs::write(&certificate.chain, signed.pem()).unwrap();
+        fs::write(&certificate.key, key.serialize_pem()).unwrap();
+        certificate
+    }
+
+    fn settings(&self) -> [(&'static str, String); 3] {
+        let (chain, key) = (self.chain.display().to_string(), self.key.display().to_string());
+        [("tls-cert-file", chain.clone()), ("tls-key-file", key), ("tls-ca-cert-file", chain)]
+    }
+
+    /// Starts a server that shows it; answers with that and its URL.
+    fn shown_by(&self, program: &'static str) -> (Server, String) {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut arguments =
+            vec!["--tls-port".to_owned(), port.to_string(), "--tls-auth-clients".to_owned()];
+        arguments.push("no".to_owned());
+        for (name, value) in self.settings() {
+            arguments.extend([format!("--{name}"), value]);
+        }
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        (Server::start(program, &arguments), format!("rediss://localhost:{port}"))
+    }
+}
+
 #[tokio::test]
 async fn rediss_verifies_the_server_and_then_works() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let key = rcgen::KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned()];
-    let certificate = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
     let files = tempfile::tempdir().unwrap();
-    let (certificate_file, key_file) = (files.path().join("c.pem"), files.path().join("k.pem"));
-    fs::write(&certificate_file, certificate.pem()).unwrap();
-    fs::write(&key_file, key.serialize_pem()).unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let certificate = Certificate::make(files.path(), "one");
     for program in programs() {
-        let arguments = [
-            ("--tls-port", port.to_string()),
-            ("--tls-cert-file", certificate_file.display().to_string()),
-            ("--tls-key-file", key_file.display().to_string()),
-            ("--tls-ca-cert-file", certificate_file.display().to_string()),
-            ("--tls-auth-clients", "no".to_owned()),
-        ];
-        let words: Vec<&str> =
-            arguments.iter().flat_map(|(name, value)| [*name, value.as_str()]).collect();
-        let _server = Server::start(program, &words);
-        let url = format!("rediss://localhost:{port}");
+        let (_server, url) = certificate.shown_by(program);
         let error = RedisStore::connect(&url, Options::default()).await.unwrap_err();
         assert!(matches!(error, ConnectError::Unreachable(_)), "the system's roots do not know it");
-        let tls_roots = Some(certificate.pem().into_bytes());
+        let tls_roots = Some(files.path().join("missing.pem"));
+        let options = Options { tls_roots, ..Options::default() };
+        let error = RedisStore::connect(&url, options).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Roots(_)), "{error}");
+        let tls_roots = Some(certificate.chain.clone());
         let options = Options { tls_roots, ..Options::default() };
         let store = RedisStore::connect(&url, options).await.unwrap();
         let nonce = store.issue(&crate::profile()).await.unwrap();
+        assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
+    }
+}
+
+#[tokio::test]
+async fn roots_that_are_replaced_are_trusted_by_the_next_connection() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let files = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|name| Certificate::make(files.path(), name));
+    let roots = files.path().join("roots.pem");
+    for program in programs() {
+        fs::copy(&one.chain, &roots).unwrap();
+        let (server, url) = one.shown_by(program);
+        let options = Options { tls_roots: Some(roots.clone()), ..Options::default() };
+        let store = RedisStore::connect(&url, options).await.unwrap();
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+
+        fs::copy(&other.chain, &roots).unwrap();
+        let settings = other.settings();
+        let mut words = vec!["CONFIG", "SET"];
+        words.extend(settings.iter().flat_map(|(name, value)| [*name, value.as_str()]));
+        server.command::<()>(&words).await;
+        server.command::<()>(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
         assert_eq!(store.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
     }
 }

@@ -77,5 +77,6 @@ pub struct Redis {
     /// The one primary, such as `redis://redis:6379/0`, or `rediss://` for TLS.
     pub url: Option<Secret>,
     /// A PEM file of the CAs that signed the server's certificate, instead of those of the system; for `rediss://`.
+    /// It is read for each connection.
     pub root_certificates: Option<PathBuf>,
 }

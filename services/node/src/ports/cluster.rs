@@ -85,17 +85,9 @@ pub(crate) async fn redis(
     roles: &BTreeSet<Role>,
     patience: Patience,
 ) -> Result<RedisStore, Failure> {
-    let tls_roots = match &config.redis.root_certificates {
-        Some(path) => {
-            let advice = "redis.root_certificates must be a PEM file this user can read.";
-            let read = std::fs::read(path);
-            Some(read.while_doing(format_args!("cannot read {}", path.display())).advise(advice)?)
-        }
-        None => None,
-    };
     let options = redis_store::Options {
         nonce_lifetime: super::nonce_lifetime(config)?,
-        tls_roots,
+        tls_roots: config.redis.root_certificates.clone(),
         keep_order_entry: config.order_max_age(),
         keep_certificate: config.ca.crl_validity.get(),
         rights: redis_rights::needed(roles),
