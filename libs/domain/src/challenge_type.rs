@@ -67,3 +67,25 @@ impl FromStr for ChallengeType {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_proves_what_its_rfc_says() {
+        // The type, and whether it proves names, addresses and wildcards.
+        for (text, proves) in [
+            ("http-01", (true, true, false)),
+            ("dns-01", (true, false, true)),
+            ("tls-alpn-01", (true, true, false)),
+        ] {
+            let kind: ChallengeType = text.parse().unwrap();
+            let (name, address) =
+                (kind.proves(IdentifierType::Dns), kind.proves(IdentifierType::Ip));
+            assert_eq!((name, address, kind.proves_wildcards()), proves, "{text}");
+            assert_eq!(kind.to_string(), text);
+        }
+        assert!("http-02".parse::<ChallengeType>().is_err());
+    }
+}

@@ -287,6 +287,23 @@ mod tests {
         let bits = std::array::from_fn(|i| 0xf1u8.wrapping_mul(u8::try_from(i).unwrap() + 3));
         assert_eq!(OrderId::new(42, &bits).random_bits(), bits);
         assert_eq!(OrderId::new(42, &[0xff; 16]).random_bits(), [0xff; 16]);
+        let hyphens = [0xfb, 0xef, 0xbe, 0xfb, 0xef, 0xbe, 0xfb, 0xef, 0xbe, 0xfb, 0xef, 0xbe];
+        let hyphens = [hyphens.as_slice(), &[0xfb, 0xef, 0xbe, 0xfb]].concat().try_into().unwrap();
+        assert_eq!(OrderId::new(42, &hyphens).as_str(), "42---------------------w");
+        assert_eq!(OrderId::new(42, &hyphens).random_bits(), hyphens);
+    }
+
+    #[test]
+    fn the_id_of_an_external_key_is_never_taken_for_a_flag() {
+        assert_eq!(ExternalKeyId::from_random(&[0xff; 16]).as_str(), "f____________________w");
+        assert_eq!(ExternalKeyId::from_random(&[0; 16]).as_str(), "AAAAAAAAAAAAAAAAAAAAAA");
+    }
+
+    #[test]
+    fn a_serial_is_divided_by_its_last_octet() {
+        let octets = std::array::from_fn(|i| u8::try_from(i).unwrap() * 0x11);
+        assert_eq!(Serial::from_random(&octets).shard(), 0xff);
+        assert_eq!(Serial::from_octets(&[0x7f, 0x02]).unwrap().shard(), 2);
     }
 
     #[test]

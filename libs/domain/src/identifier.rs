@@ -242,6 +242,7 @@ mod tests {
         check("*.Example.com", Ok(()));
         check("xn--bcher-kva.example", Ok(()));
         check("h1.localhost", Ok(()));
+        check(&format!("{}.com", "a".repeat(63)), Ok(()));
     }
 
     #[test]

@@ -186,6 +186,8 @@ mod tests {
     fn a_rule_survives_its_text() {
         for text in ["www.example.com", ".example.com", r"/[a-z]+\.example\.com/"] {
             assert_eq!(text.parse::<NameRule>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<NameRule>(), text.parse());
         }
+        assert_ne!("www.example.com".parse::<NameRule>(), ".www.example.com".parse());
     }
 }

@@ -154,8 +154,9 @@ mod tests {
         IssuerId::from_hash(&[1; 32])
     }
 
+    /// Serials that end alike.
     fn serial(n: u8) -> Serial {
-        Serial::from_random(&[n; 16])
+        Serial::from_random(&std::array::from_fn(|i| if i < 15 { n } else { 0 }))
     }
 
     fn reserved(n: u8, name: &str, (from, until): (i64, i64)) -> LedgerEvent {
@@ -226,6 +227,21 @@ mod tests {
     }
 
     #[test]
+    fn each_profile_has_a_count_of_its_own() {
+        let of = |profile: &str, n, name| {
+            let LedgerEvent::SerialReserved(reserved) = reserved(n, name, (0, 90 * DAY)) else {
+                unreachable!()
+            };
+            let profile = Some(profile.parse().unwrap());
+            [LedgerEvent::SerialReserved(SerialReserved { profile, ..reserved }), signed(n)]
+        };
+        let known = [of("web", 1, "a.test"), of("mail", 2, "b.test"), of("web", 3, "c.test")];
+        let known = after(&known.concat());
+        let counts: Vec<_> = known.unreplaced(at(85 * DAY)).collect();
+        assert_eq!(counts, [(&"web".parse().unwrap(), 2), (&"mail".parse().unwrap(), 1)]);
+    }
+
+    #[test]
     fn a_short_one_is_unreplaced_in_the_last_quarter_of_its_validity() {
         let known = after(&[reserved(1, "a.test", (0, DAY)), signed(1)]);
         assert_eq!((count(&known, DAY * 3 / 4 - 1), count(&known, DAY * 3 / 4)), (0, 1));
@@ -273,10 +289,11 @@ mod tests {
     #[test]
     fn what_has_ended_takes_no_memory() {
         let first = [reserved(1, "a.test", (0, 90 * DAY)), signed(1)];
-        let mut known = after(&[first.as_slice(), &[reserved(2, "b.test", (0, DAY))]].concat());
+        let waiting = [reserved(2, "b.test", (0, DAY)), reserved(3, "c.test", (0, 90 * DAY))];
+        let mut known = after(&[first, waiting].concat());
         known.revoke(&revoked(1, 90 * DAY));
         known.forget_ended(at(DAY));
-        assert_eq!((known.latest.len(), known.reserved.len(), known.revoked.len()), (1, 0, 1));
+        assert_eq!((known.latest.len(), known.reserved.len(), known.revoked.len()), (1, 1, 1));
         known.forget_ended(at(90 * DAY));
         assert_eq!((known.latest.len(), known.reserved.len(), known.revoked.len()), (0, 0, 0));
     }

@@ -94,6 +94,12 @@ fn a_wildcard_is_not_authorized_before_an_order() {
 }
 
 #[test]
+fn a_pre_authorization_that_ends_as_it_begins_is_refused() {
+    let ended = PreAuthorizationPlaced { expires_at: at(0), ..pre_authorization() };
+    decided(&[], &Command::Place(ended), &Err(Rejection::Incomplete));
+}
+
+#[test]
 fn a_pre_authorization_is_proven_as_an_orders_is() {
     decided(&[begun()], &response(1), &Ok(vec![asked()]));
     decided(&[begun(), asked()], &response(1), &Ok(vec![]));
@@ -208,7 +214,8 @@ fn an_order_relies_on_nothing_that_could_end_before_it() {
     let alternatives = relied_on(|authorization, _| {
         authorization.challenges.push(ChallengePlaced { kind: DNS, token: "token".into() });
     });
-    for refused in [outlived, wild, alternatives] {
+    let proven_too_late = relied_on(|_, relied_on| relied_on.validated_at = at(EXPIRES));
+    for refused in [outlived, wild, alternatives, proven_too_late] {
         check(&[], &order::Command::Place(refused), &Err(order::Rejection::Incomplete));
     }
 }

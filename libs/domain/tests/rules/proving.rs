@@ -155,6 +155,29 @@ fn an_authorization_is_given_up_once() {
 }
 
 #[test]
+fn an_authorization_that_was_not_proven_cannot_be_given_up() {
+    let given = [placed(), ready(0, HTTP), failed(0, HTTP)];
+    check(&given, &deactivate(0), &Err(Rejection::AuthorizationNotPending));
+    check(&given, &deactivate(1), &Ok(vec![deactivated(1)]));
+}
+
+#[test]
+fn an_authorization_is_in_validation_from_the_response_until_it_is_decided() {
+    for (given, expected) in [
+        (&[placed()][..], false),
+        (&[placed(), ready(0, HTTP)], true),
+        (&[placed(), ready(0, HTTP), attempt_failed(0, HTTP, 12)], true),
+        (&[placed(), ready(0, HTTP), validated(0, HTTP)], false),
+        (&[placed(), ready(0, HTTP), ready(0, DNS), validated(0, HTTP)], false),
+        (&[placed(), ready(0, HTTP), failed(0, HTTP)], false),
+        (&[placed(), ready(0, HTTP), deactivated(0)], false),
+    ] {
+        let order = state(given).unwrap();
+        assert_eq!(order.authorizations[0].is_in_validation(), expected, "{given:?}");
+    }
+}
+
+#[test]
 fn a_deactivated_authorization_never_becomes_valid() {
     let given = [placed(), ready(0, HTTP), deactivated(0)];
     let command = Command::RecordValidation(challenge_validated(0, HTTP));

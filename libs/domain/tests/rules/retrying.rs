@@ -29,7 +29,8 @@ fn a_look_that_fails_is_repeated_later_and_later_until_the_last() {
 
 #[test]
 fn no_look_is_planned_after_the_order_ends() {
-    let retries = Retries { first_wait: Duration::from_secs(1000), ..RETRIES };
+    // The first look fails at second 2.
+    let retries = Retries { first_wait: Duration::from_secs(998), ..RETRIES };
     let command =
         Command::RecordFailure { failed: challenge_failed(0, HTTP), retries: Some(retries) };
     check(&[placed(), ready(0, HTTP)], &command, &Ok(vec![failed(0, HTTP)]));
