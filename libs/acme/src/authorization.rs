@@ -119,6 +119,19 @@ mod tests {
     use crate::problem::ErrorType;
 
     #[test]
+    fn an_authorization_is_deactivated_by_that_status_only() {
+        for (json, expected) in [
+            (r#"{"status":"deactivated"}"#, true),
+            (r#"{"status":"valid"}"#, false),
+            (r#"{"status":null}"#, false),
+            ("{}", false),
+        ] {
+            let update: AuthorizationUpdate = serde_json::from_str(json).unwrap();
+            assert_eq!(update.deactivates(), expected, "{json}");
+        }
+    }
+
+    #[test]
     fn an_authorization_is_shown_as_the_rfc_says() {
         let challenge = |status, validated, error| Challenge {
             kind: ChallengeType::Dns01,

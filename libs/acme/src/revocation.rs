@@ -137,4 +137,18 @@ mod tests {
             assert!(PresentedCertificate::from_base64url(text).is_err());
         }
     }
+
+    #[test]
+    fn a_certificate_for_a_hundred_of_the_longest_names_can_be_presented() {
+        let [label, last] = [63, 51].map(|length| "a".repeat(length));
+        let long = |i| format!("n{i:03}.{label}.{label}.{label}.{last}.a");
+        let names: Vec<String> = (0..100).map(long).collect();
+        assert_eq!(names[0].len(), 250);
+        let params = rcgen::CertificateParams::new(names.clone()).unwrap();
+        let der = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().der().to_vec();
+        let presented = PresentedCertificate::from_base64url(&base64url::encode(&der)).unwrap();
+        assert_eq!(presented.names, Some(names));
+        let too_long = "A".repeat(MAX_CERTIFICATE_BYTES.div_ceil(3) * 4 + 4);
+        assert!(PresentedCertificate::from_base64url(&too_long).is_err());
+    }
 }

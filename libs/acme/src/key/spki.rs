@@ -124,6 +124,24 @@ mod tests {
     }
 
     #[test]
+    fn negative_rsa_numbers_are_refused() {
+        let key = |exponent: i64| {
+            yasna::construct_der(|writer| {
+                writer.write_sequence(|writer| {
+                    writer.next().write_bigint_bytes(&[0xff; 256], true);
+                    writer.next().write_i64(exponent);
+                });
+            })
+        };
+        assert!(from_rsa_public_key(&key(65537)).is_ok());
+        assert_eq!(from_rsa_public_key(&key(-65537)), Err(BadPublicKey::ModulusSize));
+        let mut negative_modulus = key(65537);
+        let sign = negative_modulus.iter().position(|octet| *octet == 0).unwrap();
+        negative_modulus[sign] = 0x80;
+        assert_eq!(from_rsa_public_key(&negative_modulus), Err(BadPublicKey::ModulusSize));
+    }
+
+    #[test]
     fn trailing_octets_and_other_algorithms_are_refused() {
         let der = PublicKey::ed25519(&[1; 32]).unwrap().spki_der();
         let trailing = [&der[..], &[0]].concat();

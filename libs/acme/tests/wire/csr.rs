@@ -7,8 +7,8 @@ use acme::{
 };
 use domain::{InvalidDnsName, InvalidIpAddress};
 use rcgen::{
-    CertificateParams, DnType, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384,
-    PKCS_ED25519, PublicKeyData as _,
+    CertificateParams, CustomExtension, DnType, KeyPair, PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PublicKeyData as _,
 };
 
 /// A CSR of tests/data.
@@ -50,6 +50,25 @@ fn names_come_from_alternative_names_and_common_name_once_each_in_lower_case() {
         ["a.example", "b.example"]
     );
     assert_eq!(names(data!("several-names")).unwrap(), ["*.c.example", "a.example", "b.example"]);
+}
+
+#[test]
+fn the_common_name_is_the_first_that_says_something() {
+    let common_name = |der: &[u8]| CertificateRequest::parse(der).unwrap().common_name;
+    let named = common_name(&request(&["b.example"], Some("A.example")));
+    assert_eq!(named.as_deref(), Some("a.example"));
+    assert_eq!(common_name(&request(&["b.example"], Some(""))), None);
+    assert_eq!(common_name(&request(&["b.example"], None)), None);
+}
+
+#[test]
+fn two_lists_of_alternative_names_are_refused() {
+    let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let other = [&[0x30, 11, 0x82, 9], b"b.example".as_slice()].concat();
+    params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 17], other));
+    let der = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+    assert_eq!(refused(&der), BadCsr::RepeatedExtension);
 }
 
 #[test]

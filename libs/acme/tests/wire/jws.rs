@@ -4,7 +4,7 @@ use acme::{
     Jws, KeyReference, SignatureAlgorithm,
     account::NewAccount,
     base64url,
-    jws::{BadSignature, JwsErrorReason, MAX_BODY_BYTES},
+    jws::{BadSignature, InnerJws, JwsErrorReason, MAX_BODY_BYTES},
 };
 
 use crate::signer::{Signer, body, header};
@@ -40,8 +40,9 @@ fn an_algorithm_of_another_kind_of_key_is_refused_without_a_panic() {
         let key = signer.public_jwk();
         for algorithm in SignatureAlgorithm::ALL {
             let verified = algorithm.verify(key.public_key(), b"message", &signer.sign(b"message"));
+            let rsa = ["RS256", "PS256"];
             let same = algorithm.name() == signer.alg;
-            let both_rsa = algorithm.fits(key.public_key().kind());
+            let both_rsa = rsa.contains(&algorithm.name()) && rsa.contains(&signer.alg);
             let expected = match (same, both_rsa) {
                 (true, _) => Ok(()),
                 (false, true) => Err(BadSignature::Signature),
@@ -92,6 +93,26 @@ fn what_was_signed_is_shown() {
     let kid = "https://ca.example/acme/account/1".to_owned();
     assert_eq!(*jws.key_reference(), KeyReference::Kid(kid));
     assert!(jws.is_post_as_get());
+    let jws = Jws::parse(&Signer::es256().request("{}")).unwrap();
+    assert!(!jws.is_post_as_get());
+    assert_eq!(jws.payload(), b"{}");
+}
+
+#[test]
+fn an_inner_jws_is_verified_by_the_key_it_brings_along() {
+    for signer in Signer::all() {
+        let header = format!(r#"{{"alg":"{}","url":"u","jwk":{}}}"#, signer.alg, signer.jwk);
+        let inner = |signer: &Signer| {
+            InnerJws::parse(&signer.request_with_header(&header, r#"{"a":1}"#)).unwrap()
+        };
+        let jws = inner(&signer);
+        let key = jws.jwk().check().unwrap();
+        assert_eq!(key, signer.public_jwk());
+        assert_eq!(jws.verify(&key), Ok(()), "{}", signer.alg);
+        assert_eq!((jws.url(), jws.payload()), ("u", br#"{"a":1}"#.as_slice()));
+        let forged = inner(&Signer::es256());
+        assert_eq!(forged.verify(&key), Err(BadSignature::Signature), "{}", signer.alg);
+    }
 }
 
 #[test]
@@ -201,6 +222,20 @@ fn a_payload_must_be_an_object() {
     for text in ["", "[]", "[null]", "null", "\"\"", "{", "{}x", r#"{"contact":[],"contact":[]}"#] {
         assert!(!payload(text), "{text}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_a_payload_is_told_without_repeating_what_could_harm() {
+    let detail = |text: &str| {
+        let jws = Jws::parse(&Signer::es256().request(text)).unwrap();
+        jws.payload_object::<NewAccount>().unwrap_err().detail()
+    };
+    let said = "the payload is not the JSON object that this resource takes";
+    assert_eq!(detail("[]"), said);
+    assert_eq!(
+        detail("{\"contact\":\"<b>$(id)\\r\\n\"}"),
+        format!("{said}: invalid type: string bidrn, expected a sequence at line 1 column 25")
+    );
 }
 
 #[test]
