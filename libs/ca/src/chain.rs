@@ -75,3 +75,102 @@ fn common_name(name: &[u8]) -> String {
     let found = name.iter_common_name().find_map(|name| name.as_str().ok());
     found.unwrap_or_default().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+        KeyUsagePurpose,
+    };
+
+    use super::*;
+
+    struct Ca {
+        params: CertificateParams,
+        key: KeyPair,
+    }
+
+    fn ca(name: &str, constraints: BasicConstraints) -> Ca {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(constraints);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params.key_identifier_method = KeyIdMethod::PreSpecified(name.into());
+        Ca { params, key: KeyPair::generate().unwrap() }
+    }
+
+    fn root(name: &str) -> Ca {
+        ca(name, BasicConstraints::Unconstrained)
+    }
+
+    impl Ca {
+        fn own(&self) -> CaCertificate {
+            let certificate = self.params.self_signed(&self.key).unwrap();
+            CaCertificate::from_der(certificate.der()).unwrap()
+        }
+
+        fn by(&self, issuer: &Self) -> CaCertificate {
+            let issuer = Issuer::from_params(&issuer.params, &issuer.key);
+            let certificate = self.params.signed_by(&self.key, &issuer).unwrap();
+            CaCertificate::from_der(certificate.der()).unwrap()
+        }
+    }
+
+    #[test]
+    fn an_alternate_chain_is_for_the_issuing_key_and_leads_to_its_root() {
+        let (first, other, between) = (root("First"), root("Other"), root("Between"));
+        let issuing = root("Issuing");
+        let ours = issuing.by(&first);
+        let alternate = |certificates| Chain::alternate(&ours, certificates);
+
+        let chain = alternate(vec![issuing.by(&other), other.own()]).unwrap();
+        assert_eq!((chain.root_name(), chain.certificates().count()), ("Other", 1));
+        let chain = alternate(vec![issuing.by(&between), between.by(&other), other.own()]).unwrap();
+        assert_eq!((chain.root_name(), chain.certificates().count()), ("Other", 2));
+
+        for certificates in [vec![], vec![other.own()]] {
+            assert_eq!(alternate(certificates), Err(AlternateError::TooShort));
+        }
+        let gap = vec![issuing.by(&between), other.own()];
+        assert_eq!(alternate(gap), Err(AlternateError::Chain(ChainError::NoRoot)));
+    }
+
+    #[test]
+    fn an_alternate_chain_has_the_key_the_name_and_the_key_identifier_of_the_issuer() {
+        let (first, other, issuing) = (root("First"), root("Other"), root("Issuing"));
+        let ours = issuing.by(&first);
+        let other_key = root("Issuing");
+        let key = || KeyPair::try_from(issuing.key.serialize_der()).unwrap();
+        let mut other_name = Ca { params: root("Renamed").params, key: key() };
+        other_name.params.key_identifier_method = issuing.params.key_identifier_method.clone();
+        let mut other_identifier = Ca { params: issuing.params.clone(), key: key() };
+        other_identifier.params.key_identifier_method = KeyIdMethod::PreSpecified(b"2".to_vec());
+        for wrong in [other_key, other_name, other_identifier] {
+            let refused = Chain::alternate(&ours, vec![wrong.by(&other), other.own()]);
+            assert_eq!(refused, Err(AlternateError::OtherIssuer));
+        }
+    }
+
+    #[test]
+    fn no_more_certificates_are_below_a_ca_than_its_path_length_allows() {
+        let issuing = root("Issuing");
+        let check = |between: Option<u8>, above: Option<u8>| {
+            let constrained = |name, length: Option<u8>| {
+                let constraints = length.map(BasicConstraints::Constrained);
+                ca(name, constraints.unwrap_or(BasicConstraints::Unconstrained))
+            };
+            let (between, above) = (constrained("Between", between), constrained("Above", above));
+            check_chain(&[issuing.by(&between), between.by(&above)], &[above.own()])
+        };
+        for (between, above, expected) in [
+            (None, None, Ok(())),
+            (Some(1), Some(2), Ok(())),
+            (Some(2), Some(3), Ok(())),
+            (Some(0), None, Err(ChainError::PathLength(1))),
+            (None, Some(1), Err(ChainError::NoRoot)),
+        ] {
+            assert_eq!(check(between, above), expected, "{between:?} below {above:?}");
+        }
+    }
+}

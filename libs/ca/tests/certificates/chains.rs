@@ -1,8 +1,14 @@
 //! Chains of every kind of CA key and leaf key.
 
-use std::{path::Path, time::SystemTime};
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
 
-use ca::{CaDirectory, CrlPlan, KeyAlgorithm, LeafRequest, plan, sign_crl};
+use ca::{
+    AuthorityError, CaDirectory, CaDirectoryError, CaProfileError, CaRequest, ChainError, CrlPlan,
+    KeyAlgorithm, LeafRequest, plan, sign_crl,
+};
 use domain::{Serial, Timestamp};
 
 use crate::support::{
@@ -72,10 +78,9 @@ fn an_offline_root_signs_our_request() {
     let shown = openssl(&["req", "-verify", "-noout", "-text", "-in", text(&path("csr.pem"))]);
     assert!(shown.contains("CA:TRUE, pathlen:0"), "{shown}");
 
-    sign_offline(dir.path());
+    sign_offline(dir.path(), &["-sha256"], "keyCertSign,cRLSign");
     let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let today = Timestamp::from_unix_seconds(0).plus(since_1970);
+    let today = today();
     let authority = ca.install(&(read("offline.pem") + &read("signed.pem")), today).unwrap();
     assert_eq!(authority.chain().count(), 1);
     assert_eq!(ca.open().unwrap().id(), authority.id());
@@ -94,13 +99,72 @@ fn an_offline_root_signs_our_request() {
     assert_success(&ca.verify(&certificate, &arguments));
 }
 
-/// Makes an RSA root with openssl, `offline.pem`, that signs `csr.pem` as `signed.pem`.
-fn sign_offline(dir: &Path) {
+#[test]
+fn what_an_offline_root_signed_with_sha1_or_without_crls_is_not_installed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let ca = CaDirectory::new(dir.path(), None);
+    let subject = request("Offline Issuing CA", DAY).subject;
+    let csr = ca.request_intermediate(KeyAlgorithm::EcdsaP256, &subject).unwrap();
+    std::fs::write(path("csr.pem"), &csr).unwrap();
+    let install = |digest, usage| {
+        sign_offline(dir.path(), &[digest], usage);
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        let Err(CaDirectoryError::Authority(refused)) =
+            ca.install(&(read("signed.pem") + &read("offline.pem")), today())
+        else {
+            panic!("it was installed")
+        };
+        refused
+    };
+    // A signature that is not accepted is as none, so that there is no root.
+    let sha1 = install("-sha1", "keyCertSign,cRLSign");
+    assert!(matches!(sha1, AuthorityError::Chain(ChainError::NoRoot)), "{sha1:?}");
+    let no_crls = install("-sha256", "keyCertSign");
+    assert!(matches!(no_crls, AuthorityError::NoCrlSigning), "{no_crls:?}");
+}
+
+#[test]
+fn a_chain_is_named_by_its_root() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let [chain] = ca.authority.chains() else { panic!("there are others") };
+    assert_eq!(chain.root_name(), "Test Root");
+    assert_eq!(chain.certificates().count(), 1);
+    assert_eq!(chain.not_after(), Some(ca.authority.certificate().not_after()));
+}
+
+#[test]
+fn only_a_root_that_is_valid_now_signs_an_intermediate() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let root = CaDirectory::new(ca.dir.path(), None).open_root().unwrap();
+    let (begin, end) = (root.certificate().not_before(), root.certificate().not_after());
+    let second = Duration::from_secs(1);
+    for (now, expected) in
+        [(begin.minus(second), false), (begin, true), (end.minus(second), true), (end, false)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let below = CaDirectory::new(dir.path(), None);
+        let asked = CaRequest { now, ..request("Test Issuing CA", DAY) };
+        let made = below.create_intermediate_below(&root, KeyAlgorithm::EcdsaP256, &asked);
+        let refused = matches!(made, Err(CaDirectoryError::Profile(CaProfileError::RootNotValid)));
+        assert_eq!((made.is_ok(), refused), (expected, !expected), "{now}");
+    }
+}
+
+fn today() -> Timestamp {
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    Timestamp::from_unix_seconds(0).plus(since_1970)
+}
+
+/// Makes an RSA root with openssl, `offline.pem`, that signs `csr.pem` as `signed.pem` for a use.
+fn sign_offline(dir: &Path, digest: &[&str], usage: &str) {
     let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
     std::fs::write(path("offline.key"), private_key(KeyAlgorithm::Rsa)).unwrap();
     // openssl derives key identifiers from SHA-1, we from SHA-256: leaves and CRLs have to follow the certificate.
-    let extensions = "subjectKeyIdentifier=hash\nbasicConstraints=critical,CA:TRUE,pathlen:0\n\
-         keyUsage=critical,keyCertSign,cRLSign\nauthorityKeyIdentifier=keyid\n";
+    let extensions = format!(
+        "subjectKeyIdentifier=hash\nbasicConstraints=critical,CA:TRUE,pathlen:0\n\
+         keyUsage=critical,{usage}\nauthorityKeyIdentifier=keyid\n"
+    );
     std::fs::write(path("extensions"), extensions).unwrap();
     let (key, root) = (path("offline.key"), path("offline.pem"));
     let subject = "/O=Offline/CN=Offline Root";
@@ -111,5 +175,6 @@ fn sign_offline(dir: &Path) {
     let (csr, signed, extensions) = (path("csr.pem"), path("signed.pem"), path("extensions"));
     let mut arguments = vec!["x509", "-req", "-in", &csr, "-out", &signed, "-days", "1000"];
     arguments.extend(["-CA", &root, "-CAkey", &key, "-extfile", &extensions]);
+    arguments.extend(digest);
     openssl(&arguments);
 }

@@ -185,6 +185,18 @@ fn bytes_planned_for_another_authority_are_not_signed() {
 }
 
 #[test]
+fn a_certificate_of_a_ca_with_the_same_name_or_key_is_not_ours() {
+    let (ca, other) = (TestCa::new(KeyAlgorithm::Ed25519), TestCa::new(KeyAlgorithm::Ed25519));
+    let certificate = ca.issue(&["a.example"], &public_key(KeyAlgorithm::Ed25519), 1);
+    assert!(ca.authority.is_issuer_of(&certificate));
+    assert!(!other.authority.is_issuer_of(&certificate));
+    let mut forged = certificate;
+    *forged.last_mut().unwrap() ^= 1;
+    assert!(!ca.authority.is_issuer_of(&forged));
+    assert!(!ca.authority.is_issuer_of(b""));
+}
+
+#[test]
 fn names_that_are_none_or_repeated_are_refused() {
     let ca = TestCa::new(KeyAlgorithm::Ed25519);
     let (key, serial) = (public_key(KeyAlgorithm::Ed25519), serial());
