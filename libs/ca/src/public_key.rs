@@ -242,6 +242,20 @@ mod tests {
         }
     }
 
+    /// Of which x is 0, and p another way to write that.
+    #[test]
+    fn a_second_form_of_a_point_is_refused() {
+        let y = b"66485c780e2f83d72433bd5d84a06bb6541c2af31dae871728bf856a174f93f4";
+        let y = BigUint::parse_bytes(y, 16).unwrap().to_bytes_be();
+        let p = BigUint::parse_bytes(P256.p, 16).unwrap().to_bytes_be();
+        let with = |x: &[u8]| {
+            let spki = spki(KeyAlgorithm::EcdsaP256);
+            [&spki[..spki.len() - 64], x, &y].concat()
+        };
+        check(&with(&[0; 32]), Ok(KeyKind::P256));
+        check(&with(&p), Err(WeakKey::NotOnCurve));
+    }
+
     #[test]
     fn no_changed_bit_of_an_ec_key_is_accepted() {
         let good = spki(KeyAlgorithm::EcdsaP256);
