@@ -11,6 +11,7 @@ use ca::journal::{
     AppendError, Burning, Entry, Issuance, Journal, OpenError, Outcome, Reservation, Synced, verify,
 };
 use domain::{IssuerId, OrderId, Serial, Timestamp};
+use ring::digest::{SHA256, digest};
 
 fn serial(number: u64) -> Serial {
     let mut octets = [0; 16];
@@ -170,6 +171,36 @@ fn no_changed_bit_goes_unnoticed() {
             "byte {position}"
         );
     }
+}
+
+/// Only the last newline is left out: without it and the head, the last line is one that a crash cut short.
+#[test]
+fn damage_is_not_taken_for_a_crash_where_the_head_is_lost() {
+    let dir = written();
+    let path = segment(dir.path(), 1);
+    std::fs::remove_file(dir.path().join("head")).unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    for position in 0..whole.len() - 1 {
+        let mut changed = whole.clone();
+        changed[position] ^= 1 << (position % 8);
+        std::fs::write(&path, changed).unwrap();
+        let opened = Journal::open(dir.path());
+        assert!(matches!(opened, Err(OpenError::Damaged { .. })), "byte {position}");
+    }
+}
+
+#[test]
+fn a_journal_of_another_format_is_refused() {
+    let dir = written();
+    let path = segment(dir.path(), 1);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (_, body) = text.lines().next().unwrap().split_once('\t').unwrap();
+    let body = body.replace(r#""format":1"#, r#""format":2"#);
+    let hash = digest(&SHA256, &[&[0; 32], body.as_bytes()].concat());
+    let hash: String = hash.as_ref().iter().map(|octet| format!("{octet:02x}")).collect();
+    std::fs::write(&path, format!("{hash}\t{body}\n")).unwrap();
+    std::fs::remove_file(dir.path().join("head")).unwrap();
+    assert!(matches!(Journal::open(dir.path()), Err(OpenError::UnknownFormat(_))));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use hickory_resolver::proto::{
 
 use crate::{
     dns_server::{Answer, Sections, Zone, issue, record, txt},
-    scene::{Scene, TXT_VALUE, failure},
+    scene::{NAME, Scene, TXT_VALUE, failure},
 };
 
 const OWNER: &str = "_acme-challenge.a.example";
@@ -143,6 +143,19 @@ fn unsigned(data: RData) -> Vec<Record> {
 fn apexes() -> [RData; 2] {
     let name = Name::from_ascii(format!("ns.{BELOW}.")).unwrap();
     [RData::SOA(SOA::new(name.clone(), name.clone(), 1, 60, 60, 60, 60)), RData::NS(NS(name))]
+}
+
+#[tokio::test]
+async fn an_address_that_fails_validation_is_not_hidden_by_one_that_does_not() {
+    let (signer, anchor) = signer();
+    let forged = vec![record(NAME, RData::AAAA("2001:db8::1".parse().unwrap()))];
+    let forged = Answer::Mixed(Sections { others: forged, ..Sections::default() });
+    let zone = Zone::default().signed(signer).a(NAME, "127.0.0.1");
+    let mut scene = Scene::new(zone.answer(NAME, RecordType::AAAA, forged)).await;
+    scene.settings.trust_anchor = Some(anchor);
+    let failure = failure(scene.http01().await);
+    assert_eq!(failure.kind, FailureKind::Dns, "{}", failure.detail);
+    assert!(failure.detail.contains("fails DNSSEC validation"), "{}", failure.detail);
 }
 
 #[tokio::test]
