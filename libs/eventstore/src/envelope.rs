@@ -237,7 +237,10 @@ impl fmt::Display for Actor {
 
 #[cfg(test)]
 mod tests {
-    use domain::account::{AccountUpdated, Event};
+    use domain::{
+        account::{AccountUpdated, Event},
+        order,
+    };
 
     use super::*;
 
@@ -258,6 +261,20 @@ mod tests {
             error.to_string(),
             "event AccountUpdated version 9 is not known to this release"
         );
+    }
+
+    #[test]
+    fn an_event_of_an_older_release_is_brought_up_to_date() {
+        let key = r#""token":"t","key_authorization":"t.k","account":"AAAAAAAAAAAAAAAAAAAAAA""#;
+        let challenge = r#""authorization":0,"challenge":"dns-01","identifier":"#;
+        let identifier = r#"{"type":"dns","value":"a.example"},"profile":"default""#;
+        let data = format!("{{{challenge}{identifier},{key}}}");
+        let old = format!(r#"{{"type":"ChallengeReady","version":1,"data":{data}}}"#);
+        let stored: StoredEvent = serde_json::from_str(&old).unwrap();
+        let order::Event::ChallengeReady(ready) = stored.decode().unwrap() else {
+            panic!("another event")
+        };
+        assert_eq!((ready.wildcard, ready.round), (true, 1));
     }
 
     #[test]

@@ -263,13 +263,15 @@ fn decided<A: Aggregate>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicU32, Ordering},
+    };
 
     use async_trait::async_trait;
     use domain::{
-        AccountId, AccountKey, Thumbprint, Timestamp,
-        account::AccountCreated,
-        key_use::{Command, Creation, KeyUse},
+        PreAuthorizationId, Timestamp,
+        pre_authorization::{Listing, ListingState, PreAuthorizationListed},
     };
 
     use super::*;
@@ -310,25 +312,37 @@ mod tests {
         }
     }
 
+    fn listed() -> PreAuthorizationListed {
+        PreAuthorizationListed { id: PreAuthorizationId::from_random(&[1; 16]) }
+    }
+
+    /// Lists one at sequence 7 of what was loaded.
+    async fn executed(
+        log: &Emptied,
+        state: Option<ListingState>,
+    ) -> Result<Decided<Listing>, ExecuteError<Infallible>> {
+        let (subject, at) =
+            (Subject::pre_authorizations(&[1; 32]), Timestamp::from_unix_seconds(1_800_000_000));
+        let context = Context { actor: Actor::Signer, request_id: None, traceparent: None, at };
+        let loaded = Loaded { state, sequence: Sequence(7) };
+        execute::<Listing>(log, &subject, loaded, &listed(), &context).await
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_log_that_lost_what_was_loaded_is_not_asked_without_pause() {
-        let (log, id) = (Emptied::default(), AccountId::from_hash(&[1; 32]));
-        let at = Timestamp::from_unix_seconds(1_800_000_000);
-        let created = AccountCreated {
-            id: id.clone(),
-            profile: "default".parse().unwrap(),
-            key: AccountKey { jwk: "{}".into(), thumbprint: Thumbprint("t".into()) },
-            contact: vec![],
-            terms_of_service_agreed: false,
-            at,
-        };
-        let command = Command::from(Creation::from(created));
-        let context = Context { actor: Actor::Signer, request_id: None, traceparent: None, at };
-        let (subject, began) = (Subject::account(&id), Instant::now());
-        let loaded = Loaded { state: None, sequence: Sequence(7) };
-        let executed = execute::<KeyUse>(&log, &subject, loaded, &command, &context).await;
+        let (log, began) = (Emptied::default(), Instant::now());
+        let executed = executed(&log, None).await;
         assert!(matches!(executed, Err(ExecuteError::Store(StoreError::Unavailable(_)))));
-        assert!(began.elapsed() < RETRY_FOR + 2 * LONGEST_PAUSE);
+        assert!((RETRY_FOR..RETRY_FOR + 2 * LONGEST_PAUSE).contains(&began.elapsed()));
         assert!(log.appends.into_inner() < 30);
+    }
+
+    #[tokio::test]
+    async fn what_changes_nothing_is_not_appended() {
+        let (log, state) = (Emptied::default(), ListingState { ids: vec![listed().id] });
+        let executed = executed(&log, Some(state.clone())).await.unwrap();
+        assert_eq!((executed.state, executed.sequence), (state, Sequence(7)));
+        assert!(executed.events.is_empty());
+        assert_eq!(log.appends.into_inner(), 0);
     }
 }
