@@ -218,6 +218,22 @@ mod tests {
     }
 
     #[test]
+    fn the_answers_kept_are_bounded_and_those_that_ended_make_room() {
+        let (kept, at) = (kept_at(7), Timestamp::from_unix_seconds);
+        for number in 0..MAX_KEPT {
+            kept.keep(Sequence(7), (number.to_be_bytes().to_vec(), answer().1), at(10));
+        }
+        kept.keep(Sequence(7), answer(), at(19));
+        assert!(kept.find(b"request", at(19)).is_none());
+        assert!(kept.find(&0usize.to_be_bytes(), at(19)).is_some());
+        let (request, answer) = answer();
+        let longer = Answer { kept_until: Some(at(30)), ..answer };
+        kept.keep(Sequence(7), (request, longer), at(20));
+        assert!(kept.find(b"request", at(20)).is_some());
+        assert_eq!(kept.lock().answers.len(), 1);
+    }
+
+    #[test]
     fn the_log_is_looked_at_again_after_a_moment_and_after_a_revocation() {
         let (kept, now) = (kept_at(7), Instant::now());
         assert_eq!(kept.revoked_to(now), Some(Sequence(7)));
