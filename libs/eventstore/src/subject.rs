@@ -278,6 +278,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_apart_by_a_hash_has_subjects_of_its_own() {
+        for subject in [Subject::pre_authorizations, Subject::active_certificate] {
+            assert_ne!(subject(&[9; 32]), subject(&[8; 32]));
+            assert!(subject(&[9; 32]).as_str().ends_with(&"09".repeat(32)));
+        }
+    }
+
+    #[test]
+    fn every_stream_survives_its_name() {
+        let streams = Stream::all(2);
+        let names: Vec<String> = streams.iter().map(ToString::to_string).collect();
+        let expected =
+            ["accounts", "administration", "ledger", "revocations", "orders-00", "orders-01"];
+        assert_eq!(names, expected);
+        for (name, stream) in names.iter().zip(streams) {
+            assert_eq!(name.parse(), Ok(stream));
+        }
+    }
+
+    #[test]
+    fn the_subject_of_an_order_begins_as_those_of_orders_do() {
+        let text = Subject::order(&OrderId::new(5, &[9; 16])).to_string();
+        let other = text.replacen("order", "other", 1);
+        assert_eq!(other.parse::<Subject>(), Err(InvalidSubject));
+    }
+
+    #[test]
     fn texts_that_could_match_several_subjects_are_refused() {
         for text in ["order.>", "account.*", "account.", "", "other.x", "order.05.x", "account.a b"]
         {

@@ -116,3 +116,20 @@ impl fmt::Display for OrderCursor {
         f.write_str(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_short_and_has_letters_digits_hyphens_and_underscores_only() {
+        let longest = "a".repeat(OrderCursor::MAX_BYTES);
+        for text in ["0", "aZ-_9", &longest] {
+            assert_eq!(text.parse::<OrderCursor>().unwrap().to_string(), text);
+        }
+        let too_long = "a".repeat(OrderCursor::MAX_BYTES + 1);
+        for text in ["", "a b", "a\n", "a+", "\u{e4}", &too_long] {
+            assert!(text.parse::<OrderCursor>().is_err(), "{text}");
+        }
+    }
+}
