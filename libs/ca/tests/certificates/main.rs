@@ -5,4 +5,5 @@ mod chains;
 mod crl;
 mod keys;
 mod leaf;
+mod ocsp;
 mod support;
