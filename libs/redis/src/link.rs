@@ -188,7 +188,9 @@ impl Target {
         let client = match &self.tls_roots {
             None => Client::open(url),
             Some(path) => {
-                let roots = std::fs::read(path).map_err(Arc::new).map_err(ConnectError::Roots)?;
+                let roots = std::fs::read(path).map_err(Arc::new);
+                let roots =
+                    roots.map_err(|source| ConnectError::Roots { path: path.clone(), source })?;
                 let certificates = TlsCertificates { client_tls: None, root_cert: Some(roots) };
                 Client::build_with_tls(url, certificates)
             }

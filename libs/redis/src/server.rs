@@ -1,6 +1,6 @@
 //! What a server must be before anything is entrusted to it.
 
-use std::{io, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
@@ -14,10 +14,14 @@ pub enum ConnectError {
     #[error("the redis url or its tls roots are not valid")]
     Configuration(#[source] RedisError),
     /// The file of who signs the server's certificate cannot be read.
-    #[error(
-        "the redis tls roots cannot be read: redis.root_certificates must be a PEM file this user can read"
-    )]
-    Roots(#[source] Arc<io::Error>),
+    #[error("the redis tls roots cannot be read: {} must be a PEM file this user can read", path.display())]
+    Roots {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Arc<io::Error>,
+    },
     /// The server is out of reach, refuses the login, or is still loading; try again later.
     #[error("redis cannot be reached")]
     Unreachable(#[source] RedisError),

@@ -2,7 +2,7 @@
 
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
-use ca::{LeafRequest, PlannedCertificate, journal::Synced};
+use ca::{CertificateProfile, LeafRequest, PlannedCertificate, journal::Synced};
 use domain::{Serial, Timestamp};
 use eventstore::LoadError;
 use rcgen::{KeyPair, PublicKeyData as _};
@@ -129,7 +129,7 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
         serial: &serial,
     };
     let issuer = issuer(desk);
-    let planned = ca::plan(&issuer.authority, &desk.settings.server_profile, &request)
+    let planned = ca::plan(&issuer.authority, &profile(desk, issuer), &request)
         .map_err(ServerCertificateError::Plan)?;
     let der = issue_planned(desk, issuer, &planned).await.map_err(ServerCertificateError::Issue)?;
     let chain = std::iter::once(der.as_slice()).chain(issuer.authority.chain());
@@ -140,14 +140,28 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
     Ok(certificate)
 }
 
-/// The default CA. Once that ends, the one that lasts longest, so that clients of the others still reach the server.
+/// The default CA. Once that ends, another, so that clients of the others still reach the server: one below a root that is
+/// trusted for the default one, if there is, else the one that lasts longest.
 fn issuer(desk: &Desk) -> &Arc<Issuer> {
-    let end = |issuer: &&Arc<Issuer>| issuer.authority.certificate().not_after();
-    let default = desk.issuers.default();
-    if end(&default) > now().plus(2 * CHECK_INTERVAL) {
+    let (default, soon) = (desk.issuers.default(), now().plus(2 * CHECK_INTERVAL));
+    let end = |issuer: &Issuer| issuer.authority.certificate().not_after();
+    if end(default) > soon {
         return default;
     }
-    desk.issuers.all().max_by_key(end).unwrap_or(default)
+    let is_trusted = |issuer: &Issuer| {
+        issuer.authority.roots().any(|root| default.authority.roots().any(|known| known == root))
+    };
+    let lasting = desk.issuers.all().filter(|issuer| end(issuer) > soon);
+    lasting.max_by_key(|issuer| (is_trusted(issuer), end(issuer))).unwrap_or(default)
+}
+
+/// How the certificate is made. Where more about an issuer is to be had is said of the default CA only.
+fn profile(desk: &Desk, issuer: &Issuer) -> CertificateProfile {
+    let profile = desk.settings.server_profile.clone();
+    if issuer.id() == desk.issuers.default().id() {
+        return profile;
+    }
+    CertificateProfile { ocsp_base_url: None, ca_issuers_url: None, ..profile }
 }
 
 /// Issues what nobody ordered, with ledger and journal.

@@ -123,7 +123,7 @@ async fn rediss_verifies_the_server_and_then_works() {
         let tls_roots = Some(files.path().join("missing.pem"));
         let options = Options { tls_roots, ..Options::default() };
         let error = RedisStore::connect(&url, options).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Roots(_)), "{error}");
+        assert!(matches!(error, ConnectError::Roots { .. }), "{error}");
         let tls_roots = Some(certificate.chain.clone());
         let options = Options { tls_roots, ..Options::default() };
         let store = RedisStore::connect(&url, options).await.unwrap();

@@ -12,7 +12,10 @@ use domain::{Serial, Timestamp};
 use rcgen::{KeyPair, PublicKeyData as _};
 use signer::ServerCertificate;
 use tokio::time::timeout;
-use x509_parser::{certificate::X509Certificate, pem::Pem, prelude::FromDer as _};
+use x509_parser::{
+    certificate::X509Certificate, oid_registry::OID_PKIX_AUTHORITY_INFO_ACCESS, pem::Pem,
+    prelude::FromDer as _,
+};
 
 use crate::{
     audit::names,
@@ -78,13 +81,27 @@ async fn a_certificate_of_another_ca_is_replaced() {
 #[tokio::test]
 async fn another_issuer_certifies_the_server_once_the_default_ca_has_ended() {
     let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    workshop.config.ca.issuer_url = Some("http://ca.example/issuing.crt".parse().unwrap());
     let other = workshop.add_issuer("other", KeyAlgorithm::EcdsaP384);
     let first = obtain(&workshop).await;
     check(&workshop, &first, &workshop.authority());
     workshop.end_ca();
     let second = obtain(&workshop).await;
     check(&workshop, &second, &other);
+    assert!(
+        is_ca_issuers_told(&first) && !is_ca_issuers_told(&second),
+        "it is that of the default"
+    );
     assert_eq!(obtain(&workshop).await, second, "it is kept");
+    let below = workshop.add_issuer_below("below");
+    let third = obtain(&workshop).await;
+    check(&workshop, &third, &below);
+}
+
+fn is_ca_issuers_told(certificate: &ServerCertificate) -> bool {
+    let leaf = Pem::iter_from_buffer(certificate.chain_pem.as_bytes()).next().unwrap().unwrap();
+    let leaf = leaf.parse_x509().unwrap();
+    leaf.get_extension_unique(&OID_PKIX_AUTHORITY_INFO_ACCESS).unwrap().is_some()
 }
 
 #[tokio::test]

@@ -64,25 +64,36 @@ impl Workshop {
         let open =
             |name: &str| Embedded::open(&dir.path().join(name), &Options::default()).unwrap();
         let (log, views) = (open("log"), Arc::new(open("views")));
-        let ca = make_ca(&dir.path().join("ca"), algorithm, CA_VALIDITY);
+        let ca = make_ca(&dir.path().join("ca"), algorithm);
         let config = Config::load(None, [], &[]).unwrap();
         Self { dir, log, views, config, ca, named: Vec::new(), lost_logs: 0 }
     }
 
     /// Has another CA issue from now on.
     pub(crate) fn replace_ca(&mut self, algorithm: KeyAlgorithm) {
-        self.ca = make_ca(&self.dir.path().join("next-ca"), algorithm, CA_VALIDITY);
+        self.ca = make_ca(&self.dir.path().join("next-ca"), algorithm);
     }
 
-    /// Has a CA issue that is not valid any more.
+    /// Has a CA issue that is not valid any more, below a root that is.
     pub(crate) fn end_ca(&mut self) {
-        let path = self.dir.path().join("ended-ca");
-        self.ca = make_ca(&path, KeyAlgorithm::EcdsaP256, CA_AGE / 2);
+        self.ca = CaDirectory::new(self.dir.path().join("ended-ca"), None);
+        let algorithm = KeyAlgorithm::EcdsaP256;
+        self.ca.create_root(algorithm, &request("Root", CA_VALIDITY)).unwrap();
+        self.ca.create_intermediate(algorithm, &request("Ended", CA_AGE / 2)).unwrap();
+    }
+
+    /// Adds an issuer of that name below the root of the first, for the profiles that name it.
+    pub(crate) fn add_issuer_below(&mut self, name: &str) -> Authority {
+        let ca = CaDirectory::new(self.dir.path().join(name), None);
+        let (root, request) = (self.ca.open_root().unwrap(), request("Below", CA_VALIDITY / 2));
+        let authority = ca.create_intermediate_below(&root, KeyAlgorithm::EcdsaP256, &request);
+        self.named.push((name.parse().unwrap(), ca));
+        authority.unwrap()
     }
 
     /// Adds an issuer of that name, for the profiles that name it.
     pub(crate) fn add_issuer(&mut self, name: &str, algorithm: KeyAlgorithm) -> Authority {
-        let ca = make_ca(&self.dir.path().join(name), algorithm, CA_VALIDITY);
+        let ca = make_ca(&self.dir.path().join(name), algorithm);
         let authority = ca.open().unwrap();
         self.named.push((name.parse().unwrap(), ca));
         authority
@@ -272,19 +283,19 @@ pub(crate) async fn until<T>(what: &str, mut found: impl AsyncFnMut() -> Option<
     timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("not in time: {what}"))
 }
 
-fn make_ca(dir: &Path, algorithm: KeyAlgorithm, validity: Duration) -> CaDirectory {
+fn make_ca(dir: &Path, algorithm: KeyAlgorithm) -> CaDirectory {
     let ca = CaDirectory::new(dir, None);
-    let request = |name: &str| CaRequest {
-        subject: CaSubject { common_name: name.into(), organization: None, country: None },
-        validity,
-        now: now().minus(CA_AGE),
-    };
-    ca.create_root(KeyAlgorithm::Ed25519, &request("Root")).unwrap();
+    ca.create_root(KeyAlgorithm::Ed25519, &request("Root", CA_VALIDITY)).unwrap();
     if algorithm == KeyAlgorithm::Rsa {
         ca.import_intermediate_key(&rsa_key()).unwrap();
     }
-    ca.create_intermediate(algorithm, &request("Issuing")).unwrap();
+    ca.create_intermediate(algorithm, &request("Issuing", CA_VALIDITY)).unwrap();
     ca
+}
+
+fn request(name: &str, validity: Duration) -> CaRequest {
+    let subject = CaSubject { common_name: name.into(), organization: None, country: None };
+    CaRequest { subject, validity, now: now().minus(CA_AGE) }
 }
 
 /// ring makes no RSA keys.
