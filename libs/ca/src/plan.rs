@@ -85,7 +85,7 @@ pub enum PlanError {
         end: Timestamp,
     },
     /// The issuer's own certificate is not valid at that time.
-    #[error("the issuer's certificate is not valid then")]
+    #[error("the issuer's certificate is not valid at that time")]
     IssuerNotValid,
     /// The certificate could not be built.
     #[error("the certificate cannot be built")]

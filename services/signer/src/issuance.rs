@@ -175,7 +175,9 @@ fn plan_failure(error: &PlanError) -> Failure {
         PlanError::PublicKey(_) | PlanError::Validity | PlanError::BeyondIssuer { .. } => {
             Failure::new(FailureKind::Unauthorized, &error.to_string())
         }
-        PlanError::IssuerNotValid | PlanError::Build(_) | PlanError::Mismatch => {
+        // Nothing a client can do, but its operator then knows whom to tell what.
+        PlanError::IssuerNotValid => Failure::new(FailureKind::ServerInternal, &error.to_string()),
+        PlanError::Build(_) | PlanError::Mismatch => {
             Failure::new(FailureKind::ServerInternal, "the certificate cannot be made")
         }
     }

@@ -213,15 +213,26 @@ async fn an_order_for_a_key_that_is_no_point_on_its_curve_fails() {
     failed(&workshop, &order, FailureKind::Unauthorized).await;
 }
 
-async fn failed(workshop: &Workshop, order: &domain::OrderId, kind: FailureKind) {
+#[tokio::test]
+async fn an_order_of_an_issuer_that_has_ended_fails_and_says_so() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    workshop.end_ca();
+    let order = workshop.finalized().await;
+    let detail = failed(&workshop, &order, FailureKind::ServerInternal).await;
+    assert_eq!(detail, "the issuer's certificate is not valid at that time");
+}
+
+/// The signer gives the order up; what its holder is told.
+async fn failed(workshop: &Workshop, order: &domain::OrderId, kind: FailureKind) -> String {
     let signer = workshop.start("signer").await;
-    match workshop.ended(order).await {
-        Progress::Invalid { failure } => assert_eq!(failure.kind, kind),
-        other => panic!("{other:?}"),
-    }
+    let Progress::Invalid { failure } = workshop.ended(order).await else {
+        panic!("the order is not invalid");
+    };
+    assert_eq!(failure.kind, kind);
     signer.stop().await;
     let audit = workshop.audit().await;
     let outcome = workshop.outcome(&audit, order).await;
     assert!(matches!(outcome.events.last(), Some(Event::IssuanceFailed(_))));
     assert_eq!(audit.reserved_for(order).len(), 0, "nothing is reserved for what cannot be made");
+    failure.detail
 }

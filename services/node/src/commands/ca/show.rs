@@ -13,7 +13,7 @@ use serde::Serialize;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::{
-    ca_files,
+    ca_files, clock,
     failure::{Explain as _, Failure},
     files,
     output::{Format, Output},
@@ -131,10 +131,22 @@ fn describe(der: &[u8], file: &Path, key: Key) -> Result<Shown, Failure> {
 fn print(certificate: &Shown, out: &mut Output) -> Result<(), Failure> {
     out.line(format_args!("{}", certificate.subject))?;
     out.line(format_args!("  file    {}", certificate.file.display()))?;
-    out.line(format_args!("  valid   {} to {}", certificate.not_before, certificate.not_after))?;
+    out.line(format_args!("  valid   {}", certificate.validity(clock::now())))?;
     out.line(format_args!("  id      {}", certificate.id))?;
     out.line(format_args!("  serial  {}", certificate.serial))?;
     out.line(format_args!("  key     {}", certificate.key))
+}
+
+impl Shown {
+    fn validity(&self, now: Timestamp) -> String {
+        let Self { not_before, not_after, .. } = self;
+        let doubt = match now {
+            early if early < *not_before => ", not yet",
+            late if late > *not_after => ", it has ended",
+            _ => "",
+        };
+        format!("{not_before} to {not_after}{doubt}")
+    }
 }
 
 impl fmt::Display for Key {
@@ -154,7 +166,7 @@ impl fmt::Display for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{clock, fixtures};
+    use crate::fixtures;
 
     #[test]
     fn what_protects_a_key_is_told_to_people_and_programs() {
@@ -169,6 +181,24 @@ mod tests {
         assert!(text.ends_with(", encrypted with a passphrase") && encrypted == true, "{text}");
         let (text, encrypted) = shown(&[]);
         assert!(text.ends_with(", not encrypted") && encrypted == false, "{text}");
+    }
+
+    #[test]
+    fn what_is_not_valid_now_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = fixtures::config(dir.path(), &[]);
+        ca_files::open_or_create(&config, clock::now()).unwrap();
+        let root = gather(&config, None).unwrap().swap_remove(0);
+        let (from, until) = (root.not_before, root.not_after);
+        let second = std::time::Duration::from_secs(1);
+        for (now, doubt) in [
+            (from.minus(second), ", not yet"),
+            (from, ""),
+            (until, ""),
+            (until.plus(second), ", it has ended"),
+        ] {
+            assert_eq!(root.validity(now), format!("{from} to {until}{doubt}"));
+        }
     }
 
     #[test]
