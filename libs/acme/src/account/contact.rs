@@ -46,10 +46,10 @@ fn check_contact(contact: &str) -> Result<(), BadContact> {
     if good { Ok(()) } else { Err(BadContact::Invalid) }
 }
 
-/// RFC 5322 §3.2.3, without `%` and `?`, which mean something else in a URL.
+/// RFC 5322 §3.2.3, without what a URL holds in an encoded form only (RFC 6068 §2), and without such forms.
 fn is_dot_atom(local: &str) -> bool {
     let atom = |atom: &str| {
-        let special = |octet| b"!#$&'*+-/=^_`{|}~".contains(&octet);
+        let special = |octet| b"!$&'*+-=_~".contains(&octet);
         !atom.is_empty() && atom.bytes().all(|o| o.is_ascii_alphanumeric() || special(o))
     };
     local.len() <= MAX_LOCAL_PART_BYTES && local.split('.').all(atom)
@@ -67,6 +67,7 @@ mod tests {
     fn one_mail_address_is_a_contact() {
         check("mailto:admin@example.org", Ok(()));
         check("MAILTO:first.last+tag@sub.example.org", Ok(()));
+        check("mailto:o'neil_!$&*-=~@example.org", Ok(()));
         assert_eq!(check_contacts(&[]), Ok(()));
     }
 
@@ -91,6 +92,9 @@ mod tests {
             "mailto:a@192.0.2.1",
             "mailto:a..b@example.org",
             "mailto:a%40b@example.org",
+            "mailto://a@example.org",
+            "mailto:a#b@example.org",
+            "mailto:a|b@example.org",
             "mailto:a\r\nBcc:b@example.org",
             "mailto:\u{fc}@example.org",
             "mailto:a b@example.org",
