@@ -159,6 +159,13 @@ impl CaKey {
         matches!(&self.signer, Signer::Token(key) if key.is_away())
     }
 
+    /// Takes a key whose token does not answer for away, until it was [looked](Self::look) for.
+    pub fn put_away(&self) {
+        if let Signer::Token(key) = &self.signer {
+            key.put_away();
+        }
+    }
+
     /// Looks whether the key can sign now; one that is away is back after that. It blocks.
     ///
     /// # Errors

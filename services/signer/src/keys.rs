@@ -36,7 +36,7 @@ impl KeyWatch {
             loop {
                 let mut all_here = true;
                 for issuer in desk.issuers.all() {
-                    all_here &= is_here(issuer, &health).await;
+                    all_here &= is_here(&desk, issuer, &health).await;
                 }
                 if all_here {
                     health.ready();
@@ -53,7 +53,7 @@ impl KeyWatch {
 }
 
 /// Whether the issuer's key can sign.
-async fn is_here(issuer: &Arc<Issuer>, health: &Check) -> bool {
+async fn is_here(desk: &Desk, issuer: &Arc<Issuer>, health: &Check) -> bool {
     if !issuer.authority.key().is_in_token() {
         return true;
     }
@@ -63,6 +63,8 @@ async fn is_here(issuer: &Arc<Issuer>, health: &Check) -> bool {
         Ok(looked) => looked,
         Err(_) => {
             health.not_ready("the token with the CA key does not answer");
+            // All keys are in one token; what was reserved now would only wait, and be burned at a stop.
+            desk.issuers.all().for_each(|issuer| issuer.authority.key().put_away());
             // A second question would only wait behind the first.
             looking.await
         }

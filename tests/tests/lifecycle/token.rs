@@ -1,4 +1,4 @@
-//! CAs whose keys are in a PKCS#11 token: what they sign, and what happens when the token is not there.
+//! CAs whose keys are in a PKCS#11 token: what they sign, how they start, and what a crash leaves.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use crate::authority::issue_below_an_offline_root;
 
 /// How soon what is signed is to be seen, a token that came back included.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// How often an event of a type was written.
-fn count(events: &[Value], kind: &str) -> usize {
+pub(crate) fn count(events: &[Value], kind: &str) -> usize {
     events.iter().filter(|event| event["type"] == kind).count()
 }
 
@@ -124,65 +124,6 @@ async fn a_token_that_cannot_be_used_is_refused_at_start_with_what_to_do() -> an
     let key = key.display().to_string();
     let refused = server.operate(&["ca", "import-key", "intermediate", &key]).await?;
     assert!(refused.stderr.contains("imported into a token with its own tools"), "{refused:?}");
-    Ok(())
-}
-
-#[tokio::test]
-async fn while_the_token_is_away_nothing_is_lost_and_nothing_reserved() -> anyhow::Result<()> {
-    let token = Token::make().await?;
-    let mut hsm = token.serve().await?;
-    let scene = Scene::over(hsm.in_setup(Setup::embedded())?).await?;
-    let client = &scene.client;
-    client.issue(&["a.localhost"], &scene.web).await?;
-    let (first, second) = (
-        client.ready_order(&["b.localhost"], &scene.web).await?,
-        client.ready_order(&["c.localhost"], &scene.web).await?,
-    );
-    let (_, request) = csr(&["b.localhost"])?;
-    hsm.go_away().await?;
-    client.post(&first.finalize()?, &json!({ "csr": request })).await?.expect(200)?;
-    let is_ready = async || Ok::<_, anyhow::Error>(scene.server.ops("/readyz").await?.is_success());
-    eventually("it is not ready", LIMIT, async || Ok((!is_ready().await?).then_some(()))).await?;
-
-    let before = scene.server.events().await?;
-    let (_, request) = csr(&["c.localhost"])?;
-    let retried = scene.server.metric("certmill_issuances_retried_total").await?;
-    client.post(&second.finalize()?, &json!({ "csr": request })).await?.expect(200)?;
-    eventually("it is tried some times", LIMIT, async || {
-        let now = scene.server.metric("certmill_issuances_retried_total").await?;
-        Ok((now > retried + 2.0).then_some(()))
-    })
-    .await?;
-    assert_eq!(client.read(&second.url).await?.status(), "processing");
-    let after = scene.server.events().await?;
-    assert_eq!(count(&before, "SerialReserved"), count(&after, "SerialReserved"));
-
-    hsm.come_back().await?;
-    for order in [&first, &second] {
-        let order = client.expect_status(&order.url, "valid").await?;
-        verify(&client.download(&order).await?, &scene.server.root()).await?;
-    }
-    eventually("it is ready", LIMIT, async || Ok(is_ready().await?.then_some(()))).await?;
-    // What was reserved when the token went away, and nothing else.
-    assert!(count(&scene.server.events().await?, "SerialBurned") <= 1);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_pin_that_was_refused_is_not_sent_again() -> anyhow::Result<()> {
-    let token = Token::make().await?;
-    let mut hsm = token.serve().await?;
-    let mut scene = Scene::over(hsm.in_setup(Setup::embedded())?).await?;
-    hsm.go_away().await?;
-    token.change_pin("161803").await?;
-    hsm.come_back().await?;
-    let log = eventually("the token is left alone", LIMIT, async || {
-        let log = scene.server.process()?.log_tail();
-        Ok((log.matches("the token refused the PIN before").count() > 1).then_some(log))
-    })
-    .await?;
-    assert_eq!(log.matches("correct the PIN file before the token locks itself").count(), 1);
-    assert!(!scene.server.ops("/readyz").await?.is_success());
     Ok(())
 }
 

@@ -76,6 +76,11 @@ impl TokenKey {
         self.away.load(Ordering::Relaxed)
     }
 
+    /// Has nobody ask it for a signature until it was [looked](Self::look) for.
+    pub(crate) fn put_away(&self) {
+        self.away.store(true, Ordering::Relaxed);
+    }
+
     /// Signs, unless the token failed before: then it is asked by [`look`](Self::look) alone.
     pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         if self.is_away() {
@@ -84,7 +89,7 @@ impl TokenKey {
         match self.sign_in_session(message) {
             Ok(signature) => Some(signature),
             Err(error) => {
-                self.away.store(true, Ordering::Relaxed);
+                self.put_away();
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(token = self.place.access.label, error, "the token did not sign");
                 None
