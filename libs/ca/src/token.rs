@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use cryptoki::{
     error::{Error as Pkcs11Error, RvError},
     object::ObjectHandle,
-    session::{Session, UserType},
+    session::{Session, SessionState, UserType},
+    slot::TokenInfo,
     types::AuthPin,
 };
 
@@ -163,7 +164,7 @@ impl TokenAccess {
             .map_err(|source| TokenError::Module { path: self.module.clone(), source })
     }
 
-    /// Opens a session and logs in. All sessions of a process share the login, so another may have done that.
+    /// Opens a session, and logs in unless another did: all sessions of a process share the login.
     fn log_in(&self, entered: &Entered<'_>, access: Access) -> Result<Session, TokenError> {
         let mut tokens = Vec::new();
         for slot in entered.pkcs11().get_slots_with_token()? {
@@ -182,12 +183,7 @@ impl TokenAccess {
             Access::Read => entered.pkcs11().open_ro_session_no_drop(slot)?,
             Access::Write => entered.pkcs11().open_rw_session_no_drop(slot)?,
         };
-        let pin = AuthPin::from(self.pin.expose());
-        let logged_in = match token.user_pin_final_try() {
-            true => Err(TokenError::LastTry),
-            false => session.login(UserType::User, Some(&pin)).or_else(refusal_of_login),
-        };
-        match logged_in {
+        match self.send_pin(entered, &session, token) {
             Ok(()) => Ok(session),
             Err(error) => {
                 close(session);
@@ -195,12 +191,39 @@ impl TokenAccess {
             }
         }
     }
+
+    /// Sends the PIN where it is needed, and never again once it was refused, for whichever of the token's keys.
+    fn send_pin(
+        &self,
+        entered: &Entered<'_>,
+        session: &Session,
+        token: &TokenInfo,
+    ) -> Result<(), TokenError> {
+        let mut refused = entered.tokens_that_refused_the_pin();
+        if let SessionState::RoUser | SessionState::RwUser =
+            session.get_session_info()?.session_state()
+        {
+            return Ok(());
+        }
+        if refused.contains(&self.label) {
+            return Err(TokenError::PinRefused);
+        }
+        if token.user_pin_final_try() {
+            return Err(TokenError::LastTry);
+        }
+        let pin = AuthPin::from(self.pin.expose());
+        let logged_in = session.login(UserType::User, Some(&pin)).or_else(refusal_of_login);
+        if let Err(TokenError::WrongPin(_) | TokenError::PinLocked(_)) = &logged_in {
+            refused.insert(self.label.clone());
+        }
+        logged_in
+    }
 }
 
 impl TokenError {
-    /// Whether trying again could only lock the token.
+    /// Whether it is for people to help, and not for the module to start anew.
     fn is_about_pin(&self) -> bool {
-        matches!(self, Self::WrongPin(_) | Self::PinLocked(_) | Self::LastTry)
+        matches!(self, Self::WrongPin(_) | Self::PinLocked(_) | Self::PinRefused | Self::LastTry)
     }
 }
 

@@ -36,7 +36,6 @@ pub(crate) struct TokenKey {
     sessions: [Mutex<Option<Open>>; SESSIONS],
     next: AtomicUsize,
     away: AtomicBool,
-    pin_refused: AtomicBool,
 }
 
 /// A session that is logged in, with the key.
@@ -58,7 +57,6 @@ impl TokenKey {
             sessions: Default::default(),
             next: AtomicUsize::default(),
             away: AtomicBool::default(),
-            pin_refused: AtomicBool::default(),
         }
     }
 
@@ -100,11 +98,8 @@ impl TokenKey {
     /// Looks whether the token can sign, over a session of its own; one that cannot has its module started anew.
     ///
     /// # Errors
-    /// When it cannot, or refused the PIN: another wrong one could lock it, so that it is not asked again.
+    /// When it cannot.
     pub(crate) fn look(&self) -> Result<(), TokenError> {
-        if self.pin_refused.load(Ordering::Relaxed) {
-            return Err(TokenError::PinRefused);
-        }
         let seen = self.module.enter().starts();
         let looked = match self.check() {
             Err(error) if !error.is_about_pin() => {
@@ -113,8 +108,6 @@ impl TokenKey {
             }
             looked => looked,
         };
-        let is_about_pin = looked.as_ref().is_err_and(TokenError::is_about_pin);
-        self.pin_refused.store(is_about_pin, Ordering::Relaxed);
         self.away.store(looked.is_err(), Ordering::Relaxed);
         looked
     }

@@ -1,9 +1,9 @@
 //! PKCS#11 modules: each is loaded and initialized once in a process, whoever uses it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use cryptoki::{
@@ -19,6 +19,8 @@ pub(super) struct Module {
     pkcs11: Pkcs11,
     /// How often it was started anew. Whoever calls the module holds a read lock: nobody may while it starts anew.
     starts: RwLock<u64>,
+    /// The labels of tokens that refused the PIN. Held while one is sent: several at once could lock a token.
+    refused_pin: Mutex<BTreeSet<String>>,
 }
 
 /// A module while it does not start anew.
@@ -36,7 +38,8 @@ impl Module {
         }
         let pkcs11 = Pkcs11::new(path)?;
         initialize(&pkcs11)?;
-        let module = Arc::new(Self { pkcs11, starts: RwLock::default() });
+        let module =
+            Arc::new(Self { pkcs11, starts: RwLock::default(), refused_pin: Mutex::default() });
         loaded.insert(path.to_owned(), Arc::clone(&module));
         Ok(module)
     }
@@ -71,6 +74,11 @@ impl Entered<'_> {
     /// How often the module was started anew.
     pub(super) fn starts(&self) -> u64 {
         *self.starts
+    }
+
+    /// The labels of tokens that refused the PIN; nobody else sends one meanwhile.
+    pub(super) fn tokens_that_refused_the_pin(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.module.refused_pin.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
