@@ -63,6 +63,17 @@ impl Token {
         self.pkcs11_tool(&made).await.map(drop)
     }
 
+    /// Puts another key in the place of the one with that label.
+    ///
+    /// # Errors
+    /// When there is none, or none can be made.
+    pub async fn replace_key(&self, kind: &str, label: &str) -> anyhow::Result<()> {
+        for half in ["privkey", "pubkey"] {
+            self.pkcs11_tool(&["--delete-object", "--type", half, "--label", label]).await?;
+        }
+        self.make_key(kind, label).await
+    }
+
     /// Gives the token another PIN; the file keeps the old one.
     ///
     /// # Errors

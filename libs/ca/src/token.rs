@@ -17,6 +17,7 @@ use cryptoki::{
 use crate::{algorithm::KeyAlgorithm, key_pem::Passphrase};
 pub(crate) use key::TokenKey;
 use module::{Entered, Module};
+use objects::PublicKey;
 
 /// Where a token is, and how to log in to it.
 #[derive(Clone, Debug)]
@@ -74,6 +75,9 @@ pub enum TokenError {
     /// Several keys have the label.
     #[error("several keys in the token have the label {0:?}")]
     AmbiguousKey(String),
+    /// The key is not the one that was there when it was taken up.
+    #[error("the token has another key with the label {0:?} than at the start")]
+    OtherKey(String),
     /// The key is none that we sign with.
     #[error(
         "the key is not of a supported kind: P-256, P-384, Ed25519 or RSA of 2048 to 4096 bits"
@@ -126,10 +130,20 @@ impl TokenPlace {
         Ok(key)
     }
 
-    /// The key's private half, in a session that is logged in.
-    fn private_key(&self, entered: &Entered<'_>) -> Result<(Session, ObjectHandle), TokenError> {
+    /// The private half of a key, in a session that is logged in. A token that was made anew may have another key of that
+    /// label, whose signatures would be of no use.
+    fn private_key_of(
+        &self,
+        public: &PublicKey,
+        entered: &Entered<'_>,
+    ) -> Result<(Session, ObjectHandle), TokenError> {
         let session = self.access.log_in(entered, Access::Read)?;
-        match objects::private_key(&session, &self.key_label) {
+        let found = match objects::public_key(&session, &self.key_label) {
+            Ok(there) if there == *public => objects::private_key(&session, &self.key_label),
+            Ok(_) => Err(TokenError::OtherKey(self.key_label.clone())),
+            Err(error) => Err(error),
+        };
+        match found {
             Ok(key) => Ok((session, key)),
             Err(error) => {
                 close(session);

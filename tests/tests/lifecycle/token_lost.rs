@@ -86,6 +86,24 @@ async fn a_pin_that_was_refused_is_not_sent_again_for_any_key() -> anyhow::Resul
 }
 
 #[tokio::test]
+async fn a_token_with_another_key_of_the_label_signs_nothing() -> anyhow::Result<()> {
+    let token = Token::make().await?;
+    let mut hsm = token.serve().await?;
+    let mut scene = Scene::over(hsm.in_setup(Setup::embedded())?).await?;
+    let order = scene.client.ready_order(&["a.localhost"], &scene.web).await?;
+    hsm.go_away().await?;
+    token.replace_key("EC:prime256v1", "certmill-intermediate").await?;
+    hsm.come_back().await?;
+    eventually("the other key is seen", LIMIT, async || {
+        let log = scene.server.process()?.log_tail();
+        Ok(log.contains("another key with the label").then_some(()))
+    })
+    .await?;
+    until_ready_is(&scene, false).await?;
+    finalize_in_vain(&scene, &order, "a.localhost").await
+}
+
+#[tokio::test]
 async fn while_the_token_hangs_nothing_is_reserved() -> anyhow::Result<()> {
     let token = Token::make().await?;
     let hsm = token.serve().await?;

@@ -31,8 +31,7 @@ const SESSIONS: usize = 4;
 pub(crate) struct TokenKey {
     place: TokenPlace,
     module: Arc<Module>,
-    algorithm: KeyAlgorithm,
-    public_key: Vec<u8>,
+    public: PublicKey,
     sessions: [Mutex<Option<Open>>; SESSIONS],
     next: AtomicUsize,
     away: AtomicBool,
@@ -52,8 +51,7 @@ impl TokenKey {
         Self {
             place,
             module,
-            algorithm: public.algorithm,
-            public_key: public.bits,
+            public,
             sessions: Default::default(),
             next: AtomicUsize::default(),
             away: AtomicBool::default(),
@@ -61,12 +59,12 @@ impl TokenKey {
     }
 
     pub(crate) fn algorithm(&self) -> KeyAlgorithm {
-        self.algorithm
+        self.public.algorithm
     }
 
     /// The bits of the SubjectPublicKeyInfo.
     pub(crate) fn public_key(&self) -> &[u8] {
-        &self.public_key
+        &self.public.bits
     }
 
     /// Whether the token failed when it was used last.
@@ -98,7 +96,7 @@ impl TokenKey {
     /// Looks whether the token can sign, over a session of its own; one that cannot has its module started anew.
     ///
     /// # Errors
-    /// When it cannot.
+    /// When it cannot, or has another key of that label.
     pub(crate) fn look(&self) -> Result<(), TokenError> {
         let seen = self.module.enter().starts();
         let looked = match self.check() {
@@ -115,7 +113,7 @@ impl TokenKey {
     /// Goes as far as is possible without a signature.
     pub(super) fn check(&self) -> Result<(), TokenError> {
         let entered = self.module.enter();
-        let (session, key) = self.place.private_key(&entered)?;
+        let (session, key) = self.place.private_key_of(&self.public, &entered)?;
         let begun = session.sign_init(&self.mechanism(), key);
         // Ends what was begun.
         close(session);
@@ -144,11 +142,11 @@ impl TokenKey {
         let open = match kept {
             Some(open) => open,
             None => {
-                let (session, key) = self.place.private_key(entered)?;
+                let (session, key) = self.place.private_key_of(&self.public, entered)?;
                 Open { session, key, starts: entered.starts() }
             }
         };
-        let to_sign = match self.algorithm {
+        let to_sign = match self.public.algorithm {
             KeyAlgorithm::EcdsaP256 => digest(&SHA256, message).as_ref().to_vec(),
             KeyAlgorithm::EcdsaP384 => digest(&SHA384, message).as_ref().to_vec(),
             KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa => message.to_vec(),
@@ -167,7 +165,7 @@ impl TokenKey {
 
     /// The mechanisms that most tokens have: with ECDSA few of them hash.
     fn mechanism(&self) -> Mechanism<'static> {
-        match self.algorithm {
+        match self.public.algorithm {
             KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => Mechanism::Ecdsa,
             KeyAlgorithm::Ed25519 => {
                 Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Ed25519))
@@ -178,7 +176,7 @@ impl TokenKey {
 
     /// A signature as X.509 writes it: PKCS#11 gives the two numbers of an ECDSA signature one after the other.
     fn in_certificates(&self, signature: Vec<u8>) -> Vec<u8> {
-        match self.algorithm {
+        match self.public.algorithm {
             KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => {
                 let (r, s) = signature.split_at(signature.len() / 2);
                 yasna::construct_der(|writer| {

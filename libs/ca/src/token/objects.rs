@@ -20,6 +20,7 @@ const EDWARDS25519: &str = "edwards25519";
 const ED25519_BYTES: usize = 32;
 
 /// The kind of a key, and its public half as it stands in a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PublicKey {
     pub(super) algorithm: KeyAlgorithm,
     pub(super) bits: Vec<u8>,
