@@ -64,9 +64,27 @@ pub enum CaDirectoryError {
         "the root's key is not here: make a request with certmill ca, have the root sign it, and install the certificate"
     )]
     RootElsewhere,
-    /// A file holds no certificates.
+    /// What is to be installed holds no certificates.
     #[error("the CA certificates cannot be read")]
     NotCertificates(#[from] NotCertificates),
+    /// A file holds no certificates.
+    #[error("the CA certificates in {path} cannot be read")]
+    NotPem {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: NotCertificates,
+    },
+    /// A file's alternate chain does not hold.
+    #[error("the alternate chain in {path} cannot be used")]
+    Alternate {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: AuthorityError,
+    },
     /// A certificate to install is not a CA's.
     #[error("one of the certificates to install cannot be used")]
     Certificate(#[from] CaCertificateError),
@@ -125,7 +143,7 @@ impl CaDirectory {
         let (chain, roots) = (self.read(INTERMEDIATE_PEM)?, self.read(ROOT_PEM)?);
         let mut authority = Authority::new(self.keys.load(INTERMEDIATE_KEY)?, &chain, &roots)?;
         for name in self.alternates()? {
-            authority.add_alternate(&self.read(&name)?)?;
+            authority.add_alternate(&self.read(&name)?).map_err(self.in_alternate(&name))?;
         }
         Ok(authority)
     }
@@ -145,8 +163,9 @@ impl CaDirectory {
         chain.retain(|certificate| roots.iter().all(|root| root.der() != certificate.der()));
         let mut chains = vec![Chain::default_of(&own, chain)];
         for name in self.alternates()? {
-            let alternate = Chain::alternate(&own, parse(self.read(&name)?)?);
-            chains.push(alternate.map_err(AuthorityError::from)?);
+            let alternate = parse(self.read(&name)?)
+                .and_then(|chain| Chain::alternate(&own, chain).map_err(AuthorityError::from));
+            chains.push(alternate.map_err(self.in_alternate(&name))?);
         }
         Ok(chains.iter().map(|chain| chain.root_name().to_owned()).collect())
     }
@@ -167,6 +186,11 @@ impl CaDirectory {
         }
         names.sort();
         Ok(names)
+    }
+
+    fn in_alternate(&self, name: &str) -> impl FnOnce(AuthorityError) -> CaDirectoryError + use<> {
+        let path = self.dir.join(name);
+        |source| CaDirectoryError::Alternate { path, source }
     }
 
     /// Opens the root, to sign an intermediate or a CRL with it.
@@ -222,7 +246,8 @@ impl CaDirectory {
             opened => opened.and_then(|file| durable::read_bounded(&file, MAX_PEM_BYTES)),
         };
         let contents = contents.map_err(at(&path))?;
-        Ok(parse_certificates(&String::from_utf8_lossy(&contents))?)
+        parse_certificates(&String::from_utf8_lossy(&contents))
+            .map_err(|source| CaDirectoryError::NotPem { path, source })
     }
 
     fn replace(&self, name: &str, pem: &str) -> Result<(), CaDirectoryError> {

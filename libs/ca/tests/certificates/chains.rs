@@ -134,6 +134,24 @@ fn a_chain_is_named_by_its_root() {
 }
 
 #[test]
+fn an_alternate_chain_that_does_not_hold_is_told_with_its_file() {
+    let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
+    let file = ca.path("alternates/cross.pem");
+    std::fs::create_dir(ca.path("alternates")).unwrap();
+    let root = std::fs::read_to_string(ca.path("root.pem")).unwrap();
+    for (contents, expected) in
+        [("text", "cannot be read"), (&(root.clone() + &root), "cannot be used")]
+    {
+        std::fs::write(&file, contents).unwrap();
+        let directory = CaDirectory::new(ca.dir.path(), None);
+        for refused in [directory.open().unwrap_err(), directory.root_names().unwrap_err()] {
+            let said = refused.to_string();
+            assert!(said.contains(text(&file)) && said.ends_with(expected), "{said}");
+        }
+    }
+}
+
+#[test]
 fn only_a_root_that_is_valid_now_signs_an_intermediate() {
     let ca = TestCa::new(KeyAlgorithm::EcdsaP256);
     let root = CaDirectory::new(ca.dir.path(), None).open_root().unwrap();
