@@ -1,5 +1,7 @@
 //! OCSP over HTTP (RFC 6960 §A): the signer answers, and what holds for everybody is kept until it ends.
 
+mod caching;
+
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -10,7 +12,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use domain::Timestamp;
 use eventstore::{OcspAnswer, Sequence, Service, Stream};
-use http::{StatusCode, header};
+use http::StatusCode;
 
 use crate::{Api, problem::Refusal, reply::Reply, request::Request};
 
@@ -20,7 +22,6 @@ const MAX_REQUEST_BYTES: usize = 4096;
 const MAX_KEPT: usize = 10_000;
 /// For how long it is taken for granted that nothing was revoked: a kept response is out of date no longer than this.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
 /// Responses that are asked for again, by the request; all of them hold for what is revoked up to one place in the log.
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<State>);
@@ -44,6 +45,10 @@ impl Answer {
     /// How long it may still be kept.
     fn left(&self, now: Timestamp) -> Duration {
         self.kept_until.map_or(Duration::ZERO, |kept_until| now.until(kept_until))
+    }
+
+    fn into_reply(self) -> Reply {
+        Reply::body(StatusCode::OK, "application/ocsp-response", self.der)
     }
 }
 
@@ -114,15 +119,10 @@ pub(crate) async fn respond(
         Some(answer) => answer,
         None => ask(api, question, revoked_to, request.now).await?,
     };
-    let left = answer.left(request.now).as_secs();
-    let reply = Reply::body(StatusCode::OK, "application/ocsp-response", answer.der);
-    Ok(match in_path {
-        Some(_) if left > 0 => reply.with(
-            header::CACHE_CONTROL,
-            format!("max-age={left}, public, no-transform, must-revalidate"),
-        ),
-        Some(_) | None => reply,
-    })
+    match in_path {
+        Some(_) => caching::reply(answer, &request.headers, request.now),
+        None => Ok(answer.into_reply()),
+    }
 }
 
 /// The last revocation, as the log says every moment: whichever node or command it went through.

@@ -66,6 +66,11 @@ async fn a_request_is_answered_by_get_with_how_long_to_keep_it() -> anyhow::Resu
     assert!(question.verdict(&reply).await?.contains("leaf.pem: good"));
     let kept = reply.header("cache-control").unwrap_or_default();
     assert!(kept.starts_with("max-age="), "{kept}");
+    assert!(reply.header("etag").is_some());
+    let time_of_day = reply.header("expires").and_then(|date| date.split(' ').nth(4));
+    let said = question.verify(&reply, &["-resp_text"]).await?;
+    let next_update = said.lines().find(|line| line.contains("Next Update: "));
+    assert!(next_update.zip(time_of_day).is_some_and(|(text, time)| text.contains(time)), "{said}");
     assert!(reply.header("replay-nonce").is_none());
     Ok(())
 }
