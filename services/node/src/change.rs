@@ -200,8 +200,12 @@ async fn find(serial: &Serial, ports: &Ports) -> Result<CertificateEntry, Failur
     match ports.views.certificate(serial).await? {
         Lookup::Found(entry) => Ok(entry),
         Lookup::Missing if complete_to >= last => {
-            Err(Failure::new(format!("no certificate with serial {serial} was issued here")))
-                .advise("The serial is what `openssl x509 -noout -serial` prints.")
+            Err(Failure::new(format!("no certificate with serial {serial} is on record"))).advise(
+                format!(
+                    "The serial is what `openssl x509 -noout -serial` prints. One that was given up while it was signed \
+                     is revoked already: `certmill why {serial}` says so."
+                ),
+            )
         }
         Lookup::Missing => Err(Failure::new("the index of certificates is behind the log"))
             .advise("Try again in a moment; if that does not help, run `certmill rebuild`."),

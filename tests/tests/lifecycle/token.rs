@@ -3,8 +3,8 @@
 use std::{fmt::Write as _, time::Duration};
 
 use acceptance::{
-    ChallengeServer, OcspQuestion, RawClient, Scene, Setup, Token, csr, eventually, revoked,
-    verify, verify_with_crl,
+    Certmill, ChallengeServer, OcspQuestion, RawClient, Scene, Setup, Token, csr, eventually,
+    revoked, verify, verify_with_crl,
 };
 use http::Method;
 use serde_json::{Value, json};
@@ -128,7 +128,7 @@ async fn a_token_that_cannot_be_used_is_refused_at_start_with_what_to_do() -> an
 }
 
 /// Kills the server while its token signs, and starts it again.
-async fn crash_while_signing(key_type: &str) -> anyhow::Result<Vec<Value>> {
+async fn crash_while_signing(key_type: &str) -> anyhow::Result<(Certmill, Vec<Value>)> {
     let token = Token::make().await?;
     let hsm = token.serve().await?;
     let web = ChallengeServer::start().await?;
@@ -152,22 +152,29 @@ async fn crash_while_signing(key_type: &str) -> anyhow::Result<Vec<Value>> {
     client.forget_nonces();
     let order = client.expect_status(&order.url, "valid").await?;
     verify(&client.download(&order).await?, &server.root()).await?;
-    server.events().await
+    let events = server.events().await?;
+    Ok((server, events))
 }
 
 #[tokio::test]
 async fn a_serial_whose_signature_cannot_be_made_again_is_burned_after_a_crash()
 -> anyhow::Result<()> {
-    let events = crash_while_signing("p256").await?;
+    let (server, events) = crash_while_signing("p256").await?;
     assert_eq!(count(&events, "SerialBurned"), 1);
     assert_eq!(count(&events, "CertRevoked"), 1);
     assert_eq!(count(&events, "CertificateReserved"), 2);
+
+    let burned = events.iter().find(|event| event["type"] == "SerialBurned");
+    let serial = burned.and_then(|event| event["data"]["serial"].as_str()).unwrap_or_default();
+    let refused = server.operate(&["revoke", serial, "--reason", "superseded"]).await?.stderr;
+    assert!(refused.contains(&format!("no certificate with serial {serial} is on record")));
+    assert!(refused.contains(&format!("is revoked already: `certmill why {serial}`")), "{refused}");
     Ok(())
 }
 
 #[tokio::test]
 async fn an_rsa_signature_of_the_token_is_made_again_after_a_crash() -> anyhow::Result<()> {
-    let events = crash_while_signing("rsa").await?;
+    let (_, events) = crash_while_signing("rsa").await?;
     assert_eq!(count(&events, "SerialBurned"), 0);
     assert_eq!(count(&events, "CertificateReserved"), 1);
     Ok(())
