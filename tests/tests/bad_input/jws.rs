@@ -309,6 +309,24 @@ async fn the_signed_url_must_be_the_requested_one_to_the_letter() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn the_query_of_the_requested_url_is_signed_as_well() -> anyhow::Result<()> {
+    Scene::start()
+        .await?
+        .unimpressed(async |scene| {
+            let orders = format!("{}/orders", scene.client.account()?);
+            let [one, other] = ["1", "2"].map(|cursor| format!("{orders}?cursor={cursor}"));
+            for (requested, signed) in [(&one, &other), (&one, &orders), (&orders, &one)] {
+                let protected = scene.client.protected(signed).await?;
+                let jws = scene.client.key().sign(&protected, b"")?;
+                let reply = scene.client.send_jws(requested, &jws).await?;
+                reply.refused((403, "unauthorized"))?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
 async fn members_that_are_too_long_are_malformed() -> anyhow::Result<()> {
     Scene::start()
         .await?

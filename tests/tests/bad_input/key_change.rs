@@ -128,6 +128,25 @@ async fn the_new_key_must_have_signed_and_be_acceptable() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
+async fn a_key_that_no_new_account_may_have_takes_no_accounts_place() -> anyhow::Result<()> {
+    let profile = r#"[{name="default", account_keys={types=["p256"]}}]"#;
+    let mut scene = Scene::with(|setup| setup.set("profile", profile)).await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    let compromised = json!({ "certificate": issued.chain.leaf_base64url()?, "reason": 1 });
+    scene.client.post("revokeCert", &compromised).await?.expect(200)?;
+    scene
+        .unimpressed(async |scene| {
+            for new in [AccountKey::p384()?, (&issued.key).try_into()?] {
+                let inner = scene.client.key_change(&new)?;
+                let reply = scene.client.post("keyChange", &inner).await?;
+                reply.refused((400, "badPublicKey"))?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
 async fn a_key_of_an_account_is_told_with_that_account() -> anyhow::Result<()> {
     let mut scene = Scene::start().await?;
     let stranger = scene.stranger().await?;

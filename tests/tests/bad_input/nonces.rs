@@ -1,6 +1,6 @@
 //! Nonces that are used twice, made up or malformed (RFC 8555 §6.5).
 
-use acceptance::Scene;
+use acceptance::{AccountKey, Scene};
 use serde_json::json;
 
 use crate::MALFORMED;
@@ -137,6 +137,43 @@ async fn a_nonce_from_before_a_restart_is_refused() -> anyhow::Result<()> {
         .unimpressed(async |scene| {
             let jws = scene.client.key().sign(&protected, b"{}")?;
             scene.client.send_jws(&url, &jws).await?.refused(BAD_NONCE)?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_request_that_a_key_signs_for_itself_is_good_once_and_at_one_url() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    scene
+        .unimpressed(async |scene| {
+            let client = scene.newcomer(AccountKey::p256()?).await?;
+            let url = client.url("newAccount")?;
+            let find = json!({ "onlyReturnExisting": true }).to_string();
+            let protected = client.protected(&url).await?;
+            let jws = client.key().sign(&protected, find.as_bytes())?;
+            client.send_jws(&url, &jws).await?.refused((400, "accountDoesNotExist"))?;
+            client.send_jws(&url, &jws).await?.refused(BAD_NONCE)?;
+
+            // What was signed for one resource says nothing at another that takes keys.
+            let protected = client.protected(&url).await?;
+            let jws = client.key().sign(&protected, find.as_bytes())?;
+            let reply = client.send_jws(&client.url("revokeCert")?, &jws).await?;
+            reply.refused((403, "unauthorized"))?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn only_an_accounts_signature_reads_a_nonce_by_post() -> anyhow::Result<()> {
+    Scene::start()
+        .await?
+        .unimpressed(async |scene| {
+            let url = scene.client.url("newNonce")?;
+            let protected = scene.client.protected(&url).await?;
+            let forged = AccountKey::p256()?.sign(&protected, b"")?;
+            scene.client.send_jws(&url, &forged).await?.refused((400, "unauthorized"))?;
             Ok(())
         })
         .await

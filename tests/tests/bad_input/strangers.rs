@@ -212,6 +212,14 @@ async fn what_belongs_to_another_profile_looks_as_if_it_did_not_exist() -> anyho
             let account = scene.client.account()?.to_owned();
             assert_eq!(asked_in_vain(outsider, (&elsewhere(&account), None)).await?, 403);
             assert_eq!(asked_in_vain(inside, (&account, None)).await?, 400);
+
+            // The profile in the URL does not make an account one of that profile.
+            let url = outsider.account.url("newOrder")?;
+            let mut protected = outsider.account.protected(&url).await?;
+            protected["kid"] = json!(elsewhere(&account));
+            let jws = scene.client.key().sign(&protected, b"{}")?;
+            let reply = outsider.nonces.send_jws(&url, &jws).await?;
+            reply.refused((400, "accountDoesNotExist"))?;
             Ok(())
         })
         .await
