@@ -156,3 +156,22 @@ async fn a_pre_authorization_can_only_be_deactivated_and_only_once_ended_it_cann
         })
         .await
 }
+
+#[tokio::test]
+async fn a_challenge_is_read_without_a_response_and_responded_to_with_an_object()
+-> anyhow::Result<()> {
+    let mut scene = scene().await?;
+    let authorization = scene.client.pre_authorize("a.localhost").await?;
+    let challenge = authorization.replace("/authorization/", "/challenge/") + "/http-01";
+    scene
+        .unimpressed(async |scene| {
+            for payload in ["[]", "null", "{"] {
+                let reply = scene.client.post_bytes(&challenge, payload.as_bytes()).await?;
+                reply.refused(MALFORMED)?;
+            }
+            let shown = scene.client.post_as_get(&challenge).await?.expect(200)?.json()?;
+            assert_eq!(shown["status"], "pending", "{shown}");
+            Ok(())
+        })
+        .await
+}

@@ -3,6 +3,7 @@
 use std::{slice, time::Duration};
 
 use acceptance::{DnsServer, RawClient, Scene, Setup, csr, eventually, verify};
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 const NAME: &str = "a.localhost";
@@ -55,6 +56,9 @@ async fn an_order_for_a_proven_name_is_ready_at_once_and_its_story_is_told() -> 
     let issued = scene.client.finalize(&order, &[NAME]).await?;
     verify(&issued.chain, &scene.server.root()).await?;
     assert_eq!(issued.order.authorizations(), slice::from_ref(&authorization));
+    // What is issued stays so, whatever is given up later.
+    scene.client.post(&authorization, &deactivation()).await?.expect(200)?;
+    assert_eq!(scene.client.read(&order.url).await?.status(), "valid");
 
     let id = authorization.rsplit('/').next().unwrap_or_default();
     let story = scene.server.operate(&["why", &issued.chain.serial()?]).await?.success()?;
@@ -78,7 +82,8 @@ async fn an_order_waits_for_what_was_not_proven_before() -> anyhow::Result<()> {
     assert_eq!(order.status(), "pending");
     assert_eq!(order.authorizations()[1], authorization);
     // Its own URL is the only one that it has.
-    let within = order.authorizations()[0].replace("/0", "/1");
+    let own = order.authorizations().remove(0);
+    let within = format!("{}/1", own.strip_suffix("/0").context("not the first")?);
     for payload in [None, Some(deactivation())] {
         let reply = match payload {
             Some(payload) => scene.client.post(&within, &payload).await?,
@@ -86,7 +91,7 @@ async fn an_order_waits_for_what_was_not_proven_before() -> anyhow::Result<()> {
         };
         reply.refused((404, "malformed"))?;
     }
-    scene.client.prove_by_http(&order.authorizations()[0], &scene.web).await?;
+    scene.client.prove_by_http(&own, &scene.web).await?;
     let order = scene.client.expect_status(&order.url, "ready").await?;
     scene.client.finalize(&order, &["b.localhost", NAME]).await?;
     Ok(())
@@ -293,11 +298,14 @@ async fn a_way_of_proving_that_is_no_longer_offered_does_not_count_for_new_order
     let mut scene = scene().await?;
     scene.client.prove_before(NAME, &scene.web).await?;
     assert_eq!(scene.client.place(&[NAME]).await?.status(), "ready");
-    scene.server.stop().await?;
     let by_dns = ALLOWED.replace("}]", ", challenge_types=[\"dns-01\"]}]");
-    scene.server.configure("profile", by_dns);
-    scene.server.start().await?;
-    scene.client.forget_nonces();
-    assert_eq!(scene.client.place(&[NAME]).await?.status(), "pending");
+    let none = ALLOWED.replace("true", "false");
+    for profile in [by_dns, none] {
+        scene.server.stop().await?;
+        scene.server.configure("profile", profile);
+        scene.server.start().await?;
+        scene.client.forget_nonces();
+        assert_eq!(scene.client.place(&[NAME]).await?.status(), "pending");
+    }
     Ok(())
 }
