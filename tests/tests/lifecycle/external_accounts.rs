@@ -183,3 +183,13 @@ async fn keys_stay_good_when_the_operators_key_is_changed() -> anyhow::Result<()
     binds(&server, &after).await?.expect(201)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn bindings_are_ignored_where_there_can_be_no_key() -> anyhow::Result<()> {
+    let server = Setup::embedded().start().await?;
+    let client = newcomer(&server).await?;
+    let payload = json!({ "externalAccountBinding": { "protected": "x" } });
+    let made = client.post("newAccount", &payload).await?.expect(201)?.json()?;
+    assert!(made.get("externalAccountBinding").is_none(), "{made}");
+    Ok(())
+}

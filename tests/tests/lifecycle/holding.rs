@@ -82,8 +82,14 @@ async fn what_waits_for_the_client_is_answered_at_once() -> anyhow::Result<()> {
     let start = Instant::now();
     assert_eq!(scene.client.read(&order.url).await?.status(), "pending");
     for authorization in order.authorizations() {
-        let body = scene.client.post_as_get(&authorization).await?.expect(200)?.json()?;
-        assert_eq!(body["status"], "pending");
+        let reply = scene.client.post_as_get(&authorization).await?.expect(200)?;
+        let body = reply.json()?;
+        assert_eq!(
+            (&body["status"], &body["expires"]),
+            (&json!("pending"), &order.body["expires"])
+        );
+        // There is nothing to come back for.
+        assert_eq!(reply.header("retry-after"), None);
     }
     assert!(start.elapsed() < AT_ONCE, "{:?}", start.elapsed());
     Ok(())
@@ -98,6 +104,19 @@ async fn nothing_is_held_when_holding_is_off() -> anyhow::Result<()> {
     assert!(seconds >= 1);
     scene.web.open_gate();
     scene.client.expect_status(&order.url, "ready").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_that_is_being_processed_says_when_to_ask_again() -> anyhow::Result<()> {
+    let scene = Scene::with(|setup| setup.set("api.hold", "0")).await?;
+    let order = scene.client.ready_order(&[NAME], &scene.web).await?;
+    let payload = json!({ "csr": csr(&[NAME])?.1 });
+    let reply = scene.client.post(&order.finalize()?, &payload).await?.expect(200)?;
+    assert_eq!(reply.json()?["status"], "processing");
+    let seconds: u32 = reply.header("retry-after").unwrap_or_default().parse()?;
+    assert!(seconds >= 1);
+    scene.client.expect_status(&order.url, "valid").await?;
     Ok(())
 }
 
@@ -124,8 +143,19 @@ async fn past_the_bound_of_held_replies_the_answer_is_immediate() -> anyhow::Res
 }
 
 #[tokio::test]
+async fn a_held_reply_is_given_after_the_configured_moment() -> anyhow::Result<()> {
+    let (scene, _, challenge) = waiting("1s").await?;
+    let start = Instant::now();
+    let reply = scene.client.post(&url(&challenge), &json!({})).await?.expect(200)?;
+    assert_eq!(reply.json()?["status"], "processing");
+    let took = start.elapsed();
+    assert!((Duration::from_secs(1)..AT_ONCE).contains(&took), "{took:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_held_reply_is_finished_before_the_server_stops() -> anyhow::Result<()> {
-    let (mut scene, _, challenge) = waiting("2s").await?;
+    let (mut scene, _, challenge) = waiting("20s").await?;
     let (client, server, web) = (scene.client, &mut scene.server, &scene.web);
     let held = tokio::spawn(async move { client.post(&url(&challenge), &json!({})).await });
     web.until_asked(1).await?;

@@ -42,6 +42,39 @@ async fn nonces_are_given_to_head_get_and_post() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_nonce_is_given_only_where_one_can_be_used() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let url = scene.client.url("newNonce")?;
+    let directory = scene.server.directory_url();
+    let ocsp = directory.replace("/acme/directory", "/ocsp/0000000000000000");
+    for (method, url) in [
+        (Method::GET, &directory),
+        (Method::OPTIONS, &url),
+        (Method::DELETE, &url),
+        (Method::POST, &ocsp),
+    ] {
+        let reply = scene.client.request(method.clone(), url, None).await?;
+        assert_eq!(reply.header("replay-nonce"), None, "{method} {url}");
+    }
+    let reply = scene.client.request(Method::POST, &ocsp, None).await?;
+    assert!(reply.links("index").is_empty(), "{:?}", reply.headers);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_media_type_of_a_request_is_read_without_its_case_and_parameters() -> anyhow::Result<()>
+{
+    let scene = Scene::start().await?;
+    let url = scene.client.account()?;
+    for kind in ["Application/JOSE+JSON", "application/jose+json; charset=utf-8"] {
+        let jws = scene.client.key().sign(&scene.client.protected(url).await?, b"")?;
+        let body = Some((kind, jws.to_string().into_bytes()));
+        scene.client.request(Method::POST, url, body).await?.expect(200)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn every_reply_to_a_post_has_a_nonce_and_the_way_back() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;

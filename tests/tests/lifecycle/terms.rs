@@ -91,5 +91,24 @@ async fn changed_terms_hurt_nobody_where_no_approval_is_required() -> anyhow::Re
     server.start().await?;
     client.forget_nonces();
     client.place(&["a.localhost"]).await?;
+    // Nor does anybody have to agree to any.
+    let (directory, root) = (server.directory_url(), server.root());
+    let silent = RawClient::connect(&directory, &root, AccountKey::p256()?).await?;
+    let made = silent.post("newAccount", &json!({})).await?.expect(201)?;
+    assert_eq!(made.json()?["termsOfServiceAgreed"], false);
+    silent.with_account_at(made.location()?).place(&["a.localhost"]).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn an_account_that_agreed_to_nothing_orders_nothing_where_approval_is_required()
+-> anyhow::Result<()> {
+    let profile =
+        format!(r#"[{{name="default", terms_of_service="{NEW}", terms_approval_required=true}}]"#);
+    let server = Setup::embedded().set("profile", profile).start().await?;
+    let (directory, root) = (server.directory_url(), server.root());
+    let client = RawClient::connect(&directory, &root, AccountKey::p256()?).await?;
+    let made = client.post("newAccount", &json!({})).await?.expect(201)?;
+    assert_eq!(made.json()?["termsOfServiceAgreed"], false);
+    is_refused(&client.with_account_at(made.location()?), NEW).await
 }
