@@ -34,3 +34,17 @@ fn random<const N: usize>() -> Result<[u8; N], Refusal> {
         .map_err(|_| Refusal::Internal("no random numbers".into()))?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn new_orders_are_spread_over_all_shards() {
+        let shards: BTreeSet<String> =
+            (0..500).map(|_| order_id(3).unwrap().as_str()[..2].to_owned()).collect();
+        assert_eq!(shards.into_iter().collect::<Vec<_>>(), ["00", "01", "02"]);
+    }
+}

@@ -110,7 +110,7 @@ async fn the_orders_of_an_account_are_shown_to_nobody_else() -> anyhow::Result<(
             let absent = format!("{accounts}/{absent}/orders");
             stranger.post_as_get(&absent).await?.refused((403, "unauthorized"))?;
             scene.client.post(&orders, &json!({})).await?.refused(MALFORMED)?;
-            for page in ["?cursor=", "?cursor=a%20b", "?page=2", "?cursor=1&cursor=2"] {
+            for page in ["?cursor=", "?cursor=a%20b", "?page=2", "?2", "?cursor=1&cursor=2"] {
                 scene.client.post_as_get(&format!("{orders}{page}")).await?.refused(MALFORMED)?;
             }
             let long = format!("{orders}?cursor={}", "1".repeat(65));

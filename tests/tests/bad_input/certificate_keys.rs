@@ -112,12 +112,13 @@ async fn the_key_of_any_account_of_any_profile_is_not_certified() -> anyhow::Res
             .await?;
     let key = CertificateKey::generate()?;
     scene.newcomer((&key).try_into()?).await?.with_account().await?;
-    refused(&scene.client, &scene, &key).await?;
+    let of_account = "the CSR must not have the key of an account";
+    assert_eq!(refused(&scene.client, &scene, &key).await?, of_account);
     let key = CertificateKey::generate()?;
     let (other, root) = (scene.server.profile_url("other"), scene.server.root());
     let account_key = AccountKey::try_from(&key)?;
     RawClient::connect(&other, &root, account_key).await?.with_account().await?;
-    refused(&scene.client, &scene, &key).await?;
+    assert_eq!(refused(&scene.client, &scene, &key).await?, of_account);
     Ok(())
 }
 

@@ -142,16 +142,18 @@ async fn validities_that_the_profile_does_not_grant_are_malformed() -> anyhow::R
 }
 
 #[tokio::test]
-async fn wildcards_are_refused_where_the_profile_has_none() -> anyhow::Result<()> {
+async fn wildcards_alone_are_refused_where_the_profile_has_none() -> anyhow::Result<()> {
     let profile = r#"[{name="default", wildcard_allowed=false}]"#;
-    Scene::with(|setup| setup.set("profile", profile))
-        .await?
+    let mut scene = Scene::with(|setup| setup.set("profile", profile)).await?;
+    scene
         .unimpressed(async |scene| {
             let reply = scene.client.post("newOrder", &order_for("dns", "*.a.localhost")).await?;
             reply.refused((400, "rejectedIdentifier"))?;
             Ok(())
         })
-        .await
+        .await?;
+    scene.client.place(&["a.localhost"]).await?;
+    Ok(())
 }
 
 #[tokio::test]
@@ -164,6 +166,22 @@ async fn an_authorization_can_only_be_deactivated() -> anyhow::Result<()> {
             for update in [json!({}), json!({ "status": "valid" }), json!({ "status": 7 })] {
                 scene.client.post(url, &update).await?.refused(MALFORMED)?;
             }
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
+async fn an_authorization_whose_certificate_is_issued_is_not_given_up() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    scene
+        .unimpressed(async |scene| {
+            let url = &issued.order.authorizations()[0];
+            let reply = scene.client.post(url, &json!({ "status": "deactivated" })).await?;
+            let problem = reply.refused(MALFORMED)?;
+            assert_eq!(problem["detail"], "the authorization can no longer be deactivated");
+            assert_eq!(scene.client.read(&issued.order.url).await?.status(), "valid");
             Ok(())
         })
         .await

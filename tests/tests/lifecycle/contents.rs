@@ -137,6 +137,8 @@ async fn whatever_dates_an_order_is_granted_its_certificate_has() -> anyhow::Res
         let payload = json!({ "identifiers": identifiers, "notBefore": start, "notAfter": end });
         let reply = client.post("newOrder", &payload).await?.expect(201)?;
         let order = Order { url: reply.location()?, body: reply.json()? };
+        assert_eq!(order.body["notBefore"], json!(start));
+        assert_eq!(order.body["notAfter"], json!(end));
         let order = client.prove(&order, &scene.web).await?;
         let issued = client.finalize(&order, &["a.localhost"]).await?;
         let (_, pem) = parse_x509_pem(issued.chain.leaf_pem().as_bytes())?;

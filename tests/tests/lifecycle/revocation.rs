@@ -27,6 +27,14 @@ async fn an_account_revokes_its_certificate_with_a_reason() -> anyhow::Result<()
     let payload = json!({ "certificate": issued.chain.leaf_base64url()?, "reason": 4 });
     scene.client.post("revokeCert", &payload).await?.expect(200)?;
     assert_eq!(reason_on_crl(&scene, &issued.chain).await?, 4);
+    // It stays on the CRL until it ends, which the log therefore says.
+    let events = scene.server.events().await?;
+    let end = |kind: &str| {
+        let event = events.iter().rev().find(|event| event["type"] == kind);
+        event.map(|event| event["data"]["not_after"].clone())
+    };
+    assert!(end("CertRevoked").is_some_and(|end| end.is_string()), "{events:?}");
+    assert_eq!(end("CertRevoked"), end("CertificateSigned"));
     Ok(())
 }
 

@@ -109,3 +109,31 @@ async fn is_listed(
         .filter(|found| found.state.account == *account && found.state.profile == profile.name);
     Ok(own.is_some_and(|found| found.state.status(request.now) != Status::Invalid))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(complete_to: &[u64], last: &[u64], expected: bool) {
+        let sequences = |all: &[u64]| all.iter().copied().map(Sequence).collect::<Vec<_>>();
+        let complete_to = sequences(complete_to);
+        let page = OrdersPage { orders: vec![], next: None, complete_to };
+        assert_eq!(is_complete(&page, &sequences(last)), expected);
+    }
+
+    #[test]
+    fn a_page_is_complete_once_the_index_knows_every_stream_to_its_end() {
+        check(&[3, 5], &[3, 5], true);
+        check(&[4, 9], &[3, 5], true);
+        check(&[3, 4], &[3, 5], false);
+        check(&[2, 9], &[3, 5], false);
+    }
+
+    #[test]
+    fn an_index_of_fewer_or_more_streams_is_not_complete() {
+        check(&[3], &[3, 5], false);
+        check(&[], &[3, 5], false);
+        check(&[3, 5, 1], &[3, 5], false);
+    }
+}

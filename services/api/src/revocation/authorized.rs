@@ -57,3 +57,24 @@ fn identifier(name: &str) -> Option<Identifier> {
     let address = name.parse::<IpAddress>().map(Identifier::Ip);
     address.ok().or_else(|| name.parse::<DnsName>().map(Identifier::Dns).ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_certificate_are_dns_names_and_addresses() {
+        let dns = |name: &str| Some(Identifier::Dns(name.parse().unwrap()));
+        let ip = |address: &str| Some(Identifier::Ip(address.parse().unwrap()));
+        for (name, expected) in [
+            ("a.example", dns("a.example")),
+            ("*.a.example", dns("*.a.example")),
+            ("192.0.2.1", ip("192.0.2.1")),
+            ("2001:db8::1", ip("2001:db8::1")),
+            ("a b", None),
+            ("", None),
+        ] {
+            assert_eq!(identifier(name), expected, "{name}");
+        }
+    }
+}
