@@ -50,3 +50,29 @@ async fn what_was_proven_survives_the_loss_of_the_read_model() -> anyhow::Result
     b.finalize(&order, &[NAME]).await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn an_order_is_shown_though_what_it_relied_on_was_given_up_while_it_was_finalized()
+-> anyhow::Result<()> {
+    let mut town = town().await?;
+    // It would write the view.
+    town.cluster.projector.stop().await?;
+    let [a, b] = &town.at;
+    let authorization = a.prove_before(NAME, &town.web).await?;
+    let order = a.place(&[NAME]).await?;
+    let id = order.url.rsplit('/').next().unwrap_or_default();
+    let (view, kept) = (format!("certmill:order:{id}"), "kept-by-the-test");
+    town.cluster.redis.copy(&view, kept).await?;
+    let payload = json!({ "csr": csr(&[NAME])?.1 });
+    a.post(&order.finalize()?, &payload).await?.expect(200)?;
+    a.expect_status(&order.url, "valid").await?;
+    a.post(&authorization, &json!({ "status": "deactivated" })).await?.expect(200)?;
+
+    // As a request has it that read the order just before it was finalized.
+    town.cluster.redis.copy(kept, &view).await?;
+    assert_eq!(b.read(&order.url).await?.status(), "valid");
+    town.cluster.redis.copy(kept, &view).await?;
+    let repeated = b.post(&order.finalize()?, &payload).await?.expect(200)?.json()?;
+    assert_eq!(repeated["status"], "valid");
+    Ok(())
+}

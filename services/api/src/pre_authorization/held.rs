@@ -4,10 +4,11 @@ use domain::{
     AccountId, Identifier, PreAuthorizationId, Timestamp,
     order::{
         AuthorizationIndex, AuthorizationPlaced, AuthorizationStatus, Command, Order, Progress,
+        Rejection,
     },
     pre_authorization::{Listing, PreAuthorization, PreAuthorizationListed},
 };
-use eventstore::{Actor, Context, Loaded, Subject, execute, load};
+use eventstore::{Actor, Context, ExecuteError, Loaded, Subject, execute, load};
 use futures::future::try_join_all;
 use ring::digest::{Context as Hash, SHA256};
 
@@ -98,7 +99,14 @@ pub(crate) async fn check(
         let command = Command::DeactivateAuthorization { authorization, now: request.now };
         let context = request.context(Actor::Account { id: order.state.account.clone() });
         let aggregates = &api.ports.aggregates;
-        order = aggregates.execute::<Order>(&id, Some(order), &command, &context).await?;
+        let known = Some(order.clone());
+        order = match aggregates.execute::<Order>(&id, known, &command, &context).await {
+            // It was finalized meanwhile: the signer asks what it relied on, and this is no refusal of what is asked here.
+            Err(ExecuteError::Rejected(Rejection::WrongStatus(_))) => {
+                return Ok(aggregates.load::<Order>(&id).await?.unwrap_or(order));
+            }
+            lost => lost?,
+        };
     }
     Ok(order)
 }
