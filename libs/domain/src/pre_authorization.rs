@@ -14,7 +14,7 @@ use crate::{
     },
 };
 pub use event::{Event, PreAuthorizationPlaced};
-pub use listing::{Listing, ListingEvent, ListingState, PreAuthorizationListed};
+pub use listing::{List, Listing, ListingEvent, ListingState, Overtaken, PreAuthorizationListed};
 
 /// The pre-authorization aggregate.
 #[derive(Debug)]

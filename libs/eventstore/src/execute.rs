@@ -263,15 +263,12 @@ fn decided<A: Aggregate>(
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        convert::Infallible,
-        sync::atomic::{AtomicU32, Ordering},
-    };
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use async_trait::async_trait;
     use domain::{
         PreAuthorizationId, Timestamp,
-        pre_authorization::{Listing, ListingState, PreAuthorizationListed},
+        pre_authorization::{List, Listing, ListingState, Overtaken},
     };
 
     use super::*;
@@ -312,20 +309,20 @@ mod tests {
         }
     }
 
-    fn listed() -> PreAuthorizationListed {
-        PreAuthorizationListed { id: PreAuthorizationId::from_random(&[1; 16]) }
+    fn list() -> List {
+        List { id: PreAuthorizationId::from_random(&[1; 16]), after: None }
     }
 
     /// Lists one at sequence 7 of what was loaded.
     async fn executed(
         log: &Emptied,
         state: Option<ListingState>,
-    ) -> Result<Decided<Listing>, ExecuteError<Infallible>> {
+    ) -> Result<Decided<Listing>, ExecuteError<Overtaken>> {
         let (subject, at) =
             (Subject::pre_authorizations(&[1; 32]), Timestamp::from_unix_seconds(1_800_000_000));
         let context = Context { actor: Actor::Signer, request_id: None, traceparent: None, at };
         let loaded = Loaded { state, sequence: Sequence(7) };
-        execute::<Listing>(log, &subject, loaded, &listed(), &context).await
+        execute::<Listing>(log, &subject, loaded, &list(), &context).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -339,7 +336,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_changes_nothing_is_not_appended() {
-        let (log, state) = (Emptied::default(), ListingState { ids: vec![listed().id] });
+        let (log, state) = (Emptied::default(), ListingState { ids: vec![list().id] });
         let executed = executed(&log, Some(state.clone())).await.unwrap();
         assert_eq!((executed.state, executed.sequence), (state, Sequence(7)));
         assert!(executed.events.is_empty());

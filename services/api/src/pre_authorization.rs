@@ -7,10 +7,10 @@ use std::slice;
 
 use acme::authorization::{AuthorizationUpdate, ChallengeResponse, NewAuthorization};
 use domain::{
-    ChallengeType, Identifier, PreAuthorizationId,
-    pre_authorization::{Command, PreAuthorization, PreAuthorizationPlaced},
+    AccountId, ChallengeType, Identifier, PreAuthorizationId,
+    pre_authorization::{Command, Overtaken, PreAuthorization, PreAuthorizationPlaced},
 };
-use eventstore::{Actor, Subject};
+use eventstore::{Actor, Context, ExecuteError, Subject};
 use http::StatusCode;
 
 use crate::{
@@ -28,6 +28,9 @@ use crate::{
     terms,
     urls::AuthorizationPlace,
 };
+
+/// How often it is looked whether an identifier waits for its proof, while others ask for it, too.
+const ATTEMPTS: usize = 3;
 
 /// Makes a pre-authorization, or finds the one for the identifier that still waits for its proof: a client that lost the
 /// answer asks again.
@@ -48,39 +51,62 @@ pub(crate) async fn new_authz(
     if identifier.is_wildcard() {
         return Err(Refusal::WildcardPreAuthorization);
     }
-    let held = match held::pending(api, (profile, signed.id()), identifier, request.now).await? {
-        Some(pending) => pending,
-        None => place(api, profile, (&signed, identifier), request).await?,
-    };
+    let held = find_or_place(api, profile, (&signed, identifier), request).await?;
     let place = AuthorizationPlace::PreAuthorization(held.state.id.clone());
     let location = api.settings.urls.authorization(&profile.name, &place);
     let shown = Shown::by_itself(&held.state, request.now);
     Ok(shown.reply(api, StatusCode::CREATED, request.now)?.with_location(location))
 }
 
-async fn place(
+/// Of all who ask at once, one lists what it made; the others answer with that, too, and what they made stays unknown.
+async fn find_or_place(
     api: &Api,
     profile: &Profile,
     (signed, identifier): (&ByAccount, &Identifier),
     request: &Request,
 ) -> Result<PreAuthorizationView, Refusal> {
-    api.pre_authorization_rate.count((profile, signed.id()), request.now)?;
+    let context = request.context(Actor::Account { id: signed.id().clone() });
+    let (holder, mut made) = ((profile, signed.id()), None);
+    for _ in 0..ATTEMPTS {
+        let newest = held::newest(api, holder, identifier, request.now).await?;
+        if let Some(pending) = newest.pending {
+            return Ok(pending);
+        }
+        let held = match made {
+            Some(made) => made,
+            None => place(api, holder, identifier, (request, &context)).await?,
+        };
+        // Afterwards: orders would look in vain for one that is listed and was never made.
+        match held::list(api, newest.listing, held.state.id.clone(), &context).await {
+            Err(ExecuteError::Rejected(Overtaken)) => made = Some(held),
+            listed => {
+                listed?;
+                return Ok(held);
+            }
+        }
+    }
+    Err(Overtaken.into())
+}
+
+async fn place(
+    api: &Api,
+    (profile, account): (&Profile, &AccountId),
+    identifier: &Identifier,
+    (request, context): (&Request, &Context),
+) -> Result<PreAuthorizationView, Refusal> {
+    api.pre_authorization_rate.count((profile, account), request.now)?;
     let id = random::pre_authorization_id()?;
     let command = Command::Place(PreAuthorizationPlaced {
         id: id.clone(),
         profile: profile.name.clone(),
-        account: signed.id().clone(),
+        account: account.clone(),
         identifier: identifier.clone(),
         challenges: order::challenges(profile, identifier)?,
         at: request.now,
         expires_at: request.now.plus(profile.pre_authorization_validity),
     });
-    let context = request.context(Actor::Account { id: signed.id().clone() });
     let aggregates = &api.ports.aggregates;
-    let held = aggregates.execute::<PreAuthorization>(&id, None, &command, &context).await?;
-    // Afterwards: orders would look in vain for one that is listed and was never made.
-    held::list(api, (signed.id(), identifier), id, &context).await?;
-    Ok(held)
+    Ok(aggregates.execute::<PreAuthorization>(&id, None, &command, context).await?)
 }
 
 /// Reads a pre-authorization, or gives it up; while a challenge is being validated, the reply waits for the outcome.

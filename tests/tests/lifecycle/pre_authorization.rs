@@ -1,9 +1,10 @@
 //! Identifiers that are proven before they are ordered (RFC 8555 §7.4.1).
 
-use std::{slice, time::Duration};
+use std::{collections::HashSet, slice, time::Duration};
 
 use acceptance::{DnsServer, RawClient, Scene, Setup, csr, eventually, verify};
 use anyhow::Context as _;
+use futures::future::try_join_all;
 use serde_json::{Value, json};
 
 const NAME: &str = "a.localhost";
@@ -12,6 +13,8 @@ const TWO: &str = r#"[{name="default", pre_authorization_allowed=true, identifie
     {name="other", pre_authorization_allowed=true}]"#;
 /// How long an authorization is waited for whose time is nearly over.
 const EXPIRY_LIMIT: Duration = Duration::from_secs(30);
+/// How many ask for one authorization at the same time: more than are listed.
+const AT_ONCE: usize = 8;
 
 async fn scene() -> anyhow::Result<Scene> {
     scene_with(|setup| setup).await
@@ -127,6 +130,16 @@ async fn a_pending_authorization_is_found_again_and_a_valid_one_is_renewed() -> 
     assert_eq!(scene.client.place(&[NAME]).await?.authorizations(), [first]);
     scene.client.prove_by_http(&second, &scene.web).await?;
     assert_eq!(scene.client.place(&[NAME]).await?.authorizations(), [second]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn all_who_ask_at_once_get_the_same_authorization_and_hide_no_proof() -> anyhow::Result<()> {
+    let scene = scene().await?;
+    let proven = scene.client.prove_before(NAME, &scene.web).await?;
+    let asked = try_join_all((0..AT_ONCE).map(|_| scene.client.pre_authorize(NAME))).await?;
+    assert_eq!(asked.iter().collect::<HashSet<_>>().len(), 1, "{asked:?}");
+    assert_eq!(scene.client.place(&[NAME]).await?.authorizations(), [proven]);
     Ok(())
 }
 

@@ -1,7 +1,5 @@
 //! Where an order finds the pre-authorizations of its account: those for one identifier are listed at one place.
 
-use std::convert::Infallible;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +17,27 @@ pub enum Listing {}
 pub struct ListingState {
     /// The newest first.
     pub ids: Vec<PreAuthorizationId>,
+}
+
+/// Lists one that was made.
+#[derive(Clone, Debug)]
+pub struct List {
+    /// Which one.
+    pub id: PreAuthorizationId,
+    /// The newest that was listed when it was found to be needed.
+    pub after: Option<PreAuthorizationId>,
+}
+
+/// Another one was listed meanwhile, which may be good enough: the caller looks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("another pre-authorization was listed meanwhile")]
+pub struct Overtaken;
+
+impl ListingState {
+    /// The newest.
+    pub fn newest(&self) -> Option<&PreAuthorizationId> {
+        self.ids.first()
+    }
 }
 
 /// An event of the listing.
@@ -49,18 +68,19 @@ impl DomainEvent for ListingEvent {
 /// The only command is to list one that was made; listing it twice changes nothing.
 impl Aggregate for Listing {
     type State = ListingState;
-    type Command = PreAuthorizationListed;
+    type Command = List;
     type Event = ListingEvent;
-    type Rejection = Infallible;
+    type Rejection = Overtaken;
 
-    fn decide(
-        state: Option<&ListingState>,
-        listed: &PreAuthorizationListed,
-    ) -> Result<Vec<ListingEvent>, Infallible> {
-        match state {
-            Some(state) if state.ids.contains(&listed.id) => Ok(vec![]),
-            Some(_) | None => Ok(vec![ListingEvent::PreAuthorizationListed(listed.clone())]),
+    fn decide(state: Option<&ListingState>, list: &List) -> Result<Vec<ListingEvent>, Overtaken> {
+        if state.is_some_and(|state| state.ids.contains(&list.id)) {
+            return Ok(vec![]);
         }
+        if state.and_then(ListingState::newest) != list.after.as_ref() {
+            return Err(Overtaken);
+        }
+        let id = list.id.clone();
+        Ok(vec![ListingEvent::PreAuthorizationListed(PreAuthorizationListed { id })])
     }
 
     fn evolve(state: Option<ListingState>, event: &ListingEvent) -> Option<ListingState> {
@@ -75,25 +95,39 @@ impl Aggregate for Listing {
 mod tests {
     use super::*;
 
-    fn listed(n: u8) -> PreAuthorizationListed {
-        PreAuthorizationListed { id: PreAuthorizationId::from_random(&[n; 16]) }
+    fn id(n: u8) -> PreAuthorizationId {
+        PreAuthorizationId::from_random(&[n; 16])
     }
 
-    fn after(commands: &[PreAuthorizationListed]) -> Option<ListingState> {
-        commands.iter().fold(None, |state, command| {
-            let Ok(events) = Listing::decide(state.as_ref(), command);
+    /// Lists one after the other.
+    fn after(ids: &[u8]) -> Option<ListingState> {
+        ids.iter().fold(None, |state, n| {
+            let after = state.as_ref().and_then(ListingState::newest).cloned();
+            let events = Listing::decide(state.as_ref(), &List { id: id(*n), after }).unwrap();
             Listing::fold(state, &events)
         })
     }
 
     #[test]
     fn the_newest_pre_authorizations_are_listed() {
-        let state = after(&[1, 2, 3, 4, 5].map(listed)).unwrap();
-        assert_eq!(state.ids, [5, 4, 3, 2].map(|n| listed(n).id));
+        let state = after(&[1, 2, 3, 4, 5]).unwrap();
+        assert_eq!(state.ids, [5, 4, 3, 2].map(id));
     }
 
     #[test]
     fn listing_twice_changes_nothing() {
-        assert_eq!(after(&[1, 2, 2].map(listed)), after(&[1, 2].map(listed)));
+        let listed = after(&[1, 2]);
+        assert_eq!(after(&[1, 2, 2]), listed);
+        let again = List { id: id(1), after: None };
+        assert_eq!(Listing::decide(listed.as_ref(), &again), Ok(vec![]));
+    }
+
+    #[test]
+    fn whoever_did_not_see_the_newest_looks_again() {
+        let listed = after(&[1, 2]);
+        for seen in [None, Some(id(1))] {
+            let list = List { id: id(3), after: seen };
+            assert_eq!(Listing::decide(listed.as_ref(), &list), Err(Overtaken));
+        }
     }
 }

@@ -6,7 +6,7 @@ use domain::{
         AuthorizationIndex, AuthorizationPlaced, AuthorizationStatus, Command, Order, Progress,
         Rejection,
     },
-    pre_authorization::{Listing, PreAuthorization, PreAuthorizationListed},
+    pre_authorization::{List, Listing, ListingState, Overtaken, PreAuthorization},
 };
 use eventstore::{Actor, Context, ExecuteError, Loaded, Subject, execute, load};
 use futures::future::try_join_all;
@@ -43,15 +43,25 @@ pub(crate) async fn proof(
     Ok(None)
 }
 
-/// The newest pre-authorization for the identifier, if it still waits for its proof.
-pub(super) async fn pending(
+/// What an account's newest pre-authorization for an identifier is.
+pub(super) struct Newest {
+    /// Where it is listed, as that was read.
+    pub(super) listing: (Subject, Loaded<ListingState>),
+    /// The newest, if it still waits for its proof.
+    pub(super) pending: Option<PreAuthorizationView>,
+}
+
+/// The newest pre-authorization for the identifier.
+pub(super) async fn newest(
     api: &Api,
     (profile, account): (&Profile, &AccountId),
     identifier: &Identifier,
     now: Timestamp,
-) -> Result<Option<PreAuthorizationView>, Refusal> {
-    let newest = held(api, (profile, account), identifier).await?.into_iter().next();
-    Ok(newest.filter(|it| it.state.status(now) == AuthorizationStatus::Pending))
+) -> Result<Newest, Refusal> {
+    let listing = listed(api, account, identifier).await?;
+    let newest = load_all(api, (profile, account), &listing.1).await?.into_iter().next();
+    let pending = newest.filter(|it| it.state.status(now) == AuthorizationStatus::Pending);
+    Ok(Newest { listing, pending })
 }
 
 /// The listed pre-authorizations, the newest first.
@@ -60,28 +70,43 @@ async fn held(
     (profile, account): (&Profile, &AccountId),
     identifier: &Identifier,
 ) -> Result<Vec<PreAuthorizationView>, Refusal> {
-    let aggregates = &api.ports.aggregates;
-    let (store, subject) = (aggregates.store.as_ref(), listing(account, identifier));
+    let (_, listing) = listed(api, account, identifier).await?;
+    load_all(api, (profile, account), &listing).await
+}
+
+async fn listed(
+    api: &Api,
+    account: &AccountId,
+    identifier: &Identifier,
+) -> Result<(Subject, Loaded<ListingState>), Refusal> {
+    let (store, subject) = (api.ports.aggregates.store.as_ref(), listing(account, identifier));
     let listed = load::<Listing>(store, &subject, Loaded::default()).await?;
-    let ids = listed.state.map(|listed| listed.ids).unwrap_or_default();
-    let loads = ids.iter().map(|id| aggregates.load::<PreAuthorization>(id));
+    Ok((subject, listed))
+}
+
+async fn load_all(
+    api: &Api,
+    (profile, account): (&Profile, &AccountId),
+    listing: &Loaded<ListingState>,
+) -> Result<Vec<PreAuthorizationView>, Refusal> {
+    let ids = listing.state.iter().flat_map(|listed| &listed.ids);
+    let loads = ids.map(|id| api.ports.aggregates.load::<PreAuthorization>(id));
     let found = try_join_all(loads).await?.into_iter().flatten();
     Ok(found
         .filter(|it| it.state.account == *account && it.state.profile == profile.name)
         .collect())
 }
 
-/// Lists a new pre-authorization, so that orders find it.
+/// Lists a new pre-authorization after what was the newest, so that orders find it.
 pub(super) async fn list(
     api: &Api,
-    (account, identifier): (&AccountId, &Identifier),
+    (subject, known): (Subject, Loaded<ListingState>),
     id: PreAuthorizationId,
     context: &Context,
-) -> Result<(), Refusal> {
-    let (store, subject) = (api.ports.aggregates.store.as_ref(), listing(account, identifier));
-    let listed = PreAuthorizationListed { id };
-    execute::<Listing>(store, &subject, Loaded::default(), &listed, context).await?;
-    Ok(())
+) -> Result<(), ExecuteError<Overtaken>> {
+    let after = known.state.as_ref().and_then(ListingState::newest).cloned();
+    let store = api.ports.aggregates.store.as_ref();
+    execute::<Listing>(store, &subject, known, &List { id, after }, context).await.map(drop)
 }
 
 /// Has an order that waits for its client lose what its pre-authorizations no longer prove: one that was given up since is

@@ -1,8 +1,6 @@
 //! Refusals by the rules of pre-authorizations.
 
-use std::convert::Infallible;
-
-use domain::pre_authorization::Rejection;
+use domain::pre_authorization::{Overtaken, Rejection};
 
 use super::Refusal;
 
@@ -19,9 +17,9 @@ impl From<Rejection> for Refusal {
     }
 }
 
-/// What is only listed is never refused.
-impl From<Infallible> for Refusal {
-    fn from(never: Infallible) -> Self {
-        match never {}
+/// Who asks again finds what the others made.
+impl From<Overtaken> for Refusal {
+    fn from(overtaken: Overtaken) -> Self {
+        Self::Unavailable(overtaken.into())
     }
 }
