@@ -22,6 +22,7 @@ const MAX_REQUEST_BYTES: usize = 4096;
 const MAX_KEPT: usize = 10_000;
 /// For how long it is taken for granted that nothing was revoked: a kept response is out of date no longer than this.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Responses that are asked for again, by the request; all of them hold for what is revoked up to one place in the log.
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<State>);
