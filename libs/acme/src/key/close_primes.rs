@@ -2,19 +2,20 @@
 
 use x509_parser::num_bigint::BigUint;
 
+use super::strength::remainder;
+
 /// How many rounds CAs try (CA/Browser Forum BR §6.1.1.3).
 const ROUNDS: u32 = 100;
 /// Modulo these few numbers are squares, so that hardly one has to be looked at closely.
 const TELLING: [u32; 5] = [64, 63, 65, 11, 17];
 
 /// Whether the modulus is a² - b² = (a + b)(a - b) for one of the first numbers a from its root on.
-pub(super) fn are_found(modulus: &[u8]) -> bool {
-    let modulus = BigUint::from_bytes_be(modulus);
+pub(super) fn are_found(modulus: &BigUint) -> bool {
     let mut a = modulus.sqrt();
-    if &a * &a < modulus {
+    if &a * &a < *modulus {
         a += 1u32;
     }
-    let mut rest = &a * &a - &modulus;
+    let mut rest = &a * &a - modulus;
     for _ in 0..ROUNDS {
         if is_square(&rest) {
             return true;
@@ -27,8 +28,8 @@ pub(super) fn are_found(modulus: &[u8]) -> bool {
 
 fn is_square(number: &BigUint) -> bool {
     let may_be = TELLING.iter().all(|&modulus| {
-        u32::try_from(number % modulus)
-            .is_ok_and(|rest| (0..modulus).any(|root| root * root % modulus == rest))
+        let rest = remainder(number, modulus);
+        (0..modulus).any(|root| root * root % modulus == rest)
     });
     if !may_be {
         return false;
@@ -42,10 +43,10 @@ mod tests {
     use super::*;
 
     /// The product of an odd number of 1024 bits and one that much above it.
-    fn product(difference: BigUint) -> Vec<u8> {
+    fn product(difference: BigUint) -> BigUint {
         let number: BigUint = (BigUint::from(7u32) << 1021) + 1u32;
         let other: BigUint = &number + difference;
-        (number * other).to_bytes_be()
+        number * other
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The checks of a key that need arithmetic, done once when a key is first seen.
 
 use ring::{agreement, rand::SystemRandom};
+use x509_parser::num_bigint::BigUint;
 
 use super::{BadPublicKey, Material, PublicKey, close_primes, roca};
 
 /// CAs check for factors below this bound (CA/Browser Forum BR §6.1.6).
-const SMALL_FACTOR_BOUND: u64 = 752;
+const SMALL_FACTOR_BOUND: u32 = 752;
 
 impl PublicKey {
     /// Checks the key's numbers: that an RSA modulus has neither a small factor nor the ROCA fingerprint nor primes
@@ -32,35 +33,24 @@ impl PublicKey {
 }
 
 fn check_modulus(modulus: &[u8]) -> Result<(), BadPublicKey> {
-    let limbs = Limbs::of(modulus);
-    if limbs.has_small_factor() {
+    let modulus = BigUint::from_bytes_be(modulus);
+    if has_small_factor(&modulus) {
         return Err(BadPublicKey::SmallFactor);
     }
-    if roca::has_fingerprint(&limbs) {
+    if roca::has_fingerprint(&modulus) {
         return Err(BadPublicKey::Roca);
     }
-    if close_primes::are_found(modulus) { Err(BadPublicKey::ClosePrimes) } else { Ok(()) }
+    if close_primes::are_found(&modulus) { Err(BadPublicKey::ClosePrimes) } else { Ok(()) }
 }
 
-/// A number in 32-bit parts, the most significant first.
-pub(super) struct Limbs(Vec<u64>);
+fn has_small_factor(modulus: &BigUint) -> bool {
+    (3..SMALL_FACTOR_BOUND).step_by(2).any(|divisor| remainder(modulus, divisor) == 0)
+}
 
-impl Limbs {
-    /// Takes big-endian octets.
-    pub(super) fn of(number: &[u8]) -> Self {
-        let value =
-            |limb: &[u8]| limb.iter().fold(0, |value, &octet| value << 8 | u64::from(octet));
-        Self(number.rchunks(4).rev().map(value).collect())
-    }
-
-    /// The remainder after division by a number below 2^32.
-    pub(super) fn remainder(&self, divisor: u64) -> u64 {
-        self.0.iter().fold(0, |rest, limb| (rest << 32 | limb) % divisor)
-    }
-
-    fn has_small_factor(&self) -> bool {
-        (3..SMALL_FACTOR_BOUND).step_by(2).any(|divisor| self.remainder(divisor) == 0)
-    }
+/// The remainder after a division.
+pub(super) fn remainder(number: &BigUint, divisor: u32) -> u32 {
+    // It is below the divisor, so that it has one digit, or none when it is zero.
+    (number % divisor).iter_u32_digits().next().unwrap_or(0)
 }
 
 /// ring shows no point check of its own, but agrees on a key only with points on the curve.
@@ -88,9 +78,9 @@ mod tests {
     #[test]
     fn small_factors_are_found() {
         // 2^2048 - 1 is divisible by 3; 751 is the largest prime below the bound and 757 the next one.
-        assert!(Limbs::of(&[0xff; 256]).has_small_factor());
-        assert!(Limbs::of(&751_u32.to_be_bytes()).has_small_factor());
-        assert!(Limbs::of(&(751_u64 * 1_000_003).to_be_bytes()).has_small_factor());
-        assert!(!Limbs::of(&(757_u64 * 1_000_003).to_be_bytes()).has_small_factor());
+        assert!(has_small_factor(&BigUint::from_bytes_be(&[0xff; 256])));
+        assert!(has_small_factor(&BigUint::from_bytes_be(&751_u32.to_be_bytes())));
+        assert!(has_small_factor(&BigUint::from_bytes_be(&(751_u64 * 1_000_003).to_be_bytes())));
+        assert!(!has_small_factor(&BigUint::from_bytes_be(&(757_u64 * 1_000_003).to_be_bytes())));
     }
 }
