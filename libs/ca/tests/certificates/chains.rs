@@ -10,6 +10,7 @@ use ca::{
     KeyAlgorithm, LeafRequest, plan, sign_crl,
 };
 use domain::{Serial, Timestamp};
+use tempfile::TempDir;
 
 use crate::support::{
     DAY, TestCa, assert_success, dns, leaf_request, openssl, pem_of, private_key, profile,
@@ -67,14 +68,20 @@ fn ca_certificates_say_what_they_must() {
     assert!(root.contains("Subject: C = DE, O = Example, CN = Test Root"));
 }
 
-#[test]
-fn an_offline_root_signs_our_request() {
+/// A CA that waits for the certificate of its intermediate, and its request in csr.pem.
+fn requested() -> (TempDir, CaDirectory) {
     let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name);
     let ca = CaDirectory::new(dir.path(), None);
     let subject = request("Offline Issuing CA", DAY).subject;
     let csr = ca.request_intermediate(KeyAlgorithm::EcdsaP256, &subject).unwrap();
-    std::fs::write(path("csr.pem"), &csr).unwrap();
+    std::fs::write(dir.path().join("csr.pem"), &csr).unwrap();
+    (dir, ca)
+}
+
+#[test]
+fn an_offline_root_signs_our_request() {
+    let (dir, ca) = requested();
+    let path = |name: &str| dir.path().join(name);
     let shown = openssl(&["req", "-verify", "-noout", "-text", "-in", text(&path("csr.pem"))]);
     assert!(shown.contains("CA:TRUE, pathlen:0"), "{shown}");
 
@@ -101,12 +108,8 @@ fn an_offline_root_signs_our_request() {
 
 #[test]
 fn what_an_offline_root_signed_with_sha1_or_without_crls_is_not_installed() {
-    let dir = tempfile::tempdir().unwrap();
+    let (dir, ca) = requested();
     let path = |name: &str| dir.path().join(name);
-    let ca = CaDirectory::new(dir.path(), None);
-    let subject = request("Offline Issuing CA", DAY).subject;
-    let csr = ca.request_intermediate(KeyAlgorithm::EcdsaP256, &subject).unwrap();
-    std::fs::write(path("csr.pem"), &csr).unwrap();
     let install = |digest, usage| {
         sign_offline(dir.path(), &[digest], usage);
         let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();

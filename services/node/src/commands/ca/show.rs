@@ -140,10 +140,12 @@ fn print(certificate: &Shown, out: &mut Output) -> Result<(), Failure> {
 impl Shown {
     fn validity(&self, now: Timestamp) -> String {
         let Self { not_before, not_after, .. } = self;
-        let doubt = match now {
-            early if early < *not_before => ", not yet",
-            late if late > *not_after => ", it has ended",
-            _ => "",
+        let doubt = if now < *not_before {
+            ", not yet"
+        } else if now > *not_after {
+            ", it has ended"
+        } else {
+            ""
         };
         format!("{not_before} to {not_after}{doubt}")
     }
