@@ -64,7 +64,7 @@ impl Default for EventLog {
             monitor_urls: Vec::new(),
             replicas: 3,
             allow_unsafe_dev: false,
-            order_shards: 16,
+            order_shards: 4,
             order_max_age: None,
         }
     }

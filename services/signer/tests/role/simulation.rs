@@ -15,7 +15,7 @@ use std::time::Duration;
 use ca::KeyAlgorithm;
 use seed::Seed;
 use tokio::time::timeout;
-use world::World;
+use world::{ORDER_SHARDS, World};
 
 use crate::workshop::Workshop;
 
@@ -32,7 +32,8 @@ async fn check(
 ) {
     for number in seeds {
         let _shown = ShownWhenPanicking(number);
-        let (workshop, seed) = (Workshop::new(algorithm), Seed::new(number));
+        let (mut workshop, seed) = (Workshop::new(algorithm), Seed::new(number));
+        workshop.config.event_log.order_shards = ORDER_SHARDS;
         let world = World::new(&workshop, seed, signers);
         if timeout(PATIENCE, world.run()).await.is_err() {
             panic!("not at its end: {}", world.story().await);

@@ -8,21 +8,20 @@ use domain::{
 };
 use eventstore::{Delivery, EventFeed as _, ExecuteError, Stream};
 
-use super::seed::Seed;
+use super::{seed::Seed, world::ORDER_SHARDS};
 use crate::{
     applicant::{context, validated},
     faulty::Faulty,
     workshop::now,
 };
 
-const SHARDS: u8 = 16;
 const RETRY_DELAY: Duration = Duration::from_millis(1);
 /// Of so many challenges one is not fulfilled.
 const FAILING: u64 = 12;
 
 /// Validates until it is aborted.
 pub(crate) async fn run(seed: Seed, ports: Faulty) {
-    let streams = Stream::orders(SHARDS);
+    let streams = Stream::orders(ORDER_SHARDS);
     let mut subscription = ports.subscribe("validator", &streams).await.unwrap();
     loop {
         let delivery = subscription.next().await.unwrap();

@@ -23,7 +23,8 @@ use crate::{
 /// How often each process ends, at most.
 const MOST_CRASHES: u64 = 4;
 const MOST_ORDERS: u64 = 4;
-const ORDER_SHARDS: u64 = 16;
+/// Over how many streams the orders of a seed are spread.
+pub(super) const ORDER_SHARDS: u8 = 16;
 
 /// What a run consists of.
 pub(crate) struct World<'a> {
@@ -39,7 +40,7 @@ impl<'a> World<'a> {
     pub(crate) fn new(workshop: &'a Workshop, seed: Seed, signers: &'a [&'static str]) -> Self {
         let count = 1 + seed.draw("orders", MOST_ORDERS);
         let order = |n: u64| {
-            let shard = seed.draw(&format!("shard-{n}"), ORDER_SHARDS);
+            let shard = seed.draw(&format!("shard-{n}"), ORDER_SHARDS.into());
             OrderId::new(u8::try_from(shard).unwrap(), &seed.bits(&format!("order-{n}")))
         };
         let orders = (0..count).map(order).collect();
