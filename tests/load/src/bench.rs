@@ -1,4 +1,4 @@
-//! The plan of a run: every server in every round, then memory.
+//! The plan of a run: every server in every round, then what becomes of servers that are filled.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use crate::{
     options::Options,
     process::Usage,
     progress,
-    report::{Comparison, MemoryPoint, MemoryUse, Report, Round},
+    report::{Comparison, Filling, Point, Report, Round},
     samples::Samples,
     server::{Kind, Server, Setup},
 };
@@ -26,10 +26,10 @@ const QUIET: Duration = Duration::from_millis(100);
 const QUIET_TIMEOUT: Duration = Duration::from_secs(2);
 /// A server that stops answering more often cannot be measured.
 const MAX_HANGS: usize = 10;
-/// How many workers fill the server whose memory is looked at.
-const MEMORY_WORKERS: usize = 16;
-/// How often memory is looked at on the way.
-const MEMORY_POINTS: u64 = 4;
+/// How many workers fill a server.
+const FILL_WORKERS: usize = 16;
+/// How often a server that is filled is looked at.
+const FILL_POINTS: u64 = 4;
 
 /// Runs everything the command line asks for.
 ///
@@ -50,11 +50,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     };
 
     let servers = report.keep_installed(&options.servers, options).await;
-    let memory_servers = match options.memory_orders {
+    let to_fill = match options.fill_orders {
         0 => Vec::new(),
-        _ => report.keep_installed(&options.memory_servers, options).await,
+        _ => report.keep_installed(&options.fill_servers, options).await,
     };
-    ensure!(!servers.is_empty() || !memory_servers.is_empty(), "there is no server to measure");
+    ensure!(!servers.is_empty() || !to_fill.is_empty(), "there is no server to measure");
 
     let mut samples = BTreeMap::new();
     for round in 1..=options.rounds {
@@ -72,10 +72,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
         }
     }
     report.comparisons = Comparison::of_rounds(&report.rounds, &samples);
-    for kind in memory_servers {
-        progress(&format!("memory over {} orders: {}", options.memory_orders, kind.label()));
-        let memory = bench.memory(kind, options.memory_orders).await;
-        report.memory.push(memory.with_context(|| kind.label())?);
+    for kind in to_fill {
+        progress(&format!("filling with {} orders: {}", options.fill_orders, kind.label()));
+        let filling = bench.filled(kind, options.fill_orders, &mut report.hangs).await;
+        report.fillings.push(filling.with_context(|| kind.label())?);
     }
     report.judge();
     Ok(report)
@@ -147,23 +147,46 @@ impl Bench<'_> {
         Ok((measured, outcome.samples))
     }
 
-    /// Fills one server and looks at its memory on the way.
-    async fn memory(&self, kind: Kind, orders: u64) -> anyhow::Result<MemoryUse> {
+    /// Fills a server, another one if it stops answering and is known to do so.
+    async fn filled(
+        &self,
+        kind: Kind,
+        orders: u64,
+        hangs: &mut BTreeMap<Kind, usize>,
+    ) -> anyhow::Result<Filling> {
+        for _ in 0..MAX_HANGS {
+            let (filling, hung) = self.fill(kind, orders).await?;
+            if !(hung && kind.may_hang()) {
+                return Ok(filling);
+            }
+            progress(&format!("  {} stopped answering; filling another", kind.label()));
+            *hangs.entry(kind).or_default() += 1;
+        }
+        bail!("stopped answering {MAX_HANGS} times in a row")
+    }
+
+    /// Fills one server and looks at it on the way; says whether it stopped answering.
+    async fn fill(&self, kind: Kind, orders: u64) -> anyhow::Result<(Filling, bool)> {
         let mut server = Server::start(kind, &self.setup).await?;
-        let mut memory = MemoryUse { server: kind, points: Vec::new(), failures: Vec::new() };
-        memory.points.push(MemoryPoint::new(0, &quiet_usage(&mut server).await?));
-        let mut workers = Workers::connect(MEMORY_WORKERS, &server, &self.surroundings).await?;
-        let mut done = 0;
-        for point in 1..=MEMORY_POINTS {
-            let next = orders * point / MEMORY_POINTS;
-            let outcome = workers.run(Limit::Certificates(next - done)).await;
+        let mut workers = Workers::connect(FILL_WORKERS, &server, &self.surroundings).await?;
+        let empty = Point::new(0, Duration::ZERO, &quiet_usage(&mut server).await?);
+        let mut filling = Filling { server: kind, points: vec![empty], failures: Vec::new() };
+        let (mut last, mut hung) = (empty, false);
+        for point in 1..=FILL_POINTS {
+            let next = orders * point / FILL_POINTS;
+            let outcome = workers.run(Limit::Certificates(next - last.orders)).await;
             let outcome = outcome.with_context(|| server.logs())?;
-            done = next;
-            memory.failures.extend(outcome.failures);
-            memory.points.push(MemoryPoint::new(done, &quiet_usage(&mut server).await?));
+            let elapsed = last.elapsed + outcome.elapsed;
+            last = Point::new(next, elapsed, &quiet_usage(&mut server).await?);
+            filling.points.push(last);
+            filling.failures.extend(outcome.failures);
+            if outcome.hung {
+                hung = true;
+                break;
+            }
         }
         server.stop().await?;
-        Ok(memory)
+        Ok((filling, hung))
     }
 }
 

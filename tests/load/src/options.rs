@@ -33,12 +33,17 @@ pub(crate) struct Options {
     /// How many certificates are issued before each measurement.
     #[arg(long, default_value_t = 64)]
     pub(crate) warm_up: u64,
-    /// How many certificates are issued from one embedded server to see its memory; 0 leaves that out.
+    /// How many certificates are issued from a server to see what it costs and holds as it is filled; 0 leaves that out.
     #[arg(long, default_value_t = 20_000)]
-    pub(crate) memory_orders: u64,
-    /// The servers whose memory is looked at.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "certmill")]
-    pub(crate) memory_servers: Vec<Kind>,
+    pub(crate) fill_orders: u64,
+    /// The servers that are filled.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "certmill,certmill-cluster,pebble"
+    )]
+    pub(crate) fill_servers: Vec<Kind>,
     /// How long the client waits before it asks again for what is not final yet; doubled each time, whatever
     /// Retry-After says.
     #[arg(long, default_value_t = 4)]

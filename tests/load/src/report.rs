@@ -1,5 +1,6 @@
 //! What a run found.
 
+mod filling;
 pub(crate) mod markdown;
 mod table;
 
@@ -7,11 +8,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
+pub(crate) use self::filling::{Filling, Point};
+
 use crate::{
     applicant::Counters,
     machine::Machine,
     options::Options,
-    process::Usage,
     progress,
     samples::{Latency, Samples, Step},
     server::Kind,
@@ -35,8 +37,8 @@ pub(crate) struct Report {
     pub(crate) rounds: Vec<Round>,
     /// All rounds together.
     pub(crate) comparisons: Vec<Comparison>,
-    /// Memory over many orders.
-    pub(crate) memory: Vec<MemoryUse>,
+    /// What becomes of servers that are filled.
+    pub(crate) fillings: Vec<Filling>,
     /// What was to be reached.
     pub(crate) verdicts: Vec<Verdict>,
 }
@@ -171,40 +173,6 @@ impl Comparison {
     }
 }
 
-/// The memory of one server while it is filled.
-#[derive(Debug, Serialize)]
-pub(crate) struct MemoryUse {
-    /// The server.
-    pub(crate) server: Kind,
-    /// What was seen on the way.
-    pub(crate) points: Vec<MemoryPoint>,
-    /// Why issuances failed.
-    pub(crate) failures: Vec<String>,
-}
-
-/// The memory of all processes at one time.
-#[derive(Debug, Serialize)]
-pub(crate) struct MemoryPoint {
-    /// After so many orders.
-    pub(crate) orders: u64,
-    /// Memory then.
-    pub(crate) resident_bytes: u64,
-    /// The most until then.
-    pub(crate) peak_bytes: u64,
-}
-
-impl MemoryPoint {
-    /// All processes together.
-    pub(crate) fn new(orders: u64, usage: &[(String, Usage)]) -> Self {
-        let sum = |bytes: fn(&Usage) -> u64| usage.iter().map(|(_, it)| bytes(it)).sum();
-        Self {
-            orders,
-            resident_bytes: sum(|it| it.resident_bytes),
-            peak_bytes: sum(|it| it.peak_bytes),
-        }
-    }
-}
-
 impl Report {
     /// Nothing measured yet.
     pub(crate) fn new(machine: Machine, options: &Options) -> Self {
@@ -216,7 +184,7 @@ impl Report {
             hangs: BTreeMap::new(),
             rounds: Vec::new(),
             comparisons: Vec::new(),
-            memory: Vec::new(),
+            fillings: Vec::new(),
             verdicts: Vec::new(),
         }
     }
@@ -244,14 +212,14 @@ impl Report {
 
     /// Compares the figures with what is to be reached.
     pub(crate) fn judge(&mut self) {
-        self.verdicts = crate::targets::verdicts(&self.comparisons, &self.memory);
+        self.verdicts = crate::targets::verdicts(&self.comparisons, &self.fillings);
     }
 
     /// How many issuances failed.
     pub(crate) fn failures(&self) -> usize {
         let rounds = self.rounds.iter().map(|it| it.failures.len());
-        let memory = self.memory.iter().map(|it| it.failures.len());
-        rounds.chain(memory).sum()
+        let fillings = self.fillings.iter().map(|it| it.failures.len());
+        rounds.chain(fillings).sum()
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    report::{Comparison, MemoryUse},
+    report::{Comparison, Filling},
     samples::Step,
     server::Kind,
 };
@@ -15,7 +15,7 @@ const EMBEDDED_CPU: f64 = 0.4;
 const EMBEDDED_P99_MS: f64 = 100.0;
 const CLUSTER_RATE: f64 = 1.0;
 const MEMORY_BYTES: u64 = 100 << 20;
-const MEMORY_ORDERS: u64 = 20_000;
+const FILL_ORDERS: u64 = 20_000;
 
 /// Whether a target was reached.
 #[derive(Debug, PartialEq, Serialize)]
@@ -28,23 +28,12 @@ pub(crate) struct Verdict {
     pub(crate) reached: bool,
 }
 
-/// The targets about which the figures say something.
-pub(crate) fn verdicts(comparisons: &[Comparison], memory: &[MemoryUse]) -> Vec<Verdict> {
+/// The targets about which the figures say something: on servers that have just been started, and, marked so, over all the
+/// orders that they were filled with.
+pub(crate) fn verdicts(comparisons: &[Comparison], fillings: &[Filling]) -> Vec<Verdict> {
     let of = |kind: Kind| comparisons.iter().find(|it| (it.server, it.workers) == (kind, WORKERS));
-    let mut verdicts = Vec::new();
-    if let (Some(embedded), Some(pebble)) = (of(Kind::Certmill), of(Kind::Pebble)) {
-        let (rate, cpu) = (embedded.rate() / pebble.rate(), embedded.cpu_ms() / pebble.cpu_ms());
-        verdicts.push(Verdict {
-            target: format!("embedded, at least {EMBEDDED_RATE} × Pebble's certificates/s"),
-            measured: format!("{rate:.2} ×"),
-            reached: rate >= EMBEDDED_RATE,
-        });
-        verdicts.push(Verdict {
-            target: format!("embedded, at most {EMBEDDED_CPU} × Pebble's CPU per certificate"),
-            measured: format!("{cpu:.2} ×"),
-            reached: cpu <= EMBEDDED_CPU,
-        });
-    }
+    let cost = |kind| of(kind).map(|it| Cost { rate: it.rate(), cpu_ms: it.cpu_ms() });
+    let mut verdicts = against_pebble(cost, "");
     let issuance = of(Kind::Certmill).and_then(|it| it.latencies.get(&Step::Issuance));
     if let Some(issuance) = issuance {
         verdicts.push(Verdict {
@@ -53,25 +42,58 @@ pub(crate) fn verdicts(comparisons: &[Comparison], memory: &[MemoryUse]) -> Vec<
             reached: issuance.p99_ms < EMBEDDED_P99_MS,
         });
     }
-    if let (Some(cluster), Some(pebble)) = (of(Kind::CertmillCluster), of(Kind::Pebble)) {
-        let rate = cluster.rate() / pebble.rate();
+    let filled = |kind: Kind| {
+        let (stretch, after) = fillings.iter().find(|it| it.server == kind)?.whole()?;
+        let enough = after.orders >= FILL_ORDERS;
+        enough.then_some(Cost { rate: stretch.rate, cpu_ms: stretch.cpu_ms })
+    };
+    verdicts.extend(against_pebble(filled, &format!(", over {FILL_ORDERS} orders")));
+    verdicts.extend(fillings.iter().find_map(memory_verdict));
+    verdicts
+}
+
+/// What a certificate costs a server.
+struct Cost {
+    rate: f64,
+    cpu_ms: f64,
+}
+
+fn against_pebble(of: impl Fn(Kind) -> Option<Cost>, when: &str) -> Vec<Verdict> {
+    let Some(pebble) = of(Kind::Pebble) else { return Vec::new() };
+    let mut verdicts = Vec::new();
+    if let Some(embedded) = of(Kind::Certmill) {
+        let (rate, cpu) = (embedded.rate / pebble.rate, embedded.cpu_ms / pebble.cpu_ms);
         verdicts.push(Verdict {
-            target: "NATS + Redis, at least Pebble's certificates/s".to_owned(),
+            target: format!("embedded, at least {EMBEDDED_RATE} × Pebble's certificates/s{when}"),
+            measured: format!("{rate:.2} ×"),
+            reached: rate >= EMBEDDED_RATE,
+        });
+        verdicts.push(Verdict {
+            target: format!(
+                "embedded, at most {EMBEDDED_CPU} × Pebble's CPU per certificate{when}"
+            ),
+            measured: format!("{cpu:.2} ×"),
+            reached: cpu <= EMBEDDED_CPU,
+        });
+    }
+    if let Some(cluster) = of(Kind::CertmillCluster) {
+        let rate = cluster.rate / pebble.rate;
+        verdicts.push(Verdict {
+            target: format!("NATS + Redis, at least Pebble's certificates/s{when}"),
             measured: format!("{rate:.2} ×"),
             reached: rate >= CLUSTER_RATE,
         });
     }
-    verdicts.extend(memory.iter().find_map(memory_verdict));
     verdicts
 }
 
-fn memory_verdict(memory: &MemoryUse) -> Option<Verdict> {
-    let last = memory.points.last()?;
-    if memory.server != Kind::Certmill || last.orders < MEMORY_ORDERS {
+fn memory_verdict(filling: &Filling) -> Option<Verdict> {
+    let last = filling.points.last()?;
+    if filling.server != Kind::Certmill || last.orders < FILL_ORDERS {
         return None;
     }
     Some(Verdict {
-        target: format!("embedded, under 100 MiB after {MEMORY_ORDERS} orders"),
+        target: format!("embedded, under 100 MiB after {FILL_ORDERS} orders"),
         measured: format!(
             "{} MiB, at most {} MiB",
             last.resident_bytes.div_ceil(1 << 20),
@@ -83,19 +105,41 @@ fn memory_verdict(memory: &MemoryUse) -> Option<Verdict> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::report::MemoryPoint;
+    use std::time::Duration;
 
-    fn memory(orders: u64, resident_bytes: u64) -> MemoryUse {
-        let point = MemoryPoint { orders, resident_bytes, peak_bytes: resident_bytes };
-        MemoryUse { server: Kind::Certmill, points: vec![point], failures: Vec::new() }
+    use super::*;
+    use crate::report::Point;
+
+    /// A server after so many orders, each of which took a millisecond and some of the processors.
+    fn filling(server: Kind, orders: u64, cpu_us: u64, resident_bytes: u64) -> Filling {
+        let (elapsed, cpu) =
+            (Duration::from_millis(orders), Duration::from_micros(orders * cpu_us));
+        let end = Point { orders, elapsed, cpu, resident_bytes, peak_bytes: resident_bytes };
+        let zero = Duration::ZERO;
+        let start = Point { orders: 0, elapsed: zero, cpu: zero, ..end };
+        Filling { server, points: vec![start, end], failures: Vec::new() }
     }
 
     #[test]
     fn memory_is_judged_only_after_enough_orders() {
-        assert_eq!(verdicts(&[], &[memory(19_999, 1)]), Vec::new());
-        let reached = |bytes| verdicts(&[], &[memory(20_000, bytes)]).first().map(|it| it.reached);
+        let judged = |orders, bytes| verdicts(&[], &[filling(Kind::Certmill, orders, 1, bytes)]);
+        assert_eq!(judged(19_999, 1), Vec::new());
+        let reached = |bytes| judged(20_000, bytes).first().map(|it| it.reached);
         assert_eq!(reached(MEMORY_BYTES - 1), Some(true));
         assert_eq!(reached(MEMORY_BYTES), Some(false));
+    }
+
+    #[test]
+    fn servers_that_were_filled_are_compared_over_all_their_orders() {
+        let fillings = [
+            filling(Kind::Certmill, 20_000, 1_000, 1),
+            filling(Kind::CertmillCluster, 20_000, 4_000, 1),
+            filling(Kind::Pebble, 20_000, 2_500, 1),
+        ];
+        let found: Vec<_> =
+            verdicts(&[], &fillings).into_iter().map(|it| (it.measured, it.reached)).collect();
+        let expected =
+            [("1.00 ×", false), ("0.40 ×", true), ("1.00 ×", true), ("1 MiB, at most 1 MiB", true)];
+        assert_eq!(found, expected.map(|(measured, reached)| (measured.to_owned(), reached)));
     }
 }

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{Comparison, MemoryUse, Report, ratio, table::Table};
+use super::{Comparison, Filling, Report, filling::Stretch, ratio, table::Table};
 use crate::{
     samples::{Latency, Step},
     server::Kind,
@@ -21,14 +21,16 @@ const TITLE: &str = "\
 machine doing nothing else.
 
 Workers are closed loops, each with an ES256 account and one connection: the next order is placed when the last
-certificate has arrived. Every name is ordered once and validated by http-01 on loopback; keys are P-256 on all sides.
+certificate has arrived. Every name is ordered once and validated by http-01 on loopback; keys are P-256 on all sides,
+and only Pebble, RSA keys, has those that Pebble makes when its configuration names no kind.
 CPU is user and system time of all processes of a server, until it rests again after the last reply, over the
 certificates. What shares the processors with the servers, the client and what answers challenges, is shown as client
 CPU.
 
 - Certmill and Pebble look names up at the client's DNS server; Caddy reaches the responder as a proxy and looks up none.
 - A reply that is not final is asked for again soon, whatever Retry-After says; certmill and Caddy reply when it is.
-- Pebble starts empty in every measurement; the more it holds the longer it takes for an order.
+- Pebble starts empty in every measurement; the more it holds the longer it takes for an order, as the tables of filled
+  servers show; 16 workers fill them.
 - Pebble's workers fetch no authorization while another places an order, because it deadlocks then.
 - Every 25th certificate of a worker is checked: name, key and signatures. A failed issuance fails the run.
 ";
@@ -80,8 +82,8 @@ impl Report {
                 steps(&of_these),
             );
         }
-        if !self.memory.is_empty() {
-            let _ = write!(text, "\n### Memory\n\n{}", memory(&self.memory));
+        if !self.fillings.is_empty() {
+            let _ = write!(text, "\n### While a server is filled\n\n{}", filled(&self.fillings));
         }
         if !self.verdicts.is_empty() {
             text.push_str("\n### Targets\n\n");
@@ -96,10 +98,10 @@ impl Report {
 
     fn write_failures(&self, text: &mut String) {
         let rounds = self.rounds.iter().map(|it| (it.server, &it.failures));
-        let memory = self.memory.iter().map(|it| (it.server, &it.failures));
+        let fillings = self.fillings.iter().map(|it| (it.server, &it.failures));
         // One each: the first says most, and the others are in the JSON.
         let failures: BTreeMap<_, _> = rounds
-            .chain(memory)
+            .chain(fillings)
             .filter_map(|(server, failures)| Some((server, failures.first()?)))
             .collect();
         if failures.is_empty() {
@@ -179,19 +181,48 @@ fn steps(comparisons: &[&Comparison]) -> String {
     table.render()
 }
 
-fn memory(uses: &[MemoryUse]) -> String {
-    let mut table = Table::new(&["server", "orders", "resident MiB", "peak MiB"]);
-    for memory in uses {
-        for point in &memory.points {
-            table.push(vec![
-                memory.server.label().to_owned(),
-                point.orders.to_string(),
-                mebibytes(point.resident_bytes),
-                mebibytes(point.peak_bytes),
-            ]);
+/// What each stretch cost, then all of them.
+fn filled(fillings: &[Filling]) -> String {
+    let head = ["server", "orders", "certificates/s", "× Pebble", "CPU ms each", "× Pebble"];
+    let mut table = Table::new(&[&head[..], &["resident MiB", "peak MiB"]].concat());
+    let pebble = fillings.iter().find(|it| it.server == Kind::Pebble);
+    for filling in fillings {
+        let all_of_pebble = pebble.and_then(Filling::whole).map(|(stretch, _)| stretch);
+        let of_pebble = pebble.into_iter().flat_map(Filling::stretches).map(|it| Some(it.0));
+        let of_pebble = of_pebble.chain(std::iter::repeat(None));
+        let name = filling.server.label();
+        let mut before = 0;
+        for ((stretch, after), pebble) in filling.stretches().zip(of_pebble) {
+            let orders = format!("{}–{}", before + 1, after.orders);
+            before = after.orders;
+            let memory = [mebibytes(after.resident_bytes), mebibytes(after.peak_bytes)];
+            table.push(stretch_row(name, orders, stretch, pebble, memory));
+        }
+        if let Some((stretch, after)) = filling.whole() {
+            let memory = [mebibytes(after.resident_bytes), mebibytes(after.peak_bytes)];
+            table.push(stretch_row(name, "all".to_owned(), stretch, all_of_pebble, memory));
         }
     }
     table.render()
+}
+
+fn stretch_row(
+    name: &str,
+    orders: String,
+    stretch: Stretch,
+    pebble: Option<Stretch>,
+    memory: [String; 2],
+) -> Vec<String> {
+    let times_pebble = |figure: fn(Stretch) -> f64| {
+        pebble.map_or_else(String::new, |it| format!("{:.2}", ratio(figure(stretch), figure(it))))
+    };
+    let cost = [
+        format!("{:.0}", stretch.rate),
+        times_pebble(|it| it.rate),
+        format!("{:.2}", stretch.cpu_ms),
+        times_pebble(|it| it.cpu_ms),
+    ];
+    [name.to_owned(), orders].into_iter().chain(cost).chain(memory).collect()
 }
 
 fn mebibytes(bytes: u64) -> String {
