@@ -301,6 +301,15 @@ impl RawClient {
         self.send(request.header("content-type", JOSE).body(jws), url).await
     }
 
+    /// Sends a JWS that is said to have a content coding.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send_coded(&self, url: &str, coding: &str, jws: &Value) -> anyhow::Result<Reply> {
+        let request = self.http.post(self.target(url)).header("content-encoding", coding);
+        self.send(request.header("content-type", JOSE).body(jws.to_string()), url).await
+    }
+
     /// Where a URL is reached.
     fn target(&self, url: &str) -> String {
         let rest = self.node.as_ref().and_then(|node| Some((node, url.strip_prefix(&node.base)?)));

@@ -54,6 +54,9 @@ async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<R
     if request.method == Method::POST && !request.is_jose() {
         return Err(Refusal::NotJose);
     }
+    if request.is_coded() {
+        return Err(Refusal::Coded);
+    }
     match resource {
         Resource::Directory => directory::read(api, profile, request).await,
         Resource::NewNonce => nonce::new_nonce(api, profile, request).await,

@@ -35,6 +35,8 @@ pub(crate) enum Refusal {
     MethodNotAllowed(&'static [Method]),
     #[error("the content type is not application/jose+json")]
     NotJose,
+    #[error("the body has a content coding")]
+    Coded,
     #[error("the body is too large")]
     BodyTooLarge,
     #[error("the body ended early")]
@@ -149,6 +151,8 @@ pub(crate) fn reply(refusal: &Refusal, retry_after: u64) -> Reply {
     let reply = Reply::body(status, "application/problem+json", body);
     match refusal {
         Refusal::MethodNotAllowed(methods) => reply.with_methods(header::ALLOW, methods),
+        // RFC 9110 §12.5.3
+        Refusal::Coded => reply.with(header::ACCEPT_ENCODING, "identity"),
         Refusal::KeyInUse(account) => reply.with_location(account.clone()),
         Refusal::TermsChanged { terms: url, .. } | Refusal::TermsNotAgreed(Some(url)) => {
             reply.with_link("terms-of-service", url)
@@ -181,6 +185,9 @@ fn problem(refusal: &Refusal) -> Problem {
         }
         Refusal::NotJose => {
             malformed("the content type must be application/jose+json").with_status(415)
+        }
+        Refusal::Coded => {
+            malformed("the body must be sent as it is, without Content-Encoding").with_status(415)
         }
         Refusal::BodyTooLarge => malformed("the request is too large").with_status(413),
         Refusal::BodyInterrupted => malformed("the request ended early"),

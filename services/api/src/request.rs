@@ -42,4 +42,10 @@ impl Request {
             .map(|value| value.split(';').next().unwrap_or_default().trim());
         media_type.is_some_and(|media| media.eq_ignore_ascii_case("application/jose+json"))
     }
+
+    /// Whether the body is compressed, or coded in another way (RFC 9110 §8.4).
+    pub(crate) fn is_coded(&self) -> bool {
+        let lines = self.headers.get_all(http::header::CONTENT_ENCODING).iter();
+        lines.map(http::HeaderValue::as_bytes).any(|line| !line.eq_ignore_ascii_case(b"identity"))
+    }
 }

@@ -90,6 +90,26 @@ async fn another_media_type_than_jose_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_body_with_a_content_coding_is_refused() -> anyhow::Result<()> {
+    Scene::start()
+        .await?
+        .unimpressed(async |scene| {
+            let client = &scene.client;
+            let url = client.url("newOrder")?;
+            for coding in ["gzip", "br", "identity, gzip"] {
+                let jws = client.key().sign(&client.protected(&url).await?, b"{}")?;
+                let reply = client.send_coded(&url, coding, &jws).await?;
+                reply.refused((415, "malformed"))?;
+                assert_eq!(reply.header("accept-encoding"), Some("identity"), "{coding}");
+            }
+            let jws = client.key().sign(&client.protected(&url).await?, b"{}")?;
+            client.send_coded(&url, "Identity", &jws).await?.refused((400, "malformed"))?;
+            Ok(())
+        })
+        .await
+}
+
+#[tokio::test]
 async fn paths_that_name_nothing_are_not_found() -> anyhow::Result<()> {
     Scene::start()
         .await?
