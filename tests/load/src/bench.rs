@@ -63,7 +63,12 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
         for kind in rotated {
             progress(&format!("round {round} of {}: {}", options.rounds, kind.label()));
             for workers in &options.workers {
-                let measured = bench.answered(round, *kind, *workers, &mut report.hangs).await;
+                let measuring = async || {
+                    let (measured, taken) = bench.measure(round, *kind, *workers).await?;
+                    let hung = measured.hung;
+                    Ok(((measured, taken), hung))
+                };
+                let measured = answered(*kind, &mut report.hangs, measuring).await;
                 let (measured, taken) = measured.with_context(|| kind.label())?;
                 progress(&measured.summary());
                 samples.entry((*kind, *workers)).or_insert_with(Samples::default).absorb(taken);
@@ -74,11 +79,29 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<Report> {
     report.comparisons = Comparison::of_rounds(&report.rounds, &samples);
     for kind in to_fill {
         progress(&format!("filling with {} orders: {}", options.fill_orders, kind.label()));
-        let filling = bench.filled(kind, options.fill_orders, &mut report.hangs).await;
+        let filling = async || bench.fill(kind, options.fill_orders).await;
+        let filling = answered(kind, &mut report.hangs, filling).await;
         report.fillings.push(filling.with_context(|| kind.label())?);
     }
     report.judge();
     Ok(report)
+}
+
+/// Makes a measurement, which also says whether the server stopped answering: again if it did and is known to do so.
+async fn answered<T>(
+    kind: Kind,
+    hangs: &mut BTreeMap<Kind, usize>,
+    measuring: impl AsyncFn() -> anyhow::Result<(T, bool)>,
+) -> anyhow::Result<T> {
+    for _ in 0..MAX_HANGS {
+        let (measured, hung) = measuring().await?;
+        if !(hung && kind.may_hang()) {
+            return Ok(measured);
+        }
+        progress(&format!("  {} stopped answering; measuring again", kind.label()));
+        *hangs.entry(kind).or_default() += 1;
+    }
+    bail!("stopped answering {MAX_HANGS} times in a row")
 }
 
 /// What all measurements share.
@@ -88,25 +111,6 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Measures a server, again if it stops answering and is known to do so.
-    async fn answered(
-        &self,
-        round: usize,
-        kind: Kind,
-        workers: usize,
-        hangs: &mut BTreeMap<Kind, usize>,
-    ) -> anyhow::Result<(Round, Samples)> {
-        for _ in 0..MAX_HANGS {
-            let (measured, samples) = self.measure(round, kind, workers).await?;
-            if !(measured.hung && kind.may_hang()) {
-                return Ok((measured, samples));
-            }
-            progress(&format!("  {} stopped answering; measuring again", kind.label()));
-            *hangs.entry(kind).or_default() += 1;
-        }
-        bail!("stopped answering {MAX_HANGS} times in a row")
-    }
-
     /// Starts a new server, measures it and stops it.
     async fn measure(
         &self,
@@ -145,24 +149,6 @@ impl Bench<'_> {
             hung: warm_up.hung || outcome.hung,
         };
         Ok((measured, outcome.samples))
-    }
-
-    /// Fills a server, another one if it stops answering and is known to do so.
-    async fn filled(
-        &self,
-        kind: Kind,
-        orders: u64,
-        hangs: &mut BTreeMap<Kind, usize>,
-    ) -> anyhow::Result<Filling> {
-        for _ in 0..MAX_HANGS {
-            let (filling, hung) = self.fill(kind, orders).await?;
-            if !(hung && kind.may_hang()) {
-                return Ok(filling);
-            }
-            progress(&format!("  {} stopped answering; filling another", kind.label()));
-            *hangs.entry(kind).or_default() += 1;
-        }
-        bail!("stopped answering {MAX_HANGS} times in a row")
     }
 
     /// Fills one server and looks at it on the way; says whether it stopped answering.

@@ -9,7 +9,6 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Serialize;
 
 pub(crate) use self::filling::{Filling, Point};
-
 use crate::{
     applicant::Counters,
     machine::Machine,
@@ -161,16 +160,20 @@ impl Comparison {
         }
     }
 
-    /// Certificates per second of the median round.
-    pub(crate) fn rate(&self) -> f64 {
+    /// What a certificate costs, in the median round where it is about time.
+    pub(crate) fn cost(&self) -> Cost {
         let [_, median, _] = self.rates;
-        median
+        Cost { rate: median, cpu_ms: self.cpu_ms_by_process.values().sum() }
     }
+}
 
+/// What a certificate costs a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cost {
+    /// Certificates per second.
+    pub(crate) rate: f64,
     /// Processor time of all the server's processes per certificate.
-    pub(crate) fn cpu_ms(&self) -> f64 {
-        self.cpu_ms_by_process.values().sum()
-    }
+    pub(crate) cpu_ms: f64,
 }
 
 impl Report {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::{
-    report::{Comparison, Filling},
+    report::{Comparison, Cost, Filling, Point},
     samples::Step,
     server::Kind,
 };
@@ -32,8 +32,7 @@ pub(crate) struct Verdict {
 /// orders that they were filled with.
 pub(crate) fn verdicts(comparisons: &[Comparison], fillings: &[Filling]) -> Vec<Verdict> {
     let of = |kind: Kind| comparisons.iter().find(|it| (it.server, it.workers) == (kind, WORKERS));
-    let cost = |kind| of(kind).map(|it| Cost { rate: it.rate(), cpu_ms: it.cpu_ms() });
-    let mut verdicts = against_pebble(cost, "");
+    let mut verdicts = against_pebble(|kind| of(kind).map(Comparison::cost), "");
     let issuance = of(Kind::Certmill).and_then(|it| it.latencies.get(&Step::Issuance));
     if let Some(issuance) = issuance {
         verdicts.push(Verdict {
@@ -43,19 +42,13 @@ pub(crate) fn verdicts(comparisons: &[Comparison], fillings: &[Filling]) -> Vec<
         });
     }
     let filled = |kind: Kind| {
-        let (stretch, after) = fillings.iter().find(|it| it.server == kind)?.whole()?;
-        let enough = after.orders >= FILL_ORDERS;
-        enough.then_some(Cost { rate: stretch.rate, cpu_ms: stretch.cpu_ms })
+        let whole = fillings.iter().find(|it| it.server == kind)?.whole();
+        whole.filter(|it| it.to.orders >= FILL_ORDERS)
     };
-    verdicts.extend(against_pebble(filled, &format!(", over {FILL_ORDERS} orders")));
-    verdicts.extend(fillings.iter().find_map(memory_verdict));
+    let when = format!(", over {FILL_ORDERS} orders");
+    verdicts.extend(against_pebble(|kind| filled(kind).map(|it| it.cost()), &when));
+    verdicts.extend(filled(Kind::Certmill).map(|it| memory_verdict(it.to)));
     verdicts
-}
-
-/// What a certificate costs a server.
-struct Cost {
-    rate: f64,
-    cpu_ms: f64,
 }
 
 fn against_pebble(of: impl Fn(Kind) -> Option<Cost>, when: &str) -> Vec<Verdict> {
@@ -87,12 +80,8 @@ fn against_pebble(of: impl Fn(Kind) -> Option<Cost>, when: &str) -> Vec<Verdict>
     verdicts
 }
 
-fn memory_verdict(filling: &Filling) -> Option<Verdict> {
-    let last = filling.points.last()?;
-    if filling.server != Kind::Certmill || last.orders < FILL_ORDERS {
-        return None;
-    }
-    Some(Verdict {
+fn memory_verdict(last: &Point) -> Verdict {
+    Verdict {
         target: format!("embedded, under 100 MiB after {FILL_ORDERS} orders"),
         measured: format!(
             "{} MiB, at most {} MiB",
@@ -100,7 +89,7 @@ fn memory_verdict(filling: &Filling) -> Option<Verdict> {
             last.peak_bytes.div_ceil(1 << 20)
         ),
         reached: last.resident_bytes < MEMORY_BYTES,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -108,7 +97,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::report::Point;
 
     /// A server after so many orders, each of which took a millisecond and some of the processors.
     fn filling(server: Kind, orders: u64, cpu_us: u64, resident_bytes: u64) -> Filling {

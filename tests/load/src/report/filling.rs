@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{count, milliseconds, ratio};
+use super::{Cost, count, milliseconds, ratio};
 use crate::{process::Usage, server::Kind};
 
 /// One server while it is filled.
@@ -33,17 +33,24 @@ pub(crate) struct Point {
     pub(crate) peak_bytes: u64,
 }
 
+/// What happened between two points.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stretch<'a> {
+    /// Where it began.
+    pub(crate) from: &'a Point,
+    /// Where it ended.
+    pub(crate) to: &'a Point,
+}
+
 impl Filling {
     /// From one point to the next.
-    pub(crate) fn stretches(&self) -> impl Iterator<Item = (Stretch, &Point)> {
-        let to_next = self.points.iter().zip(self.points.iter().skip(1));
-        to_next.map(|(from, to)| (Stretch::between(from, to), to))
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = Stretch<'_>> {
+        self.points.iter().zip(self.points.iter().skip(1)).map(|(from, to)| Stretch { from, to })
     }
 
     /// From the first point to the last.
-    pub(crate) fn whole(&self) -> Option<(Stretch, &Point)> {
-        let (first, last) = (self.points.first()?, self.points.last()?);
-        Some((Stretch::between(first, last), last))
+    pub(crate) fn whole(&self) -> Option<Stretch<'_>> {
+        Some(Stretch { from: self.points.first()?, to: self.points.last()? })
     }
 }
 
@@ -61,22 +68,15 @@ impl Point {
     }
 }
 
-/// What orders cost between two points.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stretch {
-    /// Certificates per second.
-    pub(crate) rate: f64,
-    /// Processor time of all processes per certificate.
-    pub(crate) cpu_ms: f64,
-}
-
-impl Stretch {
-    fn between(from: &Point, to: &Point) -> Self {
-        let orders = count(to.orders - from.orders);
-        let elapsed = to.elapsed.saturating_sub(from.elapsed);
-        Self {
+impl Stretch<'_> {
+    /// What its certificates cost.
+    pub(crate) fn cost(&self) -> Cost {
+        let orders = count(self.to.orders - self.from.orders);
+        let elapsed = self.to.elapsed.saturating_sub(self.from.elapsed);
+        let cpu = self.to.cpu.saturating_sub(self.from.cpu);
+        Cost {
             rate: ratio(orders, elapsed.as_secs_f64()),
-            cpu_ms: ratio(milliseconds(to.cpu.saturating_sub(from.cpu)), orders),
+            cpu_ms: ratio(milliseconds(cpu), orders),
         }
     }
 }
@@ -96,7 +96,7 @@ mod tests {
         };
         let points = vec![point(0, 0, 500), point(100, 1, 700), point(200, 3, 1300)];
         let filling = Filling { server: Kind::Pebble, points, failures: Vec::new() };
-        let costs = |(stretch, _): (Stretch, &Point)| (stretch.rate, stretch.cpu_ms);
+        let costs = |stretch: Stretch| (stretch.cost().rate, stretch.cost().cpu_ms);
         let stretches: Vec<_> = filling.stretches().map(costs).collect();
         assert_eq!(stretches, [(100.0, 2.0), (50.0, 6.0)]);
         assert_eq!(filling.whole().map(costs), Some((200.0 / 3.0, 4.0)));

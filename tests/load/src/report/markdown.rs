@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{Comparison, Filling, Report, filling::Stretch, ratio, table::Table};
+use super::{Comparison, Cost, Filling, Report, filling::Stretch, ratio, table::Table};
 use crate::{
     samples::{Latency, Step},
     server::Kind,
@@ -130,22 +130,20 @@ fn overview(comparisons: &[&Comparison]) -> String {
         "failures",
     ]);
     let pebble = comparisons.iter().find(|it| it.server == Kind::Pebble);
-    let times_pebble = |figure: fn(&Comparison) -> f64, of: &Comparison| {
-        pebble.map_or_else(String::new, |it| format!("{:.2}", ratio(figure(of), figure(it))))
-    };
     for it in comparisons {
-        let [lowest, median, highest] = it.rates;
+        let [lowest, _, highest] = it.rates;
+        let [rate, times_rate, cpu, times_cpu] = cost_cells(it.cost(), pebble.map(|it| it.cost()));
         let issuance = it.latencies.get(&Step::Issuance);
         let percentile = |of: fn(&Latency) -> f64| {
             issuance.map_or_else(String::new, |latency| format!("{:.1}", of(latency)))
         };
         table.push(vec![
             it.server.label().to_owned(),
-            format!("{median:.0}"),
+            rate,
             format!("{lowest:.0}–{highest:.0}"),
-            times_pebble(Comparison::rate, it),
-            format!("{:.2}", it.cpu_ms()),
-            times_pebble(Comparison::cpu_ms, it),
+            times_rate,
+            cpu,
+            times_cpu,
             percentile(|it| it.p50_ms),
             percentile(|it| it.p99_ms),
             format!("{:.1}", it.polls),
@@ -187,42 +185,41 @@ fn filled(fillings: &[Filling]) -> String {
     let mut table = Table::new(&[&head[..], &["resident MiB", "peak MiB"]].concat());
     let pebble = fillings.iter().find(|it| it.server == Kind::Pebble);
     for filling in fillings {
-        let all_of_pebble = pebble.and_then(Filling::whole).map(|(stretch, _)| stretch);
-        let of_pebble = pebble.into_iter().flat_map(Filling::stretches).map(|it| Some(it.0));
-        let of_pebble = of_pebble.chain(std::iter::repeat(None));
-        let name = filling.server.label();
-        let mut before = 0;
-        for ((stretch, after), pebble) in filling.stretches().zip(of_pebble) {
-            let orders = format!("{}–{}", before + 1, after.orders);
-            before = after.orders;
-            let memory = [mebibytes(after.resident_bytes), mebibytes(after.peak_bytes)];
-            table.push(stretch_row(name, orders, stretch, pebble, memory));
+        let mut of_pebble = pebble.into_iter().flat_map(Filling::stretches);
+        for stretch in filling.stretches() {
+            let orders = format!("{}–{}", stretch.from.orders + 1, stretch.to.orders);
+            table.push(stretch_row(filling.server, orders, stretch, of_pebble.next()));
         }
-        if let Some((stretch, after)) = filling.whole() {
-            let memory = [mebibytes(after.resident_bytes), mebibytes(after.peak_bytes)];
-            table.push(stretch_row(name, "all".to_owned(), stretch, all_of_pebble, memory));
+        if let Some(whole) = filling.whole() {
+            let of_pebble = pebble.and_then(Filling::whole);
+            table.push(stretch_row(filling.server, "all".to_owned(), whole, of_pebble));
         }
     }
     table.render()
 }
 
 fn stretch_row(
-    name: &str,
+    server: Kind,
     orders: String,
-    stretch: Stretch,
-    pebble: Option<Stretch>,
-    memory: [String; 2],
+    stretch: Stretch<'_>,
+    pebble: Option<Stretch<'_>>,
 ) -> Vec<String> {
-    let times_pebble = |figure: fn(Stretch) -> f64| {
-        pebble.map_or_else(String::new, |it| format!("{:.2}", ratio(figure(stretch), figure(it))))
+    let cost = cost_cells(stretch.cost(), pebble.map(|it| it.cost()));
+    let memory = [stretch.to.resident_bytes, stretch.to.peak_bytes].map(mebibytes);
+    [server.label().to_owned(), orders].into_iter().chain(cost).chain(memory).collect()
+}
+
+/// Certificates per second and processor time of each, both followed by how many times Pebble's that is.
+fn cost_cells(cost: Cost, pebble: Option<Cost>) -> [String; 4] {
+    let times_pebble = |figure: fn(Cost) -> f64| {
+        pebble.map_or_else(String::new, |it| format!("{:.2}", ratio(figure(cost), figure(it))))
     };
-    let cost = [
-        format!("{:.0}", stretch.rate),
+    [
+        format!("{:.0}", cost.rate),
         times_pebble(|it| it.rate),
-        format!("{:.2}", stretch.cpu_ms),
+        format!("{:.2}", cost.cpu_ms),
         times_pebble(|it| it.cpu_ms),
-    ];
-    [name.to_owned(), orders].into_iter().chain(cost).chain(memory).collect()
+    ]
 }
 
 fn mebibytes(bytes: u64) -> String {
