@@ -1,6 +1,7 @@
 //! Looks up DNS records at one configured resolver, without the hosts file, search domains or a cache.
 
 mod answer;
+mod connection;
 mod failure;
 mod setup;
 

@@ -3,12 +3,10 @@
 use std::{net::SocketAddr, str::FromStr as _, sync::Arc};
 
 use hickory_resolver::{
-    TokioResolver,
     config::{
         ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
         ResolverOpts,
     },
-    net::runtime::TokioRuntimeProvider,
     proto::{
         dnssec::TrustAnchors,
         rr::Name,
@@ -17,12 +15,11 @@ use hickory_resolver::{
     system_conf::read_system_conf,
 };
 
+use super::connection::Connections;
 use crate::{ResolverChoice, Settings, SettingsError};
 
 /// The largest UDP answer asked for; larger ones come over TCP (RFC 9715 §3).
 const UDP_PAYLOAD_BYTES: u16 = 1232;
-/// How many queries may wait on one TCP connection; beyond it the library answers busy.
-const MAX_QUERIES_PER_CONNECTION: usize = 1024;
 
 /// Why a trust anchor cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -40,28 +37,31 @@ pub(super) fn answers_localhost(settings: &Settings) -> bool {
     settings.localhost_to_loopback && settings.resolver == ResolverChoice::System
 }
 
+/// A resolver client that keeps no connection.
+pub(super) type Client = hickory_resolver::Resolver<Connections>;
+
 /// The resolver clients of a validator: what lies below a trust anchor is validated, and nothing else can be.
 pub(super) struct Clients {
-    plain: TokioResolver,
+    plain: Client,
     validating: Option<Validating>,
 }
 
 struct Validating {
     /// The zones whose keys are trusted.
     anchors: Vec<Name>,
-    client: TokioResolver,
+    client: Client,
 }
 
 impl Clients {
     /// Sets the clients up once.
     pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let config = config(settings)?;
+        let failed = |error| SettingsError::Resolver(Box::new(error));
+        let connections = Connections::new(options(settings)).map_err(failed)?;
         let builder = || {
-            let provider = TokioRuntimeProvider::default();
-            TokioResolver::builder_with_config(config.clone(), provider)
+            Client::builder_with_config(config.clone(), connections.clone())
                 .with_options(options(settings))
         };
-        let failed = |error| SettingsError::Resolver(Box::new(error));
         let plain = builder().build().map_err(failed)?;
         let Some(text) = &settings.trust_anchor else {
             return Ok(Self { plain, validating: None });
@@ -73,7 +73,7 @@ impl Clients {
 
     /// The client for a name, and whether it validates. Of a name that lies below no anchor nothing can be proven, not
     /// even that it is unsigned: the validating client would take every answer for a forgery.
-    pub(super) fn of(&self, name: &Name) -> (&TokioResolver, bool) {
+    pub(super) fn of(&self, name: &Name) -> (&Client, bool) {
         match &self.validating {
             Some(validating) if validating.anchors.iter().any(|anchor| anchor.zone_of(name)) => {
                 (&validating.client, true)
@@ -115,7 +115,6 @@ fn options(settings: &Settings) -> ResolverOpts {
     options.case_randomization = true;
     options.preserve_intermediates = true;
     options.edns_payload_len = UDP_PAYLOAD_BYTES;
-    options.max_active_requests = MAX_QUERIES_PER_CONNECTION;
     options
 }
 

@@ -1,11 +1,13 @@
 //! dns-01: which records fulfil the challenge, and what an applicant is told when none does.
 
 use domain::{ChallengeType, FailureKind};
+use futures::future::join_all;
 use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
+use validation::Validator;
 
 use crate::{
     dns_server::{Answer, Sections, Zone, record, txt},
-    scene::{Scene, TXT_VALUE, failure},
+    scene::{Scene, TXT_VALUE, attempt, failure, identifier},
 };
 
 const OWNER: &str = "_acme-challenge.a.example";
@@ -71,13 +73,35 @@ async fn a_wildcard_is_proven_at_its_base() {
     scene.validate(ChallengeType::Dns01, "*.A.example").await.unwrap();
 }
 
-#[tokio::test]
-async fn many_records_come_over_tcp() {
+/// Too many records for a UDP answer, the right one among them.
+fn with_many_records(zone: Zone, owner: &str) -> Zone {
     let others: Vec<String> = (0..60).map(|n| format!("{n:0>43}")).collect();
     let mut values: Vec<[&str; 1]> = others.iter().map(|value| [value.as_str()]).collect();
     values.push([TXT_VALUE]);
     let values: Vec<&[&str]> = values.iter().map(<[&str; 1]>::as_slice).collect();
-    Scene::new(Zone::default().txt(OWNER, &values)).await.dns01().await.unwrap();
+    zone.txt(owner, &values)
+}
+
+#[tokio::test]
+async fn many_records_come_over_tcp() {
+    let scene = Scene::new(with_many_records(Zone::default(), OWNER)).await;
+    scene.dns01().await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_that_the_resolver_closed_fail_no_later_lookup() {
+    let names = || (0..32).map(|n| format!("n{n}.example"));
+    let owners = names().map(|name| format!("_acme-challenge.{name}"));
+    let zone = owners.fold(Zone::default(), |zone, owner| with_many_records(zone, &owner));
+    let scene = Scene::new(zone).await;
+    let validator = Validator::new(scene.settings.clone()).unwrap();
+    let prove = async |name: String| {
+        validator.validate(attempt(ChallengeType::Dns01, &identifier(&name))).await.unwrap();
+    };
+    join_all(names().map(prove)).await;
+    for name in names() {
+        prove(name).await;
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
 };
@@ -20,8 +21,8 @@ use hickory_resolver::proto::{
 use time::OffsetDateTime;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, UdpSocket},
-    task::JoinHandle,
+    net::{TcpListener, TcpStream, UdpSocket},
+    task::{JoinHandle, JoinSet},
 };
 
 /// The largest answer sent over UDP; larger ones are truncated.
@@ -264,14 +265,20 @@ async fn serve_udp(socket: UdpSocket, zone: Arc<Mutex<Zone>>) {
 }
 
 async fn serve_tcp(listener: TcpListener, zone: Arc<Mutex<Zone>>) {
+    let mut connections = JoinSet::new();
     loop {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        while let Ok(length) = stream.read_u16().await {
-            let mut request = vec![0; usize::from(length)];
-            stream.read_exact(&mut request).await.unwrap();
-            let Some(response) = zone.lock().unwrap().octets(&request) else { continue };
-            stream.write_u16(u16::try_from(response.len()).unwrap()).await.unwrap();
-            stream.write_all(&response).await.unwrap();
-        }
+        let (stream, _) = listener.accept().await.unwrap();
+        connections.spawn(serve_connection(stream, zone.clone()));
     }
+}
+
+/// Answers one query and closes, as a server may (RFC 7766 §6.2.3).
+async fn serve_connection(mut stream: TcpStream, zone: Arc<Mutex<Zone>>) -> io::Result<()> {
+    let mut request = vec![0; usize::from(stream.read_u16().await?)];
+    stream.read_exact(&mut request).await?;
+    let Some(response) = zone.lock().unwrap().octets(&request) else {
+        return Ok(());
+    };
+    stream.write_u16(u16::try_from(response.len()).unwrap()).await?;
+    stream.write_all(&response).await
 }
