@@ -31,12 +31,14 @@ impl<T> FairQueue<T> {
         self.length < self.capacity
     }
 
-    /// Lets work wait; gives it back when the account has its share waiting, half of what may wait at all.
+    /// Lets work wait; gives it back when the account has its share waiting, as much as there is room left. So one alone
+    /// takes half of all, two take a third each, and there is always room for the next.
     pub(crate) fn push(&mut self, account: AccountId, work: T) -> Result<(), T> {
-        let own = self.waiting.entry(account.clone()).or_default();
-        if own.len() >= (self.capacity / 2).max(1) {
+        let room = self.capacity.saturating_sub(self.length);
+        if self.waiting.get(&account).map_or(0, VecDeque::len) >= room {
             return Err(work);
         }
+        let own = self.waiting.entry(account.clone()).or_default();
         if own.is_empty() {
             self.turns.push_back(account);
         }
@@ -139,6 +141,18 @@ mod tests {
         assert_eq!(queue.push(account(3), 5), Ok(()));
         assert!(!queue.has_room());
         assert_eq!(queue.waiting().count(), 4);
+    }
+
+    #[test]
+    fn several_accounts_leave_room_for_another() {
+        let mut queue = FairQueue::new(100);
+        for work in 0..100 {
+            for owner in 1..=3 {
+                let _ = queue.push(account(owner), work);
+            }
+        }
+        assert_eq!(queue.waiting().count(), 75);
+        assert_eq!(queue.push(account(4), 0), Ok(()));
     }
 
     #[test]

@@ -22,13 +22,15 @@ pub(crate) struct Applicant {
 }
 
 impl Applicant {
-    /// Serves the right key authorization for every token but `wrong`, and for `late` from the second time on.
+    /// Serves the right key authorization for every token but `wrong`, for `late` from the second time on, and nothing for
+    /// `hanging`.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&asked);
         let task = tokio::spawn(async move {
+            let mut hanging = Vec::new();
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
                 let before = count.fetch_add(1, Ordering::Relaxed);
@@ -36,6 +38,10 @@ impl Applicant {
                 let length = stream.read(&mut head).await.unwrap();
                 let head = String::from_utf8_lossy(&head[..length]).into_owned();
                 let token = head.split([' ', '/']).nth(4).unwrap_or_default();
+                if token == "hanging" {
+                    hanging.push(stream);
+                    continue;
+                }
                 let body = match token {
                     "wrong" => "nonsense".to_owned(),
                     "late" if before == 0 => "nonsense".to_owned(),

@@ -97,13 +97,23 @@ impl Scenario {
         self.respond(id).await
     }
 
+    /// The same for an order of the account that another order has.
+    async fn ready_for(&self, account: u8, id: u8, token: &str) -> Sequence {
+        self.place_for(account, id, token, profile()).await;
+        self.respond(id).await
+    }
+
     async fn place(&self, id: u8, token: &str, profile: ProfileName) {
+        self.place_for(id, id, token, profile).await;
+    }
+
+    async fn place_for(&self, account: u8, id: u8, token: &str, profile: ProfileName) {
         let identifier = Identifier::Dns("h.localhost".parse().unwrap());
         let challenge = ChallengePlaced { kind: ChallengeType::Http01, token: token.to_owned() };
         let placed = OrderPlaced {
             id: order_id(id),
             profile,
-            account: AccountId::from_hash(&[id; 32]),
+            account: AccountId::from_hash(&[account; 32]),
             identifiers: vec![identifier.clone()],
             not_before: None,
             not_after: None,
@@ -284,5 +294,19 @@ async fn many_orders_of_many_accounts_all_become_ready() {
     for id in 1..=20 {
         assert_eq!(scenario.status(id).await, Status::Ready);
     }
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn several_accounts_whose_validations_hang_keep_no_other_waiting() {
+    let hang = Duration::from_millis(500);
+    let mut scenario = Scenario::with(ONE_LOOK, |settings| settings.total_timeout = hang).await;
+    for id in 1..=40 {
+        scenario.ready_for(100 + id % 2, id, "hanging").await;
+    }
+    let ready = scenario.ready(41, "token", profile()).await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(41).await, Status::Ready);
+    assert_eq!(scenario.status(20).await, Status::Pending);
     scenario.stop().await;
 }
