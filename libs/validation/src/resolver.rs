@@ -18,8 +18,9 @@ use crate::{
     observed::Observed,
 };
 
-/// How many TXT records of one answer are looked at.
-const MAX_TXT_RECORDS: usize = 128;
+/// How many TXT records of one answer are looked at: as many as fit into 65,535 octets, the shortest having 13. What was
+/// never taken away must not hide the right one.
+const MAX_TXT_RECORDS: usize = 65_535 / 13;
 /// How many addresses of one answer are looked at.
 const MAX_ADDRESSES: usize = 32;
 /// How many CAA records a name may have.

@@ -11,6 +11,8 @@ use crate::{
 };
 
 const OWNER: &str = "_acme-challenge.a.example";
+/// So many records do not fit into a UDP answer.
+const TOO_MANY_FOR_UDP: usize = 60;
 
 #[tokio::test]
 async fn a_record_with_the_digest_is_accepted_with_evidence() {
@@ -73,9 +75,9 @@ async fn a_wildcard_is_proven_at_its_base() {
     scene.validate(ChallengeType::Dns01, "*.A.example").await.unwrap();
 }
 
-/// Too many records for a UDP answer, the right one among them.
-fn with_many_records(zone: Zone, owner: &str) -> Zone {
-    let others: Vec<String> = (0..60).map(|n| format!("{n:0>43}")).collect();
+/// Other records than the right one, which is the last.
+fn with_others(zone: Zone, owner: &str, count: usize) -> Zone {
+    let others: Vec<String> = (0..count).map(|n| format!("{n:0>43}")).collect();
     let mut values: Vec<[&str; 1]> = others.iter().map(|value| [value.as_str()]).collect();
     values.push([TXT_VALUE]);
     let values: Vec<&[&str]> = values.iter().map(<[&str; 1]>::as_slice).collect();
@@ -84,7 +86,13 @@ fn with_many_records(zone: Zone, owner: &str) -> Zone {
 
 #[tokio::test]
 async fn many_records_come_over_tcp() {
-    let scene = Scene::new(with_many_records(Zone::default(), OWNER)).await;
+    let scene = Scene::new(with_others(Zone::default(), OWNER, TOO_MANY_FOR_UDP)).await;
+    scene.dns01().await.unwrap();
+}
+
+#[tokio::test]
+async fn hundreds_of_other_records_do_not_hide_the_right_one() {
+    let scene = Scene::new(with_others(Zone::default(), OWNER, 600)).await;
     scene.dns01().await.unwrap();
 }
 
@@ -92,7 +100,8 @@ async fn many_records_come_over_tcp() {
 async fn connections_that_the_resolver_closed_fail_no_later_lookup() {
     let names = || (0..32).map(|n| format!("n{n}.example"));
     let owners = names().map(|name| format!("_acme-challenge.{name}"));
-    let zone = owners.fold(Zone::default(), |zone, owner| with_many_records(zone, &owner));
+    let zone =
+        owners.fold(Zone::default(), |zone, owner| with_others(zone, &owner, TOO_MANY_FOR_UDP));
     let scene = Scene::new(zone).await;
     let validator = Validator::new(scene.settings.clone()).unwrap();
     let prove = async |name: String| {
