@@ -11,7 +11,11 @@ use domain::{DnsName, Failure};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 pub use self::setup::{TrustAnchorError, check_trust_anchor};
-use self::{answer::Answer, failure::LookupError, setup::Clients};
+use self::{
+    answer::Answer,
+    failure::LookupError,
+    setup::{Client, Clients},
+};
 use crate::{
     Settings, SettingsError,
     caa::{Found, Property},
@@ -142,10 +146,19 @@ impl Resolver {
         let mut name = Name::from_ascii(owner).map_err(|_| LookupError::NameTooLong)?;
         name.set_fqdn(true);
         let (client, validated) = clients.of(&name);
-        let lookup = client.lookup(name.clone(), kind).await.map_err(|error| {
-            tracing::debug!(owner, %kind, %error, "lookup failed");
-            if validated { LookupError::of_validated(&error) } else { LookupError::from(&error) }
-        })?;
+        let lookup = match client.lookup(name.clone(), kind).await {
+            Ok(lookup) => lookup,
+            Err(error) => {
+                tracing::debug!(owner, %kind, %error, "lookup failed");
+                if validated {
+                    return Err(LookupError::of_validated(&error));
+                }
+                return Err(match failure::unproven_end(&error).filter(|end| **end != name) {
+                    Some(end) if has_alias(client, end).await? => LookupError::TooManyAliases,
+                    Some(_) | None => LookupError::from(&error),
+                });
+            }
+        };
         let proven = || lookup.answers().iter().all(|record| record.proof.is_secure());
         if self.dnssec_required && !proven() {
             return Err(LookupError::Unproven);
@@ -157,5 +170,16 @@ impl Resolver {
             false if validated => Err(LookupError::Bogus),
             false => Err(LookupError::NoRecords),
         }
+    }
+}
+
+/// Whether a name is an alias: the library follows some CNAMEs, and then says that the last of these names has no records.
+async fn has_alias(client: &Client, name: &Name) -> Result<bool, LookupError> {
+    match client.lookup(name.clone(), RecordType::CNAME).await {
+        Ok(found) => Ok(found.answers().iter().any(|it| it.record_type() == RecordType::CNAME)),
+        Err(error) => match LookupError::from(&error) {
+            LookupError::NoRecords | LookupError::NoSuchName => Ok(false),
+            error => Err(error),
+        },
     }
 }

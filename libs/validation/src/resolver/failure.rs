@@ -20,6 +20,8 @@ pub(super) enum LookupError {
     Malformed,
     /// There are more records than are looked at.
     TooMany,
+    /// Its CNAMEs lead further than they are followed.
+    TooManyAliases,
     /// Nobody answered the connection attempt.
     Unreachable,
     /// No answer in time.
@@ -53,6 +55,7 @@ impl LookupError {
             Self::NoRecords => return dns(&format!("DNS has no {records} records for {owner}")),
             Self::NoSuchName => return dns(&format!("DNS has no name {owner} (NXDOMAIN)")),
             Self::TooMany => "there are too many of them",
+            Self::TooManyAliases => "too many CNAMEs lead there, or they lead in a circle",
             Self::Malformed => "the answer could not be understood",
             Self::Unreachable => "the resolver could not be reached",
             Self::Timeout => "no answer came in time",
@@ -118,6 +121,18 @@ impl LookupError {
             ResponseCode::Refused => Self::Refused,
             _ => Self::NoRecords,
         }
+    }
+}
+
+/// The name that is said to have no records, without a word of its zone (RFC 2308 §2.2).
+pub(super) fn unproven_end(error: &NetError) -> Option<&Name> {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none))
+            if none.response_code == ResponseCode::NoError && none.soa.is_none() =>
+        {
+            Some(none.query.name())
+        }
+        _ => None,
     }
 }
 

@@ -95,6 +95,19 @@ async fn records_behind_a_cname_count_and_its_target_is_not_climbed() {
 }
 
 #[tokio::test]
+async fn cnames_that_are_not_followed_to_their_end_forbid() {
+    let hop = |n: usize| format!("n{n}.elsewhere.test");
+    let first = zone()
+        .answer(NAME, RecordType::TXT, Answer::Code(ResponseCode::NoError))
+        .cname("dep.a.example", &format!("{}.", hop(0)));
+    let long = (0..12).fold(first, |zone, n| zone.cname(&hop(n), &format!("{}.", hop(n + 1))));
+    let scene = scene(long.caa(&hop(12), &[(0, "issue", ";")])).await;
+    let failure = failure(scene.validate(ChallengeType::Dns01, DEEP).await);
+    assert_eq!(failure.kind, FailureKind::Dns);
+    assert!(failure.detail.contains("too many CNAMEs"), "{}", failure.detail);
+}
+
+#[tokio::test]
 async fn a_wildcard_is_judged_by_issuewild_at_its_base() {
     let zone = || zone().caa(NAME, &[(0, "issue", "ca.example"), (0, "issuewild", ";")]);
     permitted(zone(), NAME).await;
