@@ -3,15 +3,17 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-/// What may be open beside clients' connections: the log, the journal, and connections to applicants and stores.
-const BESIDE_CLIENTS: u64 = 1024;
+/// What a validation may have open: lookups of two kinds of addresses, each sent up to three times.
+const OF_A_VALIDATION: u64 = 6;
+/// What may be open beside clients' connections and validations: the log, the journal, and connections to stores.
+const BESIDE: u64 = 1024;
 
-/// Has the system allow as many open files as that many clients and everything beside them need.
+/// Has the system allow as many open files as that many clients and validations and everything beside them need.
 ///
-/// Most systems let a process open 1,024 until it asks for more. Clients that are idle would take them all, and
-/// validations would fail for want of one.
-pub fn allow_open_files(clients: u32) {
-    let needed = u64::from(clients) + BESIDE_CLIENTS;
+/// Most systems let a process open 1,024 until it asks for more. Clients that are idle, or applicants that are slow, would
+/// take them all, and validations would fail for want of one as if the applicants were at fault.
+pub fn allow_open_files(clients: u32, validations: u32) {
+    let needed = u64::from(clients) + OF_A_VALIDATION * u64::from(validations) + BESIDE;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_none_or(|current| current >= needed) {
         return;
@@ -20,7 +22,11 @@ pub fn allow_open_files(clients: u32) {
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum });
     if raised.is_err() || allowed < needed {
         let allowed = getrlimit(Resource::Nofile).current;
-        warn!(allowed, needed, "fewer files may be open than api.max_connections asks for");
+        warn!(
+            allowed,
+            needed,
+            "fewer files may be open than api.max_connections and validation.concurrency ask for"
+        );
     }
 }
 
@@ -29,14 +35,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_files_may_be_open_as_clients_and_all_else_need() {
+    fn as_many_files_may_be_open_as_clients_validations_and_all_else_need() {
         let before = getrlimit(Resource::Nofile);
         let few = Rlimit { current: Some(256), ..before };
         setrlimit(Resource::Nofile, few).unwrap();
-        allow_open_files(500);
+        allow_open_files(500, 1000);
         let after = getrlimit(Resource::Nofile);
         setrlimit(Resource::Nofile, before).unwrap();
-        assert_eq!(after.current, Some(before.maximum.map_or(1524, |maximum| maximum.min(1524))));
+        assert_eq!(after.current, Some(before.maximum.map_or(7524, |maximum| maximum.min(7524))));
         assert_eq!(after.maximum, before.maximum);
     }
 }

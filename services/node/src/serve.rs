@@ -44,7 +44,11 @@ pub(crate) async fn run(
         data_dir = %files::absolute(&config.data_dir).display(),
         "starting"
     );
-    allow_open_files(if roles.contains(&Role::Api) { config.api.max_connections } else { 0 });
+    let of = |role, number| if roles.contains(&role) { number } else { 0 };
+    allow_open_files(
+        of(Role::Api, config.api.max_connections),
+        of(Role::Validator, config.validation.concurrency),
+    );
     let mut process = Process::new()?;
     let opening = Ports::open(config, roles, Patience::of_a_server());
     let Some(ports) = process.prepare(opening).await else {
