@@ -1,15 +1,15 @@
 //! Looks at CAA again for an order whose last look is too long ago to issue on.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{error::Error, panic::AssertUnwindSafe, time::Duration};
 
 use domain::{
-    Evidence, Failure, FailureKind, Identifier, OrderId,
+    Evidence, Failure, FailureKind, Identifier, OrderId, ProfileName,
     order::{CaaCheckFailed, CaaCheckNeeded, CaaChecked, Command, Order, Progress, State},
 };
 use eventstore::Message;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::sleep;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use validation::{CaaQuestion, Rejected, Validator};
 
 use crate::{
@@ -23,6 +23,8 @@ const AT_ONCE: usize = 8;
 const MAX_LOOKS: u32 = 3;
 /// When a lookup that failed is repeated.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// How long a look waits for a node whose configuration has it taken; then the order fails, as it does at the signer.
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Looks at every name that still waits for it, and records what each look saw.
 pub(crate) async fn look_again(
@@ -35,7 +37,8 @@ pub(crate) async fn look_again(
         return Ok(());
     };
     let wanted = needed.iter().filter(|needed| is_wanted(&loaded.state, needed));
-    let looks: Vec<_> = wanted.map(|needed| ask(desk, needed)).collect();
+    let waited = message.envelope.at.until(now());
+    let looks: Vec<_> = wanted.map(|needed| ask(desk, needed, waited)).collect();
     let mut seen = stream::iter(looks).buffered(AT_ONCE);
     while let Some(look) = seen.next().await {
         let (needed, outcome) = look?;
@@ -72,11 +75,20 @@ fn is_wanted(order: &State, needed: &CaaCheckNeeded) -> bool {
 /// What CAA says about a name now.
 type Look<'a> = (&'a CaaCheckNeeded, Result<Evidence, Box<Rejected>>);
 
-async fn ask<'a>(desk: &Desk, needed: &'a CaaCheckNeeded) -> Result<Look<'a>, Unfinished> {
-    let validator = desk.validator(&needed.profile)?;
-    if !validator.enforces_caa() {
-        return Err(Unfinished::NoCaa(needed.profile.clone()));
-    }
+async fn ask<'a>(
+    desk: &Desk,
+    needed: &'a CaaCheckNeeded,
+    waited: Duration,
+) -> Result<Look<'a>, Unfinished> {
+    let validator = match validator(desk, &needed.profile) {
+        Ok(validator) => validator,
+        // The signer waits for this look, and nobody else ends the order.
+        Err(unfinished) if waited >= PATIENCE => {
+            warn!(error = &unfinished as &dyn Error, "nobody looks at CAA; the order fails");
+            return Ok((needed, Err(not_looked_at())));
+        }
+        Err(unfinished) => return Err(unfinished),
+    };
     let Identifier::Dns(name) = &needed.identifier else {
         // Nobody asks for that: CAA is about names.
         return Ok((needed, Ok(Evidence::default())));
@@ -92,11 +104,20 @@ async fn ask<'a>(desk: &Desk, needed: &'a CaaCheckNeeded) -> Result<Look<'a>, Un
     let asking = AssertUnwindSafe(ask_patiently(validator, question)).catch_unwind();
     let outcome = asking.await.unwrap_or_else(|_| {
         error!(identifier = %needed.identifier, "a look at CAA panicked");
-        let failure = Failure::new(FailureKind::ServerInternal, "CAA could not be looked at");
-        Err(Box::new(Rejected { failure, evidence: Evidence::default() }))
+        Err(not_looked_at())
     });
     measure::look("caa", &outcome);
     Ok((needed, outcome))
+}
+
+fn validator<'a>(desk: &'a Desk, profile: &ProfileName) -> Result<&'a Validator, Unfinished> {
+    let validator = desk.validator(profile)?;
+    if validator.enforces_caa() { Ok(validator) } else { Err(Unfinished::NoCaa(profile.clone())) }
+}
+
+fn not_looked_at() -> Box<Rejected> {
+    let failure = Failure::new(FailureKind::ServerInternal, "CAA could not be looked at");
+    Box::new(Rejected { failure, evidence: Evidence::default() })
 }
 
 /// Repeats a lookup that failed, here and not by the message coming again: that does not tell lookups from waiting for a

@@ -3,13 +3,13 @@
 use std::net::UdpSocket;
 
 use domain::{
-    AccountId, ChallengeType, Evidence, FailureKind, Identifier, SubjectPublicKey,
+    AccountId, ChallengeType, Evidence, FailureKind, Identifier, SubjectPublicKey, Timestamp,
     order::{
         AuthorizationPlaced, CaaCheckNeeded, ChallengePlaced, ChallengeValidated, Event,
         OrderFinalized, OrderPlaced, Retries, Status,
     },
 };
-use eventstore::{Envelope, EventStore as _, Expected, MessageId, Sequence, Subject};
+use eventstore::{Context, Envelope, EventStore as _, Expected, MessageId, Sequence, Subject};
 use validation::ResolverChoice;
 
 use crate::scenario::{FIRST, Scenario, context, now, order_id, profile};
@@ -22,6 +22,10 @@ fn enforce(settings: &mut validation::Settings) {
 
 /// Places a finalized order for a name whose CAA is to be looked at; answers the sequence of that message.
 async fn needed(scenario: &Scenario, name: &str) -> Sequence {
+    needed_since(scenario, name, now()).await
+}
+
+async fn needed_since(scenario: &Scenario, name: &str, at: Timestamp) -> Sequence {
     let identifier = Identifier::Dns(name.parse().unwrap());
     let account = AccountId::from_hash(&[1; 32]);
     let challenge = ChallengeType::Http01;
@@ -67,7 +71,8 @@ async fn needed(scenario: &Scenario, name: &str) -> Sequence {
         profile: profile(),
     });
     let events = [placed, validated, finalized, needed];
-    let envelope = Envelope::new(MessageId::random(), &context(), &events).unwrap();
+    let envelope =
+        Envelope::new(MessageId::random(), &Context { at, ..context() }, &events).unwrap();
     let subject = Subject::order(&order_id(1));
     scenario.memory.append(&subject, Expected::Last(Sequence::NONE), &envelope).await.unwrap()
 }
@@ -121,5 +126,19 @@ async fn a_node_that_does_not_enforce_caa_leaves_the_look_to_one_that_does() {
     let asked = needed(&scenario, "h.localhost").await;
     scenario.given_back(asked).await;
     assert_eq!(scenario.events(1).await.len(), 4);
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn an_order_fails_when_nobody_took_the_look_for_ten_minutes() {
+    let mut scenario = Scenario::start().await;
+    let since = now().minus(std::time::Duration::from_mins(10));
+    let asked = needed_since(&scenario, "h.localhost", since).await;
+    scenario.acknowledged(asked).await;
+    match scenario.events(1).await.last() {
+        Some(Event::CaaCheckFailed(it)) => assert_eq!(it.failure.kind, FailureKind::ServerInternal),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(scenario.status(1).await, Status::Invalid);
     scenario.stop().await;
 }
