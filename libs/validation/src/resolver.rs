@@ -146,7 +146,7 @@ impl Resolver {
         let mut name = Name::from_ascii(owner).map_err(|_| LookupError::NameTooLong)?;
         name.set_fqdn(true);
         let (client, validated) = clients.of(&name);
-        let lookup = match client.lookup(name.clone(), kind).await {
+        let lookup = match connection::lookup(client, name.clone(), kind).await {
             Ok(lookup) => lookup,
             Err(error) => {
                 tracing::debug!(owner, %kind, %error, "lookup failed");
@@ -175,7 +175,7 @@ impl Resolver {
 
 /// Whether a name is an alias: the library follows some CNAMEs, and then says that the last of these names has no records.
 async fn has_alias(client: &Client, name: &Name) -> Result<bool, LookupError> {
-    match client.lookup(name.clone(), RecordType::CNAME).await {
+    match connection::lookup(client, name.clone(), RecordType::CNAME).await {
         Ok(found) => Ok(found.answers().iter().any(|it| it.record_type() == RecordType::CNAME)),
         Err(error) => match LookupError::from(&error) {
             LookupError::NoRecords | LookupError::NoSuchName => Ok(false),

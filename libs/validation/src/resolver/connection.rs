@@ -1,9 +1,10 @@
-//! Connections to resolvers: one for each query.
+//! Connections to resolvers, one for each query, and what becomes of an answer that is none.
 //!
 //! A server may close a TCP connection whenever it is idle (RFC 7766 §6.2.3). The library keeps connections and learns of that
 //! only by the query that fails on one; where several were opened at once, its own second try meets the next closed one.
 
 use std::{
+    cell::Cell,
     future::{Ready, ready},
     net::IpAddr,
     pin::Pin,
@@ -14,13 +15,19 @@ use futures::stream::{self, Stream};
 use hickory_resolver::{
     ConnectionProvider, PoolContext, TlsConfig,
     config::{ConnectionConfig, ResolverOpts},
+    lookup::Lookup,
     net::{
-        NetError,
+        DnsError, NetError,
         runtime::TokioRuntimeProvider,
         xfer::{DnsHandle, FirstAnswer as _},
     },
-    proto::op::{DnsRequest, DnsResponse},
+    proto::{
+        op::{DnsRequest, DnsResponse, ResponseCode},
+        rr::{Name, RecordType},
+    },
 };
+
+use super::setup::Client;
 
 /// Makes handles that connect for each query.
 #[derive(Clone)]
@@ -74,7 +81,99 @@ impl DnsHandle for Connection {
         Box::pin(stream::once(async move {
             let Connections { runtime, context } = connections;
             let connected = runtime.new_connection(server, &config, &context)?.await?;
-            connected.send(request).first_answer().await
+            let response = connected.send(request).first_answer().await?;
+            match response.response_code {
+                code @ (ResponseCode::ServFail | ResponseCode::Refused) => {
+                    // Another task may share this lookup and have it go on: it is told of a timeout.
+                    let _ = UNABLE.try_with(|unable| unable.set(Some(code)));
+                    Err(NetError::Timeout)
+                }
+                _ => Ok(response),
+            }
         }))
+    }
+}
+
+tokio::task_local! {
+    /// What a server said to this lookup that cannot answer it.
+    static UNABLE: Cell<Option<ResponseCode>>;
+}
+
+/// Asks the servers until one answers.
+///
+/// That a server cannot answer (SERVFAIL, REFUSED) is the answer to the library, whatever the others would say. A timeout
+/// is what has it wait for them, as the system's own resolver does; if none could answer, the code is told after all.
+pub(super) async fn lookup(
+    client: &Client,
+    name: Name,
+    kind: RecordType,
+) -> Result<Lookup, NetError> {
+    let asking = async {
+        let answer = client.lookup(name, kind).await;
+        answer.map_err(|error| match (UNABLE.with(Cell::get), error) {
+            (Some(code), NetError::Timeout) => DnsError::ResponseCode(code).into(),
+            (_, error) => error,
+        })
+    };
+    UNABLE.scope(Cell::new(None), asking).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    use hickory_resolver::{
+        Resolver,
+        config::{NameServerConfig, ResolverConfig},
+        proto::{
+            op::Message,
+            rr::{RData, Record, rdata::A},
+        },
+    };
+    use tokio::net::UdpSocket;
+
+    use super::*;
+
+    const ADDRESS: RData = RData::A(A(Ipv4Addr::new(192, 0, 2, 1)));
+
+    async fn socket(last: u8) -> UdpSocket {
+        UdpSocket::bind((Ipv4Addr::new(127, 0, 0, last), 0)).await.unwrap()
+    }
+
+    async fn query(socket: &UdpSocket) -> (Message, SocketAddr) {
+        let mut octets = [0; 1024];
+        let (length, client) = socket.recv_from(&mut octets).await.unwrap();
+        (Message::from_vec(&octets[..length]).unwrap().into_response(), client)
+    }
+
+    fn config(socket: &UdpSocket) -> NameServerConfig {
+        let address = socket.local_addr().unwrap();
+        let mut connection = ConnectionConfig::udp();
+        connection.port = address.port();
+        NameServerConfig::new(address.ip(), true, vec![connection])
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_is_heard_beside_one_that_cannot() {
+        let name = Name::from_ascii("a.example.").unwrap();
+        for code in [ResponseCode::Refused, ResponseCode::ServFail] {
+            let (unable, able) = (socket(1).await, socket(2).await);
+            let config = ResolverConfig::from_name_servers(vec![config(&unable), config(&able)]);
+            let connections = Connections::new(ResolverOpts::default()).unwrap();
+            let resolver = Resolver::builder_with_config(config, connections).build().unwrap();
+            let serve = async {
+                let (mut denial, client) = query(&unable).await;
+                let (mut answer, other) = query(&able).await;
+                denial.metadata.response_code = code;
+                unable.send_to(&denial.to_vec().unwrap(), client).await.unwrap();
+                // What comes first is looked at first.
+                tokio::task::yield_now().await;
+                let name = answer.queries[0].name().clone();
+                answer.add_answer(Record::from_rdata(name, 60, ADDRESS));
+                able.send_to(&answer.to_vec().unwrap(), other).await.unwrap();
+            };
+            let (found, ()) = tokio::join!(lookup(&resolver, name.clone(), RecordType::A), serve);
+            assert_eq!(found.unwrap().answers()[0].data, ADDRESS, "{code}");
+        }
     }
 }
