@@ -17,8 +17,8 @@ pub(crate) async fn validate(
     observed: &mut Observed,
 ) -> Result<(), Failure> {
     let owner = format!("{CHALLENGE_LABEL}.{}", name.base().canonical());
-    let found = resolver.txt(&owner, observed).await?;
     let expected = BASE64_URL_SAFE_NO_PAD.encode(digest(&SHA256, key_authorization.as_bytes()));
+    let found = resolver.txt(&owner, expected.as_bytes(), observed).await?;
     if found.iter().any(|value| value == expected.as_bytes()) {
         return Ok(());
     }

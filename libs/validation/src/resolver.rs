@@ -85,17 +85,22 @@ impl Resolver {
 
     /// Looks up the TXT records at a name, following CNAMEs; the strings of each record are joined (RFC 8555 §8.4).
     ///
-    /// No record is an empty list; a name that does not exist is a failure.
+    /// No record is an empty list; a name that does not exist is a failure. The evidence, which has not room for all, begins
+    /// with the record that is wanted.
     pub(crate) async fn txt(
         &self,
         owner: &str,
+        wanted: &[u8],
         observed: &mut Observed,
     ) -> Result<Vec<Vec<u8>>, Failure> {
-        let answer = match self.lookup(owner, RecordType::TXT).await {
+        let mut answer = match self.lookup(owner, RecordType::TXT).await {
             Ok(answer) => answer,
             Err(LookupError::NoRecords) => return Ok(Vec::new()),
             Err(error) => return Err(error.failure("TXT", owner)),
         };
+        let is_other =
+            |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat() != wanted);
+        answer.records.sort_by_key(|record| is_other(&record.data));
         answer.observe(observed);
         let values = answer.records.iter().filter_map(|record| match &record.data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),

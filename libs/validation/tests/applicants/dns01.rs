@@ -93,7 +93,8 @@ async fn many_records_come_over_tcp() {
 #[tokio::test]
 async fn hundreds_of_other_records_do_not_hide_the_right_one() {
     let scene = Scene::new(with_others(Zone::default(), OWNER, 600)).await;
-    scene.dns01().await.unwrap();
+    let evidence = scene.dns01().await.unwrap();
+    assert_eq!(evidence.records[0], format!("{OWNER}. TXT {TXT_VALUE}"));
 }
 
 #[tokio::test]
