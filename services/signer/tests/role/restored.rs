@@ -7,16 +7,23 @@ use std::{
     sync::Arc,
 };
 
-use ca::{KeyAlgorithm, journal::Outcome};
+use ca::{
+    KeyAlgorithm,
+    journal::{Entry, Outcome},
+};
 use domain::{
     OrderId, Serial,
-    certificate::{CertRevoked, RevocationEvent, RevocationReason},
+    certificate::{
+        CertRevoked, CertificateSigned, LedgerEvent, RevocationEvent, RevocationReason,
+        SerialReserved,
+    },
     order::{self, Progress},
 };
-use eventstore::{EventStore as _, Message, Sequence, Stream};
+use eventstore::{Envelope, EventStore as _, Message, MessageId, Sequence, Stream};
 use readmodel::Aggregates;
 
 use crate::{
+    applicant::{context, new_order_id},
     audit::Audit,
     interrupted::{Journaled, Resumed, burn, claimed, journal, write_journal},
     workshop::{Workshop, now, until},
@@ -174,14 +181,41 @@ async fn the_number_of_a_crl_does_not_go_back_with_the_copy() {
     signer.stop().await;
 }
 
+/// What a restored ledger holds where a reservation was.
+#[derive(Clone, Copy, Debug)]
+enum InItsPlace {
+    Nothing,
+    Another,
+}
+
 /// An order has a reservation that the ledger lost, as when streams were copied at different times.
 async fn check_lost(algorithm: KeyAlgorithm, journaled: Journaled, expected: Resumed) {
+    for in_its_place in [InItsPlace::Nothing, InItsPlace::Another] {
+        check_lost_to(in_its_place, algorithm, journaled, &expected).await;
+    }
+}
+
+async fn check_lost_to(
+    in_its_place: InItsPlace,
+    algorithm: KeyAlgorithm,
+    journaled: Journaled,
+    expected: &Resumed,
+) {
     let mut workshop = Workshop::new(algorithm);
     let (order, reserved) = claimed(&workshop, "signer").await;
     write_journal(&workshop, "signer", &reserved, journaled).await;
-    let messages = workshop.messages().await;
-    let is_kept = |message: &&Message| message.subject.stream() != Stream::Ledger;
-    workshop.restore_log(messages.iter().filter(is_kept)).await;
+    let mut messages = workshop.messages().await;
+    match in_its_place {
+        InItsPlace::Nothing => {
+            messages.retain(|message| message.subject.stream() != Stream::Ledger);
+        }
+        InItsPlace::Another => replace_in_ledger(&mut messages, |event| {
+            let LedgerEvent::SerialReserved(reserved) = event else { panic!("{event:?}") };
+            let (serial, order) = (Serial::from_random(&[9; 16]), Some(new_order_id()));
+            LedgerEvent::SerialReserved(SerialReserved { serial, order, ..reserved })
+        }),
+    }
+    workshop.restore_log(&messages).await;
     let _ = fs::remove_file(workshop.data_dir("signer").join("signer").join("log-position.json"));
     let signer = workshop.start("signer").await;
     let serial = ended(&workshop, &order).await;
@@ -191,11 +225,46 @@ async fn check_lost(algorithm: KeyAlgorithm, journaled: Journaled, expected: Res
         Resumed::Kept => BTreeSet::new(),
         Resumed::Burned => BTreeSet::from([reserved.serial.clone()]),
     };
-    assert_eq!(serial == reserved.serial, expected == Resumed::Kept, "{algorithm} {journaled:?}");
-    assert_eq!((&audit.burned, &audit.revoked), (&burned, &burned), "{algorithm} {journaled:?}");
+    let case = format!("{algorithm} {journaled:?} {in_its_place:?}");
+    assert_eq!(serial == reserved.serial, *expected == Resumed::Kept, "{case}");
+    assert_eq!((&audit.burned, &audit.revoked), (&burned, &burned), "{case}");
     let journal = journal(&workshop, "signer").await;
     let pending = journal.records(|_| true).unwrap();
     assert!(pending.values().all(|record| record.outcome != Outcome::Pending), "{pending:?}");
+}
+
+/// Has the ledger say something else where it says something of one event.
+fn replace_in_ledger(messages: &mut [Message], replaced: impl Fn(LedgerEvent) -> LedgerEvent) {
+    let ledger = messages.iter_mut().filter(|it| it.subject.stream() == Stream::Ledger);
+    for message in ledger {
+        let events: Vec<LedgerEvent> = message.envelope.decode().unwrap();
+        let events: Vec<LedgerEvent> = events.into_iter().map(&replaced).collect();
+        message.envelope = Envelope::new(MessageId::random(), &context(), &events).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_serial_whose_certificate_a_restored_ledger_lost_to_another_is_burned() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let (order, reserved) = claimed(&workshop, "first").await;
+    write_journal(&workshop, "first", &reserved, Journaled::Reserved).await;
+    let second = workshop.start("second").await;
+    assert_eq!(ended(&workshop, &order).await, reserved.serial);
+    second.stop().await;
+    let mut messages = workshop.messages().await;
+    replace_in_ledger(&mut messages, |event| match event {
+        LedgerEvent::CertificateSigned(signed) => {
+            let serial = Serial::from_random(&[9; 16]);
+            LedgerEvent::CertificateSigned(CertificateSigned { serial, ..signed })
+        }
+        other => other,
+    });
+    workshop.restore_log(&messages).await;
+    workshop.start("first").await.stop().await;
+    assert!(revocations(&workshop).await.contains_key(&reserved.serial));
+    let serials = BTreeSet::from([reserved.serial.clone()]);
+    let known = journal(&workshop, "first").await.find(&serials).unwrap();
+    assert!(matches!(known[&reserved.serial], Entry::Burned(_)));
 }
 
 #[tokio::test]
