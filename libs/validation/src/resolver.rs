@@ -100,7 +100,7 @@ impl Resolver {
         };
         let is_other =
             |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat() != wanted);
-        answer.records.sort_by_key(|record| is_other(&record.data));
+        answer.records.sort_by_cached_key(|record| is_other(&record.data));
         answer.observe(observed);
         let values = answer.records.iter().filter_map(|record| match &record.data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
