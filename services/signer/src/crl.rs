@@ -130,31 +130,39 @@ impl Publisher {
     }
 
     async fn publish_all_of(&mut self, issuer: &Arc<Issuer>) -> Result<(), PublishError> {
-        let mut all = Vec::new();
+        let (mut all, mut validities) = (Vec::new(), Vec::new());
         for name in self.revocations.crls(issuer.id()) {
             match self.before(&name).await {
                 Ok(before) => all.push(before),
-                Err(error) => not_published(&name, &error),
+                Err(error) => validities.extend(self.not_published(&name, &error).await),
             }
         }
         // After the last CRLs were read: whatever they list is in what is read now.
         self.revocations.catch_up(&self.desk).await?;
-        let mut oldest: Option<Validity> = None;
         for before in all {
             let name = before.name.clone();
             match self.publish(issuer, before).await {
-                Ok((made, end)) => {
-                    oldest = Some(oldest.map_or((made, end), |(first, earliest)| {
-                        (made.min(first), end.min(earliest))
-                    }));
-                }
-                Err(error) => not_published(&name, &error),
+                Ok(validity) => validities.push(validity),
+                Err(error) => validities.extend(self.not_published(&name, &error).await),
             }
         }
+        let oldest = validities
+            .into_iter()
+            .reduce(|(first, earliest), (made, end)| (first.min(made), earliest.min(end)));
         if let Some((made, end)) = oldest {
             measure::crl(issuer.id(), made, end);
         }
         Ok(())
+    }
+
+    /// Tells of it, and returns when what clients have instead is valid, unless nobody knows: the alert is about that.
+    ///
+    /// The others go on: one that cannot be made must not let them end.
+    async fn not_published(&self, name: &CrlName, error: &PublishError) -> Option<Validity> {
+        error!(crl = %name, error = error as &dyn std::error::Error, "CRL not published");
+        let published = self.desk.ports.aggregates.views.crl(name).await.ok()?;
+        let read = published.and_then(|crl| Last::parse(crl.der.clone()).ok());
+        Some(read.map_or((now(), now()), |last| (last.made, last.next_update)))
     }
 
     async fn before(&self, name: &CrlName) -> Result<Before, PublishError> {
@@ -222,11 +230,6 @@ impl Publisher {
     fn path(&self, name: &CrlName) -> PathBuf {
         self.desk.settings.crl_file(name)
     }
-}
-
-/// The others go on: one that cannot be made must not let them end.
-fn not_published(name: &CrlName, error: &PublishError) {
-    error!(crl = %name, error = error as &dyn std::error::Error, "CRL not published");
 }
 
 /// Grows even when the last CRL was lost with the signer's disk: no number of the past can be above the time.

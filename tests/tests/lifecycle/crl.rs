@@ -1,6 +1,6 @@
 //! CRLs as their readers see them: openssl, which looks for the one that a certificate names, and linters.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use acceptance::{Chain, Scene, eventually, lint_crl, revoked, verify, verify_with_crl};
 use http::Method;
@@ -91,4 +91,42 @@ async fn a_certificate_finds_its_crl_whatever_became_of_the_number_of_shards() -
         assert!(all.contains_key(&chain.serial()?));
     }
     Ok(())
+}
+
+/// What is measured of when the first of the CRLs ends.
+const FIRST_END: &str = "certmill_crl_next_update_timestamp_seconds";
+
+#[tokio::test]
+async fn a_crl_that_cannot_be_renewed_is_measured_beside_those_that_are() -> anyhow::Result<()> {
+    let mut scene = Scene::with(|setup| setup.set("ca.crl_shards", 2)).await?;
+    let measured = async |scene: &Scene| {
+        eventually("CRLs are measured", CRL_LIMIT, async || {
+            Ok(scene.server.metric(FIRST_END).await.ok().filter(|end| *end > 0.0))
+        })
+        .await
+    };
+    let first_end = measured(&scene).await?;
+    // One that cannot be kept any more, and then all.
+    let kept = kept_crls(&scene)?;
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    for stuck in [&kept[..1], &kept[1..]] {
+        scene.server.stop().await?;
+        for file in stuck {
+            std::fs::remove_file(file)?;
+            std::fs::create_dir(file)?;
+        }
+        // The others are made anew, and end later.
+        scene.server.configure("ca.crl_validity", "30d");
+        scene.server.start().await?;
+        assert_eq!(measured(&scene).await?, first_end, "{stuck:?} is what ends first");
+    }
+    Ok(())
+}
+
+/// The files of the CRLs that were published last.
+fn kept_crls(scene: &Scene) -> anyhow::Result<Vec<PathBuf>> {
+    let files = std::fs::read_dir(scene.server.data_dir().join("signer"))?;
+    let files = files.map(|file| Ok(file?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    let is_crl = |file: &PathBuf| file.extension().is_some_and(|it| it == "crl");
+    Ok(files.into_iter().filter(is_crl).collect())
 }
