@@ -1,7 +1,7 @@
 //! Backups while the server runs.
 
 use std::{
-    fs::{DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -36,7 +36,7 @@ impl Embedded {
     /// appends go on meanwhile.
     ///
     /// # Errors
-    /// See [`BackupError`]. What was written until then is left: it has no head file and does not open.
+    /// See [`BackupError`]. Nothing is left of the directory then.
     pub fn backup(&self, to: &Path) -> Result<Verified, BackupError> {
         copy(self.dir(), to)
     }
@@ -60,6 +60,14 @@ fn copy(from: &Path, to: &Path) -> Result<Verified, BackupError> {
         }
         Err(error) => return Err(error.into()),
     }
+    fill(from, to).inspect_err(|_| {
+        // What cannot be removed either is told by the error that there is.
+        let _ = fs::remove_dir_all(to);
+    })
+}
+
+/// Copies the log into the directory that was made for it.
+fn fill(from: &Path, to: &Path) -> Result<Verified, BackupError> {
     let path = schema::database(to);
     // SQLite would make it readable to everybody.
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;

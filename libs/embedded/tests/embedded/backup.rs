@@ -1,6 +1,9 @@
 //! Backups are made while the server writes, and open as data directories.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    os::unix::fs::FileExt as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use embedded::{BackupError, Embedded};
 use eventstore::{EventStore as _, Sequence, Stream, Subject};
@@ -47,6 +50,21 @@ async fn a_backup_never_goes_over_something() {
     let reader = Embedded::open_read_only(&dir.path().join("live")).unwrap();
     assert!(matches!(reader.backup(&to), Err(BackupError::Exists(_))));
     reader.backup(&dir.path().join("another")).unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_backup_that_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let (live, to) = (dir.path().join("live"), dir.path().join("backup"));
+    let store = open(&live);
+    write_log(&store, 0..50).await;
+    drop(store);
+    let reader = Embedded::open_read_only(&live).unwrap();
+    let database = std::fs::OpenOptions::new().write(true).open(live.join("events.db")).unwrap();
+    let half = database.metadata().unwrap().len() / 2;
+    database.write_all_at(&[0; 8192], half).unwrap();
+    reader.backup(&to).unwrap_err();
+    assert!(!to.exists());
 }
 
 #[tokio::test]

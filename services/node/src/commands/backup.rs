@@ -73,13 +73,13 @@ struct Source {
 }
 
 impl Source {
-    /// Copies the log and then what is beside it; answers how many messages and files.
+    /// Copies the log and then what is beside it; answers how many messages and files. Half a copy, which would look like a
+    /// backup, is removed.
     fn copy(&self, to: &Path) -> Result<(u64, usize), Failure> {
         self.refuse_within_itself(to)?;
         let log = ports::open_to_read(&self.data_dir)?;
         // Before the log, so that the copy never remembers more than it holds.
-        let position_file = self.signer.position_file();
-        let position = match fs::read(&position_file) {
+        let position = match fs::read(self.signer.position_file()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             read => Some(read?),
         };
@@ -90,6 +90,15 @@ impl Source {
             }
             Err(error) => return Err(error.into()),
         };
+        let files = self.copy_beside(to, position).inspect_err(|_| {
+            // What cannot be removed either is told by the failure that there is.
+            let _ = fs::remove_dir_all(to);
+        })?;
+        Ok((verified.messages, files))
+    }
+
+    /// Copies what is beside the log; answers how many files.
+    fn copy_beside(&self, to: &Path, position: Option<Vec<u8>>) -> Result<usize, Failure> {
         let mut files = 0;
         for directory in [self.signer.dir(), &self.ca] {
             if directory.is_dir() {
@@ -97,7 +106,7 @@ impl Source {
             }
         }
         if let Some(position) = position {
-            let copied = self.place(&position_file, to)?;
+            let copied = self.place(&self.signer.position_file(), to)?;
             fs::write(&copied, position)?;
             File::open(&copied)?.sync_all()?;
         }
@@ -105,7 +114,7 @@ impl Source {
             // The journal was copied last: a server that starts on the copy puts back what the log does not say yet.
             File::create(self.place(&self.signer.restored_mark(), to)?)?.sync_all()?;
         }
-        Ok((verified.messages, files))
+        Ok(files)
     }
 
     /// A copy in a directory that is copied would hold itself, without end.
@@ -215,8 +224,10 @@ mod tests {
         assert!(!within.exists());
 
         symlink("..", source.ca.join("keys/back")).unwrap();
-        let failure = source.copy(&dir.path().join("to")).unwrap_err().to_string();
+        let to = dir.path().join("to");
+        let failure = source.copy(&to).unwrap_err().to_string();
         assert!(failure.contains("nested too deep"), "{failure}");
+        assert!(!to.exists(), "half a copy looks like a backup");
     }
 
     #[tokio::test]
