@@ -5,7 +5,7 @@ mod doubts;
 use std::{
     convert::Infallible,
     fs,
-    path::{Path, PathBuf},
+    path::{Display, Path, PathBuf},
     sync::Arc,
 };
 
@@ -29,9 +29,12 @@ pub(crate) type Certificates = watch::Receiver<Arc<CertifiedKey>>;
 /// The texts are no certificate and key.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
-    /// A text is not the PEM it should be.
-    #[error("the certificate or key is not PEM")]
+    /// The text of the certificate is not the PEM it should be.
+    #[error("the certificate is not PEM")]
     Pem(#[source] rustls_pki_types::pem::Error),
+    /// The text of the key is not the PEM it should be.
+    #[error("there is no private key in the PEM that is not encrypted")]
+    Key(#[source] rustls_pki_types::pem::Error),
     /// There is no certificate.
     #[error("there is no certificate in the PEM")]
     NoCertificate,
@@ -75,12 +78,21 @@ impl Files {
                 ))
                 .advise(ADVICE)
         };
-        certified_key(&text(&self.certificate)?, &text(&self.key)?)
-            .while_doing(format_args!(
-                "the server's certificate: cannot use {}",
-                self.certificate.display()
-            ))
-            .advise(ADVICE)
+        certified_key(&text(&self.certificate)?, &text(&self.key)?).or_else(|error| {
+            let doing = format!("the server's certificate: cannot use {}", self.blame(&error));
+            Err(error).while_doing(doing).advise(ADVICE)
+        })
+    }
+
+    /// The file to look at.
+    fn blame(&self, error: &TlsError) -> Display<'_> {
+        match error {
+            TlsError::Key(_) => self.key.display(),
+            TlsError::Pem(_)
+            | TlsError::NoCertificate
+            | TlsError::Unusable(_)
+            | TlsError::NoProvider => self.certificate.display(),
+        }
     }
 
     /// Reads them, and again whenever they change, until the stage stops.
@@ -157,7 +169,7 @@ fn certified_key(chain_pem: &str, key_pem: &str) -> Result<Arc<CertifiedKey>, Tl
     if chain.is_empty() {
         return Err(TlsError::NoCertificate);
     }
-    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(TlsError::Pem)?;
+    let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes()).map_err(TlsError::Key)?;
     let provider = CryptoProvider::get_default().ok_or(TlsError::NoProvider)?;
     CertifiedKey::from_der(chain, key, provider).map(Arc::new).map_err(TlsError::Unusable)
 }
@@ -186,7 +198,19 @@ mod tests {
         assert!(certified_key(&certificate, &key).is_ok());
         assert!(matches!(certified_key(&certificate, &other), Err(TlsError::Unusable(_))));
         assert!(matches!(certified_key("", &key), Err(TlsError::NoCertificate)));
-        assert!(matches!(certified_key(&certificate, ""), Err(TlsError::Pem(_))));
+        assert!(matches!(certified_key(&certificate, ""), Err(TlsError::Key(_))));
+    }
+
+    #[test]
+    fn a_key_that_is_encrypted_is_refused_by_the_name_of_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+        let files = Files { certificate, key, host: "localhost".to_owned() };
+        let (certificate, key) = pair();
+        write(&files, &(certificate, key.replace("PRIVATE", "ENCRYPTED PRIVATE")));
+        let failure = files.read().unwrap_err().to_string();
+        assert!(failure.contains("cannot use") && failure.contains("tls.key: "), "{failure}");
+        assert!(failure.contains("not encrypted"), "{failure}");
     }
 
     #[test]
