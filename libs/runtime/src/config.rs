@@ -16,6 +16,7 @@ mod key;
 mod keys;
 mod layers;
 mod listeners;
+mod misspelt;
 mod origins;
 mod pkcs11;
 mod profile;

@@ -8,12 +8,12 @@ use std::{
 use serde::Deserialize;
 use toml::{Table, Value, de::DeTable};
 
-use super::{ConfigError, ConfigFile, Key, error::Origin};
+use super::{ConfigError, ConfigFile, Key, error::Origin, misspelt};
 
 /// What precedes the name of every environment variable that is read.
 pub(super) const ENVIRONMENT_PREFIX: &str = "CERTMILL__";
 /// What stands between the levels of a key in the name of an environment variable.
-const ENVIRONMENT_SEPARATOR: &str = "__";
+pub(super) const ENVIRONMENT_SEPARATOR: &str = "__";
 
 /// Everything that is said about the configuration, the weaker first.
 pub(super) struct Layers {
@@ -133,20 +133,29 @@ fn line_at(text: &str, offset: usize) -> (usize, String) {
 /// The variables that are settings.
 ///
 /// # Errors
-/// When one is not UTF-8.
+/// When one is not UTF-8, or is meant to be a setting and is none.
 pub(super) fn variables(
     all: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let is_ours = |name: &OsStr| name.as_encoded_bytes().starts_with(ENVIRONMENT_PREFIX.as_bytes());
-    let ours = all.into_iter().filter(|(name, _)| is_ours(name));
-    ours.map(|(name, value)| match (name.to_str(), value.into_string()) {
-        (Some(name), Ok(value)) => Ok((name.to_owned(), value)),
-        (Some(_) | None, Ok(_) | Err(_)) => Err(ConfigError::Key {
-            origin: Origin::Environment { variable: name.to_string_lossy().into_owned() },
-            message: "name and value must be UTF-8".to_owned(),
-        }),
-    })
-    .collect()
+    let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| is_ours(name));
+    for variable in others.iter().filter_map(|(name, _)| name.to_str()) {
+        if let Some(meant) = misspelt::meant(variable) {
+            return Err(ConfigError::Key {
+                origin: Origin::Environment { variable: variable.to_owned() },
+                message: format!("sets nothing; {meant} does"),
+            });
+        }
+    }
+    ours.into_iter()
+        .map(|(name, value)| match (name.to_str(), value.into_string()) {
+            (Some(name), Ok(value)) => Ok((name.to_owned(), value)),
+            (Some(_) | None, Ok(_) | Err(_)) => Err(ConfigError::Key {
+                origin: Origin::Environment { variable: name.to_string_lossy().into_owned() },
+                message: "name and value must be UTF-8".to_owned(),
+            }),
+        })
+        .collect()
 }
 
 /// One setting from the environment or the command line.

@@ -55,6 +55,25 @@ fn other_environment_variables_are_left_alone() {
 }
 
 #[test]
+fn a_variable_with_one_underscore_for_two_is_refused_with_the_one_that_is_meant() {
+    for (variable, meant) in [
+        ("CERTMILL_DATA_DIR", "CERTMILL__DATA_DIR"),
+        ("CERTMILL_CA_PASSPHRASE", "CERTMILL__CA__PASSPHRASE"),
+        ("CERTMILL_CA__PASSPHRASE_FILE", "CERTMILL__CA__PASSPHRASE_FILE"),
+        ("CERTMILL_EVENT_LOG_ORDER_SHARDS", "CERTMILL__EVENT_LOG__ORDER_SHARDS"),
+        ("CERTMILL_CA_PKCS11_PIN_FILE", "CERTMILL__CA__PKCS11__PIN_FILE"),
+    ] {
+        let refused = layers::variables([(variable.into(), "geheim".into())]).unwrap_err();
+        let message = refused.to_string();
+        assert_eq!(message, format!("environment variable {variable}: sets nothing; {meant} does"));
+    }
+    // What Kubernetes says of services, and what is for others than the configuration.
+    for variable in ["CERTMILL_PORT", "CERTMILL_API_PORT_443_TCP", "CERTMILL_CONFIG", "CERTMILL_"] {
+        assert!(layers::variables([(variable.into(), "1".into())]).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn a_variable_that_is_not_utf8_is_refused_and_not_left_out() {
     let variables = |name: &str, value: &[u8]| {
         layers::variables([(OsString::from(name), OsStr::from_bytes(value).to_owned())])
