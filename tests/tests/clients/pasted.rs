@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use acceptance::{Chain, Setup, eventually, free_port, run, verify};
+use anyhow::ensure;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -23,7 +24,12 @@ async fn the_command_that_the_server_prints_works_when_it_is_pasted() -> anyhow:
     let elsewhere = TempDir::new()?;
     run(pasted, elsewhere.path()).await?.success()?;
 
-    let live = server.data_dir().join("certbot/live/demo.localhost/fullchain.pem");
-    let chain = Chain::parse(&std::fs::read_to_string(live)?)?;
+    let live = server.data_dir().join("certbot/live/demo.localhost");
+    let chain = Chain::parse(&std::fs::read_to_string(live.join("fullchain.pem"))?)?;
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md"))?;
+    ensure!(
+        live.join("cert.pem").exists()
+            && readme.contains(" data/certbot/live/demo.localhost/cert.pem")
+    );
     verify(&chain, &server.root()).await
 }
