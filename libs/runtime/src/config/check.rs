@@ -247,10 +247,16 @@ fn check_validation(config: &Config, problems: &mut Problems) {
 
 /// A CAA identity is a domain name (RFC 8659 §4.2); one in another form would match no record and refuse everyone.
 fn check_caa_identities(problems: &mut Problems, key: &Key, identities: &[String]) {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+    let is_label = |text: &str| {
+        let allowed = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+        !text.is_empty() && text.bytes().all(allowed) && text.trim_matches('-') == text
+    };
     for identity in identities {
-        let valid = !identity.is_empty() && identity.bytes().all(allowed);
-        problems.require(valid, key.clone(), "must be domain names, such as [\"ca.example.com\"]");
+        problems.require(
+            identity.split('.').all(is_label),
+            key.clone(),
+            "must be domain names without a dot at the end, such as [\"ca.example.com\"]",
+        );
     }
 }
 
