@@ -1,6 +1,6 @@
 //! Why a command failed, in the words the operator reads: the causes in one line, then what to do.
 
-use std::{any::Any, error::Error, fmt, io};
+use std::{error::Error, fmt, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,13 @@ impl Failure {
     /// A failure that has no error behind it.
     pub(crate) fn new(what: impl Into<String>) -> Self {
         Self { causes: what.into(), advice: None, reader_gone: false }
+    }
+
+    /// Standard output takes nothing more.
+    pub(crate) fn of_output(error: &io::Error) -> Self {
+        let reader_gone = error.kind() == io::ErrorKind::BrokenPipe;
+        let causes = format!("cannot write to standard output: {error}");
+        Self { causes, advice: None, reader_gone }
     }
 
     /// Adds what the operator can do.
@@ -58,9 +65,7 @@ impl fmt::Display for Failure {
 /// `Failure` is no error itself, so that every error becomes one.
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
-        let broken_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
-        let reader_gone = (&error as &dyn Any).downcast_ref().is_some_and(broken_pipe);
-        Self { causes: causes(&error), advice: None, reader_gone }
+        Self::new(causes(&error))
     }
 }
 
@@ -122,8 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_broken_pipe_means_that_the_reader_is_gone() {
-        assert!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).is_reader_gone());
-        assert!(!Failure::from(io::Error::from(io::ErrorKind::NotFound)).is_reader_gone());
+    fn only_a_broken_pipe_of_the_output_means_that_the_reader_is_gone() {
+        let (broken, full) = (io::ErrorKind::BrokenPipe, io::ErrorKind::StorageFull);
+        assert!(Failure::of_output(&broken.into()).is_reader_gone());
+        assert!(!Failure::of_output(&full.into()).is_reader_gone());
+        assert!(!Failure::from(io::Error::from(broken)).is_reader_gone());
     }
 }

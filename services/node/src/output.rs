@@ -43,7 +43,7 @@ impl Output {
 
     /// Writes a line of text.
     pub(crate) fn line(&mut self, text: impl fmt::Display) -> Result<(), Failure> {
-        Ok(writeln!(self.out, "{text}")?)
+        writeln!(self.out, "{text}").map_err(|error| Failure::of_output(&error))
     }
 
     /// Writes a value as one line of JSON.
@@ -95,6 +95,6 @@ impl Output {
 
     /// Hands everything written so far to the reader.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        Ok(self.out.flush()?)
+        self.out.flush().map_err(|error| Failure::of_output(&error))
     }
 }

@@ -50,3 +50,25 @@ async fn exchange(mut stream: UnixStream, request: &Request) -> Result<Answer, F
     stream.take(MAX_MESSAGE_BYTES).read_to_end(&mut answer).await?;
     Ok(serde_json::from_slice(&answer)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::UnixListener;
+
+    use super::*;
+    use crate::{change::Change, fixtures};
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_did_not_say_that_the_change_was_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let stream = UnixStream::connect(&path).await.unwrap();
+        drop(listener);
+        let change = Change::DeactivateAccount { account: fixtures::account() };
+        let request = Request { operator: "operator".to_owned(), change };
+        let failure = exchange(stream, &request).await.err().unwrap();
+        assert!(failure.to_string().contains("Broken pipe"), "{failure}");
+        assert!(!failure.is_reader_gone(), "it would end with 0 and say nothing");
+    }
+}
