@@ -54,12 +54,20 @@ async fn verify(config: &Config, out: &mut Output) -> Result<(), Failure> {
     findings.push(ledger(config).await?);
     findings.extend(journal(config).await?);
     let problems: usize = findings.iter().map(|finding| finding.problems.len()).sum();
-    for finding in &findings {
+    conclude(problems, tell(&findings, out))
+}
+
+fn tell(findings: &[Finding], out: &mut Output) -> Result<(), Failure> {
+    for finding in findings {
         out.either(finding, describe(finding))?;
     }
-    out.flush()?;
+    out.flush()
+}
+
+/// A problem is one also where nobody reads all that is told of it: `certmill audit verify | grep -q PROBLEM`.
+fn conclude(problems: usize, told: Result<(), Failure>) -> Result<(), Failure> {
     match problems {
-        0 => Ok(()),
+        0 => told,
         problems => Err(Failure::new(match problems {
             1 => "a problem was found".to_owned(),
             problems => format!("{problems} problems were found"),
@@ -154,6 +162,13 @@ mod tests {
 
     async fn refused(config: &Config) -> String {
         verify(config, &mut Output::new(Format::Text)).await.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_problem_is_not_lost_with_the_reader_of_the_output() {
+        let gone = || Err(Failure::of_output(&std::io::ErrorKind::BrokenPipe.into()));
+        assert!(!conclude(1, gone()).unwrap_err().is_reader_gone());
+        assert!(conclude(0, gone()).unwrap_err().is_reader_gone());
     }
 
     #[tokio::test]
