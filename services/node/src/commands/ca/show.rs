@@ -78,10 +78,14 @@ fn gather(config: &Config, issuer: Option<&IssuerName>) -> Result<Vec<Shown>, Fa
     }
     if shown.is_empty() {
         ca_files::check_for_request(&dir, issuer)?;
+        let make = match issuer {
+            Some(name) => format!("certmill ca --issuer {name} intermediate"),
+            None => "certmill ca root".to_owned(),
+        };
         return Err(Failure::new(format!("there is no CA certificate in {}", dir.display())))
-            .advise(
-                "The signer makes a CA when it first starts, or make one with `certmill ca root`.",
-            );
+            .advise(format!(
+                "The signer makes a CA when it first starts, or make one with `{make}`."
+            ));
     }
     Ok(shown)
 }
@@ -183,6 +187,16 @@ mod tests {
         assert!(text.ends_with(", encrypted with a passphrase") && encrypted == true, "{text}");
         let (text, encrypted) = shown(&[]);
         assert!(text.ends_with(", not encrypted") && encrypted == false, "{text}");
+    }
+
+    #[test]
+    fn who_asks_for_an_issuer_that_is_not_made_hears_how_to_make_that_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = fixtures::config(dir.path(), &[r#"ca.issuer=[{name="next"}]"#]);
+        let told = |issuer| gather(&config, issuer).err().unwrap().to_string();
+        assert!(told(None).contains("`certmill ca root`"));
+        let next = told(Some(&"next".parse().unwrap()));
+        assert!(next.contains("`certmill ca --issuer next intermediate`"), "{next}");
     }
 
     #[test]
