@@ -80,15 +80,9 @@ pub(crate) fn entries(subject: &Subject, envelope: &Envelope) -> Result<Vec<Entr
 
 fn certificate_entry(event: LedgerEvent) -> Option<Entry> {
     match event {
-        LedgerEvent::CertificateSigned(signed) => Some(Entry::Certificate(CertificateEntry {
-            issuer: signed.issuer,
-            serial: signed.serial,
-            order: signed.order,
-            account: signed.account,
-            profile: signed.profile,
-            ledger_sequence: 0,
-            not_after: signed.not_after,
-        })),
+        LedgerEvent::CertificateSigned(signed) => {
+            Some(Entry::Certificate(CertificateEntry::of(signed, Sequence::NONE)))
+        }
         LedgerEvent::SerialReserved(_) | LedgerEvent::SerialBurned(_) => None,
     }
 }
@@ -173,7 +167,7 @@ fn read_certificate(row: &Row<'_>) -> Result<CertificateEntry, ReadError> {
         order: optional_id(row, 2)?,
         account: optional_id(row, 3)?,
         profile: optional_id(row, 4)?,
-        ledger_sequence: row.get(5)?,
+        ledger_sequence: Sequence(row.get(5)?),
         not_after: Timestamp::from_unix_millis(row.get(6)?),
     })
 }

@@ -258,7 +258,7 @@ fn check_entry(connection: &Connection, sequence: Sequence, entry: &Entry) -> Re
         Entry::Certificate(certificate) => {
             let found = index::certificate(connection, &certificate.serial)?;
             // A later message may have said it again.
-            let is_there = found.is_some_and(|found| found.ledger_sequence >= sequence.0);
+            let is_there = found.is_some_and(|found| found.ledger_sequence >= sequence);
             ("certificates", is_there)
         }
         Entry::Order(order) => {
@@ -273,10 +273,10 @@ fn check_entry(connection: &Connection, sequence: Sequence, entry: &Entry) -> Re
 /// there are no more orders than were compared.
 fn check_nothing_more(connection: &Connection, orders: u64) -> Result<(), Damage> {
     index::each_certificate(connection, |mut found| {
-        let sequence = Sequence(found.ledger_sequence);
+        let sequence = found.ledger_sequence;
         let message = queries::at(connection, Stream::Ledger, sequence)?;
         let said = message.as_ref().map(entries).transpose()?.unwrap_or_default();
-        found.ledger_sequence = 0;
+        found.ledger_sequence = Sequence::NONE;
         if said.contains(&Entry::Certificate(found)) {
             Ok(())
         } else {

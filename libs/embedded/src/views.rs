@@ -194,7 +194,7 @@ impl ReadModel for Embedded {
 
     /// What the ledger holds is in the index already, so a projector that repeats it costs nothing.
     async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
-        let sequence = Sequence(entry.ledger_sequence);
+        let sequence = entry.ledger_sequence;
         let last = self.last_of(Stream::Ledger).await?;
         if sequence <= last && !self.shared().views.is_rebuilding() {
             return Ok(());

@@ -2,7 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
-use domain::{AccountId, IssuerId, OrderId, ProfileName, Serial, Timestamp};
+use domain::{
+    AccountId, IssuerId, OrderId, ProfileName, Serial, Timestamp, certificate::CertificateSigned,
+};
 use eventstore::Sequence;
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +31,17 @@ pub struct CertificateEntry {
     /// The profile it was issued under.
     pub profile: Option<ProfileName>,
     /// Where the ledger holds it.
-    pub ledger_sequence: u64,
+    pub ledger_sequence: Sequence,
     /// The end of its validity; the entry may go one CRL period later.
     pub not_after: Timestamp,
+}
+
+impl CertificateEntry {
+    /// What the index keeps of a certificate that the ledger holds at a place.
+    pub fn of(signed: CertificateSigned, ledger_sequence: Sequence) -> Self {
+        let CertificateSigned { issuer, serial, order, account, profile, not_after, .. } = signed;
+        Self { issuer, serial, order, account, profile, ledger_sequence, not_after }
+    }
 }
 
 /// An order in the index by account.

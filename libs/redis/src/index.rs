@@ -68,7 +68,7 @@ impl RedisStore {
         }
         let body = serde_json::to_vec(entry).map_err(Fault::Encode)?;
         let key = key::certificate(&entry.serial);
-        let version = Version { sequence: entry.ledger_sequence, schema: ENTRY_SCHEMA };
+        let version = Version { sequence: entry.ledger_sequence.0, schema: ENTRY_SCHEMA };
         let record = Record { key: &key, version, body: &body, keep: Some(left) };
         self.write_in_epoch(&record).await
     }

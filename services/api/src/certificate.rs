@@ -18,7 +18,7 @@ use format::Format;
 /// Which certificate is asked for, and which of its chains: 0 is the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
-    pub(crate) ledger_sequence: u64,
+    pub(crate) ledger_sequence: Sequence,
     pub(crate) serial: Serial,
     pub(crate) chain: usize,
 }
@@ -59,11 +59,11 @@ pub(crate) async fn download(
 /// Reads a certificate from its place in the ledger.
 pub(crate) async fn read(
     api: &Api,
-    ledger_sequence: u64,
+    ledger_sequence: Sequence,
     serial: &Serial,
 ) -> Result<Option<CertificateSigned>, Refusal> {
     let store = &api.ports.aggregates.store;
-    let message = store.message(Stream::Ledger, Sequence(ledger_sequence)).await?;
+    let message = store.message(Stream::Ledger, ledger_sequence).await?;
     let Some(message) = message else { return Ok(None) };
     let events: Vec<LedgerEvent> = message.envelope.decode()?;
     Ok(events.into_iter().find_map(|event| match event {

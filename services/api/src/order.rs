@@ -13,7 +13,7 @@ use domain::{
         Progress, State, Status,
     },
 };
-use eventstore::{Actor, Subject};
+use eventstore::{Actor, Sequence, Subject};
 use futures::future::try_join_all;
 use http::StatusCode;
 use runtime::metrics::names;
@@ -133,7 +133,7 @@ pub(crate) fn show(
     let urls = &api.settings.urls;
     let certificate = match &order.progress {
         Progress::Valid { serial, ledger_sequence, .. } => {
-            let (ledger_sequence, serial) = (*ledger_sequence, serial.clone());
+            let (ledger_sequence, serial) = (Sequence(*ledger_sequence), serial.clone());
             Some(urls.certificate(&order.profile, &Wanted { ledger_sequence, serial, chain: 0 }))
         }
         Progress::Open | Progress::Processing(_) | Progress::Invalid { .. } => None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use domain::{
     AccountId, ChallengeType, CrlName, IssuerId, OrderId, ProfileName, order::AuthorizationIndex,
 };
+use eventstore::Sequence;
 use http::Method;
 
 use crate::{
@@ -196,7 +197,7 @@ fn resource_of(segments: &[&str]) -> Option<Resource> {
 
 fn certificate(id: &str, chain: usize) -> Option<Wanted> {
     let (sequence, serial) = id.split_once('-')?;
-    let ledger_sequence = canonical_number(sequence)?;
+    let ledger_sequence = Sequence(canonical_number(sequence)?);
     Some(Wanted { ledger_sequence, serial: serial.parse().ok()?, chain })
 }
 

@@ -9,7 +9,7 @@ use domain::{
     certificate::{self, CertRevoked, LedgerEvent, RevocationReason},
     external_key::{self, ExternalKey, ExternalKeyCreated, ExternalKeyRegistered},
 };
-use eventstore::{Actor, Context, ExecuteError, Loaded, Sequence, Stream, Subject, execute};
+use eventstore::{Actor, Context, ExecuteError, Loaded, Stream, Subject, execute};
 use readmodel::{CertificateEntry, Lookup};
 use serde::{Deserialize, Serialize};
 
@@ -217,7 +217,7 @@ async fn certified_key(
     entry: &CertificateEntry,
     ports: &Ports,
 ) -> Result<Option<KeyHash>, Failure> {
-    let place = Sequence(entry.ledger_sequence);
+    let place = entry.ledger_sequence;
     let Some(message) = ports.store.message(Stream::Ledger, place).await? else { return Ok(None) };
     let signed =
         message.envelope.decode::<LedgerEvent>()?.into_iter().find_map(|event| match event {

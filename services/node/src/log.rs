@@ -129,7 +129,7 @@ impl Log {
             }
         };
         match lookup {
-            Lookup::Found(entry) => Some(Sequence(entry.ledger_sequence)),
+            Lookup::Found(entry) => Some(entry.ledger_sequence),
             Lookup::Missing => None,
         }
     }

@@ -26,17 +26,10 @@ pub(crate) fn entries(message: &Message) -> Result<Vec<Entry>, ProjectError> {
 fn certificates(message: &Message) -> Result<Vec<Entry>, ProjectError> {
     let events: Vec<LedgerEvent> =
         message.envelope.decode().map_err(ProjectError::unreadable(message))?;
-    let ledger_sequence = message.sequence.0;
     let entry = |event| match event {
-        LedgerEvent::CertificateSigned(signed) => Some(Entry::Certificate(CertificateEntry {
-            issuer: signed.issuer,
-            serial: signed.serial,
-            order: signed.order,
-            account: signed.account,
-            profile: signed.profile,
-            ledger_sequence,
-            not_after: signed.not_after,
-        })),
+        LedgerEvent::CertificateSigned(signed) => {
+            Some(Entry::Certificate(CertificateEntry::of(signed, message.sequence)))
+        }
         LedgerEvent::SerialReserved(_) | LedgerEvent::SerialBurned(_) => None,
     };
     Ok(events.into_iter().filter_map(entry).collect())

@@ -29,8 +29,9 @@ pub(crate) async fn deliver(
         Progress::Processing(finalized) => Some(finalized.at),
         Progress::Open | Progress::Valid { .. } | Progress::Invalid { .. } => None,
     };
-    let (signed, entry) = signed(claim, purpose(&order.state), der);
-    let (issuer, own, at) = (entry.issuer.clone(), entry.serial.clone(), now());
+    let purpose = purpose(&order.state);
+    let signed = signed(claim, &purpose, der);
+    let (issuer, own, at) = (claim.issuer.id().clone(), claim.serial.clone(), now());
     let command = move |sequence: Sequence| {
         let (issuer, serial) = (issuer.clone(), own.clone());
         let ledger_sequence = sequence.0;
@@ -38,7 +39,7 @@ pub(crate) async fn deliver(
     };
     let (sequence, issued) = desk.record_then(signed, order, command).await?;
     // Before the order's view: a client that sees the certificate may ask for its revocation.
-    index(desk, entry, sequence).await?;
+    index(desk, claim, purpose, sequence).await?;
     let order = desk.ports.aggregates.write(issued).await?;
     info!(serial = %claim.serial, "certificate issued");
     let profile = &order.state.profile;
@@ -58,40 +59,38 @@ pub(crate) async fn record(
     purpose: Purpose,
     der: &[u8],
 ) -> Result<(), IssuanceError> {
-    let (signed, entry) = signed(claim, purpose, der);
-    let sequence = desk.record(signed).await?;
-    index(desk, entry, sequence).await
+    let sequence = desk.record(signed(claim, &purpose, der)).await?;
+    index(desk, claim, purpose, sequence).await
 }
 
-/// What the ledger and the index keep of a certificate; the index still lacks its place in the ledger.
-fn signed(claim: &Claim, purpose: Purpose, der: &[u8]) -> (LedgerEvent, CertificateEntry) {
-    let (issuer, serial) = (claim.issuer.id().clone(), claim.serial.clone());
-    let not_after = claim.not_after;
-    let Purpose { order, account, profile, .. } = purpose;
-    let chains = claim.issuer.chains.of(profile.as_ref());
-    let signed = CertificateSigned {
-        issuer: issuer.clone(),
-        serial: serial.clone(),
-        order: order.clone(),
-        account: account.clone(),
-        profile: profile.clone(),
+/// What the ledger keeps of a certificate.
+fn signed(claim: &Claim, purpose: &Purpose, der: &[u8]) -> LedgerEvent {
+    let chains = claim.issuer.chains.of(purpose.profile.as_ref());
+    LedgerEvent::CertificateSigned(CertificateSigned {
+        issuer: claim.issuer.id().clone(),
+        serial: claim.serial.clone(),
+        order: purpose.order.clone(),
+        account: purpose.account.clone(),
+        profile: purpose.profile.clone(),
         certificate: BASE64_URL_SAFE_NO_PAD.encode(der),
         chain: chains.chain.clone(),
         alternates: chains.alternates.clone(),
-        not_after,
-    };
-    let entry =
-        CertificateEntry { issuer, serial, order, account, profile, ledger_sequence: 0, not_after };
-    (LedgerEvent::CertificateSigned(signed), entry)
+        not_after: claim.not_after,
+    })
 }
 
 /// Puts a certificate into the index by serial; the embedded one has it since the append.
 async fn index(
     desk: &Desk,
-    entry: CertificateEntry,
-    sequence: Sequence,
+    claim: &Claim,
+    purpose: Purpose,
+    ledger_sequence: Sequence,
 ) -> Result<(), IssuanceError> {
-    let entry = CertificateEntry { ledger_sequence: sequence.0, ..entry };
+    let (issuer, serial) = (claim.issuer.id().clone(), claim.serial.clone());
+    let Purpose { order, account, profile, .. } = purpose;
+    let not_after = claim.not_after;
+    let entry =
+        CertificateEntry { issuer, serial, order, account, profile, ledger_sequence, not_after };
     desk.ports.aggregates.views.put_certificate(&entry).await.map_err(IssuanceError::View)
 }
 

@@ -32,7 +32,7 @@ async fn reading_commands_work_beside_a_running_server() {
         panic!("the certificate is indexed")
     };
     assert_eq!(reader.orders(&account(1)).await.unwrap(), [order(1), order(4)]);
-    let message = reader.message(Stream::Ledger, Sequence(entry.ledger_sequence)).await.unwrap();
+    let message = reader.message(Stream::Ledger, entry.ledger_sequence).await.unwrap();
     assert!(message.is_some());
     assert_eq!(Embedded::verify_directory(dir.path()).unwrap().messages, 24);
     let subject = Subject::account(&account(0));

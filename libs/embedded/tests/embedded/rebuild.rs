@@ -127,8 +127,8 @@ async fn a_cleared_index_is_incomplete_until_a_projector_filled_it_across_a_rest
     for entry in &entries[..5] {
         store.put_certificate(entry).await.unwrap();
     }
-    let half = Sequence(entries[4].ledger_sequence);
-    let gap = Sequence(entries[5].ledger_sequence);
+    let half = entries[4].ledger_sequence;
+    let gap = entries[5].ledger_sequence;
     store.mark_complete(Stream::Ledger, gap).await.expect_err("the sixth is not there");
     store.mark_complete(Stream::Ledger, half).await.unwrap();
     drop(store);
@@ -139,7 +139,7 @@ async fn a_cleared_index_is_incomplete_until_a_projector_filled_it_across_a_rest
     for entry in &entries[5..] {
         store.put_certificate(entry).await.unwrap();
     }
-    let last = Sequence(entries[9].ledger_sequence);
+    let last = entries[9].ledger_sequence;
     store.mark_complete(Stream::Ledger, last).await.unwrap();
     assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), new, "appends fill it again");
     assert_eq!(Embedded::verify_directory(dir.path()).unwrap().indexed, 21);

@@ -135,7 +135,7 @@ pub fn certificate() -> CertificateEntry {
         order: Some(order_id()),
         account: Some(account_id()),
         profile: Some("default".parse().expect("a profile name")),
-        ledger_sequence: 42,
+        ledger_sequence: Sequence(42),
         not_after: Timestamp::from_unix_seconds(FUTURE),
     }
 }
