@@ -5,6 +5,7 @@
 
 mod admission;
 mod aggregates;
+mod certificate;
 #[cfg(feature = "contract")]
 #[expect(clippy::expect_used, reason = "the contract suite is test code")]
 pub mod contract;
@@ -15,6 +16,7 @@ pub mod view;
 
 pub use admission::{Admission, Admitted};
 pub use aggregates::{Aggregates, Viewed};
+pub use certificate::FindError;
 pub use index::{
     CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersPart,
     OrdersQuery,

@@ -3,11 +3,8 @@
 mod format;
 
 use acme::base64url;
-use domain::{
-    Serial,
-    certificate::{CertificateSigned, LedgerEvent},
-};
-use eventstore::{Sequence, Stream};
+use domain::Serial;
+use eventstore::Sequence;
 use http::{StatusCode, header};
 
 use crate::{
@@ -31,8 +28,9 @@ pub(crate) async fn download(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let signed = authenticate::reader(api, profile, request).await?;
-    let certificate = read(api, wanted.ledger_sequence, &wanted.serial).await?;
-    let certificate = certificate.ok_or(Refusal::NotFound)?;
+    let Wanted { ledger_sequence, serial, .. } = wanted;
+    let found = api.ports.aggregates.signed_certificate(*ledger_sequence, serial).await?;
+    let certificate = found.ok_or(Refusal::NotFound)?;
     let owned = certificate.account.as_ref() == Some(signed.id())
         && certificate.profile.as_ref() == Some(&profile.name);
     if !owned {
@@ -53,23 +51,5 @@ pub(crate) async fn download(
     Ok(others.fold(reply, |reply, chain| {
         let other = Wanted { chain, ..wanted.clone() };
         reply.with_link("alternate", &api.settings.urls.certificate(&profile.name, &other))
-    }))
-}
-
-/// Reads a certificate from its place in the ledger.
-pub(crate) async fn read(
-    api: &Api,
-    ledger_sequence: Sequence,
-    serial: &Serial,
-) -> Result<Option<CertificateSigned>, Refusal> {
-    let store = &api.ports.aggregates.store;
-    let message = store.message(Stream::Ledger, ledger_sequence).await?;
-    let Some(message) = message else { return Ok(None) };
-    let events: Vec<LedgerEvent> = message.envelope.decode()?;
-    Ok(events.into_iter().find_map(|event| match event {
-        LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => Some(signed),
-        LedgerEvent::CertificateSigned(_)
-        | LedgerEvent::SerialReserved(_)
-        | LedgerEvent::SerialBurned(_) => None,
     }))
 }

@@ -3,20 +3,18 @@
 
 mod authorized;
 
-use acme::PublicKey;
-use acme::base64url;
-use acme::revocation::{PresentedCertificate, Revoke};
-use domain::Serial;
+use acme::{
+    PublicKey, base64url,
+    revocation::{PresentedCertificate, Revoke},
+};
 use domain::certificate::{CertRevoked, CertificateSigned};
-use eventstore::{Actor, Stream};
+use eventstore::Actor;
 use http::StatusCode;
-use readmodel::{CertificateEntry, Lookup};
 use runtime::metrics::names;
 
 use crate::{
     Api,
     authenticate::{self, Signer},
-    certificate,
     problem::Refusal,
     reply::Reply,
     request::Request,
@@ -80,22 +78,8 @@ async fn issued(
     api: &Api,
     presented: &PresentedCertificate,
 ) -> Result<Option<CertificateSigned>, Refusal> {
-    let Some(entry) = entry(api, &presented.serial).await? else { return Ok(None) };
-    let signed = certificate::read(api, entry.ledger_sequence, &entry.serial).await?;
-    Ok(signed.filter(|signed| signed.certificate == base64url::encode(&presented.der)))
-}
-
-/// The index's entry. An index that lags behind the ledger cannot say that a certificate is not ours.
-async fn entry(api: &Api, serial: &Serial) -> Result<Option<CertificateEntry>, Refusal> {
     let aggregates = &api.ports.aggregates;
-    // In this order: whatever the ledger holds up to here is in the index once it is complete up to here.
-    let last = aggregates.store.last_sequence(Stream::Ledger).await?;
-    let complete_to = aggregates.views.complete_to(Stream::Ledger).await?;
-    match aggregates.views.certificate(serial).await? {
-        Lookup::Found(entry) => Ok(Some(entry)),
-        Lookup::Missing if complete_to >= last => Ok(None),
-        Lookup::Missing => {
-            Err(Refusal::Unavailable("the index of certificates is behind the ledger".into()))
-        }
-    }
+    let Some(entry) = aggregates.certificate(&presented.serial).await? else { return Ok(None) };
+    let signed = aggregates.signed_certificate(entry.ledger_sequence, &entry.serial).await?;
+    Ok(signed.filter(|signed| signed.certificate == base64url::encode(&presented.der)))
 }

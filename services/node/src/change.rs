@@ -6,11 +6,11 @@ use acme::revocation::PresentedCertificate;
 use domain::{
     AccountId, ExternalKeyId, IssuerId, KeyHash, Serial, Timestamp,
     account::{self, Account, AccountTermsAgreed},
-    certificate::{self, CertRevoked, LedgerEvent, RevocationReason},
+    certificate::{self, CertRevoked, RevocationReason},
     external_key::{self, ExternalKey, ExternalKeyCreated, ExternalKeyRegistered},
 };
-use eventstore::{Actor, Context, ExecuteError, Loaded, Stream, Subject, execute};
-use readmodel::{CertificateEntry, Lookup};
+use eventstore::{Actor, Context, ExecuteError, Loaded, Subject, execute};
+use readmodel::{CertificateEntry, FindError};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -193,13 +193,11 @@ async fn revoke(
     }
 }
 
-/// Finds the certificate in the index, which may say that there is none only where it is complete.
+/// Finds the certificate in the index.
 async fn find(serial: &Serial, ports: &Ports) -> Result<CertificateEntry, Failure> {
-    let last = ports.store.last_sequence(Stream::Ledger).await?;
-    let complete_to = ports.views.complete_to(Stream::Ledger).await?;
-    match ports.views.certificate(serial).await? {
-        Lookup::Found(entry) => Ok(entry),
-        Lookup::Missing if complete_to >= last => {
+    match ports.aggregates().certificate(serial).await {
+        Ok(Some(entry)) => Ok(entry),
+        Ok(None) => {
             Err(Failure::new(format!("no certificate with serial {serial} is on record"))).advise(
                 format!(
                     "The serial is what `openssl x509 -noout -serial` prints. One that was given up while it was signed \
@@ -207,8 +205,9 @@ async fn find(serial: &Serial, ports: &Ports) -> Result<CertificateEntry, Failur
                 ),
             )
         }
-        Lookup::Missing => Err(Failure::new("the index of certificates is behind the log"))
+        Err(behind @ FindError::Behind) => Err(behind)
             .advise("Try again in a moment; if that does not help, run `certmill rebuild`."),
+        Err(error @ (FindError::Store(_) | FindError::View(_))) => Err(error.into()),
     }
 }
 
@@ -217,18 +216,11 @@ async fn certified_key(
     entry: &CertificateEntry,
     ports: &Ports,
 ) -> Result<Option<KeyHash>, Failure> {
-    let place = entry.ledger_sequence;
-    let Some(message) = ports.store.message(Stream::Ledger, place).await? else { return Ok(None) };
-    let signed =
-        message.envelope.decode::<LedgerEvent>()?.into_iter().find_map(|event| match event {
-            LedgerEvent::CertificateSigned(signed) if signed.serial == entry.serial => Some(signed),
-            LedgerEvent::CertificateSigned(_)
-            | LedgerEvent::SerialReserved(_)
-            | LedgerEvent::SerialBurned(_) => None,
-        });
-    let der =
+    let aggregates = ports.aggregates();
+    let signed = aggregates.signed_certificate(entry.ledger_sequence, &entry.serial).await?;
+    let certificate =
         signed.and_then(|signed| PresentedCertificate::from_base64url(&signed.certificate).ok());
-    Ok(der.and_then(|certificate| certificate.public_key).map(|key| key.hash()))
+    Ok(certificate.and_then(|certificate| certificate.public_key).map(|key| key.hash()))
 }
 
 async fn change_account(

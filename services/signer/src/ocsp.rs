@@ -4,8 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ca::{OcspFailure, OcspRequest, OcspResponder, OcspStatus};
 use domain::{IssuerId, Serial, Timestamp};
-use eventstore::{Call, OcspAnswer, Service, Stream};
-use readmodel::{Aggregates, Lookup};
+use eventstore::{Call, OcspAnswer, Service};
 use runtime::metrics::names;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -159,17 +158,12 @@ async fn answer(
 /// What the log says of a serial of this issuer; `None` while that is not known.
 async fn status(desk: &Desk, issuer: &IssuerId, serial: Option<&Serial>) -> Option<OcspStatus> {
     let Some(serial) = serial else { return Some(OcspStatus::Unknown) };
-    let Aggregates { store, views } = &desk.ports.aggregates;
-    let revoked = desk.ports.aggregates.revocation(issuer, serial).await.ok()?;
-    if let Some(revoked) = revoked {
+    let aggregates = &desk.ports.aggregates;
+    if let Some(revoked) = aggregates.revocation(issuer, serial).await.ok()? {
         return Some(OcspStatus::Revoked { at: revoked.at, reason: revoked.reason });
     }
-    // In this order: whatever the ledger holds up to here is in the index once it is complete up to here.
-    let last = store.last_sequence(Stream::Ledger).await.ok()?;
-    let complete_to = views.complete_to(Stream::Ledger).await.ok()?;
-    match views.certificate(serial).await.ok()? {
-        Lookup::Found(entry) if entry.issuer == *issuer => Some(OcspStatus::Good),
-        Lookup::Found(_) => Some(OcspStatus::Unknown),
-        Lookup::Missing => (complete_to >= last).then_some(OcspStatus::Unknown),
+    match aggregates.certificate(serial).await.ok()? {
+        Some(entry) if entry.issuer == *issuer => Some(OcspStatus::Good),
+        Some(_) | None => Some(OcspStatus::Unknown),
     }
 }

@@ -175,15 +175,8 @@ async fn reserved(
 async fn recorded(
     desk: &Desk,
     serial: &Serial,
-    sequence: Sequence,
+    place: Sequence,
 ) -> Result<Option<Vec<u8>>, IssuanceError> {
-    let found = desk.ledger(sequence).await?.into_iter().find_map(|event| match event {
-        LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => {
-            BASE64_URL_SAFE_NO_PAD.decode(&signed.certificate).ok()
-        }
-        LedgerEvent::SerialReserved(_)
-        | LedgerEvent::CertificateSigned(_)
-        | LedgerEvent::SerialBurned(_) => None,
-    });
-    Ok(found)
+    let signed = desk.ports.aggregates.signed_certificate(place, serial).await?;
+    Ok(signed.and_then(|signed| BASE64_URL_SAFE_NO_PAD.decode(&signed.certificate).ok()))
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     Identifier, OrderId, ProfileName,
-    certificate::{ActiveCertificate, CertificateActivated, IdentifierSet, LedgerEvent},
+    certificate::{ActiveCertificate, CertificateActivated, IdentifierSet},
     order::{Order, Progress},
 };
 use eventstore::{Loaded, Sequence, Subject, execute};
@@ -27,24 +27,17 @@ pub(crate) async fn supersede(desk: &Desk, order: &OrderId) -> Result<(), Issuan
     else {
         return Ok(());
     };
-    let store = desk.ports.aggregates.store.as_ref();
-    let events = desk.ledger(Sequence(*ledger_sequence)).await?;
-    let not_after = events.iter().find_map(|event| match event {
-        LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => {
-            Some(signed.not_after)
-        }
-        LedgerEvent::CertificateSigned(_)
-        | LedgerEvent::SerialReserved(_)
-        | LedgerEvent::SerialBurned(_) => None,
-    });
+    let aggregates = &desk.ports.aggregates;
+    let signed = aggregates.signed_certificate(Sequence(*ledger_sequence), serial).await?;
     let issued = CertificateActivated {
         profile: profile.clone(),
         issuer: issuer.clone(),
         serial: serial.clone(),
         ledger_sequence: *ledger_sequence,
-        not_after: not_after.ok_or(IssuanceError::LostReservation)?,
+        not_after: signed.ok_or(IssuanceError::LostReservation)?.not_after,
     };
     let subject = Subject::active_certificate(&set_hash(profile, &order.state.identifiers));
+    let store = aggregates.store.as_ref();
     let activated =
         execute::<ActiveCertificate>(store, &subject, Loaded::default(), &issued, &context()).await;
     let state = activated.map_err(IssuanceError::of_execution)?.state;

@@ -3,12 +3,13 @@
 use std::{
     future::{Future as _, poll_fn},
     pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
 use embedded::Embedded;
 use eventstore::{EventStore as _, Sequence, Stream, Subject};
-use readmodel::{Lookup, ReadModel as _};
+use readmodel::{Aggregates, FindError, Lookup, ReadModel as _};
 
 use crate::samples::{
     account, append, at, certificate_signed, issuer, open, order, serial, write_log,
@@ -145,4 +146,26 @@ async fn a_cleared_index_is_incomplete_until_a_projector_filled_it_across_a_rest
     assert_eq!(Embedded::verify_directory(dir.path()).unwrap().indexed, 21);
     let subject = Subject::order(&order(3));
     assert_eq!(store.read(&subject, Sequence::NONE).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_incomplete_index_says_of_no_certificate_that_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(dir.path()));
+    write_log(&store, 0..3).await;
+    let log = Aggregates { store: Arc::clone(&store) as _, views: Arc::clone(&store) as _ };
+    let found = log.certificate(&serial(1)).await.unwrap().unwrap();
+    assert_eq!(log.certificate(&serial(9)).await.unwrap(), None);
+    store.clear().await.unwrap();
+    for missing in [1, 9] {
+        let asked = log.certificate(&serial(missing)).await;
+        assert!(matches!(asked, Err(FindError::Behind)), "{missing}");
+    }
+    store.rebuild().await.unwrap();
+    assert_eq!(log.certificate(&serial(1)).await.unwrap(), Some(found.clone()));
+    assert_eq!(log.certificate(&serial(9)).await.unwrap(), None);
+    let signed = log.signed_certificate(found.ledger_sequence, &serial(1)).await.unwrap();
+    assert_eq!(signed.unwrap().serial, serial(1));
+    let other = log.signed_certificate(found.ledger_sequence, &serial(2)).await.unwrap();
+    assert_eq!(other, None, "another one is there");
 }

@@ -23,6 +23,12 @@ impl From<eventstore::StoreError> for Refusal {
     }
 }
 
+impl From<readmodel::FindError> for Refusal {
+    fn from(error: readmodel::FindError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
 /// While nodes are replaced one after the other, those of the former release meet events of the next one: the client comes
 /// again, and to a node that knows them.
 impl From<DecodeError> for Refusal {

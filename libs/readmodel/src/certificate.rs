@@ -1,0 +1,63 @@
+//! Certificates by serial: where the index leads to, and what the ledger holds there.
+
+use domain::{
+    Serial,
+    certificate::{CertificateSigned, LedgerEvent},
+};
+use eventstore::{LoadError, Sequence, StoreError, Stream};
+
+use crate::{Aggregates, CertificateEntry, Lookup, Unavailable};
+
+/// Why nobody can say whether there is a certificate.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// The log is out of reach.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The read model is out of reach.
+    #[error(transparent)]
+    View(#[from] Unavailable),
+    /// The index does not have it, and not yet all that the ledger has; try again in a moment.
+    #[error("the index of certificates is behind the log")]
+    Behind,
+}
+
+impl Aggregates {
+    /// The index's entry of a certificate; `None` when there is none with that serial.
+    ///
+    /// # Errors
+    /// Also when the index has none and is not complete: such an index cannot say that there is none.
+    pub async fn certificate(
+        &self,
+        serial: &Serial,
+    ) -> Result<Option<CertificateEntry>, FindError> {
+        // In this order: whatever the ledger holds up to here is in the index once it is complete up to here.
+        let last = self.store.last_sequence(Stream::Ledger).await?;
+        let complete_to = self.views.complete_to(Stream::Ledger).await?;
+        match self.views.certificate(serial).await? {
+            Lookup::Found(entry) => Ok(Some(entry)),
+            Lookup::Missing if complete_to >= last => Ok(None),
+            Lookup::Missing => Err(FindError::Behind),
+        }
+    }
+
+    /// The certificate of a serial at a place of the ledger; `None` when something else or nothing is there.
+    ///
+    /// # Errors
+    /// When the log failed.
+    pub async fn signed_certificate(
+        &self,
+        place: Sequence,
+        serial: &Serial,
+    ) -> Result<Option<CertificateSigned>, LoadError> {
+        let message = self.store.message(Stream::Ledger, place).await.map_err(LoadError::Store)?;
+        let Some(message) = message else { return Ok(None) };
+        let events: Vec<LedgerEvent> = message.envelope.decode().map_err(LoadError::Decode)?;
+        Ok(events.into_iter().find_map(|event| match event {
+            LedgerEvent::CertificateSigned(signed) if signed.serial == *serial => Some(signed),
+            LedgerEvent::CertificateSigned(_)
+            | LedgerEvent::SerialReserved(_)
+            | LedgerEvent::SerialBurned(_) => None,
+        }))
+    }
+}
