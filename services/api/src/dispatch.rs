@@ -16,25 +16,12 @@ use crate::{
 
 const REPLAY_NONCE: header::HeaderName = header::HeaderName::from_static("replay-nonce");
 
-/// Answers a request whose body has arrived or was refused.
-pub(crate) async fn dispatch(
+/// Calls the handler of what the route names.
+pub(crate) async fn handle(
     api: &Api,
     route: Option<&Route>,
-    mut request: Request,
-    body: Result<Bytes, Refusal>,
-) -> Response<Bytes> {
-    let method = request.method.clone();
-    let result = match body {
-        Ok(body) => {
-            request.body = body;
-            handle(api, route, &request).await
-        }
-        Err(refusal) => Err(refusal),
-    };
-    finish(api, route, &method, result).await
-}
-
-async fn handle(api: &Api, route: Option<&Route>, request: &Request) -> Result<Reply, Refusal> {
+    request: &Request,
+) -> Result<Reply, Refusal> {
     let route = match route {
         None | Some(Route::Absent(_)) => return Err(Refusal::NotFound),
         Some(route) => route,

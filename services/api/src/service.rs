@@ -56,29 +56,18 @@ async fn answer<B: Buf>(
         let body = tokio::time::timeout(api.settings.request_timeout, body)
             .await
             .unwrap_or(Err(Refusal::TooSlow));
-        let request = Request {
-            id,
-            order,
-            method: method.clone(),
-            path,
-            query,
-            headers,
-            body: Bytes::new(),
-            now: request::now(),
+        let finish = |result| dispatch::finish(&api, route.as_ref(), &method, result);
+        let handled = async {
+            let (body, now) = (body?, request::now());
+            let method = method.clone();
+            let request = Request { id, order, method, path, query, headers, body, now };
+            dispatch::handle(&api, route.as_ref(), &request).await
         };
+        let answered = async { finish(handled.await).await };
         // A panic is a bug, but one client's request must not take the others' connection down with it.
-        let answered = AssertUnwindSafe(dispatch::dispatch(&api, route.as_ref(), request, body));
-        match answered.catch_unwind().await {
+        match AssertUnwindSafe(answered).catch_unwind().await {
             Ok(response) => response,
-            Err(_) => {
-                dispatch::finish(
-                    &api,
-                    route.as_ref(),
-                    &method,
-                    Err(Refusal::Internal("a handler panicked".into())),
-                )
-                .await
-            }
+            Err(_) => finish(Err(Refusal::Internal("a handler panicked".into()))).await,
         }
     };
     let response = answering.instrument(span).await;
