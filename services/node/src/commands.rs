@@ -29,42 +29,35 @@ const CONFIG_ADVICE: &str = "`certmill reference` prints which keys there are; t
 /// # Errors
 /// When it fails; the failure is told to the operator.
 pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
-    let mut out = Output::new(cli.common.format());
-    match &cli.command {
-        Command::Schemas { dir } => {
-            schemas::write(dir, &mut out)?;
-            return out.flush();
+    let Cli { common, command } = cli;
+    let mut out = Output::new(common.format());
+    let config = || common.load().advise(CONFIG_ADVICE);
+    match command {
+        Command::Serve { roles } => serve::run(&config()?, &roles.chosen(), &mut out).await?,
+        Command::CheckConfig { roles } => {
+            check_config::run(&config()?, &roles.chosen(), &mut out)?;
         }
+        Command::Rebuild => rebuild::run(&config()?, &mut out).await?,
+        Command::Backup { to } => backup::run(&config()?, &to, &mut out).await?,
+        Command::Ca { issuer, command } => {
+            ca::run(&config()?, issuer.as_ref(), command, &mut out).await?;
+        }
+        Command::Revoke { serial, reason } => {
+            revoke::run(&config()?, serial, reason, &mut out).await?;
+        }
+        Command::Account(command) => account::run(&config()?, command, &mut out).await?,
+        Command::Eab(command) => eab::run(&config()?, command, &mut out).await?,
+        Command::Audit(command) => audit::run(&config()?, &command, &mut out).await?,
+        Command::Events { follow, aggregate } => {
+            let until = if follow { Until::Interrupted } else { Until::End };
+            events::run(&config()?, until, aggregate.as_ref(), &mut out).await?;
+        }
+        Command::Why { serial } => why::run(&config()?, &serial, &mut out).await?,
+        Command::Schemas { dir } => schemas::write(&dir, &mut out)?,
         Command::Reference => {
             let reference = config_reference();
             out.either(&reference, reference.trim_end())?;
-            return out.flush();
         }
-        _ => {}
-    }
-    let config = cli.common.load().advise(CONFIG_ADVICE)?;
-    match cli.command {
-        Command::Serve { roles } => serve::run(&config, &roles.chosen(), &mut out).await?,
-        Command::CheckConfig { roles } => {
-            check_config::run(&config, &roles.chosen(), &mut out)?;
-        }
-        Command::Rebuild => rebuild::run(&config, &mut out).await?,
-        Command::Backup { to } => backup::run(&config, &to, &mut out).await?,
-        Command::Ca { issuer, command } => {
-            ca::run(&config, issuer.as_ref(), command, &mut out).await?
-        }
-        Command::Revoke { serial, reason } => {
-            revoke::run(&config, serial, reason, &mut out).await?;
-        }
-        Command::Account(command) => account::run(&config, command, &mut out).await?,
-        Command::Eab(command) => eab::run(&config, command, &mut out).await?,
-        Command::Audit(command) => audit::run(&config, &command, &mut out).await?,
-        Command::Events { follow, aggregate } => {
-            let until = if follow { Until::Interrupted } else { Until::End };
-            events::run(&config, until, aggregate.as_ref(), &mut out).await?;
-        }
-        Command::Why { serial } => why::run(&config, &serial, &mut out).await?,
-        Command::Schemas { .. } | Command::Reference => {}
     }
     out.flush()
 }
