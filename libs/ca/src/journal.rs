@@ -46,7 +46,7 @@ pub struct Journal {
     writer: Option<JoinHandle<()>>,
 }
 
-/// When entries have to be on disk.
+/// When an entry has to be on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Synced {
     /// Before the reply.
@@ -103,7 +103,7 @@ pub enum OpenError {
     UnknownFormat(PathBuf),
 }
 
-/// Why entries were not appended.
+/// Why an entry was not appended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
     /// The serial is reserved already; take another.
@@ -164,28 +164,15 @@ impl Journal {
         Ok(Self { dir, shared, requests: Some(requests), writer: Some(thread) })
     }
 
-    /// Appends entries, all or none, and waits until they are on disk. Returns the number of the last record.
-    ///
-    /// # Errors
-    /// When an entry contradicts those before, or writing fails.
-    pub fn append(&self, entries: Vec<Entry>) -> Result<u64, AppendError> {
-        let (answer, answered) = mpsc::sync_channel(1);
-        let reply = Box::new(move |result| drop(answer.send(result)));
-        let requests = self.requests.as_ref().ok_or(AppendError::Closed)?;
-        let request = Request { entries, synced: Synced::Now, reply };
-        requests.send(request).map_err(|_| AppendError::Closed)?;
-        answered.recv().map_err(|_| AppendError::Closed)?
-    }
-
-    /// Appends entries, all or none, without waiting: `reply` is called by the writer thread once they are written and,
-    /// if that was asked for, on disk, or at once if too many wait; it must be quick, like sending into a oneshot channel.
-    pub fn append_then(
+    /// Appends an entry without waiting: `reply` is called by the writer thread once it is written and, if that was asked
+    /// for, on disk, or at once if too many wait; it must be quick, like sending into a oneshot channel.
+    pub fn append(
         &self,
-        entries: Vec<Entry>,
+        entry: Entry,
         synced: Synced,
-        reply: impl FnOnce(Result<u64, AppendError>) + Send + 'static,
+        reply: impl FnOnce(Result<(), AppendError>) + Send + 'static,
     ) {
-        let request = Request { entries, synced, reply: Box::new(reply) };
+        let request = Request { entry, synced, reply: Box::new(reply) };
         let Some(requests) = &self.requests else {
             return (request.reply)(Err(AppendError::Closed));
         };

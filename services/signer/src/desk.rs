@@ -178,7 +178,7 @@ impl Desk {
         let (started, awaited) = (Instant::now(), matches!(synced, Synced::Now));
         let (done, written) = oneshot::channel();
         let reply = move |result| drop(done.send(result));
-        self.journal.append_then(vec![entry], synced, reply);
+        self.journal.append(entry, synced, reply);
         let written = written.await.unwrap_or(Err(JournalError::Closed));
         if let Err(JournalError::Failed(_) | JournalError::Closed) = &written {
             self.journal_failed.cancel();
@@ -186,7 +186,7 @@ impl Desk {
         if awaited && written.is_ok() {
             histogram!(names::JOURNAL_SYNC_SECONDS).record(started.elapsed().as_secs_f64());
         }
-        written.map(drop).map_err(IssuanceError::Journal)
+        written.map_err(IssuanceError::Journal)
     }
 
     /// Takes an order for this process; `None` while another task has it, after a redelivery that came too early.

@@ -27,19 +27,19 @@ use crate::durable::{self, Access};
 /// So many requests go into one write at most.
 const MAX_BATCH: usize = 256;
 
-/// Called with the number of the last record once the entries are where they have to be.
-pub(super) type Reply = Box<dyn FnOnce(Result<u64, AppendError>) + Send>;
+/// Called once the entry is where it has to be.
+pub(super) type Reply = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
 
-/// Entries to append, all or none.
+/// An entry to append.
 pub(super) struct Request {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entry: Entry,
     pub(super) synced: Synced,
     pub(super) reply: Reply,
 }
 
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("entries", &self.entries).finish_non_exhaustive()
+        f.debug_struct("Request").field("entry", &self.entry).finish_non_exhaustive()
     }
 }
 
@@ -138,38 +138,32 @@ impl Writer {
         }
         let (mut admitted, mut replies) = (Vec::new(), Vec::new());
         let mut awaited = false;
-        for Request { entries, synced, reply } in batch {
+        for Request { entry, synced, reply } in batch {
             // A variable of its own, so that the lock is free when the reply runs.
-            let admission = admit(&mut self.shared.pending(), &entries);
+            let admission = admit(&mut self.shared.pending(), &entry);
             match admission {
                 Ok(()) => {
                     awaited |= synced == Synced::Now;
-                    admitted.push(entries);
+                    admitted.push(entry);
                     replies.push(reply);
                 }
                 Err(error) => reply(Err(error)),
             }
         }
         match self.write(admitted, awaited) {
-            Ok(numbers) => {
-                for (reply, number) in replies.into_iter().zip(numbers) {
-                    reply(Ok(number));
-                }
+            Ok(()) => {
+                replies.into_iter().for_each(|reply| reply(Ok(())));
                 Ok(())
             }
             Err(error) => Err(fail(error, replies)),
         }
     }
 
-    /// Writes lists of entries, with one fsync when somebody waits for that; returns the number of each list's last
-    /// record.
-    fn write(&mut self, admitted: Vec<Vec<Entry>>, awaited: bool) -> io::Result<Vec<u64>> {
-        let (mut chain, mut lines, mut numbers) = (self.chain, Vec::new(), Vec::new());
-        for entries in admitted {
-            for entry in entries {
-                chain.seal(&Content::from(entry), &mut lines)?;
-            }
-            numbers.push(chain.number);
+    /// Writes entries, with one fsync when somebody waits for that.
+    fn write(&mut self, admitted: Vec<Entry>, awaited: bool) -> io::Result<()> {
+        let (mut chain, mut lines) = (self.chain, Vec::new());
+        for entry in admitted {
+            chain.seal(&Content::from(entry), &mut lines)?;
         }
         if !lines.is_empty() {
             self.file.write_all(&lines)?;
@@ -180,7 +174,7 @@ impl Writer {
         if awaited {
             self.sync()?;
         }
-        Ok(numbers)
+        Ok(())
     }
 
     /// Brings what was written to the disk, and only then says so in the head: that must never be ahead.

@@ -10,7 +10,7 @@ use std::{
 
 use ca::{
     KeyAlgorithm,
-    journal::{Burning, Entry, Issuance, Journal, Reservation},
+    journal::{Burning, Entry, Issuance, Journal, Reservation, Synced},
 };
 use domain::{
     OrderId, Serial,
@@ -84,7 +84,13 @@ pub(crate) async fn write_journal(
         Journaled::Reserved => vec![Entry::Reserved(reservation)],
         Journaled::Issued => vec![Entry::Reserved(reservation), Entry::Issued(issuance)],
     };
-    journal.append(entries).unwrap();
+    entries.into_iter().for_each(|entry| append(&journal, entry));
+}
+
+fn append(journal: &Journal, entry: Entry) {
+    let (answer, answered) = std::sync::mpsc::channel();
+    journal.append(entry, Synced::Now, move |result| drop(answer.send(result)));
+    answered.recv().unwrap().unwrap();
 }
 
 async fn check(algorithm: KeyAlgorithm, journaled: Journaled, expected: Resumed) {
@@ -134,7 +140,7 @@ async fn a_pending_serial_whose_order_is_gone_is_burned_and_revoked() {
     let gone = Serial::from_random(&[9; 16]);
     (reserved.serial, reserved.order) = (gone.clone(), Some(new_order_id()));
     let pending = Entry::Reserved(reservation(&reserved));
-    journal(&workshop, "signer").await.append(vec![pending]).unwrap();
+    append(&journal(&workshop, "signer").await, pending);
     let signer = workshop.start("signer").await;
     workshop.ended(&order).await;
     signer.stop().await;
