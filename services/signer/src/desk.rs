@@ -36,7 +36,8 @@ pub(crate) struct Desk {
     pub(crate) journal: Journal,
     pub(crate) ports: Ports,
     pub(crate) positions: Positions,
-    pub(crate) server_certificate: watch::Sender<Option<Arc<ServerCertificate>>>,
+    /// Set once somebody asked for the server's certificate.
+    pub(crate) server_certificate: OnceLock<watch::Sender<Arc<ServerCertificate>>>,
     /// Wakes who looks after what this process shows of its own, when the log delivered a revocation.
     pub(crate) revocation_heard: Notify,
     /// When journal and CRLs were compared with a restored log, if this process did.
@@ -96,7 +97,7 @@ impl Desk {
             journal,
             ports,
             positions,
-            server_certificate: watch::Sender::new(None),
+            server_certificate: OnceLock::new(),
             revocation_heard: Notify::new(),
             restored_at: OnceLock::new(),
             journal_failed: CancellationToken::new(),

@@ -64,27 +64,17 @@ pub enum ServerCertificateError {
 
 /// The kept certificate if it is good for a while, else a new one; and all that follow.
 pub(crate) async fn obtain(
-    desk: &Arc<Desk>,
+    desk: &Desk,
 ) -> Result<watch::Receiver<Arc<ServerCertificate>>, ServerCertificateError> {
     let certificate = match kept(desk).await? {
         Some(kept) => kept,
         None => issue(desk).await?,
     };
     let certificate = Arc::new(certificate);
-    desk.server_certificate.send_replace(Some(Arc::clone(&certificate)));
-    let (sender, receiver) = watch::channel(certificate);
-    let mut renewed = desk.server_certificate.subscribe();
-    tokio::spawn(async move {
-        while renewed.changed().await.is_ok() {
-            let newest = renewed.borrow_and_update().clone();
-            if let Some(newest) = newest
-                && sender.send(newest).is_err()
-            {
-                return;
-            }
-        }
-    });
-    Ok(receiver)
+    let shown =
+        desk.server_certificate.get_or_init(|| watch::Sender::new(Arc::clone(&certificate)));
+    shown.send_replace(certificate);
+    Ok(shown.subscribe())
 }
 
 /// Renews the certificate in time, and once it is revoked, until told to stop; does nothing where none was asked for.
@@ -95,18 +85,14 @@ pub(crate) async fn renew(desk: Arc<Desk>, stop: CancellationToken) {
             () = desk.revocation_heard.notified() => {}
             () = stop.cancelled() => return,
         }
-        if desk.server_certificate.borrow().is_none() {
-            continue;
-        }
+        let Some(shown) = desk.server_certificate.get() else { continue };
         let renewed = match kept(&desk).await {
             Ok(Some(_)) => continue,
             Ok(None) => issue(&desk).await,
             Err(error) => Err(error),
         };
         match renewed {
-            Ok(certificate) => {
-                desk.server_certificate.send_replace(Some(Arc::new(certificate)));
-            }
+            Ok(certificate) => drop(shown.send_replace(Arc::new(certificate))),
             Err(error) => {
                 warn!(error = &error as &dyn std::error::Error, "server certificate not renewed");
             }
