@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::OrderId;
-use eventstore::{Delivery, Message, StoredEvent, Stream, Subscription};
+use eventstore::{Delivery, Message, Sequence, StoredEvent, Stream, Subscription};
 use runtime::{
     Check,
     metrics::{delivered, names},
@@ -27,6 +27,12 @@ const CONCURRENCY: usize = 64;
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// How long issuances that are begun may go on after the stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether an order has to come again.
+enum Next {
+    Done,
+    Again,
+}
 
 pub(crate) struct Worker {
     desk: Arc<Desk>,
@@ -112,28 +118,29 @@ async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
     if let Some(parent) = &message.envelope.traceparent {
         runtime::telemetry::set_parent(&span, parent);
     }
-    let issued = async {
-        match desk.take(&order) {
-            Some(taken) => is_done(&issuance::issue(&taken, &order, message.sequence).await),
-            None => false,
-        }
-    };
-    note(match delivery.while_in_progress(issued.instrument(span)).await {
-        true => delivery.ack().await,
-        false => delivery.nak(RETRY_DELAY).await,
+    let issuing = issue(&desk, &order, message.sequence).instrument(span);
+    note(match delivery.while_in_progress(issuing).await {
+        Next::Done => delivery.ack().await,
+        Next::Again => delivery.nak(RETRY_DELAY).await,
     });
+}
+
+/// Leads the order on, unless another task of this process does.
+async fn issue(desk: &Arc<Desk>, order: &OrderId, at_least: Sequence) -> Next {
+    let Some(taken) = desk.take(order) else { return Next::Again };
+    match issuance::issue(&taken, order, at_least).await {
+        Ok(()) => Next::Done,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "issuance not finished; it is tried again");
+            metrics::counter!(names::ISSUANCES_RETRIED).increment(1);
+            Next::Again
+        }
+    }
 }
 
 fn note(settled: Result<(), eventstore::StoreError>) {
     if let Err(error) = settled {
         warn!(error = &error as &dyn std::error::Error, "delivery not settled; it comes again");
     }
-}
-
-fn is_done(issued: &Result<(), crate::IssuanceError>) -> bool {
-    if let Err(error) = issued {
-        warn!(error = error as &dyn std::error::Error, "issuance not finished; it is tried again");
-        metrics::counter!(names::ISSUANCES_RETRIED).increment(1);
-    }
-    issued.is_ok()
 }
