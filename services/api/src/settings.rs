@@ -171,9 +171,9 @@ impl Profile {
             terms_agreed_by_account: profile.terms_agreed_by_account,
             wildcard_allowed: profile.wildcard_allowed,
             challenges: Challenges {
-                names: profile.challenges(IdentifierType::Dns, false),
-                wildcards: profile.challenges(IdentifierType::Dns, true),
-                addresses: profile.challenges(IdentifierType::Ip, false),
+                names: profile.challenges(IdentifierType::Dns),
+                wildcards: profile.wildcard_challenges(),
+                addresses: profile.challenges(IdentifierType::Ip),
             },
             retry_after: profile.retry_after.unwrap_or(config.api.retry_after).get(),
             // An order whose authorization expires is invalid (RFC 8555 §7.1.6), and each has its own ones.

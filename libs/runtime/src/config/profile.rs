@@ -158,18 +158,23 @@ pub enum Subject {
 }
 
 impl Profile {
-    /// The ways to prove control of an identifier that are offered.
-    pub fn challenges(&self, kind: IdentifierType, wildcard: bool) -> BTreeSet<ChallengeType> {
+    /// The ways to prove control of an identifier that are offered, unless it is a wildcard.
+    pub fn challenges(&self, kind: IdentifierType) -> BTreeSet<ChallengeType> {
         let offered = match kind {
             IdentifierType::Dns => &self.challenge_types,
             IdentifierType::Ip => &self.ip_challenge_types,
         };
-        let proves_wildcards = |challenge: ChallengeType| match challenge {
+        offered.iter().copied().filter(|challenge| challenge.proves(kind)).collect()
+    }
+
+    /// The ways to prove control of a wildcard that are offered.
+    pub fn wildcard_challenges(&self) -> BTreeSet<ChallengeType> {
+        let mut offered = self.challenges(IdentifierType::Dns);
+        offered.retain(|challenge| match challenge {
             ChallengeType::Http01 => self.wildcard_http01_allowed,
             ChallengeType::Dns01 | ChallengeType::TlsAlpn01 => challenge.proves_wildcards(),
-        };
-        let usable = |it: &ChallengeType| it.proves(kind) && (!wildcard || proves_wildcards(*it));
-        offered.iter().copied().filter(usable).collect()
+        });
+        offered
     }
 
     /// Which identifiers certificates may name, beside what their types say.

@@ -59,9 +59,7 @@ fn check_challenges(profile: &Profile, problems: &mut Problems) {
         "must have at least one of \"http-01\", \"tls-alpn-01\", and no other",
     );
     problems.require(
-        !(names
-            && profile.wildcard_allowed
-            && profile.challenges(IdentifierType::Dns, true).is_empty()),
+        !(names && profile.wildcard_allowed && profile.wildcard_challenges().is_empty()),
         key("wildcard_allowed"),
         "must be false unless challenge_types has \"dns-01\"",
     );
