@@ -40,7 +40,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use listener::ServerCertificate;
-pub use settings::{Profile, Settings};
+pub use settings::Settings;
 
 /// What an api node works with.
 #[derive(Clone)]

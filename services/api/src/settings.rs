@@ -17,93 +17,93 @@ use crate::urls::Urls;
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where its resources are.
-    pub urls: Urls,
+    pub(crate) urls: Urls,
     /// The profile of `/acme/directory`.
-    pub default_profile: ProfileName,
+    pub(crate) default_profile: ProfileName,
     /// Every profile, also those that are disabled.
-    pub profiles: Vec<Arc<Profile>>,
+    pub(crate) profiles: Vec<Arc<Profile>>,
     /// Opens the keys for external accounts; without it there are none.
-    pub operator_key: Option<Arc<OperatorKey>>,
+    pub(crate) operator_key: Option<Arc<OperatorKey>>,
     /// How long a reply may wait for an outcome.
-    pub hold: Duration,
+    pub(crate) hold: Duration,
     /// How many replies may wait at once.
-    pub max_held: usize,
+    pub(crate) max_held: usize,
     /// What a client is told to wait before it asks again, outside of profiles.
-    pub retry_after: Duration,
+    pub(crate) retry_after: Duration,
     /// How long a request may take to arrive.
-    pub request_timeout: Duration,
+    pub(crate) request_timeout: Duration,
     /// The longest request body.
-    pub max_body_bytes: usize,
+    pub(crate) max_body_bytes: usize,
     /// How many connections may be open at once.
-    pub connections: usize,
+    pub(crate) connections: usize,
     /// Over how many streams new orders are spread.
-    pub order_shards: u8,
+    pub(crate) order_shards: u8,
     /// Answers OCSP requests.
-    pub ocsp: bool,
+    pub(crate) ocsp: bool,
     /// Keys that nobody may use, as the operator's lists are now.
-    pub blocked_keys: watch::Receiver<Arc<BlockList>>,
+    pub(crate) blocked_keys: watch::Receiver<Arc<BlockList>>,
 }
 
 /// The rules of one profile.
 #[derive(Clone, Debug)]
-pub struct Profile {
+pub(crate) struct Profile {
     /// Its name in URLs.
-    pub name: ProfileName,
+    pub(crate) name: ProfileName,
     /// Whether there is anything under those URLs.
-    pub enabled: bool,
+    pub(crate) enabled: bool,
     /// What its directory says about it.
-    pub meta: Meta,
+    pub(crate) meta: Meta,
     /// Which form external account bindings may have beside that of RFC 8555.
-    pub binding_compatibility: Compatibility,
+    pub(crate) binding_compatibility: Compatibility,
     /// Refuses accounts whose client does not agree to the terms.
-    pub terms_required: bool,
+    pub(crate) terms_required: bool,
     /// The kinds of identifiers that certificates may name.
-    pub identifier_types: BTreeSet<IdentifierType>,
+    pub(crate) identifier_types: BTreeSet<IdentifierType>,
     /// Which identifiers are allowed and denied.
-    pub identifier_policy: IdentifierPolicy,
+    pub(crate) identifier_policy: IdentifierPolicy,
     /// Where a change of the terms is explained.
-    pub terms_change_url: Option<String>,
+    pub(crate) terms_change_url: Option<String>,
     /// Refuses orders of accounts that agreed to other terms than those of today.
-    pub terms_approval_required: bool,
+    pub(crate) terms_approval_required: bool,
     /// Lets clients agree to changed terms by an update of their account.
-    pub terms_agreed_by_account: bool,
+    pub(crate) terms_agreed_by_account: bool,
     /// Allows names that start with `*.`.
-    pub wildcard_allowed: bool,
+    pub(crate) wildcard_allowed: bool,
     /// The ways to prove control that are offered for names, wildcards and addresses.
-    pub challenges: Challenges,
+    pub(crate) challenges: Challenges,
     /// What a client is told to wait before it asks again.
-    pub retry_after: Duration,
+    pub(crate) retry_after: Duration,
     /// How long a client has to complete an order, its authorizations included.
-    pub order_validity: Duration,
+    pub(crate) order_validity: Duration,
     /// Lets clients prove identifiers before they order.
-    pub pre_authorization_allowed: bool,
+    pub(crate) pre_authorization_allowed: bool,
     /// How long such a proof is good.
-    pub pre_authorization_validity: Duration,
+    pub(crate) pre_authorization_validity: Duration,
     /// How many of them an account may make in an hour.
-    pub pre_authorizations_per_hour: Option<u32>,
+    pub(crate) pre_authorizations_per_hour: Option<u32>,
     /// How long a certificate is valid at most.
-    pub certificate_validity: Duration,
+    pub(crate) certificate_validity: Duration,
     /// How far in the past a certificate's validity may start.
-    pub backdate: Duration,
+    pub(crate) backdate: Duration,
     /// Accepts padded CSRs.
-    pub padded_csr_allowed: bool,
+    pub(crate) padded_csr_allowed: bool,
     /// Lets orders ask for notBefore and notAfter.
-    pub requested_validity_allowed: bool,
+    pub(crate) requested_validity_allowed: bool,
     /// How far ahead a requested notBefore may be.
-    pub not_before_ahead: Duration,
+    pub(crate) not_before_ahead: Duration,
     /// The shortest validity that an order may ask for.
-    pub min_requested_validity: Duration,
+    pub(crate) min_requested_validity: Duration,
     /// How many identifiers an order may have.
-    pub max_identifiers: usize,
+    pub(crate) max_identifiers: usize,
     /// The keys that new accounts may have.
-    pub account_keys: KeyRules,
+    pub(crate) account_keys: KeyRules,
     /// The keys that are certified.
-    pub certificate_keys: KeyRules,
+    pub(crate) certificate_keys: KeyRules,
 }
 
 /// The ways to prove control that a profile offers.
 #[derive(Clone, Debug)]
-pub struct Challenges {
+pub(crate) struct Challenges {
     names: BTreeSet<ChallengeType>,
     wildcards: BTreeSet<ChallengeType>,
     addresses: BTreeSet<ChallengeType>,
@@ -111,7 +111,11 @@ pub struct Challenges {
 
 impl Settings {
     /// Takes what concerns an api node from the configuration; files that it names are for the caller to read.
-    pub fn from_config(config: &runtime::Config, operator_key: Option<OperatorKey>) -> Self {
+    pub fn from_config(
+        config: &runtime::Config,
+        operator_key: Option<OperatorKey>,
+        blocked_keys: watch::Receiver<Arc<BlockList>>,
+    ) -> Self {
         let api = &config.api;
         Self {
             urls: Urls::new(&api.base_url.to_string()),
@@ -130,7 +134,7 @@ impl Settings {
             connections: api.max_connections as usize,
             order_shards: config.event_log.order_shards,
             ocsp: config.answers_ocsp(),
-            blocked_keys: watch::Sender::default().subscribe(),
+            blocked_keys,
         }
     }
 

@@ -17,18 +17,18 @@ pub(crate) enum AuthorizationPlace {
 
 /// Makes the URLs that the server hands out.
 #[derive(Clone, Debug)]
-pub struct Urls {
+pub(crate) struct Urls {
     base: String,
 }
 
 impl Urls {
     /// Takes the https URL under which clients reach the server.
-    pub fn new(base: &str) -> Self {
+    pub(crate) fn new(base: &str) -> Self {
         Self { base: base.trim_end_matches('/').to_owned() }
     }
 
     /// That URL, without a slash at its end.
-    pub fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 

@@ -63,7 +63,8 @@ mod tests {
         let profile = r#"profile=[{name="default", certificate_validity="10d", backdate="1h",
             not_before_ahead="2d", min_requested_validity="1d"}]"#;
         let config = Config::load(None, [], &[profile.to_owned()]).unwrap();
-        let settings = Settings::from_config(&config, None);
+        let blocked_keys = tokio::sync::watch::Sender::default().subscribe();
+        let settings = Settings::from_config(&config, None, blocked_keys);
         let now: Timestamp = "2026-03-10T12:00:00.5Z".parse().unwrap();
         let at = |seconds: Option<i64>| {
             seconds.map(|seconds| Timestamp::from_unix_seconds(now.unix_seconds() + seconds))

@@ -187,9 +187,7 @@ impl Roles<'_> {
         let lists = &self.config.key_block_lists;
         let blocked_keys = block_lists::watch(lists, &self.stages.background).await?;
         let operator_key = operator_key::read(self.config)?;
-        let mut settings = api::Settings::from_config(self.config, operator_key);
-        settings.blocked_keys = blocked_keys;
-        Ok(settings)
+        Ok(api::Settings::from_config(self.config, operator_key, blocked_keys))
     }
 
     fn start_api(
