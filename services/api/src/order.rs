@@ -9,8 +9,7 @@ use acme::{
 use domain::{
     AccountId, Identifier, OrderId, Timestamp,
     order::{
-        AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced,
-        Progress, State, Status,
+        AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced, Progress, State, Status,
     },
 };
 use eventstore::{Actor, Sequence, Subject};
@@ -139,8 +138,8 @@ pub(crate) fn show(
         Progress::Open | Progress::Processing(_) | Progress::Invalid { .. } => None,
     };
     let order_status = order.status(now);
-    let places = (0..=u16::MAX).map(AuthorizationIndex).zip(&order.authorizations);
-    let authorizations = places
+    let authorizations = order
+        .indexed_authorizations()
         .map(|(index, authorization)| match &authorization.relies_on {
             Some(relied_on) => AuthorizationPlace::PreAuthorization(relied_on.id.clone()),
             None => AuthorizationPlace::Order(order.id.clone(), index),

@@ -24,8 +24,8 @@ pub(super) fn request(order: &State, since: Timestamp) -> Decision {
     if processing(order)?.reservation.is_some() {
         return Err(Rejection::AlreadyReserved);
     }
-    let places = (0..=u16::MAX).map(AuthorizationIndex).zip(&order.authorizations);
-    let wanted = places.filter(|(_, it)| it.is_caa_stale(since) && !it.caa_awaited);
+    let wanted =
+        order.indexed_authorizations().filter(|(_, it)| it.is_caa_stale(since) && !it.caa_awaited);
     let events = wanted.filter_map(|(index, authorization)| {
         let proof = authorization.proof()?;
         Some(Event::CaaCheckNeeded(CaaCheckNeeded {

@@ -145,8 +145,15 @@ impl State {
 
     /// The pre-authorizations that the order relies on, each with the place of what it proves.
     pub fn relied_on(&self) -> impl Iterator<Item = (AuthorizationIndex, &ReliedOn)> {
-        let places = (0..=u16::MAX).map(AuthorizationIndex).zip(&self.authorizations);
-        places.filter_map(|(index, authorization)| Some((index, authorization.relies_on.as_ref()?)))
+        self.indexed_authorizations()
+            .filter_map(|(index, authorization)| Some((index, authorization.relies_on.as_ref()?)))
+    }
+
+    /// The authorizations, each with its place.
+    pub fn indexed_authorizations(
+        &self,
+    ) -> impl Iterator<Item = (AuthorizationIndex, &Authorization)> {
+        (0..=u16::MAX).map(AuthorizationIndex).zip(&self.authorizations)
     }
 
     /// The authorization at a place, if there is one.
