@@ -1,4 +1,4 @@
-//! Which identifiers are certified: for whom, under which profile, and with what each other one is refused.
+//! Which identifiers may be certified, by the profile and by the account; each of the others is refused with a reason.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::{
     settings::Profile,
 };
 
-/// What an identifier is refused with that the profile denies or does not allow.
+/// Why an identifier is refused that the profile denies or does not allow.
 const NOT_PERMITTED: &str = "this profile does not issue for this identifier";
 
 /// The identifiers, unless the profile or the account's external account refuses one.
@@ -23,7 +23,7 @@ pub(crate) fn check_identifiers(
     requested: &[RequestedIdentifier],
 ) -> Result<Vec<Identifier>, Refusal> {
     let identifiers = accepted(profile, requested)?;
-    check_permitted(account, requested, &identifiers)?;
+    check_account(account, requested, &identifiers)?;
     Ok(identifiers)
 }
 
@@ -48,7 +48,7 @@ fn accepted(
             }
         }
     }
-    if refused.is_empty() { Ok(identifiers) } else { Err(Refusal::Identifiers(refused)) }
+    refuse(refused).map(|()| identifiers)
 }
 
 fn accept(
@@ -97,11 +97,11 @@ pub(crate) fn check_still_permitted(
             requested: identifier.into(),
         })
         .collect();
-    if refused.is_empty() { Ok(()) } else { Err(Refusal::Identifiers(refused)) }
+    refuse(refused)
 }
 
-/// Refuses names that the account's external account does not have.
-fn check_permitted(
+/// Refuses identifiers that the account's external account does not have.
+fn check_account(
     account: &account::State,
     requested: &[RequestedIdentifier],
     identifiers: &[Identifier],
@@ -116,5 +116,10 @@ fn check_permitted(
             requested: requested.clone(),
         })
         .collect();
+    refuse(refused)
+}
+
+/// Refuses the request if any identifier was refused.
+fn refuse(refused: Vec<RefusedIdentifier>) -> Result<(), Refusal> {
     if refused.is_empty() { Ok(()) } else { Err(Refusal::Identifiers(refused)) }
 }
