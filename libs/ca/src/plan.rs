@@ -153,13 +153,11 @@ fn check_names(names: &[SubjectName]) -> Result<(), PlanError> {
 
 /// A name that is too long for a common name stands in subjectAltName only.
 fn common_name(rule: SubjectRule, request: &LeafRequest<'_>) -> Option<String> {
-    let texts = request.names.iter().map(SubjectName::to_string);
+    let mut texts = request.names.iter().map(SubjectName::to_string);
     let chosen = match rule {
         SubjectRule::Empty => None,
-        SubjectRule::FirstName => texts.take(1).next(),
-        SubjectRule::AsRequested => {
-            texts.into_iter().find(|name| Some(name.as_str()) == request.common_name)
-        }
+        SubjectRule::FirstName => texts.next(),
+        SubjectRule::AsRequested => texts.find(|name| Some(name.as_str()) == request.common_name),
     };
     chosen.filter(|name| name.len() <= MAX_COMMON_NAME)
 }
