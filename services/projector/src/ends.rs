@@ -16,16 +16,13 @@ const INTERVAL: Duration = Duration::from_secs(15);
 pub(crate) async fn show(ports: &Ports, order_shards: u8, stop: CancellationToken) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
+    let showing = async {
+        loop {
+            ticks.tick().await;
+            show_all(ports, order_shards).await;
         }
-        tokio::select! {
-            () = show_all(ports, order_shards) => {}
-            () = stop.cancelled() => return,
-        }
-    }
+    };
+    stop.run_until_cancelled(showing).await;
 }
 
 async fn show_all(ports: &Ports, order_shards: u8) {

@@ -43,28 +43,29 @@ pub(crate) async fn follow(
 ) {
     let mut streams = Stream::orders(order_shards);
     streams.extend([Stream::Accounts, Stream::Administration, Stream::Ledger]);
-    while !stop.is_cancelled() {
-        let failed = tokio::select! {
-            failed = catch_up_and_go_on(ports, &streams, &health) => failed,
-            () = stop.cancelled() => return,
-        };
-        if let Err(error) = failed {
-            warn!(error = &error as &dyn std::error::Error, "the read model is not kept complete");
-            health.not_ready(match error {
-                ProjectError::Ahead { .. } => AHEAD,
-                ProjectError::Decode { .. }
-                | ProjectError::Load(LoadError::Decode(_))
-                | ProjectError::Store(StoreError::Damaged(_))
-                | ProjectError::Load(LoadError::Store(StoreError::Damaged(_))) => UNREADABLE,
-                ProjectError::Store(StoreError::Unavailable(_))
-                | ProjectError::Load(LoadError::Store(StoreError::Unavailable(_)))
-                | ProjectError::View(_) => "the event log or the read model is out of reach",
-            });
+    let following = async {
+        loop {
+            if let Err(error) = catch_up_and_go_on(ports, &streams, &health).await {
+                let cause = &error as &dyn std::error::Error;
+                warn!(error = cause, "the read model is not kept complete");
+                health.not_ready(why_not_ready(&error));
+            }
+            tokio::time::sleep(RETRY_DELAY).await;
         }
-        tokio::select! {
-            () = tokio::time::sleep(RETRY_DELAY) => {}
-            () = stop.cancelled() => return,
-        }
+    };
+    stop.run_until_cancelled(following).await;
+}
+
+fn why_not_ready(error: &ProjectError) -> &'static str {
+    match error {
+        ProjectError::Ahead { .. } => AHEAD,
+        ProjectError::Decode { .. }
+        | ProjectError::Load(LoadError::Decode(_))
+        | ProjectError::Store(StoreError::Damaged(_))
+        | ProjectError::Load(LoadError::Store(StoreError::Damaged(_))) => UNREADABLE,
+        ProjectError::Store(StoreError::Unavailable(_))
+        | ProjectError::Load(LoadError::Store(StoreError::Unavailable(_)))
+        | ProjectError::View(_) => "the event log or the read model is out of reach",
     }
 }
 

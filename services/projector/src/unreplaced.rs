@@ -43,23 +43,19 @@ pub async fn watch(store: Arc<dyn EventStore>, which: Unreplaced, stop: Cancella
     let mut watcher = Watcher::new(store, which);
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        let looked = tokio::select! {
-            looked = watcher.look() => looked,
-            () = stop.cancelled() => return,
-        };
-        match looked {
-            Ok(()) => watcher.show(now()),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                warn!(error, "certificates that end soon are not counted");
+    let watching = async {
+        loop {
+            ticks.tick().await;
+            match watcher.look().await {
+                Ok(()) => watcher.show(now()),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "certificates that end soon are not counted");
+                }
             }
         }
-    }
+    };
+    stop.run_until_cancelled(watching).await;
 }
 
 struct Watcher {

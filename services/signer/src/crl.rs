@@ -90,31 +90,26 @@ impl Publisher {
 
     /// Publishes until told to stop.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
+        stop.run_until_cancelled(self.keep_published()).await;
+    }
+
+    async fn keep_published(&mut self) {
         let mut subscription: Option<Box<dyn Subscription>> = None;
-        while !stop.is_cancelled() {
-            let published = tokio::select! {
-                published = self.publish_if_needed() => published,
-                () = stop.cancelled() => return,
-            };
-            if let Err(error) = published {
+        loop {
+            if let Err(error) = self.publish_if_needed().await {
                 error!(error = &error as &dyn std::error::Error, "CRLs not published");
             }
             let earliest = Instant::now() + LEAST_INTERVAL;
             if subscription.is_none() {
                 let feed = &self.desk.ports.feed;
-                subscription = tokio::select! {
-                    subscribed = feed.subscribe(CONSUMER, &[Stream::Revocations]) => subscribed.ok(),
-                    () = stop.cancelled() => return,
-                };
+                subscription = feed.subscribe(CONSUMER, &[Stream::Revocations]).await.ok();
             }
             tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep(CHECK_INTERVAL) => continue,
-                () = heard(&mut subscription) => self.desk.revocation_heard.notify_one(),
-            }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = sleep_until(earliest) => {}
+                () = sleep(CHECK_INTERVAL) => {}
+                () = heard(&mut subscription) => {
+                    self.desk.revocation_heard.notify_one();
+                    sleep_until(earliest).await;
+                }
             }
         }
     }

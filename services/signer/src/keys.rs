@@ -32,7 +32,7 @@ impl KeyWatch {
     /// Never.
     pub async fn run(self, health: Check, stop: CancellationToken) -> Result<(), Infallible> {
         let Self(desk) = self;
-        let watched = async {
+        let watching = async {
             loop {
                 let mut all_here = true;
                 for issuer in desk.issuers.all() {
@@ -44,10 +44,7 @@ impl KeyWatch {
                 tokio::time::sleep(INTERVAL).await;
             }
         };
-        tokio::select! {
-            () = watched => {}
-            () = stop.cancelled() => {}
-        }
+        stop.run_until_cancelled(watching).await;
         Ok(())
     }
 }

@@ -31,24 +31,18 @@ pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
     if desk.settings.ocsp_issuers.is_empty() {
         return;
     }
-    while !stop.is_cancelled() {
-        let served = async {
+    let serving = async {
+        loop {
             match desk.ports.calls.serve(Service::Ocsp).await {
                 Ok(calls) => answer_all(&desk, calls).await,
                 Err(error) => {
                     warn!(error = &error as &dyn std::error::Error, "OCSP requests do not arrive");
                 }
             }
-        };
-        tokio::select! {
-            () = served => {}
-            () = stop.cancelled() => return,
+            sleep(RETRY_DELAY).await;
         }
-        tokio::select! {
-            () = sleep(RETRY_DELAY) => {}
-            () = stop.cancelled() => return,
-        }
-    }
+    };
+    stop.run_until_cancelled(serving).await;
 }
 
 async fn answer_all(desk: &Desk, mut calls: mpsc::Receiver<Call>) {

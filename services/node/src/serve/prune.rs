@@ -14,20 +14,18 @@ const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Drops orders older than `max_age` until the stage stops.
 pub(super) fn start(log: Embedded, max_age: Duration, stop: &Stop) {
-    let stage = stop.clone();
+    let requested = stop.token();
     stop.spawn("prune", async move {
         let mut ticks = interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = stage.requested() => return Ok::<_, Infallible>(()),
+        let pruning = async {
+            loop {
+                ticks.tick().await;
+                prune(&log, max_age).await;
             }
-            tokio::select! {
-                () = prune(&log, max_age) => {}
-                () = stage.requested() => return Ok(()),
-            }
-        }
+        };
+        requested.run_until_cancelled(pruning).await;
+        Ok::<_, Infallible>(())
     });
 }
 
