@@ -237,14 +237,4 @@ mod tests {
         assert!(began.elapsed() < Duration::from_secs(8));
         assert_eq!(*noted.lock().unwrap(), ["worker"]);
     }
-
-    #[tokio::test]
-    async fn tasks_that_have_ended_are_forgotten() {
-        let process = Process::new().unwrap();
-        for _ in 0..100 {
-            process.workers().spawn("short", async { Ok::<_, Infallible>(()) });
-        }
-        process.stopper().stop();
-        process.run(&Health::new()).await.unwrap();
-    }
 }

@@ -105,3 +105,22 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_that_have_ended_are_forgotten() {
+        let (failures, _) = mpsc::unbounded_channel();
+        let stop = Stop::new(failures);
+        for _ in 0..100 {
+            stop.spawn("short", async { Ok::<_, Infallible>(()) });
+        }
+        assert_eq!(stop.running().tasks.len(), 100);
+        assert!(stop.finish(Duration::from_secs(10)).await.is_empty());
+        assert!(stop.running().tasks.is_empty());
+    }
+}
