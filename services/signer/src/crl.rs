@@ -175,51 +175,76 @@ impl Publisher {
         issuer: &Arc<Issuer>,
         before: Before,
     ) -> Result<Validity, PublishError> {
-        let Before { name, last, published } = before;
-        let (views, settings) = (&self.desk.ports.aggregates.views, &self.desk.settings);
         let now = now();
+        let plan = self.plan(issuer, &before, now);
+        let (name, views) = (&before.name, &self.desk.ports.aggregates.views);
+        if let Some(last) = self.current(&before, &plan, now) {
+            if before.published.as_ref().is_none_or(|published| published.number < last.number) {
+                views.put_crl(name, &last.crl()).await.map_err(PublishError::View)?;
+            }
+            return Ok((last.made, last.next_update));
+        }
+        let revoked = plan.entries.len();
+        let crl = self.make(issuer, &before, plan).await?;
+        views.put_crl(name, &crl).await.map_err(PublishError::View)?;
+        info!(crl = %name, number = crl.number, revoked, "CRL published");
+        Ok((now, crl.next_update))
+    }
+
+    /// What a CRL that is made now would say.
+    fn plan(&self, issuer: &Issuer, before: &Before, now: Timestamp) -> CrlPlan {
+        let Before { name, last, published } = before;
         let number = last.as_ref().map_or(0, |last| last.number);
         let number = number.max(published.as_ref().map_or(0, |crl| crl.number));
-        let revocations = self.revocations.of(&name);
-        let (number, period) = (next_number(number, now), settings.crl_validity);
-        let mut plan = CrlPlan::new(&issuer.authority, number, now, period, revocations.clone())
-            .limited_to(&name, self.revocations.urls(&name));
-        if let Some(last) = last.as_ref().filter(|last| last.made > now) {
-            warn!(crl = %name, made = %last.made, "the last CRL is from the future: was the clock wrong?");
-            plan = plan.not_ending_before(last.next_update, period);
+        let (number, period) = (next_number(number, now), self.desk.settings.crl_validity);
+        let revocations = self.revocations.of(name);
+        let plan = CrlPlan::new(&issuer.authority, number, now, period, revocations)
+            .limited_to(name, self.revocations.urls(name));
+        match last.as_ref().filter(|last| last.made > now) {
+            Some(last) => {
+                warn!(crl = %name, made = %last.made, "the last CRL is from the future: was the clock wrong?");
+                plan.not_ending_before(last.next_update, period)
+            }
+            None => plan,
         }
-        let left_at_refresh = period.saturating_sub(settings.crl_refresh);
+    }
+
+    /// The last CRL, if it needs no other after it.
+    fn current<'a>(&self, before: &'a Before, plan: &CrlPlan, now: Timestamp) -> Option<&'a Last> {
+        let settings = &self.desk.settings;
+        let left_at_refresh = settings.crl_validity.saturating_sub(settings.crl_refresh);
         // What was published after the copy is known to those who read it, and a number must not go back.
-        let restored_at = self.desk.restored_at.get().copied();
-        let is_current = |last: &&Last| {
+        let restored_at = self.desk.restored_at.get();
+        before.last.as_ref().filter(|last| {
             last.made <= now
                 && restored_at.is_none_or(|restored| last.made >= restored.whole_seconds())
                 && last.made.plus(settings.crl_refresh) > now
                 // It may have been made when CRLs were valid for less.
                 && last.next_update >= now.plus(left_at_refresh)
-                && last.says(&plan)
-                && published.as_ref().is_none_or(|published| last.may_replace(published))
-        };
-        if let Some(last) = last.as_ref().filter(is_current) {
-            if published.is_none_or(|published| published.number < last.number) {
-                views.put_crl(&name, &last.crl()).await.map_err(PublishError::View)?;
-            }
-            return Ok((last.made, last.next_update));
-        }
+                && last.says(plan)
+                && before.published.as_ref().is_none_or(|published| last.may_replace(published))
+        })
+    }
+
+    /// Signs a CRL, sees that it follows the last one, and keeps it before anybody is shown it.
+    async fn make(
+        &self,
+        issuer: &Arc<Issuer>,
+        before: &Before,
+        plan: CrlPlan,
+    ) -> Result<Crl, PublishError> {
         let started = std::time::Instant::now();
-        let (number, next_update, revoked) = (plan.number, plan.next_update, plan.entries.len());
+        let (number, next_update) = (plan.number, plan.next_update);
         let signed = issuer.sign(move |authority| sign_crl(authority, &plan)).await;
         let der = signed.unwrap_or(Err(CrlError::Unverified)).map_err(PublishError::Crl)?;
         measure::signed("crl", started);
-        if let Some(last) = &last {
-            check_successor(&last.der, &der, period, revocations)
+        if let Some(last) = &before.last {
+            let period = self.desk.settings.crl_validity;
+            check_successor(&last.der, &der, period, self.revocations.of(&before.name))
                 .map_err(PublishError::Successor)?;
         }
-        files::replace(&self.path(&name), &der).map_err(PublishError::File)?;
-        let crl = Crl { der, number, next_update };
-        views.put_crl(&name, &crl).await.map_err(PublishError::View)?;
-        info!(crl = %name, number, revoked, "CRL published");
-        Ok((now, next_update))
+        files::replace(&self.path(&before.name), &der).map_err(PublishError::File)?;
+        Ok(Crl { der, number, next_update })
     }
 
     fn path(&self, name: &CrlName) -> PathBuf {
