@@ -1,7 +1,7 @@
 //! The ACME front: a request is routed, authenticated, decided, appended and answered with the state just decided.
 //!
-//! One request is read file by file: `listener` → `service` → `routes` → `authenticate` → the resource's file → `reply`
-//! or `problem`.
+//! One request is read file by file: `listener` → `service` → `routes` → `dispatch` → the resource's file, which begins
+//! with `authenticate` → `reply` or `problem`.
 
 mod account;
 mod authenticate;

@@ -1,7 +1,8 @@
 //! The signer role: leads finalized orders to certificates, publishes CRLs, and gives the server its own certificate.
 //!
-//! One issuance is followed file by file: `worker` takes the delivery, `issuance` reserves, journals, signs and records,
-//! `resume` goes on where a crash left off.
+//! One issuance is followed file by file: `worker` takes the message, `issuance` asks for a look at CAA where that is due,
+//! reserves, journals and signs, `delivery` records the certificate and tells who waits, `resume` goes on where a crash
+//! left off.
 
 mod burn;
 mod chains;
