@@ -32,11 +32,22 @@ pub(crate) async fn check(
     question: CaaQuestion<'_>,
     observed: &mut Observed,
 ) -> Result<(), Failure> {
-    let mut owner = question.name.base().canonical();
+    let CaaQuestion { name, wildcard, challenge, account_url } = question;
+    let issuance = Issuance { identities, wildcard, challenge, account_url };
+    let mut owner = name.base().canonical();
     loop {
         let found = resolver.caa(&owner).await?;
         if !found.properties.is_empty() {
-            return judge(&owner, found, identities, question, observed);
+            let permitted = rules::permitted(&found.properties, issuance);
+            observed.caa(CaaEvidence {
+                found_at: Some(owner.clone()),
+                records: found.properties.iter().map(ToString::to_string).collect(),
+                dnssec: found.dnssec,
+            });
+            return permitted.map_err(|forbidden| {
+                let detail = format!("the CAA records of {owner} forbid issuance: {forbidden}");
+                Failure::new(FailureKind::Caa, &detail)
+            });
         }
         match owner.split_once('.') {
             Some((_, parent)) => owner = parent.to_owned(),
@@ -54,29 +65,4 @@ pub(crate) struct Found {
     pub(crate) properties: Vec<Property>,
     /// Whether DNSSEC proved them; absent where that is not checked.
     pub(crate) dnssec: Option<String>,
-}
-
-fn judge(
-    owner: &str,
-    found: Found,
-    identities: &[String],
-    question: CaaQuestion<'_>,
-    observed: &mut Observed,
-) -> Result<(), Failure> {
-    let issuance = Issuance {
-        identities,
-        wildcard: question.wildcard,
-        challenge: question.challenge,
-        account_url: question.account_url,
-    };
-    let permitted = rules::permitted(&found.properties, issuance);
-    observed.caa(CaaEvidence {
-        found_at: Some(owner.to_owned()),
-        records: found.properties.iter().map(ToString::to_string).collect(),
-        dnssec: found.dnssec,
-    });
-    permitted.map_err(|forbidden| {
-        let detail = format!("the CAA records of {owner} forbid issuance: {forbidden}");
-        Failure::new(FailureKind::Caa, &detail)
-    })
 }
