@@ -13,12 +13,14 @@ mod index;
 mod port;
 mod revoking;
 pub mod view;
+mod viewed;
 
 pub use admission::{Admission, Admitted};
-pub use aggregates::{Aggregates, Viewed};
+pub use aggregates::Aggregates;
 pub use certificate::FindError;
 pub use index::{
     CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersPart,
     OrdersQuery,
 };
 pub use port::{Crl, ReadModel, Unavailable, Versioned};
+pub use viewed::Viewed;
