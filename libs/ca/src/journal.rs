@@ -188,6 +188,11 @@ impl Journal {
         self.shared.pending().values().cloned().collect()
     }
 
+    /// Whether a serial is reserved and neither issued nor burned.
+    pub fn is_pending(&self, serial: &Serial) -> bool {
+        self.shared.pending().contains_key(serial)
+    }
+
     /// The latest entry of each of the serials that the journal knows; reads files, newest first.
     ///
     /// # Errors

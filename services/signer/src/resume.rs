@@ -27,7 +27,7 @@ use crate::{
 pub(crate) async fn resume_pending(desk: &Desk) -> Result<(), OpenError> {
     for pending in desk.journal.pending() {
         info!(serial = %pending.serial, "settling an interrupted issuance");
-        while is_pending(desk, &pending.serial) {
+        while desk.journal.is_pending(&pending.serial) {
             match settle(desk, &pending).await {
                 // Another signer went on with the order: look again.
                 Ok(()) | Err(IssuanceError::Overtaken(_)) => {}
@@ -36,10 +36,6 @@ pub(crate) async fn resume_pending(desk: &Desk) -> Result<(), OpenError> {
         }
     }
     Ok(())
-}
-
-fn is_pending(desk: &Desk, serial: &Serial) -> bool {
-    desk.journal.pending().iter().any(|pending| pending.serial == *serial)
 }
 
 /// Does with a pending serial what its order says now, in the log: views may be older than the journal.
