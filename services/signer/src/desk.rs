@@ -38,7 +38,7 @@ pub(crate) struct Desk {
     pub(crate) positions: Positions,
     /// Set once somebody asked for the server's certificate.
     pub(crate) server_certificate: OnceLock<watch::Sender<Arc<ServerCertificate>>>,
-    /// Wakes who looks after what this process shows of its own, when the log delivered a revocation.
+    /// Told when the log delivered a revocation: it may be that of the server's own certificate.
     pub(crate) revocation_heard: Notify,
     /// When journal and CRLs were compared with a restored log, if this process did.
     pub(crate) restored_at: OnceLock<Timestamp>,

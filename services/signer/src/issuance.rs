@@ -44,7 +44,7 @@ pub(crate) struct Purpose {
     pub(crate) identifiers: Vec<Identifier>,
 }
 
-/// Leads a finalized order to its end; may run any number of times.
+/// Does what is next for a finalized order, until it has its certificate or failed; may run any number of times.
 pub(crate) async fn issue(
     taken: &Taken,
     order: &OrderId,
@@ -55,7 +55,7 @@ pub(crate) async fn issue(
         warn!(%order, "a finalized order is gone from the log");
         return Ok(());
     };
-    let overtaken = match lead_on(desk, view).await {
+    let overtaken = match advance(desk, view).await {
         Err(IssuanceError::Overtaken(rejection)) => rejection,
         Ok(()) => return supersede::supersede(desk, order).await,
         Err(error) => return Err(error),
@@ -69,7 +69,7 @@ pub(crate) async fn issue(
     }
 }
 
-async fn lead_on(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
+async fn advance(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
     match &order.state.progress {
         Progress::Processing(Finalized { reservation: None, .. }) => start(desk, order).await,
         Progress::Processing(Finalized { reservation: Some(reservation), .. }) => {

@@ -19,9 +19,9 @@ use crate::{
 
 /// The name of the signers' durable consumer.
 const CONSUMER: &str = "signer";
-/// The types of the events after which an order can be led on.
-const LEAD_ON: [&str; 2] = ["OrderFinalized", "CaaChecked"];
-/// How many orders are led on at once: enough to share each fsync, few enough for a crash to leave little half done.
+/// The types of the events after which there is something to do for an order.
+const TYPES: [&str; 2] = ["OrderFinalized", "CaaChecked"];
+/// How many orders are worked on at once: enough to share each fsync, few enough for a crash to leave little half done.
 const CONCURRENCY: usize = 64;
 /// How long a failed issuance waits before it is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ impl Worker {
         Self { desk, health }
     }
 
-    /// Leads orders on until told to stop, then finishes those that are begun.
+    /// Works on orders until told to stop, then finishes those that are begun.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut issuing = JoinSet::new();
         while !stop.is_cancelled() {
@@ -92,7 +92,7 @@ impl Worker {
                 Ok(delivery) => {
                     let lag = delivery.message.envelope.at.until(now());
                     delivered(CONSUMER, delivery.attempt, lag);
-                    match led_on(&delivery.message) {
+                    match order_to_issue(&delivery.message) {
                         Some(order) => {
                             issuing.spawn(handle(Arc::clone(&self.desk), order, delivery));
                         }
@@ -105,13 +105,13 @@ impl Worker {
     }
 }
 
-/// The order that can be led on after a message.
-fn led_on(message: &Message) -> Option<OrderId> {
-    let leads_on = |event: &StoredEvent| LEAD_ON.iter().any(|kind| event.is(kind));
-    message.envelope.events.iter().any(leads_on).then(|| message.subject.order_id()).flatten()
+/// The order for which there is something to do after a message.
+fn order_to_issue(message: &Message) -> Option<OrderId> {
+    let is_ours = |event: &StoredEvent| TYPES.iter().any(|kind| event.is(kind));
+    message.envelope.events.iter().any(is_ours).then(|| message.subject.order_id()).flatten()
 }
 
-/// Leads one order on and acknowledges; what failed comes again.
+/// Works on one order and acknowledges; what failed comes again.
 async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
     let message = &delivery.message;
     let span = info_span!("issue", %order);
@@ -125,7 +125,7 @@ async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
     });
 }
 
-/// Leads the order on, unless another task of this process does.
+/// Works on the order, unless another task of this process does.
 async fn issue(desk: &Arc<Desk>, order: &OrderId, at_least: Sequence) -> Next {
     let Some(taken) = desk.take(order) else { return Next::Again };
     match issuance::issue(&taken, order, at_least).await {

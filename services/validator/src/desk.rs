@@ -59,7 +59,7 @@ pub(crate) enum Unfinished {
     NoCaa(ProfileName),
 }
 
-/// What is led on, and the last message folded into it.
+/// An order or pre-authorization, and the last message folded into it.
 pub(crate) type View<A> = Versioned<Arc<<A as Aggregate>::State>>;
 
 impl Desk {

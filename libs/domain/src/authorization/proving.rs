@@ -31,7 +31,7 @@ pub(crate) enum Failed {
     ForEver(ChallengeFailed),
 }
 
-/// Why an authorization is not led on.
+/// Why an authorization stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     /// It has no such challenge.

@@ -1,7 +1,7 @@
 //! What happens to a pre-authorization. These types are stored: change them only by adding a version.
 //!
-//! But for its beginning, a pre-authorization is led on by the events of an order's authorizations, so that a validator
-//! works for both in the same way.
+//! After its first event, a pre-authorization has the same events as an order's authorizations, so that a validator works
+//! for both in the same way.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! One order of two names, one of them a wildcard, and the events that lead it on.
+//! One order of two names, one of them a wildcard, and the events it goes through.
 
 use domain::{
     AccountId, Aggregate, ChallengeType, Evidence, Failure, FailureKind, Identifier, IssuerId,

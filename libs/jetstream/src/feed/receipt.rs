@@ -39,7 +39,7 @@ pub(crate) struct Received {
     /// When another worker gets it, if there are others.
     due: Option<Instant>,
     pub(super) sequence: u64,
-    /// The how manieth message of its consumer it is.
+    /// Its number among the messages that the consumer delivered.
     pub(super) place: u64,
     pub(super) attempt: u64,
     receipt: Receipt,

@@ -6,7 +6,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::names;
 
-/// Counts a delivery to the workers of a role: the how manieth of its message it is, 1 the first time, and how old that is.
+/// Counts a delivery to the workers of a role: its number among those of its message, from 1, and how old the message is.
 pub fn delivered(role: &'static str, attempt: u64, lag: Duration) {
     counter!(names::FEED_MESSAGES, "role" => role).increment(1);
     if attempt > 1 {

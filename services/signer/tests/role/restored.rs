@@ -268,7 +268,7 @@ async fn a_serial_whose_certificate_a_restored_ledger_lost_to_another_is_burned(
 }
 
 #[tokio::test]
-async fn a_reservation_that_the_ledger_lost_is_led_on_by_what_the_journal_says() {
+async fn a_reservation_that_the_ledger_lost_is_completed_by_what_the_journal_says() {
     check_lost(KeyAlgorithm::EcdsaP256, Journaled::Issued, Resumed::Kept).await;
     check_lost(KeyAlgorithm::Ed25519, Journaled::Reserved, Resumed::Kept).await;
     check_lost(KeyAlgorithm::EcdsaP256, Journaled::Reserved, Resumed::Burned).await;
@@ -293,7 +293,7 @@ fn copy_directory(from: &Path, to: &Path) {
     }
 }
 
-/// Leads on what a log still knows of some orders, and checks it against the journal, which knows all.
+/// Goes on with what a log still knows of some orders, and checks it against the journal, which knows all.
 async fn check_restored(workshop: &Workshop, signer: &str, orders: &[OrderId]) {
     let running = workshop.start(signer).await;
     let store = Arc::new(workshop.log.clone());
