@@ -10,7 +10,7 @@ use domain::ProfileName;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    BindingForm, Ca, Config, ConfigError, EventLogKind, Key, Problem, Profile, Role,
+    BindingForm, Ca, Config, ConfigError, EventLogKind, Key, ORDER_GRACE, Problem, Profile, Role,
     external_accounts::MAX_FORMER_KEYS, least_order_max_age,
 };
 pub(super) use issuers::roots;
@@ -194,7 +194,8 @@ fn check_event_log(config: &Config, problems: &mut Problems) {
         config.order_max_age() >= least,
         "event_log.order_max_age",
         format!(
-            "must be at least the longest order_validity of a profile plus 72h, {} hours here",
+            "must be at least the longest order_validity of a profile plus {}h, {} hours here",
+            ORDER_GRACE.as_secs() / (60 * 60),
             least.as_secs().div_ceil(60 * 60)
         ),
     );
