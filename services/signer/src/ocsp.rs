@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ca::{OcspFailure, OcspRequest, OcspResponder, OcspStatus};
 use domain::{IssuerId, Serial, Timestamp};
-use eventstore::{Call, OcspAnswer, Service};
+use eventstore::{Call, LoadError, OcspAnswer, Service};
+use readmodel::FindError;
 use runtime::metrics::names;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -128,8 +129,12 @@ async fn answer(
     let mut statuses = Vec::new();
     for serial in request.serials(issuer.authority.certificate()) {
         match status(desk, issuer.id(), serial).await {
-            Some(status) => statuses.push(status),
-            None => return failure(OcspFailure::TryLater),
+            Ok(status) => statuses.push(status),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                warn!(error, "the status of a certificate is not known");
+                return failure(OcspFailure::TryLater);
+            }
         }
     }
     let (now, validity) = (now(), desk.settings.ocsp_validity);
@@ -149,15 +154,29 @@ async fn answer(
     }
 }
 
-/// What the log says of a serial of this issuer; `None` while that is not known.
-async fn status(desk: &Desk, issuer: &IssuerId, serial: Option<&Serial>) -> Option<OcspStatus> {
-    let Some(serial) = serial else { return Some(OcspStatus::Unknown) };
+/// Why nobody can say what became of a certificate.
+#[derive(Debug, thiserror::Error)]
+enum StatusError {
+    #[error("nobody can say whether it was revoked")]
+    Revocation(#[source] LoadError),
+    #[error("nobody can say whether it was issued")]
+    Certificate(#[source] FindError),
+}
+
+/// What the log says of a serial of this issuer.
+async fn status(
+    desk: &Desk,
+    issuer: &IssuerId,
+    serial: Option<&Serial>,
+) -> Result<OcspStatus, StatusError> {
+    let Some(serial) = serial else { return Ok(OcspStatus::Unknown) };
     let aggregates = &desk.ports.aggregates;
-    if let Some(revoked) = aggregates.revocation(issuer, serial).await.ok()? {
-        return Some(OcspStatus::Revoked { at: revoked.at, reason: revoked.reason });
+    let revoked = aggregates.revocation(issuer, serial).await.map_err(StatusError::Revocation)?;
+    if let Some(revoked) = revoked {
+        return Ok(OcspStatus::Revoked { at: revoked.at, reason: revoked.reason });
     }
-    match aggregates.certificate(serial).await.ok()? {
-        Some(entry) if entry.issuer == *issuer => Some(OcspStatus::Good),
-        Some(_) | None => Some(OcspStatus::Unknown),
+    match aggregates.certificate(serial).await.map_err(StatusError::Certificate)? {
+        Some(entry) if entry.issuer == *issuer => Ok(OcspStatus::Good),
+        Some(_) | None => Ok(OcspStatus::Unknown),
     }
 }
