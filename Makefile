@@ -46,7 +46,7 @@ demo: release ## run the CA, let a real client get a certificate from it, show i
 
 golden: ## write anew what tests compare the chart and the metrics with: look at the difference
 	scripts/tools-env cargo build -p certmill
-	CERTMILL_RENEW=1 scripts/tools-env cargo nextest run -p acceptance --test kubernetes
+	CERTMILL_RENEW=1 scripts/tools-env cargo nextest run -p acceptance --test kubernetes --test-threads 1
 
 nightly: ## run the tests with the long rounds that make test shortens
 	scripts/test-tools nightly
