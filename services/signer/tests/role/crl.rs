@@ -241,3 +241,19 @@ async fn a_crl_that_the_read_model_lost_is_published_again() {
     tokio::time::resume();
     signer.stop().await;
 }
+
+#[tokio::test]
+async fn a_read_model_that_was_restored_gets_the_newest_crl_again() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let signer = workshop.start("signer").await;
+    let first = workshop.crl_after(0).await;
+    workshop.revoke(&Serial::from_random(&[1; 16])).await;
+    let second = workshop.crl_after(first.number).await;
+    signer.stop().await;
+    workshop.views = workshop.empty_views("restored");
+    let name = CrlName::whole(workshop.authority().id().clone());
+    workshop.views.put_crl(&name, &first).await.unwrap();
+    let signer = workshop.start("signer").await;
+    assert_eq!(workshop.crl_after(first.number).await, second);
+    signer.stop().await;
+}
