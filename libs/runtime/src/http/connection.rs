@@ -30,7 +30,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_mins(2);
 /// The most header lines of a request.
 const MAX_HEADERS: usize = 64;
 /// The most bytes of all header lines of a request.
-const MAX_HEADER_BYTES: u32 = 16 * 1024;
+const MAX_HEADER_BYTES: u16 = 16 * 1024;
 /// The most requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
 
@@ -64,11 +64,13 @@ pub async fn serve<F>(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
-        .max_headers(MAX_HEADERS);
+        .max_headers(MAX_HEADERS)
+        // hyper knows no other bound on them than that of what it has read and not passed on.
+        .max_buf_size(MAX_HEADER_BYTES.into());
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_header_list_size(MAX_HEADER_BYTES.into())
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(IDLE_TIMEOUT);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -200,6 +202,19 @@ mod tests {
             client.write_all(sent.as_bytes()).await.unwrap();
             client.read_to_string(&mut reply).await.unwrap();
             assert!(reply.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{reply}");
+        }
+    }
+
+    #[tokio::test]
+    async fn headers_without_end_are_refused_and_not_collected() {
+        let long = format!("X: {}\r\n", "x".repeat(usize::from(MAX_HEADER_BYTES)));
+        for rest in ["", "\r\n"] {
+            let sent = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{long}{rest}");
+            let (mut client, mut reply) = (connect(Duration::ZERO), String::new());
+            // The server hangs up before it has taken all of it.
+            let _ = client.write_all(sent.as_bytes()).await;
+            client.read_to_string(&mut reply).await.unwrap();
+            assert!(reply.starts_with("HTTP/1.1 431 "), "{rest:?}: {reply}");
         }
     }
 
