@@ -127,6 +127,17 @@ impl RedisServer {
         Ok(())
     }
 
+    /// Makes what it holds under a key so many bytes long, by zeros at its end.
+    ///
+    /// # Errors
+    /// When it holds more there, or no text.
+    pub async fn lengthen(&self, key: &str, bytes: usize) -> anyhow::Result<()> {
+        let last = bytes.saturating_sub(1);
+        let reply = self.command(&format!("SETRANGE {key} {last} \"\\x00\"")).await?;
+        ensure!(reply.trim_end() == format!(":{bytes}"), "redis answers {reply:?}");
+        Ok(())
+    }
+
     /// Sends one command whose reply is one line.
     async fn command(&self, command: &str) -> anyhow::Result<String> {
         let mut stream = TcpStream::connect(loopback(self.port)).await?;

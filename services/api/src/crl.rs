@@ -1,15 +1,87 @@
 //! CRLs as the signer published them (RFC 5280 §5), over the same listener.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
 use domain::CrlName;
+use futures::{
+    FutureExt as _,
+    future::{BoxFuture, Shared},
+};
 use http::{StatusCode, header};
+use readmodel::{Crl, ReadModel, Unavailable};
 
 use crate::{Api, problem::Refusal, reply::Reply};
 
 /// Short, so that a revocation is seen soon; the CRL itself says how long it is valid.
 const MAX_AGE: &str = "public, max-age=300";
+/// For how long a CRL that was read is taken for the newest.
+const KEPT_FOR: Duration = Duration::from_secs(1);
+/// How many are kept; names of nothing make room.
+const MAX_KEPT: usize = 4096;
+
+/// The CRLs that were read a moment ago, or are being read: many megabytes each, perhaps, on the one connection to Redis that
+/// all requests share, and whoever asks may ask without end.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<HashMap<CrlName, (Instant, Reading)>>);
+
+/// Whoever wants the CRL waits for the same reading.
+type Reading = Shared<BoxFuture<'static, Result<Option<Arc<Crl>>, Arc<Unavailable>>>>;
 
 pub(crate) async fn read(api: &Api, name: &CrlName) -> Result<Reply, Refusal> {
-    let crl = api.ports.aggregates.views.crl(name).await?.ok_or(Refusal::NotFound)?;
-    Ok(Reply::body(StatusCode::OK, "application/pkix-crl", crl.der.clone())
+    let reading = api.kept_crls.reading(&api.ports.aggregates.views, name, Instant::now());
+    let crl = reading.await.map_err(|error| Refusal::Unavailable(error.into()))?;
+    let der = octets(crl.ok_or(Refusal::NotFound)?);
+    Ok(Reply::body(StatusCode::OK, "application/pkix-crl", der)
         .with(header::CACHE_CONTROL, MAX_AGE))
+}
+
+impl Kept {
+    fn reading(&self, views: &Arc<dyn ReadModel>, name: &CrlName, now: Instant) -> Reading {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_good = |(begun, reading): &(Instant, Reading)| {
+            now.duration_since(*begun) < KEPT_FOR && !matches!(reading.peek(), Some(Err(_)))
+        };
+        if let Some((_, reading)) = kept.get(name).filter(|found| is_good(found)) {
+            return reading.clone();
+        }
+        let (views, wanted) = (Arc::clone(views), name.clone());
+        let reading = async move { views.crl(&wanted).await.map_err(Arc::new) }.boxed().shared();
+        if kept.len() >= MAX_KEPT {
+            kept.retain(|_, found| is_good(found) && !matches!(found.1.peek(), Some(Ok(None))));
+        }
+        if kept.len() < MAX_KEPT {
+            kept.insert(name.clone(), (now, reading.clone()));
+        }
+        reading
+    }
+}
+
+/// A CRL's octets, of which no client that reads slowly has a copy of its own.
+fn octets(crl: Arc<Crl>) -> Bytes {
+    struct Der(Arc<Crl>);
+    impl AsRef<[u8]> for Der {
+        fn as_ref(&self) -> &[u8] {
+            &self.0.der
+        }
+    }
+    Bytes::from_owner(Der(crl))
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn the_octets_of_a_crl_are_there_once() {
+        let next_update = Timestamp::from_unix_seconds(1);
+        let crl = Arc::new(Crl { der: vec![1; 100], number: 1, next_update });
+        assert_eq!(octets(Arc::clone(&crl)).as_ptr(), crl.der.as_ptr());
+    }
 }

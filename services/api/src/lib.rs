@@ -60,6 +60,7 @@ struct Api {
     settings: Settings,
     ports: Ports,
     holds: Arc<hold::Holds>,
+    kept_crls: crl::Kept,
     kept_ocsp: ocsp::Kept,
     pre_authorization_rate: pre_authorization::rate::Rate,
 }
@@ -84,6 +85,7 @@ pub async fn run(
         settings,
         ports,
         holds,
+        kept_crls: crl::Kept::default(),
         kept_ocsp: ocsp::Kept::default(),
         pre_authorization_rate: pre_authorization::rate::Rate::default(),
     });

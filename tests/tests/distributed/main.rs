@@ -1,6 +1,8 @@
 //! Several api nodes on one log: what one of them did, the others know.
 
 #[cfg(test)]
+mod crl;
+#[cfg(test)]
 mod external_accounts;
 #[cfg(test)]
 mod finalizing;
