@@ -113,6 +113,15 @@ impl Nats {
         process.terminate(STOP_LIMIT).await.map(drop)
     }
 
+    /// Lets one server hang.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn pause(&self, number: usize) -> anyhow::Result<()> {
+        let process = self.nodes[number].process.as_ref().context("the server does not run")?;
+        process.pause().await
+    }
+
     /// Lets one server lose all that it had stored; it runs again, empty.
     ///
     /// # Errors

@@ -105,16 +105,29 @@ impl Process {
     /// # Errors
     /// When it is still there after `limit`, or ended with a failure.
     pub async fn terminate(&mut self, limit: Duration) -> anyhow::Result<Duration> {
-        let id = self.child.id().with_context(|| format!("{} has ended already", self.name))?;
         let start = Instant::now();
-        // The shell's own kill, which is there without any package.
-        let sent = Command::new("sh").args(["-c", "kill -TERM $0", &id.to_string()]).status();
-        ensure!(sent.await?.success(), "{} could not be asked to end", self.name);
+        self.signal("TERM").await?;
         let ended = timeout(limit, self.child.wait()).await;
         let status =
             ended.with_context(|| format!("{} has not ended in {limit:?}", self.name))??;
         ensure!(status.success(), "{} ended with {status}", self.name);
         Ok(start.elapsed())
+    }
+
+    /// Stops the process where it is: it answers nobody, and its connections stay open.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn pause(&self) -> anyhow::Result<()> {
+        self.signal("STOP").await
+    }
+
+    async fn signal(&self, name: &str) -> anyhow::Result<()> {
+        let id = self.child.id().with_context(|| format!("{} has ended already", self.name))?;
+        // The shell's own kill, which is there without any package.
+        let sent = Command::new("sh").args(["-c", &format!("kill -{name} {id}")]).status();
+        ensure!(sent.await?.success(), "{} could not be sent SIG{name}", self.name);
+        Ok(())
     }
 
     /// Waits until the process ends by itself.

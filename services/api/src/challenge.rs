@@ -24,7 +24,7 @@ pub(crate) async fn challenge(
     (id, index, kind): (&OrderId, AuthorizationIndex, ChallengeType),
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::order(id));
+    let place = api.holds.take_place(Subject::order(id), request.deadline);
     let (signed, mut order) = authenticate::by_owner(api, profile, request, id).await?;
     Shown::in_order(&order.state, index, request.now)?;
     if !signed.jws.is_post_as_get() {

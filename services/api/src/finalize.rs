@@ -31,7 +31,7 @@ pub(crate) async fn finalize(
     id: &OrderId,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::order(id));
+    let place = api.holds.take_place(Subject::order(id), request.deadline);
     let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
     let payload: Finalize = authenticate::payload(&signed.jws)?;
     let csr = match profile.padded_csr_allowed {

@@ -18,6 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Api, problem::Refusal};
 
+/// What is left for the last look and the reply once a reply was held for as long as its request may take.
+const LAST_LOOK: Duration = Duration::from_millis(500);
+
 /// An aggregate as it was read.
 type View<A> = Versioned<Arc<<A as Aggregate>::State>>;
 
@@ -55,8 +58,9 @@ impl Holds {
         Self { duration, max_held, waiting: Mutex::default(), stop }
     }
 
-    /// Takes a place; `None` when replies are not held or too many are: the reply is immediate.
-    pub(crate) fn take_place(&self, subject: Subject) -> Option<Place<'_>> {
+    /// Takes a place for a request that has to be answered by then; `None` when replies are not held or too many are: the
+    /// reply is immediate.
+    pub(crate) fn take_place(&self, subject: Subject, answer_by: Instant) -> Option<Place<'_>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.duration.is_zero() || waiting.held >= self.max_held || self.stop.is_cancelled() {
             return None;
@@ -68,7 +72,9 @@ impl Holds {
             .or_insert_with(|| Bell { bell: watch::Sender::new(()), waiters: 0 });
         bell.waiters += 1;
         let news = bell.bell.subscribe();
-        Some(Place { holds: self, subject, news, deadline: Instant::now() + self.duration })
+        let now = Instant::now();
+        let deadline = (now + self.duration).min(answer_by.checked_sub(LAST_LOOK).unwrap_or(now));
+        Some(Place { holds: self, subject, news, deadline })
     }
 
     fn ring(&self, subject: &Subject) {
@@ -182,16 +188,20 @@ mod tests {
 
     use super::*;
 
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(30)
+    }
+
     #[test]
     fn places_are_bounded_and_given_back() {
         let holds = Holds::new(Duration::from_secs(1), 2, CancellationToken::new());
         let order = || Subject::order(&OrderId::new(0, &[1; 16]));
-        let first = holds.take_place(order());
-        let second = holds.take_place(order());
+        let first = holds.take_place(order(), soon());
+        let second = holds.take_place(order(), soon());
         assert!(first.is_some() && second.is_some());
-        assert!(holds.take_place(order()).is_none());
+        assert!(holds.take_place(order(), soon()).is_none());
         drop(first);
-        assert!(holds.take_place(order()).is_some());
+        assert!(holds.take_place(order(), soon()).is_some());
         drop(second);
         assert!(holds.waiting.lock().unwrap().subjects.is_empty());
     }
@@ -199,6 +209,15 @@ mod tests {
     #[test]
     fn nothing_is_held_when_holding_is_off() {
         let holds = Holds::new(Duration::ZERO, 2, CancellationToken::new());
-        assert!(holds.take_place(Subject::order(&OrderId::new(0, &[1; 16]))).is_none());
+        assert!(holds.take_place(Subject::order(&OrderId::new(0, &[1; 16])), soon()).is_none());
+    }
+
+    #[test]
+    fn a_request_that_arrived_slowly_is_held_for_what_is_left_of_its_time() {
+        let holds = Holds::new(Duration::from_secs(25), 2, CancellationToken::new());
+        let order = Subject::order(&OrderId::new(0, &[1; 16]));
+        let answer_by = Instant::now() + Duration::from_secs(10);
+        let place = holds.take_place(order, answer_by).unwrap();
+        assert_eq!(place.deadline, answer_by.checked_sub(LAST_LOOK).unwrap());
     }
 }

@@ -109,7 +109,7 @@ pub(crate) async fn read(
     id: &OrderId,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::order(id));
+    let place = api.holds.take_place(Subject::order(id), request.deadline);
     let (signed, order): (ByAccount, OrderView) =
         authenticate::by_owner(api, profile, request, id).await?;
     authenticate::expect_post_as_get(&signed)?;

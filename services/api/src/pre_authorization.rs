@@ -116,7 +116,7 @@ pub(crate) async fn authorization(
     id: &PreAuthorizationId,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::pre_authorization(id));
+    let place = api.holds.take_place(Subject::pre_authorization(id), request.deadline);
     let (signed, held) = owned(api, profile, id, request).await?;
     let held = if signed.jws.is_post_as_get() {
         hold::hold::<PreAuthorization>(place, api, (id, held), is_looked_at).await?
@@ -135,7 +135,7 @@ pub(crate) async fn challenge(
     (id, kind): (&PreAuthorizationId, ChallengeType),
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::pre_authorization(id));
+    let place = api.holds.take_place(Subject::pre_authorization(id), request.deadline);
     let (signed, mut held) = owned(api, profile, id, request).await?;
     if !signed.jws.is_post_as_get() {
         let _: ChallengeResponse = authenticate::payload(&signed.jws)?;

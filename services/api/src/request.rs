@@ -4,10 +4,13 @@ use bytes::Bytes;
 use domain::{OrderId, Timestamp};
 use eventstore::{Actor, Context};
 use http::{HeaderMap, Method};
+use tokio::time::Instant;
 
 /// A request whose body has arrived.
 pub(crate) struct Request {
     pub(crate) id: String,
+    /// When it has to be answered.
+    pub(crate) deadline: Instant,
     /// The order the request is about; for newOrder, the one it may place.
     pub(crate) order: Option<OrderId>,
     pub(crate) method: Method,

@@ -1,12 +1,13 @@
 //! From warp's filter to a request with its body, and from a reply to a response with the headers every one has.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::{Buf, Bytes, BytesMut};
 use domain::OrderId;
 use futures::{FutureExt as _, Stream, StreamExt as _, pin_mut};
 use http::{HeaderMap, Method, Response, StatusCode};
 use runtime::metrics::names;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, info_span};
 use warp::{Filter, filters::path::FullPath};
 
@@ -52,16 +53,18 @@ async fn answer<B: Buf>(
         runtime::telemetry::link_to(&span, theirs);
     }
     let answering = async {
+        let deadline = started + api.settings.request_timeout;
         let body = read_body(body, api.settings.max_body_bytes);
-        let body = tokio::time::timeout(api.settings.request_timeout, body)
-            .await
-            .unwrap_or(Err(Refusal::TooSlow));
+        let body = timeout_at(deadline, body).await.unwrap_or(Err(Refusal::TooSlow));
         let finish = |result| dispatch::finish(&api, route.as_ref(), &method, result);
         let handled = async {
             let (body, now) = (body?, request::now());
             let method = method.clone();
-            let request = Request { id, order, method, path, query, headers, body, now };
-            dispatch::handle(&api, route.as_ref(), &request).await
+            let request = Request { id, deadline, order, method, path, query, headers, body, now };
+            let handling = dispatch::handle(&api, route.as_ref(), &request);
+            // What is under way is left there, as when the client hangs up: whoever comes again finds what became of it.
+            let in_time = timeout_at(deadline, handling).await;
+            in_time.unwrap_or_else(|_| Err(Refusal::Unavailable("the answer took too long".into())))
         };
         let answered = async { finish(handled.await).await };
         // A panic is a bug, but one client's request must not take the others' connection down with it.

@@ -1,8 +1,8 @@
 //! What clients see while a part is away: 503 with Retry-After, and afterwards everything as it was.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use acceptance::{Cluster, Reply, eventually};
+use acceptance::{Cluster, Reply, Setup, eventually};
 use anyhow::ensure;
 use serde_json::json;
 
@@ -93,6 +93,21 @@ async fn without_nats_requests_are_asked_to_come_back() -> anyhow::Result<()> {
     });
     again.await?;
     town.at[1].finalize(&order, &["a.localhost"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_log_that_hangs_keeps_no_request_for_longer_than_is_configured() -> anyhow::Result<()> {
+    let quick = |setup: Setup| setup.set("api.hold", "0").set("api.request_timeout", "1s");
+    let town = Town::configured(quick).await?;
+    town.cluster.nats.pause(0).await?;
+    let started = Instant::now();
+    let new_order = json!({ "identifiers": [{ "type": "dns", "value": "a.localhost" }] });
+    let reply = town.at[0].post("newOrder", &new_order).await?;
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    reply.refused((503, "serverInternal"))?;
+    assert!(reply.header("retry-after").is_some());
     Ok(())
 }
 
