@@ -53,7 +53,8 @@ fn routes(
         warp::reply::with_header(metrics.render(), header::CONTENT_TYPE, PROMETHEUS_TEXT)
     });
     let measured = measured.map(Reply::into_response);
-    warp::get().and(alive.or(ready).unify().or(measured).unify())
+    // Some load balancers ask by HEAD, whose body hyper leaves away.
+    warp::get().or(warp::head()).unify().and(alive.or(ready).unify().or(measured).unify())
 }
 
 /// Tells of each part whether it is ready.

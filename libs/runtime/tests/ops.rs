@@ -48,6 +48,23 @@ async fn a_process_is_alive_before_it_is_ready() {
 }
 
 #[tokio::test]
+async fn a_load_balancer_may_ask_by_head() {
+    let health = Health::new();
+    let check = health.register("log");
+    let (process, address) = serve(&health).await;
+    let head = async |path: &str| ask(address, &format!("HEAD {path}")).await;
+    assert!(head("/readyz").await.starts_with("HTTP/1.1 503"));
+    check.ready();
+    for path in ["/healthz", "/readyz"] {
+        let response = head(path).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        assert!(response.ends_with("\r\n\r\n"), "{response}");
+    }
+    process.stopper().stop();
+    process.run(&health).await.unwrap();
+}
+
+#[tokio::test]
 async fn metrics_are_served_as_text() {
     let health = Health::new();
     let (process, address) = serve(&health).await;
