@@ -73,8 +73,12 @@ impl Batch {
         Ok(())
     }
 
-    /// Makes every view at least as new as its messages and every entry findable, then says so in the markers.
-    pub(crate) async fn apply(self, ports: &Ports) -> Result<(), ProjectError> {
+    /// Makes every view at least as new as its messages and every entry findable, then says so in the markers. Returns to
+    /// which message of which stream that was.
+    pub(crate) async fn apply(
+        self,
+        ports: &Ports,
+    ) -> Result<BTreeMap<Stream, Sequence>, ProjectError> {
         let views = &ports.aggregates.views;
         for entry in &self.entries {
             entry.write(ports).await?;
@@ -82,10 +86,10 @@ impl Batch {
         refresh::<Account>(ports, self.accounts).await?;
         refresh::<Order>(ports, self.orders).await?;
         refresh::<PreAuthorization>(ports, self.pre_authorizations).await?;
-        for (stream, end) in self.ends {
-            views.mark_complete(stream, end).await.map_err(ProjectError::View)?;
+        for (stream, end) in &self.ends {
+            views.mark_complete(*stream, *end).await.map_err(ProjectError::View)?;
         }
-        Ok(())
+        Ok(self.ends)
     }
 }
 

@@ -13,6 +13,7 @@ use tracing::warn;
 use crate::{
     Ports, ProjectError,
     batch::{Batch, Views},
+    quiet::Quiet,
 };
 
 /// Whose measurements these are.
@@ -31,6 +32,8 @@ const AHEAD: &str = "the read model is newer than the event log, which was lost 
 /// Waiting does not mend that: a newer release may read it, or the log is damaged there.
 const UNREADABLE: &str =
     "a message of the event log cannot be read: the warnings of this process say where it is";
+/// How often it is looked whether the markers still stand at the ends of the streams, also when nothing happens.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the projector waits after a failure.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
@@ -75,6 +78,7 @@ async fn catch_up_and_go_on(
     health: &Check,
 ) -> Result<(), ProjectError> {
     let (mut from, mut known) = (Vec::with_capacity(streams.len()), HashMap::new());
+    let mut quiet = Quiet::default();
     for stream in streams {
         let marker = ports.aggregates.views.complete_to(*stream).await;
         let marker = marker.map_err(ProjectError::View)?;
@@ -85,16 +89,24 @@ async fn catch_up_and_go_on(
         }
         from.push((*stream, marker));
         known.insert(*stream, views_from(marker, last));
+        quiet.begin(*stream, marker, last);
     }
     let mut tail = ports.tail.follow(&from).await.map_err(ProjectError::Store)?;
     health.ready();
+    let mut look_at = Instant::now() + LOOK_INTERVAL;
     loop {
         let mut batch = Batch::default();
-        let gathered = gather(tail.as_mut(), &known, &mut batch).await;
+        let gathered = timeout_at(look_at, gather(tail.as_mut(), &known, &mut batch)).await;
         measure(&batch);
         // Also what came before a failure: it would come before the same one again.
-        batch.apply(ports).await?;
-        gathered?;
+        quiet.passed(batch.apply(ports).await?);
+        match gathered {
+            Ok(gathered) => gathered?,
+            Err(_) => {
+                quiet.look(ports).await?;
+                look_at = Instant::now() + LOOK_INTERVAL;
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod batch;
 mod ends;
 mod follow;
 mod index;
+mod quiet;
 mod rebuild;
 mod unreplaced;
 

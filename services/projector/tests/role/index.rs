@@ -7,9 +7,12 @@ use std::{
 
 use async_trait::async_trait;
 use embedded::Embedded;
-use eventstore::{EventStore as _, EventTail, Message, Sequence, StoreError, Stream, Tail};
+use eventstore::{
+    AppendError, Envelope, EventStore, EventTail, Expected, Message, Sequence, StoreError, Stream,
+    Subject, Tail,
+};
 use projector::Ports;
-use readmodel::{OrdersPart, OrdersQuery, ReadModel as _};
+use readmodel::{Aggregates, OrdersPart, OrdersQuery, ReadModel as _};
 
 use crate::{
     observed::Observed,
@@ -138,5 +141,79 @@ async fn every_order_is_listed_for_its_account() {
         })
         .await;
     }
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn an_index_that_was_lost_while_nothing_happens_is_completed_again() {
+    let scene = Scene::new();
+    scene.sign(1).await;
+    let projector = scene.start();
+    complete(&scene).await;
+    scene.views.clear().await.unwrap();
+    complete(&scene).await;
+    assert!(scene.has_certificate(1).await);
+    projector.stop().await;
+}
+
+/// A log whose streams end with what is no message of ours any more: orders that have expired, or a stranger's.
+struct Emptied(Embedded);
+
+/// Where its streams end.
+const END: Sequence = Sequence(1000);
+
+#[async_trait]
+impl EventStore for Emptied {
+    async fn append(
+        &self,
+        subject: &Subject,
+        expected: Expected,
+        envelope: &Envelope,
+    ) -> Result<Sequence, AppendError> {
+        self.0.append(subject, expected, envelope).await
+    }
+
+    async fn read(&self, subject: &Subject, after: Sequence) -> Result<Vec<Message>, StoreError> {
+        self.0.read(subject, after).await
+    }
+
+    async fn message(
+        &self,
+        stream: Stream,
+        sequence: Sequence,
+    ) -> Result<Option<Message>, StoreError> {
+        self.0.message(stream, sequence).await
+    }
+
+    async fn scan(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        self.0.scan(stream, after, limit).await
+    }
+
+    async fn last_sequence(&self, _: Stream) -> Result<Sequence, StoreError> {
+        Ok(END)
+    }
+}
+
+#[tokio::test]
+async fn the_marker_reaches_the_end_of_a_stream_that_ends_with_nothing() {
+    let scene = Scene::new();
+    scene.place(1).await;
+    scene.sign(1).await;
+    let Ports { aggregates: Aggregates { views, .. }, tail } =
+        scene.ports(Arc::new(Observed::new(&scene.views, &scene.log)));
+    let store = Arc::new(Emptied(scene.log.clone()));
+    let projector = Running::start(Ports { aggregates: Aggregates { store, views }, tail });
+    for stream in Stream::orders(SHARDS).into_iter().chain([Stream::Ledger]) {
+        until("the marker reaches the end", async || {
+            (scene.views.complete_to(stream).await.unwrap() == END).then_some(())
+        })
+        .await;
+    }
+    assert!(scene.has_certificate(1).await);
     projector.stop().await;
 }

@@ -1,0 +1,65 @@
+//! What no message tells: that a stream ends with nothing more to index, and that the read model forgot while nothing
+//! happened.
+
+use std::collections::BTreeMap;
+
+use eventstore::{Sequence, Stream};
+use readmodel::Unavailable;
+
+use crate::{Ports, ProjectError};
+
+/// How far each stream has come.
+#[derive(Default)]
+pub(crate) struct Quiet {
+    streams: BTreeMap<Stream, Place>,
+}
+
+struct Place {
+    /// Up to where everything is in the index.
+    marked: Sequence,
+    /// Where the stream ended when it was looked at last.
+    end: Sequence,
+}
+
+impl Quiet {
+    /// Begins with a stream's marker and its end.
+    pub(crate) fn begin(&mut self, stream: Stream, marked: Sequence, end: Sequence) {
+        self.streams.insert(stream, Place { marked, end });
+    }
+
+    /// Notes what was indexed and marked.
+    pub(crate) fn passed(&mut self, ends: BTreeMap<Stream, Sequence>) {
+        for (stream, end) in ends {
+            if let Some(place) = self.streams.get_mut(&stream) {
+                place.marked = place.marked.max(end);
+            }
+        }
+    }
+
+    /// Marks streams to their end where all that stands there is gone, or somebody else's: who waits for the index to be
+    /// complete would wait for ever.
+    ///
+    /// # Errors
+    /// Also when the read model has forgotten what was marked, so that it is to be indexed again.
+    pub(crate) async fn look(&mut self, ports: &Ports) -> Result<(), ProjectError> {
+        let (store, views) = (&ports.aggregates.store, &ports.aggregates.views);
+        for (stream, place) in &mut self.streams {
+            let marker = views.complete_to(*stream).await.map_err(ProjectError::View)?;
+            if marker < place.marked {
+                return Err(ProjectError::View(Unavailable::MemoryLost));
+            }
+            // Where it ended a while ago: by now each server that may be asked has stored what was there.
+            let end = place.end;
+            place.end = store.last_sequence(*stream).await.map_err(ProjectError::Store)?;
+            if end <= place.marked {
+                continue;
+            }
+            let next = store.scan(*stream, place.marked, 1).await.map_err(ProjectError::Store)?;
+            if next.first().is_none_or(|message| message.sequence > end) {
+                views.mark_complete(*stream, end).await.map_err(ProjectError::View)?;
+                place.marked = end;
+            }
+        }
+        Ok(())
+    }
+}
