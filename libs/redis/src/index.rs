@@ -103,7 +103,7 @@ impl RedisStore {
     ///
     /// Ends the epoch first, together with the markers: from then on views are misses, and whoever is indexing is told to
     /// start over. What is then written belongs to the new epoch and survives the sweep, which only frees memory, so that
-    /// being interrupted does no harm.
+    /// being interrupted does no harm. A sweep ends with its epoch: whoever ended that indexes anew by now.
     pub(crate) async fn start_over(&self) -> Result<(), Fault> {
         let ended = self.last_seen.epoch(&self.link, &self.scripts).await?;
         let mut forget = cmd("UNLINK");
@@ -122,9 +122,13 @@ impl RedisStore {
             let (next, keys): (u64, Vec<String>) = self.link.query("scan", &scan).await?;
             let keys: Vec<String> = keys.into_iter().filter(|key| key::is_rebuilt(key)).collect();
             if !keys.is_empty() {
-                let mut call = self.scripts.sweep.key(keys);
-                call.arg(epoch.to_string());
-                let () = self.link.invoke("sweep", &call).await?;
+                let mut call = self.scripts.sweep.key(key::EPOCH);
+                call.key(keys).arg(epoch.to_string());
+                let lasts: bool = self.link.invoke("sweep", &call).await?;
+                if !lasts {
+                    self.last_seen.forget(epoch);
+                    return Err(Fault::MemoryLost);
+                }
             }
             cursor = next;
             if cursor == 0 {

@@ -113,11 +113,15 @@ for i = 2, #KEYS do answer[i] = redis.call('GET', KEYS[i]) end
 return answer
 ";
 
-/// Removes values and sets whose tag is another than the one given.
+/// Removes values and sets whose tag is another than that of the epoch.
 ///
-/// Keys: values. Arguments: tag.
-const SWEEP: &str = r"#!lua
-for i = 1, #KEYS do
+/// Keys: epoch, values. Arguments: epoch. Answer: 0 when the epoch has ended, else 1: what has the tag of a later epoch
+/// may have been marked as complete.
+const SWEEP: &str = with_fence!(
+    r"
+local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch')
+if held[2] ~= ARGV[1] or held[1] ~= memory() then return 0 end
+for i = 2, #KEYS do
   local stays
   if redis.call('TYPE', KEYS[i])['ok'] == 'zset' then
     stays = redis.call('ZSCORE', KEYS[i], '=' .. ARGV[1])
@@ -127,7 +131,8 @@ for i = 1, #KEYS do
   if not stays then redis.call('UNLINK', KEYS[i]) end
 end
 return 1
-";
+"
+);
 
 pub(crate) struct Scripts {
     pub(crate) epoch: Script,

@@ -3,11 +3,11 @@
 use domain::{AccountId, Timestamp};
 use eventstore::{Sequence, Stream};
 use readmodel::{
-    Lookup, OrderEntry, OrdersPart, OrdersQuery, ReadModel,
+    Lookup, OrderEntry, OrdersPart, OrdersQuery, ReadModel, Unavailable,
     contract::{certificate, order},
 };
 
-use crate::server::on_each;
+use crate::server::{Server, on_each};
 
 #[tokio::test]
 async fn a_mark_after_lost_entries_is_refused_until_the_marker_is_read_again() {
@@ -130,6 +130,48 @@ async fn orders_written_after_a_rebuild_began_survive_its_sweep() {
             let last = last.expect("something was marked");
             assert!(page.orders.contains(&last), "{last} is gone");
         }
+    })
+    .await;
+}
+
+/// What a long sweep takes away.
+async fn fill(server: &Server) {
+    let script = "for i = 1, 10000 do redis.call('SET', KEYS[1] .. i, 'x') end";
+    for part in 0..30 {
+        let key = format!("certmill:order:{part}-");
+        server.command::<()>(&["EVAL", script, "1", &key]).await;
+    }
+}
+
+async fn epoch(server: &Server) -> Option<String> {
+    server.command(&["HGET", "certmill:epoch", "epoch"]).await
+}
+
+#[tokio::test]
+async fn entries_written_after_a_rebuild_was_overtaken_survive_its_sweep() {
+    on_each(&[], async |server| {
+        let (indexer, operator) = (server.store().await, server.store().await);
+        indexer.complete_to(Stream::Ledger).await.unwrap();
+        fill(&server).await;
+        let before = epoch(&server).await;
+        let sweep = tokio::spawn(async move { operator.clear().await });
+        while [None, before.clone()].contains(&epoch(&server).await) {}
+        // As the next rebuild begins, or a server that started again.
+        server.command::<()>(&["UNLINK", "certmill:epoch", "certmill:complete:ledger"]).await;
+        let entries: Vec<_> = (0..300).map(|_| certificate()).collect();
+        assert!(indexer.mark_complete(Stream::Ledger, Sequence(1)).await.is_err());
+        assert_eq!(indexer.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
+        for entry in &entries {
+            indexer.put_certificate(entry).await.unwrap();
+        }
+        indexer.mark_complete(Stream::Ledger, Sequence(1)).await.unwrap();
+        let swept = sweep.await.unwrap();
+        assert_eq!(indexer.complete_to(Stream::Ledger).await.unwrap(), Sequence(1));
+        for entry in entries {
+            let found = indexer.certificate(&entry.serial).await.unwrap();
+            assert_eq!(found, Lookup::Found(entry), "the marker says that it is there");
+        }
+        assert!(matches!(swept, Err(Unavailable::MemoryLost)), "it may be repeated: {swept:?}");
     })
     .await;
 }
