@@ -1,6 +1,8 @@
 //! What was written through one node is read through the other at once, without anybody's help.
 
-use acceptance::RawClient;
+use std::time::Duration;
+
+use acceptance::{RawClient, eventually};
 use anyhow::ensure;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
@@ -12,6 +14,8 @@ const READS: usize = 10_000;
 /// Order, authorization, three challenges, account.
 const READS_PER_ROUND: usize = 6;
 const AT_ONCE: usize = 8;
+/// How long the projector may take to see that Redis forgot.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// Writes through one node and reads all of it through the other.
 async fn round(town: &Town, number: usize) -> anyhow::Result<usize> {
@@ -96,5 +100,25 @@ async fn a_list_of_orders_has_the_newest_one_or_is_not_given() -> anyhow::Result
     town.cluster.projector.start().await?;
     let listed = one.post_as_get(&orders).await?.expect(200)?.json()?;
     assert_eq!(listed["orders"].as_array().map(Vec::len), Some(4));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_only_an_index_knows_is_answered_again_after_redis_forgot_it_while_nothing_happened()
+-> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let [client, _] = &town.at;
+    let issued = client.issue(&["quiet.localhost"], &town.web).await?;
+    let orders = format!("{}/orders", client.account()?);
+    client.post_as_get(&orders).await?.expect(200)?;
+    town.cluster.redis.flush().await?;
+    let listed = eventually("the orders are listed", LIMIT, async || {
+        let reply = client.post_as_get(&orders).await?;
+        Ok((reply.status == 200).then_some(reply))
+    })
+    .await?;
+    assert_eq!(listed.json()?["orders"], json!([issued.order.url]));
+    let revocation = json!({ "certificate": issued.chain.leaf_base64url()? });
+    client.post("revokeCert", &revocation).await?.expect(200)?;
     Ok(())
 }
