@@ -11,7 +11,7 @@ use domain::{AccountId, OrderId, Serial};
 use eventstore::{
     AppendError, Envelope, EventStore, Expected, Message, Sequence, StoreError, Stream, Subject,
 };
-use readmodel::{CertificateEntry, Lookup};
+use readmodel::CertificateEntry;
 use rusqlite::Connection;
 
 use crate::{
@@ -71,10 +71,9 @@ impl ReadOnly {
     pub async fn certificate(
         &self,
         serial: &Serial,
-    ) -> Result<Lookup<CertificateEntry>, StoreError> {
+    ) -> Result<Option<CertificateEntry>, StoreError> {
         let serial = serial.clone();
-        let found = self.query(move |c| index::certificate(c, &serial)).await?;
-        Ok(found.map_or(Lookup::Missing, Lookup::Found))
+        self.query(move |c| index::certificate(c, &serial)).await
     }
 
     /// The orders of an account that were not pruned, oldest first.

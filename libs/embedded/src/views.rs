@@ -186,10 +186,15 @@ impl ReadModel for Embedded {
 
     async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {
         let serial = serial.clone();
+        // Before and after: a rebuild that begins in between takes entries away.
+        let before = self.complete_to(Stream::Ledger).await?;
         let query =
             self.shared().readers.query(move |connection| index::certificate(connection, &serial));
-        let found = query.await.map_err(Unavailable::out_of_reach)?;
-        Ok(found.map_or(Lookup::Missing, Lookup::Found))
+        if let Some(found) = query.await.map_err(Unavailable::out_of_reach)? {
+            return Ok(Lookup::Found(found));
+        }
+        let complete_to = before.min(self.complete_to(Stream::Ledger).await?);
+        Ok(Lookup::Missing { complete_to })
     }
 
     /// What the ledger holds is in the index already, so a projector that repeats it costs nothing.

@@ -31,13 +31,12 @@ impl Aggregates {
         &self,
         serial: &Serial,
     ) -> Result<Option<CertificateEntry>, FindError> {
-        // In this order: whatever the ledger holds up to here is in the index once it is complete up to here.
+        // First: whatever the ledger holds up to here is in the index once it is complete up to here.
         let last = self.store.last_sequence(Stream::Ledger).await?;
-        let complete_to = self.views.complete_to(Stream::Ledger).await?;
         match self.views.certificate(serial).await? {
             Lookup::Found(entry) => Ok(Some(entry)),
-            Lookup::Missing if complete_to >= last => Ok(None),
-            Lookup::Missing => Err(FindError::Behind),
+            Lookup::Missing { complete_to } if complete_to >= last => Ok(None),
+            Lookup::Missing { .. } => Err(FindError::Behind),
         }
     }
 

@@ -13,8 +13,12 @@ use serde::{Deserialize, Serialize};
 pub enum Lookup<T> {
     /// It is there.
     Found(T),
-    /// It is not there, as far as the index is complete.
-    Missing,
+    /// It is not there.
+    Missing {
+        /// Up to which message of the ledger the index was complete when it was looked for. Asked for apart, it may be of a
+        /// memory that was lost in between.
+        complete_to: Sequence,
+    },
 }
 
 /// A certificate in the index by serial; outlives its order.

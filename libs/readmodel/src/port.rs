@@ -88,7 +88,7 @@ pub trait ReadModel: Send + Sync {
     ) -> Result<(), Unavailable>;
 
     /// Finds a certificate by its serial, which is random enough to be unique over all issuers.
-    /// [`Lookup::Missing`] is only as good as [`ReadModel::complete_to`].
+    /// [`Lookup::Missing`] tells how good it is.
     async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable>;
 
     /// Adds a certificate to the index by serial.

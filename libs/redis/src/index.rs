@@ -54,11 +54,15 @@ impl RedisStore {
         &self,
         serial: &Serial,
     ) -> Result<Lookup<CertificateEntry>, Fault> {
-        let value = self.read(key::certificate(serial)).await?;
-        let stamped = value.as_deref().and_then(Stamped::read);
+        let keys = [key::certificate(serial), key::complete_to(Stream::Ledger)];
+        let wanted = keys.map(|key| Wanted { key, keep: None });
+        let mut values = self.exchange(None, &wanted).await?.values.into_iter();
+        let (entry, marker) = (values.next().flatten(), values.next().flatten());
+        let stamped = entry.as_deref().and_then(Stamped::read);
         let known = stamped.filter(|stamped| stamped.version.schema == ENTRY_SCHEMA);
         let entry = known.and_then(|stamped| serde_json::from_slice(stamped.body).ok());
-        Ok(entry.map_or(Lookup::Missing, Lookup::Found))
+        let missing = || Lookup::Missing { complete_to: place(marker.as_deref()) };
+        Ok(entry.map_or_else(missing, Lookup::Found))
     }
 
     pub(crate) async fn index_certificate(&self, entry: &CertificateEntry) -> Result<(), Fault> {
@@ -78,8 +82,7 @@ impl RedisStore {
         let answer = self.exchange(None, &[wanted]).await?;
         self.marks.bind(stream, answer.epoch.id);
         let value = answer.values.into_iter().next().flatten();
-        let marker = value.as_deref().and_then(Stamped::read);
-        Ok(marker.map_or(Sequence::NONE, |marker| Sequence(marker.version.sequence)))
+        Ok(place(value.as_deref()))
     }
 
     pub(crate) async fn write_marker(
@@ -136,4 +139,10 @@ impl RedisStore {
             }
         }
     }
+}
+
+/// Where a marker stands.
+fn place(marker: Option<&[u8]>) -> Sequence {
+    let marker = marker.and_then(Stamped::read);
+    marker.map_or(Sequence::NONE, |marker| Sequence(marker.version.sequence))
 }

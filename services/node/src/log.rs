@@ -121,17 +121,17 @@ impl Log {
 
     /// Where the index says that the ledger holds a certificate; an index that fails is as good as one that does not know.
     async fn index(&self, serial: &Serial) -> Option<Sequence> {
-        let lookup = match self {
+        let entry = match self {
             Self::Embedded(log) => log.certificate(serial).await.ok()?,
             Self::JetStream(cluster) => {
                 let redis = ports::redis(&cluster.config, &NO_ROLE, Patience::NONE).await.ok()?;
-                redis.certificate(serial).await.ok()?
+                match redis.certificate(serial).await.ok()? {
+                    Lookup::Found(entry) => Some(entry),
+                    Lookup::Missing { .. } => None,
+                }
             }
         };
-        match lookup {
-            Lookup::Found(entry) => Some(entry.ledger_sequence),
-            Lookup::Missing => None,
-        }
+        entry.map(|entry| entry.ledger_sequence)
     }
 }
 

@@ -120,7 +120,8 @@ async fn a_cleared_index_is_incomplete_until_a_projector_filled_it_across_a_rest
         entries
     };
     store.clear().await.unwrap();
-    assert_eq!(store.certificate(&serial(3)).await.unwrap(), Lookup::Missing);
+    let missing = Lookup::Missing { complete_to: Sequence::NONE };
+    assert_eq!(store.certificate(&serial(3)).await.unwrap(), missing);
     assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
     let ledger = Subject::ledger(&issuer(), &serial(10));
     let new = append(&store, &ledger, &certificate_signed(10)).await.unwrap();

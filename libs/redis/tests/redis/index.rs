@@ -26,12 +26,30 @@ async fn a_mark_after_lost_entries_is_refused_until_the_marker_is_read_again() {
         let mark = store.mark_complete(Stream::Ledger, Sequence(3)).await;
         assert!(mark.is_err(), "it would hide that entry 2 is gone");
         assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence(1));
-        assert_eq!(store.certificate(&lost.serial).await.unwrap(), Lookup::Missing);
+        let missing = Lookup::Missing { complete_to: Sequence(1) };
+        assert_eq!(store.certificate(&lost.serial).await.unwrap(), missing);
         let found = store.certificate(&kept.serial).await.unwrap();
         assert_eq!(found, Lookup::Found(kept), "what is there is true in every epoch");
         store.put_certificate(&lost).await.unwrap();
         store.mark_complete(Stream::Ledger, Sequence(2)).await.unwrap();
         assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence(2));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_lost_is_missing_from_an_index_that_says_so() {
+    on_each(&[], async |mut server| {
+        let store = server.store().await;
+        let entry = certificate();
+        store.put_certificate(&entry).await.unwrap();
+        store.mark_complete(Stream::Ledger, Sequence(1)).await.unwrap();
+        assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence(1));
+        // Whoever goes by the marker that he read a moment ago takes it for one that never was.
+        server.kill();
+        server.start_again();
+        let missing = Lookup::Missing { complete_to: Sequence::NONE };
+        assert_eq!(store.certificate(&entry.serial).await.unwrap(), missing);
     })
     .await;
 }
@@ -66,7 +84,8 @@ async fn a_rebuild_by_another_process_makes_indexers_start_over() {
         operator.clear().await.unwrap();
         assert!(indexer.mark_complete(Stream::Ledger, Sequence(10)).await.is_err());
         assert_eq!(indexer.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
-        assert_eq!(indexer.certificate(&entry.serial).await.unwrap(), Lookup::Missing);
+        let missing = Lookup::Missing { complete_to: Sequence::NONE };
+        assert_eq!(indexer.certificate(&entry.serial).await.unwrap(), missing);
     })
     .await;
 }

@@ -115,7 +115,8 @@ async fn everything_but_the_epoch_and_crls_goes_in_time() {
         let mut past = certificate();
         past.not_after = now.minus(Duration::from_secs(30_001));
         store.put_certificate(&past).await.unwrap();
-        assert_eq!(store.certificate(&past.serial).await.unwrap(), Lookup::Missing);
+        let found = store.certificate(&past.serial).await.unwrap();
+        assert!(matches!(found, Lookup::Missing { .. }));
     })
     .await;
 }

@@ -185,7 +185,7 @@ impl Scene {
     pub(crate) async fn has_certificate(&self, n: u32) -> bool {
         match self.views.certificate(&serial(n)).await.unwrap() {
             Lookup::Found(_) => true,
-            Lookup::Missing => false,
+            Lookup::Missing { .. } => false,
         }
     }
 

@@ -58,7 +58,7 @@ async fn who_waits_is_woken_when_view_and_index_have_the_certificate() {
     };
     match workshop.views.certificate(serial).await.unwrap() {
         Lookup::Found(entry) => assert_eq!(entry.ledger_sequence.0, *ledger_sequence),
-        Lookup::Missing => panic!("the certificate can be found by its serial"),
+        Lookup::Missing { .. } => panic!("the certificate can be found by its serial"),
     }
     signer.stop().await;
 }
