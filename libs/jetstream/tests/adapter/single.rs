@@ -239,3 +239,19 @@ async fn two_logs_on_one_server_do_not_see_each_other() {
 async fn raw(server: &Nats) -> async_nats::jetstream::Context {
     async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap())
 }
+
+#[tokio::test]
+async fn a_stream_that_is_empty_again_still_ends_where_it_ended_and_holds_nothing() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let (stranger, subject) = (raw(&server).await, Subject::order(&OrderId::new(0, &[7; 16])));
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let last = append(&log, &subject, Expected::Anything, "b").await.unwrap();
+    stranger.get_stream("certmill-orders-00").await.unwrap().purge().await.unwrap();
+    assert_eq!(log.last_sequence(Stream::Orders(0)).await.unwrap(), last);
+    assert!(log.scan(Stream::Orders(0), Sequence::NONE, 1).await.unwrap().is_empty());
+    let published = stranger.publish("certmill.order.00.x", "hello".into()).await.unwrap();
+    published.await.unwrap();
+    assert_eq!(log.last_sequence(Stream::Orders(0)).await.unwrap(), Sequence(last.0 + 1));
+    assert!(log.scan(Stream::Orders(0), Sequence::NONE, 1).await.unwrap().is_empty());
+}
