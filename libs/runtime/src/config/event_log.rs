@@ -74,7 +74,7 @@ impl Default for EventLog {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Redis {
-    /// The one primary, such as `redis://redis:6379/0`, or `rediss://` for TLS.
+    /// The one primary, such as `redis://redis:6379/0`, or `rediss://` for TLS. Each fleet needs a database of its own.
     pub url: Option<Secret>,
     /// A PEM file of the CAs that signed the server's certificate, instead of those of the system; for `rediss://`.
     /// It is read for each connection.
