@@ -30,7 +30,7 @@ pub struct Settings {
     pub(crate) max_held: usize,
     /// What a client is told to wait before it asks again, outside of profiles.
     pub(crate) retry_after: Duration,
-    /// How long a request may take to arrive.
+    /// How long a request may take to arrive and to be answered.
     pub(crate) request_timeout: Duration,
     /// The longest request body.
     pub(crate) max_body_bytes: usize,

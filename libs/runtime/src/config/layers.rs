@@ -139,13 +139,12 @@ pub(super) fn variables(
 ) -> Result<Vec<(String, String)>, ConfigError> {
     let is_ours = |name: &OsStr| name.as_encoded_bytes().starts_with(ENVIRONMENT_PREFIX.as_bytes());
     let (ours, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(name, _)| is_ours(name));
-    for variable in others.iter().filter_map(|(name, _)| name.to_str()) {
-        if let Some(meant) = misspelt::meant(variable) {
-            return Err(ConfigError::Key {
-                origin: Origin::Environment { variable: variable.to_owned() },
-                message: format!("sets nothing; {meant} does"),
-            });
-        }
+    let others = others.iter().filter_map(|(name, _)| name.to_str());
+    if let Some((variable, meant)) = misspelt::first(others) {
+        return Err(ConfigError::Key {
+            origin: Origin::Environment { variable: variable.to_owned() },
+            message: format!("sets nothing; {meant} does"),
+        });
     }
     ours.into_iter()
         .map(|(name, value)| match (name.to_str(), value.into_string()) {

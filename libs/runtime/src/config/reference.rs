@@ -144,12 +144,13 @@ fn referred(property: &Value) -> Option<&str> {
     std::iter::once(property).chain(choices).find_map(|it| it["$ref"].as_str())
 }
 
-fn last(reference: &str) -> &str {
+/// The name at the end of a reference.
+pub(super) fn last(reference: &str) -> &str {
     reference.rsplit('/').next().unwrap_or(reference)
 }
 
 /// What an object has.
-fn members(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+pub(super) fn members(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     object.as_object().into_iter().flatten()
 }
 
