@@ -1,13 +1,13 @@
 //! NATS JetStream, alone or as a cluster of three.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::{Process, eventually, free_port, ports::loopback, raw_client, tool};
+use crate::{Process, copy_directory, eventually, free_port, ports::loopback, raw_client, tool};
 
 /// How long a server, or the election of a cluster's leader, may take.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -129,6 +129,30 @@ impl Nats {
     pub async fn lose(&mut self, number: usize) -> anyhow::Result<()> {
         self.kill(number).await?;
         std::fs::remove_dir_all(self.files.path().join(&self.nodes[number].name))?;
+        self.restart(number).await
+    }
+
+    /// Copies what one server has stored, which is stopped meanwhile.
+    ///
+    /// # Errors
+    /// When it does not stop or become healthy.
+    pub async fn copy(&mut self, number: usize) -> anyhow::Result<TempDir> {
+        let copy = TempDir::new()?;
+        self.stop(number).await?;
+        copy_directory(&self.files.path().join(&self.nodes[number].name), copy.path())?;
+        self.restart(number).await?;
+        Ok(copy)
+    }
+
+    /// Gives one server a copy in place of what it has stored; it runs again.
+    ///
+    /// # Errors
+    /// When it does not become healthy.
+    pub async fn put_back(&mut self, number: usize, copy: &Path) -> anyhow::Result<()> {
+        self.kill(number).await?;
+        let stored = self.files.path().join(&self.nodes[number].name);
+        std::fs::remove_dir_all(&stored)?;
+        copy_directory(copy, &stored)?;
         self.restart(number).await
     }
 

@@ -52,6 +52,15 @@ impl JetStream {
         Ok(Self { log: Arc::new(Log { connection, names, options, listener }) })
     }
 
+    /// What tells this log from all others, also from one that was made anew or restored in its place.
+    ///
+    /// # Errors
+    /// When the log is out of reach.
+    pub async fn identity(&self) -> Result<String, ConnectError> {
+        let Log { connection, names, .. } = self.log.as_ref();
+        connect::created(connection, names, Stream::Accounts).await
+    }
+
     /// Waits until all acknowledgements and wakes have left this process; to be called before it ends.
     ///
     /// # Errors

@@ -30,6 +30,14 @@ impl JetStream {
 }
 
 impl ReadOnly {
+    /// What tells this log from all others, as [`JetStream::identity`].
+    ///
+    /// # Errors
+    /// When the log is out of reach.
+    pub async fn identity(&self) -> Result<String, ConnectError> {
+        connect::created(&self.connection, &self.names, Stream::Accounts).await
+    }
+
     fn reader(&self) -> Reader<'_> {
         let Self { connection, names, order_shards } = self;
         Reader { connection, names, order_shards: *order_shards }

@@ -12,7 +12,7 @@ use domain::ProfileName;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::info;
 
-use crate::{fault::Fault, key, link::Link, script::Scripts};
+use crate::{ConnectError, RedisStore, fault::Fault, key};
 
 /// An epoch's random number, written as 16 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +43,44 @@ impl Epoch {
     }
 }
 
-impl LastSeen {
+impl RedisStore {
     /// The epoch last seen; asks Redis, and lets it make one, only when none was seen.
-    pub(crate) async fn epoch(&self, link: &Link, scripts: &Scripts) -> Result<Arc<Epoch>, Fault> {
-        let seen = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) async fn epoch(&self) -> Result<Arc<Epoch>, Fault> {
+        let seen = self.last_seen.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(epoch) = seen {
             return Ok(epoch);
         }
-        let epoch = Arc::new(fetch(link, scripts).await?);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&epoch));
+        let epoch = Arc::new(self.fetch_epoch().await?);
+        *self.last_seen.0.write().unwrap_or_else(PoisonError::into_inner) =
+            Some(Arc::clone(&epoch));
         Ok(epoch)
     }
 
+    async fn fetch_epoch(&self) -> Result<Epoch, Fault> {
+        let (mut id, mut key) = ([0; 8], [0; 32]);
+        let random = SystemRandom::new();
+        random.fill(&mut id).and_then(|()| random.fill(&mut key)).map_err(|_| Fault::Random)?;
+        let new = EpochId(u64::from_be_bytes(id));
+        let log = &self.options.log;
+        let mut call = self.scripts.epoch.key(key::EPOCH);
+        call.arg(log).arg(new.to_string()).arg(&key[..]);
+        let answer = self.link.invoke("epoch", &call).await?;
+        let (found, id, key, is_new): (String, String, Vec<u8>, bool) = answer;
+        if found != *log {
+            return Err(Fault::Connect(ConnectError::OtherLog { found, log: log.clone() }));
+        }
+        let id = id.parse().map_err(|_| Fault::Answer)?;
+        let key: [u8; 32] = key.try_into().map_err(|_| Fault::Answer)?;
+        if is_new {
+            info!(
+                "redis has another memory than before: older nonces are refused, views are folded anew"
+            );
+        }
+        Ok(Epoch { id, sealer: NonceSealer::new(&key) })
+    }
+}
+
+impl LastSeen {
     /// Forgets an epoch that has ended.
     pub(crate) fn forget(&self, ended: EpochId) {
         let mut seen = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -62,24 +88,6 @@ impl LastSeen {
             *seen = None;
         }
     }
-}
-
-async fn fetch(link: &Link, scripts: &Scripts) -> Result<Epoch, Fault> {
-    let (mut id, mut key) = ([0; 8], [0; 32]);
-    let random = SystemRandom::new();
-    random.fill(&mut id).and_then(|()| random.fill(&mut key)).map_err(|_| Fault::Random)?;
-    let new = EpochId(u64::from_be_bytes(id));
-    let mut call = scripts.epoch.key(key::EPOCH);
-    call.arg(new.to_string()).arg(&key[..]);
-    let (id, key, is_new): (String, Vec<u8>, bool) = link.invoke("epoch", &call).await?;
-    let id = id.parse().map_err(|_| Fault::Answer)?;
-    let key: [u8; 32] = key.try_into().map_err(|_| Fault::Answer)?;
-    if is_new {
-        info!(
-            "redis has another memory than before: older nonces are refused, views are folded anew"
-        );
-    }
-    Ok(Epoch { id, sealer: NonceSealer::new(&key) })
 }
 
 impl fmt::Display for EpochId {

@@ -61,7 +61,7 @@ impl RedisStore {
         wanted: &[Wanted],
     ) -> Result<Answer, Fault> {
         for _ in 0..MAX_EPOCHS {
-            let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?;
+            let epoch = self.epoch().await?;
             let lifetime = self.options.nonce_lifetime;
             let parts = nonce.and_then(|nonce| epoch.open(nonce, minute_of(now()), lifetime));
             let mut answer = self.ask(epoch.id, parts.as_ref(), wanted).await?.into_iter();
@@ -112,7 +112,7 @@ impl RedisStore {
     /// Writes a view, unless the epoch has ended that was last seen: a newer view may have been lost with it, so that this
     /// one has to be made anew first.
     pub(crate) async fn write_view(&self, record: &Record<'_>) -> Result<(), Fault> {
-        let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
+        let epoch = self.epoch().await?.id;
         let lasts = self.write_if(epoch, Tag::Epoch(epoch), record).await?;
         if lasts { Ok(()) } else { Err(Fault::MemoryLost) }
     }
@@ -133,7 +133,7 @@ impl RedisStore {
         tag: impl Fn(EpochId) -> Tag,
     ) -> Result<(), Fault> {
         for _ in 0..MAX_EPOCHS {
-            let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
+            let epoch = self.epoch().await?.id;
             if self.write_if(epoch, tag(epoch), record).await? {
                 return Ok(());
             }

@@ -90,7 +90,7 @@ impl RedisStore {
         stream: Stream,
         sequence: Sequence,
     ) -> Result<(), Fault> {
-        let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
+        let epoch = self.epoch().await?.id;
         let epoch = self.marks.bind(stream, epoch);
         let key = key::complete_to(stream);
         let version = Version { sequence: sequence.0, schema: 0 };
@@ -108,12 +108,12 @@ impl RedisStore {
     /// start over. What is then written belongs to the new epoch and survives the sweep, which only frees memory, so that
     /// being interrupted does no harm. A sweep ends with its epoch: whoever ended that indexes anew by now.
     pub(crate) async fn start_over(&self) -> Result<(), Fault> {
-        let ended = self.last_seen.epoch(&self.link, &self.scripts).await?;
+        let ended = self.epoch().await?;
         let mut forget = cmd("UNLINK");
         forget.arg(key::EPOCH).arg(key::markers());
         let () = self.link.query("unlink", &forget).await?;
         self.last_seen.forget(ended.id);
-        let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?;
+        let epoch = self.epoch().await?;
         self.sweep(epoch.id).await
     }
 

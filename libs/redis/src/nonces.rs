@@ -12,7 +12,7 @@ use crate::{RedisStore, exchange::now, fault::Fault};
 #[async_trait]
 impl Nonces for RedisStore {
     async fn issue(&self, profile: &ProfileName) -> Result<String, NoncesUnavailable> {
-        let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?;
+        let epoch = self.epoch().await?;
         let (minute, counter) = self.counter.take(minute_of(now())).ok_or(Fault::Exhausted)?;
         let parts = NonceParts { epoch: epoch.id.0, node: self.node, minute, counter };
         epoch.sealer.seal(profile, &parts)

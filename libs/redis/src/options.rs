@@ -12,6 +12,8 @@ const DAY: Duration = Duration::from_hours(24);
 /// What can be chosen about a [`crate::RedisStore`].
 #[derive(Clone)]
 pub struct Options {
+    /// The identity of the log that all this is about: a database with what belongs to another log is refused.
+    pub log: String,
     /// How long a nonce is good.
     pub nonce_lifetime: NonceLifetime,
     /// How long an account's view is kept after it was last written, or read for a request of its account.
@@ -48,6 +50,7 @@ pub struct Asked {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            log: String::new(),
             nonce_lifetime: NonceLifetime::default(),
             keep_account: DAY,
             keep_order: HOUR,
@@ -64,6 +67,7 @@ impl Default for Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
+            .field("log", &self.log)
             .field("nonce_lifetime", &self.nonce_lifetime)
             .field("keep_account", &self.keep_account)
             .field("keep_order", &self.keep_order)

@@ -29,7 +29,7 @@ impl RedisStore {
         let member = member(entry.placed_at.unix_millis(), entry.order.as_str());
         let key = key::orders(&entry.account);
         for _ in 0..MAX_EPOCHS {
-            let epoch = self.last_seen.epoch(&self.link, &self.scripts).await?.id;
+            let epoch = self.epoch().await?.id;
             let mut call = self.scripts.put_order.key(key::EPOCH);
             call.key(key.as_str()).arg(epoch.to_string()).arg(member.as_str());
             call.arg(self::member(oldest.unix_millis(), "")).arg(milliseconds(Some(keep)));

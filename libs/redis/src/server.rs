@@ -56,6 +56,17 @@ pub enum ConnectError {
         /// The policy found.
         policy: String,
     },
+    /// The database holds views and nonces of another log, whose accounts and orders would be taken for this one's.
+    #[error(
+        "this redis database belongs to another event log, made at {found} instead of {log}: give each fleet a database \
+         of its own; where the log was made anew or restored, stop all processes and empty this one with FLUSHDB"
+    )]
+    OtherLog {
+        /// The identity of the log that the database belongs to.
+        found: String,
+        /// That of ours.
+        log: String,
+    },
     /// The server does not say what it must.
     #[error("the redis server does not tell its {field}")]
     Silent {

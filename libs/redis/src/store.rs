@@ -1,10 +1,15 @@
 //! The store: what all its ports share.
 
+use std::io;
+
 use acme::nonce::NonceCounter;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::debug;
 
-use crate::{ConnectError, Options, epoch::LastSeen, index::Marks, link::Link, script::Scripts};
+use crate::{
+    ConnectError, Options, epoch::LastSeen, fault::Fault, index::Marks, link::Link, rights,
+    script::Scripts,
+};
 
 /// Views, indexes and nonces on one Redis primary: [`readmodel::ReadModel`], [`acme::Nonces`], [`readmodel::Admission`].
 ///
@@ -22,7 +27,8 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// Connects to the primary a `redis://` or `rediss://` URL leads to, and checks that it keeps what it is given. The
-    /// check is made again whenever a broken connection is replaced, and now and then.
+    /// check is made again whenever a broken connection is replaced, and now and then. A database that belongs to no log yet
+    /// belongs to that of the options from now on, until it is emptied.
     ///
     /// # Errors
     /// [`ConnectError::Unreachable`]: try again later; all others: change the configuration.
@@ -34,7 +40,7 @@ impl RedisStore {
             // Two nodes of one number share counters, which costs their clients a retry; sealing fails where it matters.
             debug!("no random number for this node");
         }
-        Ok(Self {
+        let store = Self {
             link,
             scripts: Scripts::new(),
             options,
@@ -42,7 +48,13 @@ impl RedisStore {
             marks: Marks::default(),
             counter: NonceCounter::default(),
             node: u32::from_be_bytes(node),
-        })
+        };
+        match store.epoch().await {
+            Ok(_) => Ok(store),
+            Err(Fault::Connect(error)) => Err(error),
+            Err(Fault::Command(error)) => Err(rights::needing("+eval +evalsha", error)),
+            Err(fault) => Err(ConnectError::Unreachable(io::Error::other(fault).into())),
+        }
     }
 }
 

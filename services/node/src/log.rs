@@ -104,13 +104,13 @@ impl Log {
     pub(crate) async fn ledger(&self, serial: &Serial) -> Result<Vec<Message>, Failure> {
         if let Some(sequence) = self.index(serial).await
             && let Some(message) = self.store().message(Stream::Ledger, sequence).await?
+            && is_about(&message, serial)?
         {
             return Ok(vec![message]);
         }
         let mut found = Vec::new();
         self.each(Stream::Ledger, |message| {
-            let events: Vec<LedgerEvent> = message.envelope.decode()?;
-            if events.iter().any(|event| serial_of(event) == serial) {
+            if is_about(&message, serial)? {
                 found.push(message);
             }
             Ok(())
@@ -124,7 +124,9 @@ impl Log {
         let entry = match self {
             Self::Embedded(log) => log.certificate(serial).await.ok()?,
             Self::JetStream(cluster) => {
-                let redis = ports::redis(&cluster.config, &NO_ROLE, Patience::NONE).await.ok()?;
+                let identity = cluster.log.identity().await.ok()?;
+                let config = &cluster.config;
+                let redis = ports::redis(config, &NO_ROLE, Patience::NONE, identity).await.ok()?;
                 match redis.certificate(serial).await.ok()? {
                     Lookup::Found(entry) => Some(entry),
                     Lookup::Missing { .. } => None,
@@ -150,6 +152,11 @@ impl Tail<'_> {
             Self::JetStream(merge) => merge.next().await,
         }
     }
+}
+
+fn is_about(message: &Message, serial: &Serial) -> Result<bool, Failure> {
+    let events: Vec<LedgerEvent> = message.envelope.decode()?;
+    Ok(events.iter().any(|event| serial_of(event) == serial))
 }
 
 /// The serial a ledger entry is about.

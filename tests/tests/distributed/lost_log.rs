@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use acceptance::{RawClient, Surroundings, documented, eventually, revoked, verify};
+use acceptance::{Cluster, RawClient, Surroundings, documented, eventually, revoked, verify};
 use anyhow::ensure;
 use http::Method;
 use serde_json::json;
@@ -13,9 +13,17 @@ use crate::town::Town;
 const LIMIT: Duration = Duration::from_secs(20);
 const HEADING: &str = "Loss of a cluster's log without a copy";
 
+const OTHER_LOG: &str = "this redis database belongs to another event log";
+
 /// A cluster that issued and revoked a certificate, is stopped, and has lost its log; with what is known of the certificate.
 async fn lost() -> anyhow::Result<(Town, String, String)> {
-    let mut town = Town::start().await?;
+    let (mut town, serial, crl) = stopped(Town::start().await?).await?;
+    town.cluster.nats.lose(0).await?;
+    Ok((town, serial, crl))
+}
+
+/// Issues and revokes a certificate, and stops everything but NATS and Redis.
+async fn stopped(mut town: Town) -> anyhow::Result<(Town, String, String)> {
     let [client, _] = &town.at;
     let issued = client.issue(&["a.localhost"], &town.web).await?;
     let revocation = json!({ "certificate": issued.chain.leaf_base64url()? });
@@ -28,7 +36,6 @@ async fn lost() -> anyhow::Result<(Town, String, String)> {
     for server in cluster.api.iter_mut().chain([&mut cluster.workers, &mut cluster.projector]) {
         server.stop().await?;
     }
-    cluster.nats.lose(0).await?;
     Ok((town, serial, crl))
 }
 
@@ -49,6 +56,9 @@ async fn the_operator_is_led_through_the_loss_and_nothing_that_was_revoked_is_fo
     let told = "there is none the signer makes it when it starts";
     ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
     let refused = cluster.workers.start_in_vain().await?;
+    ensure!(!refused.status.success() && refused.stderr.contains(OTHER_LOG), "{}", refused.stderr);
+    cluster.redis.flush().await?;
+    let refused = cluster.workers.start_in_vain().await?;
     let told = "accept it as it is with certmill ca accept-log";
     ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
 
@@ -67,9 +77,26 @@ async fn the_operator_is_led_through_the_loss_and_nothing_that_was_revoked_is_fo
 }
 
 #[tokio::test]
-async fn a_projector_whose_log_was_lost_says_so_until_the_read_model_is_rebuilt()
+async fn no_process_starts_on_the_redis_database_of_another_fleet() -> anyhow::Result<()> {
+    let (town, ..) = lost().await?;
+    let Cluster { api, workers, projector, .. } = &town.cluster;
+    let mut answers = vec![workers.operate(&["rebuild"]).await?];
+    for server in api.iter().chain([workers, projector]) {
+        answers.push(server.start_in_vain().await?);
+    }
+    for answer in answers {
+        ensure!(!answer.status.success() && answer.stderr.contains(OTHER_LOG), "{}", answer.stderr);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_projector_whose_log_was_put_back_says_so_until_the_read_model_is_rebuilt()
 -> anyhow::Result<()> {
-    let (mut town, ..) = lost().await?;
+    let mut town = Town::start().await?;
+    let copy = town.cluster.nats.copy(0).await?;
+    let (mut town, ..) = stopped(town).await?;
+    town.cluster.nats.put_back(0, copy.path()).await?;
     let (projector, workers) = (&mut town.cluster.projector, &town.cluster.workers);
     let log = projector.files().join("projector.log");
     let (started, rebuilt) = tokio::join!(projector.start(), async {

@@ -129,8 +129,8 @@ async fn a_node_that_starts_before_nats_and_redis_waits_for_them() -> anyhow::Re
     };
     let (started, others) = tokio::join!(node.start(), async {
         waits("the event log").await?;
-        waits("the read model").await?;
         nats.restart(0).await?;
+        waits("the read model").await?;
         redis.restart().await
     });
     others?;

@@ -24,7 +24,7 @@ async fn nothing_that_is_secret_is_in_the_logs_of_a_cluster() -> anyhow::Result<
     town.at[1].post_as_get(town.at[1].account()?).await.ok();
     town.cluster.redis.restart().await?;
     town.cluster.nats.restart(0).await?;
-    town.at[1].forget_nonces();
+    town.until_served().await?;
     town.at[1].issue(&["b.localhost"], &town.web).await?;
 
     let mut secrets = Secrets::default();

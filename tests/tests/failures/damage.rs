@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use acceptance::{Output, Scene};
+use acceptance::{Output, Scene, copy_directory};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
@@ -22,20 +22,6 @@ async fn stopped() -> anyhow::Result<(Scene, TempDir)> {
     let copy = TempDir::new()?;
     copy_directory(&scene.server.data_dir(), copy.path())?;
     Ok((scene, copy))
-}
-
-fn copy_directory(from: &Path, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_directory(&entry.path(), &target)?;
-        } else if entry.file_type()?.is_file() {
-            std::fs::copy(entry.path(), &target)?;
-        }
-    }
-    Ok(())
 }
 
 /// The largest file of the directory, which is the log.

@@ -28,6 +28,7 @@ type Config = Map<String, Value>;
 #[derive(Deserialize)]
 struct Info {
     config: Config,
+    created: String,
     state: State,
 }
 
@@ -77,6 +78,19 @@ pub(crate) async fn find(
     stream::iter(Stream::all(order_shards).into_iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |stream| find_one(names.stream(stream)))
         .await
+}
+
+/// When a stream was made, which no other stream shares and no restart, edit or move changes.
+pub(crate) async fn created(
+    connection: &Connection,
+    names: &Names,
+    stream: Stream,
+) -> Result<String, ConnectError> {
+    let name = names.stream(stream);
+    match request(connection, "INFO", &name, &Config::new()).await {
+        Ok(info) => Ok(info.created),
+        Err(error) => Err(failed(&name, error)),
+    }
 }
 
 /// Refuses fewer order shards than hold orders: nobody would lead those of the others on, and they would not be found.

@@ -27,6 +27,7 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     let mut cluster = Cluster::start().await;
     let logs = Logs(cluster.options());
     let log = settled(&logs).await;
+    let identity = log.identity().await.unwrap();
     let ports = ports(&log);
     contract::order_is_kept_and_read_at_once(&ports).await;
     contract::one_of_many_writers_wins_each_round(&ports).await;
@@ -47,7 +48,7 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     let lost = cluster.servers.iter_mut().find(|server| server.name == leader);
     let lost = lost.expect("the leader is one of the cluster");
     lost.kill();
-    settled(&logs).await;
+    assert_eq!(settled(&logs).await.identity().await.unwrap(), identity);
     contract::order_is_kept_and_read_at_once(&ports).await;
     contract::one_of_many_writers_wins_each_round(&ports).await;
     contract::lost_acks_never_write_twice(&ports).await;
@@ -55,7 +56,7 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     contract::appends_survive_a_restart(&logs).await;
 
     lost.restart().await;
-    settled(&logs).await;
+    assert_eq!(settled(&logs).await.identity().await.unwrap(), identity);
     contract::commands_meet_at_one_append(&ports).await;
     contract::one_of_many_writers_wins_each_round(&ports).await;
     writer.check(&log).await;

@@ -98,6 +98,26 @@ pub(crate) async fn commands_take_effect_one_after_the_other(log: &JetStream) {
 }
 
 #[tokio::test]
+async fn a_log_has_its_identity_until_it_is_made_anew() {
+    let mut server = Nats::start(Sync::Lazy).await;
+    let logs = Logs(development(vec![server.url()]));
+    let identity = logs.connect().await.identity().await.unwrap();
+    server.kill();
+    server.restart().await;
+    let raw = raw(&server).await;
+    let mut accounts = raw.get_stream("certmill-accounts").await.unwrap();
+    let mut edited = accounts.info().await.unwrap().config.clone();
+    edited.description = Some("edited".to_owned());
+    raw.update_stream(edited).await.unwrap();
+    assert_eq!(logs.connect().await.identity().await.unwrap(), identity);
+    raw.delete_stream("certmill-accounts").await.unwrap();
+    let anew = logs.connect().await.identity().await.unwrap();
+    assert_ne!(anew, identity);
+    let read_only = JetStream::open_read_only(&logs.0).await.unwrap();
+    assert_eq!(read_only.identity().await.unwrap(), anew);
+}
+
+#[tokio::test]
 async fn a_scan_goes_on_behind_messages_that_are_gone() {
     let server = Nats::start(Sync::Lazy).await;
     let options = development(vec![server.url()]);

@@ -74,6 +74,44 @@ async fn a_password_is_sent_and_a_wrong_one_is_refused() {
     .await;
 }
 
+#[tokio::test]
+async fn a_database_belongs_to_one_log_until_it_is_emptied() {
+    on_each(&[], async |server| {
+        let of = |log: &str| Options { log: log.to_owned(), ..Options::default() };
+        let [one, other] = ["2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"];
+        let store = RedisStore::connect(&server.url(), of(one)).await.unwrap();
+        let error = RedisStore::connect(&server.url(), of(other)).await.unwrap_err();
+        assert!(
+            matches!(&error, ConnectError::OtherLog { found, log } if found == one && log == other)
+        );
+        assert!(!error.is_passing());
+        RedisStore::connect(&server.url(), of(one)).await.unwrap();
+        let beside = format!("{}/1", server.url());
+        RedisStore::connect(&beside, of(other)).await.unwrap();
+
+        server.command::<()>(&["FLUSHDB"]).await;
+        RedisStore::connect(&server.url(), of(other)).await.unwrap();
+        assert!(store.issue(&crate::profile()).await.is_ok(), "sealed without asking");
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+        assert!(store.redeem(&crate::profile(), &nonce).await.is_err());
+        assert!(store.issue(&crate::profile()).await.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_database_of_a_release_that_named_no_log_is_taken_over() {
+    on_each(&[], async |server| {
+        let store = server.store().await;
+        let nonce = store.issue(&crate::profile()).await.unwrap();
+        server.command::<()>(&["HDEL", "certmill:epoch", "log"]).await;
+        let options = Options { log: "2026-11-01T00:00:00Z".to_owned(), ..Options::default() };
+        let later = RedisStore::connect(&server.url(), options).await.unwrap();
+        assert_eq!(later.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
+    })
+    .await;
+}
+
 /// A certificate for `localhost` that signed itself, and its key.
 struct Certificate {
     chain: PathBuf,

@@ -15,8 +15,8 @@ use crate::{
 async fn a_promoted_replica_that_missed_writes_replays_no_nonce() {
     on_each(&[], async |mut primary| {
         let proxy = Proxy::to(primary.port()).await;
-        let store = RedisStore::connect(&proxy.url(), Options::default()).await.unwrap();
         let replica = primary.replica();
+        let store = RedisStore::connect(&proxy.url(), Options::default()).await.unwrap();
         let seen_by_both = issue(&store).await;
         primary.replicates().await;
         // From here on the replica misses everything; its promotion is not yet known to anyone.
@@ -33,8 +33,8 @@ async fn a_promoted_replica_that_missed_writes_replays_no_nonce() {
 #[tokio::test]
 async fn two_primaries_never_accept_one_nonce() {
     on_each(&[], async |primary| {
-        let store = primary.store().await;
         let replica = primary.replica();
+        let store = primary.store().await;
         issue(&store).await;
         primary.replicates().await;
         let nonce = store.issue(&crate::profile()).await.unwrap();
@@ -53,8 +53,8 @@ async fn two_primaries_never_accept_one_nonce() {
 #[tokio::test]
 async fn a_primary_promoted_again_after_taking_over_older_data_replays_no_nonce() {
     on_each(&[], async |mut primary| {
-        let store = primary.store().await;
         let replica = primary.replica();
+        let store = primary.store().await;
         issue(&store).await;
         let order = order(5);
         store.put_order(&order).await.unwrap();
@@ -75,8 +75,8 @@ async fn a_primary_promoted_again_after_taking_over_older_data_replays_no_nonce(
 async fn a_promoted_replica_serves_no_view_that_may_be_older() {
     on_each(&[], async |mut primary| {
         let proxy = Proxy::to(primary.port()).await;
-        let store = RedisStore::connect(&proxy.url(), Options::default()).await.unwrap();
         let replica = primary.replica();
+        let store = RedisStore::connect(&proxy.url(), Options::default()).await.unwrap();
         let mut order = order(5);
         store.put_order(&order).await.unwrap();
         primary.replicates().await;
@@ -96,8 +96,8 @@ async fn a_promoted_replica_serves_no_view_that_may_be_older() {
 async fn a_demoted_primary_is_left_for_the_one_the_address_leads_to() {
     on_each(&[], async |primary| {
         let proxy = Proxy::to(primary.port()).await;
-        let store = RedisStore::connect(&proxy.url(), Options::default()).await.unwrap();
         let replica = primary.replica();
+        let store = RedisStore::connect(&proxy.url(), Options::default()).await.unwrap();
         let issued = issue(&store).await;
         primary.replicates().await;
         replica.command::<()>(&["REPLICAOF", "NO", "ONE"]).await;

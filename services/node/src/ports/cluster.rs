@@ -17,14 +17,14 @@ use crate::{
 
 const WHERE_THE_LOG_IS: &str = "The log is where event_log.servers says.";
 
-/// Connects to both; they are asked at the same time.
+/// Connects to both: first to the log, because the read model's database is asked whose it is.
 pub(super) async fn open(
     config: &Config,
     roles: &BTreeSet<Role>,
     patience: Patience,
 ) -> Result<Ports, Failure> {
-    let (jetstream, redis) =
-        tokio::try_join!(jetstream(config, patience), redis(config, roles, patience))?;
+    let (jetstream, identity) = jetstream(config, patience).await?;
+    let redis = redis(config, roles, patience, identity).await?;
     let (log, redis) = (Arc::new(jetstream.clone()), Arc::new(redis));
     Ok(Ports {
         store: Arc::clone(&log) as _,
@@ -38,10 +38,14 @@ pub(super) async fn open(
     })
 }
 
-/// Connects to the log, and makes its streams or changes them where they must be.
-async fn jetstream(config: &Config, patience: Patience) -> Result<JetStream, Failure> {
+/// Connects to the log, and makes its streams or changes them where they must be; answers with the log and its identity.
+async fn jetstream(config: &Config, patience: Patience) -> Result<(JetStream, String), Failure> {
     let options = options(config);
-    let connect = async || JetStream::connect(options.clone()).await;
+    let connect = async || {
+        let log = JetStream::connect(options.clone()).await?;
+        let identity = log.identity().await?;
+        Ok((log, identity))
+    };
     patience
         .reach("the event log", jetstream::ConnectError::is_passing, connect)
         .await
@@ -79,13 +83,15 @@ fn client_certificate(log: &EventLog) -> Option<jetstream::ClientCertificate> {
     Some(jetstream::ClientCertificate { chain, key })
 }
 
-/// Connects to the read model.
+/// Connects to the read model of a log.
 pub(crate) async fn redis(
     config: &Config,
     roles: &BTreeSet<Role>,
     patience: Patience,
+    log: String,
 ) -> Result<RedisStore, Failure> {
     let options = redis_store::Options {
+        log,
         nonce_lifetime: super::nonce_lifetime(config)?,
         tls_roots: config.redis.root_certificates.clone(),
         keep_order_entry: config.order_max_age(),
