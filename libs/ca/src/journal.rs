@@ -201,13 +201,13 @@ impl Journal {
         replay::find(&self.dir, serials)
     }
 
-    /// The reservations that are wanted, with what became of each; reads all files.
+    /// The reservations that are wanted, with what became of each; reads all files, and asks in the order of the journal.
     ///
     /// # Errors
     /// When a file cannot be read or is damaged.
     pub fn records(
         &self,
-        wanted: impl Fn(&Reservation) -> bool,
+        wanted: impl FnMut(&Reservation) -> bool,
     ) -> Result<BTreeMap<Serial, Record>, OpenError> {
         replay::records(&self.dir, wanted)
     }

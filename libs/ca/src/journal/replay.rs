@@ -97,12 +97,12 @@ pub(super) fn find(
 /// The reservations that are wanted, with what became of each.
 pub(super) fn records(
     dir: &Path,
-    wanted: impl Fn(&Reservation) -> bool,
+    mut wanted: impl FnMut(&Reservation) -> bool,
 ) -> Result<BTreeMap<Serial, Record>, OpenError> {
     let mut records = BTreeMap::new();
     for segment in Segment::list(dir)? {
         read(&segment, None, |_, content| {
-            note(&mut records, content, &wanted);
+            note(&mut records, content, &mut wanted);
             Ok(())
         })?;
     }
@@ -112,7 +112,7 @@ pub(super) fn records(
 fn note(
     records: &mut BTreeMap<Serial, Record>,
     content: Content,
-    wanted: impl Fn(&Reservation) -> bool,
+    mut wanted: impl FnMut(&Reservation) -> bool,
 ) {
     let (serial, outcome) = match content {
         Content::Reserved(reservation) => {

@@ -13,7 +13,7 @@ use ca::{
     journal::{Burning, Entry, Issuance, Journal, Reservation, Synced},
 };
 use domain::{
-    OrderId, Serial,
+    OrderId, Serial, Timestamp,
     certificate::{
         self, CertRevoked, LedgerEvent, Revocation, RevocationReason, SerialBurned, SerialReserved,
     },
@@ -58,14 +58,14 @@ pub(crate) async fn journal(workshop: &Workshop, signer: &str) -> Journal {
     crate::workshop::until("the journal is free", async || Journal::open(&dir).ok()).await
 }
 
-fn reservation(reserved: &SerialReserved) -> Reservation {
+fn reservation(reserved: &SerialReserved, at: Timestamp) -> Reservation {
     use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
     Reservation {
         serial: reserved.serial.clone(),
         order: reserved.order.clone(),
         issuer: reserved.issuer.clone(),
         tbs: BASE64_URL_SAFE_NO_PAD.decode(&reserved.tbs).unwrap(),
-        at: now(),
+        at,
     }
 }
 
@@ -75,10 +75,20 @@ pub(crate) async fn write_journal(
     reserved: &SerialReserved,
     journaled: Journaled,
 ) {
+    write_journal_at(workshop, signer, (reserved, journaled), now()).await;
+}
+
+/// Writes a journal as a signer does whose clock says so.
+pub(crate) async fn write_journal_at(
+    workshop: &Workshop,
+    signer: &str,
+    (reserved, journaled): (&SerialReserved, Journaled),
+    at: Timestamp,
+) {
     let journal = journal(workshop, signer).await;
-    let reservation = reservation(reserved);
+    let reservation = reservation(reserved, at);
     let der = workshop.authority().issue(&reservation.tbs).unwrap();
-    let issuance = Issuance { serial: reserved.serial.clone(), der, at: now() };
+    let issuance = Issuance { serial: reserved.serial.clone(), der, at };
     let entries = match journaled {
         Journaled::Nothing => vec![],
         Journaled::Reserved => vec![Entry::Reserved(reservation)],
@@ -139,7 +149,7 @@ async fn a_pending_serial_whose_order_is_gone_is_burned_and_revoked() {
     let (order, mut reserved) = claimed(&workshop, "signer").await;
     let gone = Serial::from_random(&[9; 16]);
     (reserved.serial, reserved.order) = (gone.clone(), Some(new_order_id()));
-    let pending = Entry::Reserved(reservation(&reserved));
+    let pending = Entry::Reserved(reservation(&reserved, now()));
     append(&journal(&workshop, "signer").await, pending);
     let signer = workshop.start("signer").await;
     workshop.ended(&order).await;
