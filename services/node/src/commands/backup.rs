@@ -148,17 +148,31 @@ fn copy_directory(from: &Path, to: &Path, depth: usize) -> Result<usize, Failure
         if is_lock(&name) || name.as_encoded_bytes().starts_with(MOUNTED.as_bytes()) {
             continue;
         }
-        let copying = || format!("cannot copy {}", source.display());
-        let (kind, target) = (fs::metadata(&source).while_doing(copying())?, to.join(&name));
-        if kind.is_dir() {
-            files += copy_directory(&source, &target, depth - 1)?;
-        } else if kind.is_file() {
-            copy_file(&source, &target).while_doing(copying())?;
-            files += 1;
+        let target = to.join(&name);
+        let is_dir = match fs::metadata(&source) {
+            Ok(kind) if kind.is_dir() => Ok(true),
+            Ok(kind) if kind.is_file() => copy_file(&source, &target).map(|()| false),
+            Ok(_) => continue,
+            Err(error) => Err(error),
+        };
+        match is_dir {
+            Ok(true) => files += copy_directory(&source, &target, depth - 1)?,
+            Ok(false) => files += 1,
+            Err(error) if has_gone(&source, &error) => {}
+            Err(error) => {
+                return Err(error).while_doing(format!("cannot copy {}", source.display()));
+            }
         }
     }
     File::open(to)?.sync_all()?;
     Ok(files)
+}
+
+/// Whether there is no such file any more. The signer writes each under another name and then renames it, so nothing is missing;
+/// a link that leads nowhere is there, and what it led to is missing.
+fn has_gone(path: &Path, error: &io::Error) -> bool {
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    is_gone(error) && fs::symlink_metadata(path).is_err_and(|error| is_gone(&error))
 }
 
 /// Copies a file with its permissions, but a key that a group may read is its owner's alone in the copy.
@@ -178,7 +192,10 @@ fn is_lock(name: &OsStr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{
+        os::unix::fs::symlink,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     use super::*;
     use crate::{clock, fixtures};
@@ -212,6 +229,31 @@ mod tests {
         let copied = fs::read(to.join("ca/keys/intermediate.key")).unwrap();
         assert_eq!(copied, fs::read(key).unwrap());
         assert!(!to.join("ca/..data").exists());
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_meanwhile_is_copied_and_one_that_is_missing_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, writing) = (dir.path().join("from"), AtomicBool::new(true));
+        fs::create_dir(&from).unwrap();
+        fs::write(from.join("last.crl"), "first").unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while writing.load(Ordering::Relaxed) {
+                    fs::write(from.join("last.next"), "newer").unwrap();
+                    fs::rename(from.join("last.next"), from.join("last.crl")).unwrap();
+                }
+            });
+            let copied: Result<Vec<usize>, _> = (0..200)
+                .map(|n| copy_directory(&from, &dir.path().join(n.to_string()), MAX_DEPTH))
+                .collect();
+            writing.store(false, Ordering::Relaxed);
+            copied.unwrap();
+        });
+
+        symlink("nowhere", from.join("key")).unwrap();
+        let failure = copy_directory(&from, &dir.path().join("last"), MAX_DEPTH).unwrap_err();
+        assert!(failure.to_string().contains("from/key"), "{failure}");
     }
 
     #[tokio::test]
