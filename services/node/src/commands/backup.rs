@@ -26,6 +26,8 @@ const JOURNAL_HEAD: &str = "head";
 const LOCKS: [&str; 2] = ["lock", ".lock"];
 /// How Kubernetes names what it keeps beside the links to the files of a mounted secret.
 const MOUNTED: &str = "..";
+/// What the name of a copy ends with until all of it is there.
+const PARTIAL: &str = ".partial";
 /// How deep directories are nested; links that lead back would never end.
 const MAX_DEPTH: usize = 8;
 
@@ -74,25 +76,33 @@ struct Source {
 
 impl Source {
     /// Copies the log and then what is beside it; answers how many messages and files. Half a copy, which would look like a
-    /// backup, is removed.
+    /// backup, never has its name, and is removed unless the command is killed.
     fn copy(&self, to: &Path) -> Result<(u64, usize), Failure> {
         self.refuse_within_itself(to)?;
         let log = ports::open_to_read(&self.data_dir)?;
+        if fs::symlink_metadata(to).is_ok() {
+            return Err(BackupError::Exists(to.to_owned()))
+                .advise("Name a directory that does not exist yet.");
+        }
         // Before the log, so that the copy never remembers more than it holds.
         let position = match fs::read(self.signer.position_file()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             read => Some(read?),
         };
-        let verified = match log.backup(to) {
+        let partial = partial(to);
+        let verified = match log.backup(&partial) {
             Ok(verified) => verified,
             Err(error @ BackupError::Exists(_)) => {
-                return Err(error).advise("Name a directory that does not exist yet.");
+                return Err(error)
+                    .advise("A backup that was cut short left it: remove it, and try again.");
             }
             Err(error) => return Err(error.into()),
         };
-        let files = self.copy_beside(to, position).inspect_err(|_| {
+        let copied = self.copy_beside(&partial, position);
+        let files = copied.and_then(|files| Ok(name(&partial, to).map(|()| files)?));
+        let files = files.inspect_err(|_| {
             // What cannot be removed either is told by the failure that there is.
-            let _ = fs::remove_dir_all(to);
+            let _ = fs::remove_dir_all(&partial);
         })?;
         Ok((verified.messages, files))
     }
@@ -105,10 +115,17 @@ impl Source {
                 files += copy_directory(directory, &self.place(directory, to)?, MAX_DEPTH)?;
             }
         }
-        if let Some(position) = position {
-            let copied = self.place(&self.signer.position_file(), to)?;
-            fs::write(&copied, position)?;
-            File::open(&copied)?.sync_all()?;
+        let copied = self.place(&self.signer.position_file(), to)?;
+        match position {
+            Some(position) => {
+                fs::write(&copied, position)?;
+                File::open(&copied)?.sync_all()?;
+            }
+            // The signer may have begun to remember since the log was copied.
+            None => match fs::remove_file(&copied) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+                Err(_) | Ok(()) => {}
+            },
         }
         if self.signer.dir().is_dir() {
             // The journal was copied last: a server that starts on the copy puts back what the log does not say yet.
@@ -131,6 +148,22 @@ impl Source {
     /// Where a path of the data directory is in the copy.
     fn place(&self, path: &Path, to: &Path) -> Result<PathBuf, Failure> {
         Ok(to.join(path.strip_prefix(&self.data_dir)?))
+    }
+}
+
+/// What a copy is called until all of it is there.
+fn partial(to: &Path) -> PathBuf {
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(PARTIAL);
+    to.with_file_name(name)
+}
+
+/// Gives a copy its name, durably.
+fn name(partial: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(partial, to)?;
+    match to.parent() {
+        Some(above) => File::open(above)?.sync_all(),
+        None => Ok(()),
     }
 }
 
@@ -270,6 +303,44 @@ mod tests {
         let failure = source.copy(&to).unwrap_err().to_string();
         assert!(failure.contains("nested too deep"), "{failure}");
         assert!(!to.exists(), "half a copy looks like a backup");
+        assert!(!partial(&to).exists(), "it is in the way of the next one");
+    }
+
+    #[tokio::test]
+    async fn a_copy_has_its_name_when_all_of_it_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = source(&dir.path().join("from"));
+        fs::create_dir(source.signer.dir()).unwrap();
+        let to = dir.path().join("to");
+        std::thread::scope(|scope| {
+            let copying = scope.spawn(|| source.copy(&to).unwrap());
+            while !to.exists() {
+                assert!(!copying.is_finished() || to.exists());
+            }
+            // This is what the command would leave if it was killed now.
+            assert!(to.join("signer/log-restored").exists(), "its journal is not compared");
+            assert!(to.join("ca/keys/intermediate.key").exists());
+        });
+
+        let next = dir.path().join("next");
+        fs::create_dir(partial(&next)).unwrap();
+        let failure = source.copy(&next).unwrap_err().to_string();
+        assert!(failure.contains("cut short left it: remove it"), "{failure}");
+        assert!(!next.exists());
+    }
+
+    #[tokio::test]
+    async fn a_copy_remembers_nothing_that_came_after_the_log_was_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = source(&dir.path().join("from"));
+        fs::create_dir(source.signer.dir()).unwrap();
+        let remembered_before = None;
+        fs::write(source.signer.position_file(), "{}").unwrap();
+        let to = dir.path().join("to");
+        fs::create_dir(&to).unwrap();
+        source.copy_beside(&to, remembered_before).unwrap();
+        assert!(to.join("signer/log-restored").exists());
+        assert!(!to.join("signer/log-position.json").exists());
     }
 
     #[tokio::test]
