@@ -132,6 +132,27 @@ pub enum Damage {
     Io(#[source] io::Error),
 }
 
+impl Damage {
+    /// Whether nothing could be looked at, by which nothing is said about the log itself.
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Io(_) => true,
+            Self::Unreadable(source) => !is_damage(source),
+            Self::EndsBeforeHead { .. }
+            | Self::NotTheHead(_)
+            | Self::HeadMissing
+            | Self::HeadUnreadable
+            | Self::Gap { .. }
+            | Self::ChainBroken(_)
+            | Self::Malformed { .. }
+            | Self::Inconsistent(_)
+            | Self::Foreign
+            | Self::Index { .. }
+            | Self::Checksum(_) => false,
+        }
+    }
+}
+
 /// Something other than an append was not written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WriteError {

@@ -4,7 +4,9 @@ mod export;
 mod ledger;
 mod record;
 
-use ca::journal;
+use std::{fs, io};
+
+use ca::journal::{self, OpenError};
 use domain::certificate::LedgerEvent;
 use embedded::Embedded;
 use eventstore::Stream;
@@ -19,6 +21,10 @@ use crate::{
     ports, signer_settings,
 };
 use ledger::LedgerCheck;
+
+/// What nobody could look at is no damage, and no reason to restore a backup.
+const UNREADABLE_ADVICE: &str = "Run the command as the server's user, or as root, and see that the disks under data_dir \
+     are mounted and healthy: what could not be read is not said to be damaged.";
 
 /// One thing that was looked at, and what was found.
 #[derive(Serialize)]
@@ -52,9 +58,10 @@ async fn verify(config: &Config, out: &mut Output) -> Result<(), Failure> {
         findings.push(log_file(config).await?);
     }
     findings.push(ledger(config).await?);
-    findings.extend(journal(config).await?);
+    let journal = journal(config).await;
+    let unread = journal.map(|finding| findings.extend(finding));
     let problems: usize = findings.iter().map(|finding| finding.problems.len()).sum();
-    conclude(problems, tell(&findings, out))
+    conclude(problems, tell(&findings, out).and(unread))
 }
 
 fn tell(findings: &[Finding], out: &mut Output) -> Result<(), Failure> {
@@ -102,6 +109,11 @@ async fn log_file(config: &Config) -> Result<Finding, Failure> {
                 verified.messages, verified.pruned, verified.indexed
             ),
         ),
+        Err(damage) if damage.is_unreadable() => {
+            let dir = config.data_dir.display();
+            let doing = format!("cannot read the event log in {dir}");
+            return Err(damage).while_doing(doing).advise(UNREADABLE_ADVICE);
+        }
         Err(damage) => bad("event log", vec![Failure::from(damage).to_string()]),
     })
 }
@@ -131,8 +143,13 @@ async fn ledger(config: &Config) -> Result<Finding, Failure> {
 /// The signer's journal, where this machine has one.
 async fn journal(config: &Config) -> Result<Option<Finding>, Failure> {
     let dir = signer_settings::read(config)?.journal_dir();
-    if !dir.is_dir() {
-        return Ok(None);
+    match fs::metadata(&dir) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let doing = format!("cannot read the journal in {}", dir.display());
+            return Err(error).while_doing(doing).advise(UNREADABLE_ADVICE);
+        }
     }
     let verified = tokio::task::spawn_blocking(move || journal::verify(&dir)).await?;
     Ok(Some(match verified {
@@ -143,6 +160,9 @@ async fn journal(config: &Config) -> Result<Option<Finding>, Failure> {
                 summary.last_record, summary.segments, summary.pending
             ),
         ),
+        Err(unread @ OpenError::Io { .. }) => {
+            return Err(unread).while_doing("cannot read the journal").advise(UNREADABLE_ADVICE);
+        }
         Err(damage) => bad("journal", vec![Failure::from(damage).to_string()]),
     }))
 }
@@ -179,6 +199,34 @@ mod tests {
         assert!(failure.contains("events.db"), "{failure}");
         assert!(failure.contains(&format!("now it is {}", dir.path().display())), "{failure}");
         assert!(!failure.contains("backup"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_read_is_not_said_to_be_damaged() {
+        for unread in ["head", "signer/journal/journal-00000001.log", "signer"] {
+            let dir = tempfile::tempdir().unwrap();
+            let config = fixtures::config(dir.path(), &[]);
+            let log = fixtures::log(dir.path());
+            fixtures::append(&log, &["AccountCreated"]).await;
+            log.close().await;
+            drop(log);
+            let signer = signer_settings::read(&config).unwrap();
+            drop(journal::Journal::open(signer.journal_dir()).unwrap());
+            verify(&config, &mut Output::new(Format::Text)).await.unwrap();
+
+            // Nobody reads a directory as a file, nor a file as a directory: not even root.
+            let path = dir.path().join(unread);
+            if path.is_dir() {
+                fs::remove_dir_all(&path).unwrap();
+                fs::write(&path, "").unwrap();
+            } else {
+                fs::remove_file(&path).unwrap();
+                fs::create_dir(&path).unwrap();
+            }
+            let failure = refused(&config).await;
+            assert!(failure.contains("as the server's user"), "{unread}: {failure}");
+            assert!(!failure.contains("backup"), "{unread}: {failure}");
+        }
     }
 
     #[tokio::test]
