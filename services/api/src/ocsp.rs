@@ -39,13 +39,17 @@ struct State {
 #[derive(Clone)]
 struct Answer {
     der: Bytes,
+    asked_at: Timestamp,
     kept_until: Option<Timestamp>,
 }
 
 impl Answer {
-    /// How long it may still be kept.
+    /// How long it may still be kept. What is from the future holds for nobody: the clock was ahead.
     fn left(&self, now: Timestamp) -> Duration {
-        self.kept_until.map_or(Duration::ZERO, |kept_until| now.until(kept_until))
+        match self.kept_until {
+            Some(kept_until) if self.asked_at <= now => now.until(kept_until),
+            Some(_) | None => Duration::ZERO,
+        }
     }
 
     fn into_reply(self) -> Reply {
@@ -148,7 +152,7 @@ async fn ask(
     let Some(OcspAnswer { kept_until, der }) = OcspAnswer::from_octets(&answered) else {
         return Err(Refusal::Internal("the signer's answer is too short".into()));
     };
-    let answer = Answer { der: der.into(), kept_until };
+    let answer = Answer { der: der.into(), asked_at: now, kept_until };
     if !answer.left(now).is_zero() {
         api.kept_ocsp.keep(revoked_to, (question, answer.clone()), now);
     }
@@ -194,7 +198,8 @@ mod tests {
 
     fn answer() -> (Vec<u8>, Answer) {
         let kept_until = Some(Timestamp::from_unix_seconds(20));
-        let answer = Answer { der: Bytes::from_static(b"response"), kept_until };
+        let asked_at = Timestamp::from_unix_seconds(10);
+        let answer = Answer { der: Bytes::from_static(b"response"), asked_at, kept_until };
         (b"request".to_vec(), answer)
     }
 
@@ -208,6 +213,17 @@ mod tests {
         assert!(kept.find(b"request", at(11)).is_some());
         kept.look(Sequence(8), Instant::now());
         assert!(kept.find(b"request", at(11)).is_none());
+    }
+
+    #[test]
+    fn an_answer_from_a_clock_that_was_ahead_is_not_given_once_it_is_right() {
+        let (kept, at) = (kept_at(7), Timestamp::from_unix_seconds);
+        kept.keep(Sequence(7), answer(), at(10));
+        assert!(kept.find(b"request", at(9)).is_none());
+        let (request, answer) = answer();
+        let right = Answer { asked_at: at(5), kept_until: Some(at(15)), ..answer };
+        kept.keep(Sequence(7), (request, right), at(5));
+        assert_eq!(kept.find(b"request", at(9)).unwrap().asked_at, at(5));
     }
 
     #[test]

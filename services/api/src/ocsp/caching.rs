@@ -50,7 +50,8 @@ mod tests {
 
     fn kept_until(seconds: Option<i64>) -> Answer {
         let kept_until = seconds.map(Timestamp::from_unix_seconds);
-        Answer { der: Bytes::from_static(b"response"), kept_until }
+        let asked_at = Timestamp::from_unix_seconds(8);
+        Answer { der: Bytes::from_static(b"response"), asked_at, kept_until }
     }
 
     #[test]
