@@ -68,18 +68,20 @@ async fn respond(
     request: &OcspRequest,
 ) -> OcspAnswer {
     let issuer = asked(desk, request);
-    let issuer_end = issuer.authority.certificate().not_after();
+    let certificate = issuer.authority.certificate();
+    let (issuer_start, issuer_end) = (certificate.not_before(), certificate.not_after());
     // With the issuer its certificates ended: nobody needs to know more, and nobody can be certified to say it.
     if !issuer.answers_ocsp || issuer_end <= now() {
         return failure(OcspFailure::Unauthorized);
     }
-    if responders.get(issuer.id()).is_none_or(|current| current.is_due(issuer_end)) {
+    let is_due = |current: &Current| is_due(current.validity, (issuer_start, issuer_end), now());
+    if responders.get(issuer.id()).is_none_or(is_due) {
         match Current::issue(desk, issuer).await {
             Ok(issued) => drop(responders.insert(issuer.id().clone(), issued)),
             Err(error) => warn!(error = &error as &dyn std::error::Error, "no OCSP responder"),
         }
     }
-    match responders.get(issuer.id()).filter(|current| current.not_after > now()) {
+    match responders.get(issuer.id()).filter(|current| current.validity.1 > now()) {
         Some(current) => answer(desk, (issuer, current), request).await,
         None => failure(OcspFailure::TryLater),
     }
@@ -94,10 +96,13 @@ fn asked<'a>(desk: &'a Desk, request: &OcspRequest) -> &'a Arc<Issuer> {
     desk.issuers.all().find(is_asked).or_else(answering).unwrap_or(desk.issuers.default())
 }
 
+/// From when until when a certificate is valid.
+type Validity = (Timestamp, Timestamp);
+
 /// The responder of the moment.
 struct Current {
     responder: OcspResponder,
-    not_after: Timestamp,
+    validity: Validity,
 }
 
 impl Current {
@@ -111,14 +116,21 @@ impl Current {
         info!(%serial, not_after = %planned.not_after, "OCSP responder certified");
         Ok(Self {
             responder: responder.with_certificate(certificate),
-            not_after: planned.not_after,
+            validity: (planned.not_before, planned.not_after),
         })
     }
+}
 
-    /// What ends with its issuer is not to be had for longer: it would be made anew for each request.
-    fn is_due(&self, issuer_end: Timestamp) -> bool {
-        self.not_after < issuer_end && now().plus(RENEW_BEFORE) >= self.not_after
-    }
+/// Due before its end, and when it is not valid yet: it was made while the clock was ahead. What begins or ends with its
+/// issuer is not to be had for longer: it would be made anew for each request.
+fn is_due(
+    (not_before, not_after): Validity,
+    (issuer_start, issuer_end): Validity,
+    now: Timestamp,
+) -> bool {
+    let ends = not_after < issuer_end && now.plus(RENEW_BEFORE) >= not_after;
+    let is_early = issuer_start < not_before && now < not_before;
+    ends || is_early
 }
 
 async fn answer(
@@ -139,7 +151,7 @@ async fn answer(
     }
     let (now, validity) = (now(), desk.settings.ocsp_validity);
     // Nobody can verify it any more when the responder's certificate has ended.
-    let next_update = now.plus(validity).min(current.not_after);
+    let next_update = now.plus(validity).min(current.validity.1);
     let started = std::time::Instant::now();
     match current.responder.respond(request, &statuses, (now, next_update)) {
         Ok(der) => {
@@ -178,5 +190,31 @@ async fn status(
     match aggregates.certificate(serial).await.map_err(StatusError::Certificate)? {
         Some(entry) if entry.issuer == *issuer => Ok(OcspStatus::Good),
         Some(_) | None => Ok(OcspStatus::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn days(from: i64, to: i64) -> Validity {
+        let at = |days| Timestamp::from_unix_seconds(days * 24 * 3600);
+        (at(from), at(to))
+    }
+
+    #[test]
+    fn a_responder_is_replaced_before_its_end_and_while_it_is_not_valid_yet() {
+        let (issuer, at) = (days(0, 1000), |day| days(day, 0).0);
+        for (day, expected) in [(68, true), (99, true), (100, false), (108, false), (109, true)] {
+            assert_eq!(is_due(days(100, 114), issuer, at(day)), expected, "day {day}");
+        }
+    }
+
+    #[test]
+    fn a_responder_as_long_as_its_issuer_is_not_made_anew_for_each_request() {
+        let (issuer, at) = (days(100, 114), |day| days(day, 0).0);
+        for day in [90, 100, 113] {
+            assert!(!is_due(days(100, 114), issuer, at(day)), "day {day}");
+        }
     }
 }
