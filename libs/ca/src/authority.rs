@@ -1,6 +1,6 @@
 //! An issuing CA: a key, the certificate for it, and the certificates above.
 
-use domain::IssuerId;
+use domain::{IssuerId, Timestamp};
 use rcgen::{CertificateParams, DistinguishedName, Issuer};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
@@ -20,6 +20,7 @@ pub struct Authority {
     /// The default one first.
     chains: Vec<Chain>,
     roots: Vec<CaCertificate>,
+    not_after: Timestamp,
     id: IssuerId,
     unsigned: Issuer<'static, Unsigned>,
 }
@@ -70,7 +71,7 @@ impl Authority {
         if !certificate.signs_crls() {
             return Err(AuthorityError::NoCrlSigning);
         }
-        check_chain(&chain, &roots)?;
+        let not_after = check_chain(&chain, &roots)?;
         let unsigned = rcgen_issuer(&certificate, Unsigned::for_key(&key))
             .map_err(|_| AuthorityError::UnsupportedSubject)?;
         if trial_issuer(&unsigned, &key).as_deref() != Some(certificate.subject()) {
@@ -78,7 +79,8 @@ impl Authority {
         }
         chain.retain(|certificate| roots.iter().all(|root| root.der() != certificate.der()));
         let chains = vec![Chain::default_of(&certificate, chain)];
-        Ok(Self { id: certificate.issuer_id(), key, certificate, chains, roots, unsigned })
+        let id = certificate.issuer_id();
+        Ok(Self { key, certificate, chains, roots, not_after, id, unsigned })
     }
 
     /// Adds another chain from the same key: its DER certificates from the issuing one up to a root, which is not sent.
@@ -87,8 +89,10 @@ impl Authority {
     /// When it is not for this key and name, or does not hold.
     pub(crate) fn add_alternate(&mut self, certificates: &[Vec<u8>]) -> Result<(), AuthorityError> {
         let certificates = certificates.iter().map(|der| CaCertificate::from_der(der));
-        let chain = Chain::alternate(&self.certificate, certificates.collect::<Result<_, _>>()?)?;
-        self.chains.push(chain);
+        let certificates = certificates.collect::<Result<Vec<_>, _>>()?;
+        let end = certificates.iter().map(CaCertificate::not_after).min();
+        self.chains.push(Chain::alternate(&self.certificate, certificates)?);
+        self.not_after = self.not_after.max(end.unwrap_or(self.not_after));
         Ok(())
     }
 
@@ -105,6 +109,11 @@ impl Authority {
     /// The certificate for that key.
     pub fn certificate(&self) -> &CaCertificate {
         &self.certificate
+    }
+
+    /// The last second at which anybody can verify what it signs: until then a chain is valid up to its root.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
     }
 
     /// The DER certificates that go along with a leaf: the issuing one first, without roots (RFC 8555 §9.1).

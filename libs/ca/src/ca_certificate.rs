@@ -169,14 +169,15 @@ pub(crate) fn issuer_id(spki: &[u8]) -> IssuerId {
     IssuerId::from_hash(&octets)
 }
 
-/// Checks that each certificate was signed by the next, and the last by one of the roots or is one itself.
+/// Checks that each certificate was signed by the next, and the last by one of the roots or is one itself. Returns when the
+/// chain ends: with the first of its certificates, or with the root; of several that of which clients may have the last.
 ///
 /// # Errors
 /// The first certificate, counted from 0, where the chain does not hold.
 pub(crate) fn check_chain(
     chain: &[CaCertificate],
     roots: &[CaCertificate],
-) -> Result<(), ChainError> {
+) -> Result<Timestamp, ChainError> {
     let Some(last) = chain.last() else { return Err(ChainError::NoRoot) };
     for (below, certificate) in chain.iter().enumerate() {
         if certificate.path_length.is_some_and(|length| (length as usize) < below) {
@@ -189,12 +190,14 @@ pub(crate) fn check_chain(
         }
     }
     let below = chain.len();
-    let is_root = |root: &CaCertificate| {
+    let is_root = |root: &&CaCertificate| {
         root.der == last.der
             || (check_link(below, last, root).is_ok()
                 && root.path_length.is_none_or(|length| length as usize >= below))
     };
-    if roots.iter().any(is_root) { Ok(()) } else { Err(ChainError::NoRoot) }
+    let end = roots.iter().filter(is_root).map(CaCertificate::not_after).max();
+    let ends = chain.iter().map(CaCertificate::not_after);
+    end.map(|end| ends.fold(end, Timestamp::min)).ok_or(ChainError::NoRoot)
 }
 
 fn check_link(

@@ -170,7 +170,7 @@ mod tests {
             (Some(0), None, Err(ChainError::PathLength(1))),
             (None, Some(1), Err(ChainError::NoRoot)),
         ] {
-            assert_eq!(check(between, above), expected, "{between:?} below {above:?}");
+            assert_eq!(check(between, above).map(drop), expected, "{between:?} below {above:?}");
         }
     }
 }

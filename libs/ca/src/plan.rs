@@ -78,7 +78,7 @@ pub enum PlanError {
     /// The validity asked for is empty, too long, or too early.
     #[error("the validity asked for is empty, too long, or too early")]
     Validity,
-    /// The validity asked for goes on when the issuer's has ended.
+    /// The validity asked for goes on when that of the issuer, or of those above it, has ended.
     #[error("the validity asked for is beyond the end of the issuer's certificate, which is {end}")]
     BeyondIssuer {
         /// The latest end that can be asked for.
@@ -87,6 +87,9 @@ pub enum PlanError {
     /// The issuer's own certificate is not valid at that time.
     #[error("the issuer's certificate is not valid at that time")]
     IssuerNotValid,
+    /// No chain above the issuer is valid any more.
+    #[error("a certificate above the issuer's has ended, so that nothing below it would be valid")]
+    AboveNotValid,
     /// The certificate could not be built.
     #[error("the certificate cannot be built")]
     Build(#[source] rcgen::Error),
@@ -168,12 +171,11 @@ fn ends(
     profile: &CertificateProfile,
     request: &LeafRequest<'_>,
 ) -> Result<(Timestamp, Timestamp), PlanError> {
-    let issuer = authority.certificate();
-    let is_beyond = |asked: Option<Timestamp>| {
-        asked.is_some_and(|asked| asked.whole_seconds() > issuer.not_after())
-    };
+    let (issuer, end) = (authority.certificate(), authority.not_after());
+    let is_beyond =
+        |asked: Option<Timestamp>| asked.is_some_and(|asked| asked.whole_seconds() > end);
     if is_beyond(request.not_before) || is_beyond(request.not_after) {
-        return Err(PlanError::BeyondIssuer { end: issuer.not_after() });
+        return Err(PlanError::BeyondIssuer { end });
     }
     let backdated = |now: Timestamp| now.minus(profile.backdate).max(issuer.not_before());
     let earliest = backdated(request.now).whole_seconds();
@@ -193,8 +195,11 @@ fn ends(
     if not_before > issuer.not_after() || request.now > issuer.not_after() {
         return Err(PlanError::IssuerNotValid);
     }
+    if not_before > end || request.now > end {
+        return Err(PlanError::AboveNotValid);
+    }
     let whole = validity::last_second(not_before, profile.validity);
-    let latest = whole.whole_seconds().min(issuer.not_after());
+    let latest = whole.whole_seconds().min(end);
     let not_after = request.not_after.map_or(latest, Timestamp::whole_seconds);
     if not_after > latest || not_after <= not_before || not_after <= request.now {
         return Err(PlanError::Validity);

@@ -89,7 +89,7 @@ impl Desk {
         positions.check(ports.aggregates.store.as_ref()).await.map_err(OpenError::Position)?;
         settings.profiles.keys().for_each(measure::begin);
         for issuer in issuers.all() {
-            measure::issuer(issuer.id(), issuer.authority.certificate().not_after());
+            measure::issuer(issuer.id(), issuer.authority.not_after());
         }
         Ok(Self {
             settings,

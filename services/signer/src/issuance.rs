@@ -176,7 +176,9 @@ fn plan_failure(error: &PlanError) -> Failure {
             Failure::new(FailureKind::Unauthorized, &error.to_string())
         }
         // Nothing a client can do, but its operator then knows whom to tell what.
-        PlanError::IssuerNotValid => Failure::new(FailureKind::ServerInternal, &error.to_string()),
+        PlanError::IssuerNotValid | PlanError::AboveNotValid => {
+            Failure::new(FailureKind::ServerInternal, &error.to_string())
+        }
         PlanError::Build(_) | PlanError::Mismatch => {
             Failure::new(FailureKind::ServerInternal, "the certificate cannot be made")
         }

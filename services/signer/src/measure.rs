@@ -33,7 +33,7 @@ pub(crate) fn crl(issuer: &IssuerId, made: Timestamp, next_update: Timestamp) {
     show(names::CRL_NEXT_UPDATE, issuer, next_update);
 }
 
-/// Shows when the issuing certificate ends.
+/// Shows when the issuing certificate, or what is above it, ends.
 pub(crate) fn issuer(issuer: &IssuerId, not_after: Timestamp) {
     show(names::CA_NOT_AFTER, issuer, not_after);
 }

@@ -130,7 +130,7 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
 /// trusted for the default one, if there is, else the one that lasts longest.
 fn issuer(desk: &Desk) -> &Arc<Issuer> {
     let (default, soon) = (desk.issuers.default(), now().plus(2 * CHECK_INTERVAL));
-    let end = |issuer: &Issuer| issuer.authority.certificate().not_after();
+    let end = |issuer: &Issuer| issuer.authority.not_after();
     if end(default) > soon {
         return default;
     }

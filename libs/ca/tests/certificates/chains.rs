@@ -6,8 +6,8 @@ use std::{
 };
 
 use ca::{
-    AuthorityError, CaDirectory, CaDirectoryError, CaProfileError, CaRequest, ChainError, CrlPlan,
-    KeyAlgorithm, LeafRequest, plan, sign_crl,
+    AuthorityError, CaCertificate, CaDirectory, CaDirectoryError, CaProfileError, CaRequest,
+    ChainError, CrlPlan, KeyAlgorithm, LeafRequest, PlanError, plan, sign_crl,
 };
 use domain::{Serial, Timestamp};
 use tempfile::TempDir;
@@ -125,6 +125,42 @@ fn what_an_offline_root_signed_with_sha1_or_without_crls_is_not_installed() {
     assert!(matches!(sha1, AuthorityError::Chain(ChainError::NoRoot)), "{sha1:?}");
     let no_crls = install("-sha256", "keyCertSign");
     assert!(matches!(no_crls, AuthorityError::NoCrlSigning), "{no_crls:?}");
+}
+
+#[test]
+fn no_leaf_outlives_the_root_above_its_issuer() {
+    let (dir, ca) = requested();
+    let path = |name: &str| dir.path().join(name);
+    let install = |root: &str| {
+        let read = |name: &str| std::fs::read_to_string(path(name)).unwrap();
+        ca.install(&(read("signed.pem") + &read(root)), today()).unwrap()
+    };
+    sign_offline(dir.path(), &["-sha256"], "keyCertSign,cRLSign");
+    let (key, short) = (path("offline.key"), path("short.pem"));
+    let mut arguments = vec!["req", "-x509", "-key", text(&key), "-out", text(&short)];
+    arguments.extend(["-days", "30", "-subj", "/O=Offline/CN=Offline Root"]);
+    openssl(&[&arguments[..], &["-addext", "keyUsage=critical,keyCertSign,cRLSign"]].concat());
+
+    let authority = install("short.pem");
+    let end = authority.not_after();
+    let root = CaCertificate::from_der(authority.roots().next().unwrap()).unwrap();
+    assert_eq!(end, root.not_after());
+    assert!(end < authority.certificate().not_after());
+    let (names, key) = ([dns("a.example")], public_key(KeyAlgorithm::EcdsaP256));
+    let serial = Serial::from_random(&[1; 16]);
+    let mut leaf = LeafRequest { now: today(), ..leaf_request(&names, &key, &serial) };
+    assert_eq!(plan(&authority, &profile(), &leaf).unwrap().not_after, end);
+    leaf.not_after = Some(end.plus(DAY));
+    let refused = plan(&authority, &profile(), &leaf);
+    assert!(matches!(refused, Err(PlanError::BeyondIssuer { end: told }) if told == end));
+    (leaf.now, leaf.not_after) = (end.plus(DAY), None);
+    let refused = plan(&authority, &profile(), &leaf);
+    assert!(matches!(refused, Err(PlanError::AboveNotValid)), "{refused:?}");
+
+    // The root is renewed: whoever trusts the new one verifies for longer.
+    let renewed = install("offline.pem");
+    assert_eq!(renewed.not_after(), renewed.certificate().not_after());
+    plan(&renewed, &profile(), &leaf).unwrap();
 }
 
 #[test]

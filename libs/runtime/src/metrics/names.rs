@@ -88,7 +88,7 @@ metrics! {
     Gauge CRL_NEXT_UPDATE = "certmill_crl_next_update_timestamp_seconds" ["issuer"]
         "When the first of the published CRLs ends to be valid, in seconds since 1970.";
     Gauge CA_NOT_AFTER = "certmill_ca_not_after_timestamp_seconds" ["issuer"]
-        "When the issuing CA's certificate ends, in seconds since 1970.";
+        "When the issuing CA's certificate ends, or one above it if that is sooner, in seconds since 1970.";
     Counter APPENDS = "certmill_appends_total" ["outcome"]
         "Appends to the log: stored, conflict, or failed.";
     Histogram APPEND_SECONDS = "certmill_append_seconds" []
