@@ -24,6 +24,8 @@ use crate::{
 /// id-pkix-ocsp-nocheck (RFC 6960 §4.2.2.2.1): the certificate is not checked for revocation itself.
 const NO_CHECK: [u64; 10] = [1, 3, 6, 1, 5, 5, 7, 48, 1, 5];
 const NULL: [u8; 2] = [5, 0];
+/// How long before now a responder is certified, for clients whose clocks are slow: each signer that starts has a new one.
+const BACKDATE: Duration = Duration::from_hours(1);
 
 /// A delegated responder: its key, and once it was issued, its certificate.
 #[derive(Debug)]
@@ -60,8 +62,8 @@ impl OcspResponder {
         let pkcs8 = CaKey::generate_pkcs8(KeyAlgorithm::EcdsaP256)?;
         let key = CaKey::from_pkcs8(&pkcs8)?;
         let issuer = authority.certificate();
-        let not_before = now.max(issuer.not_before()).whole_seconds();
-        let not_after = not_before.plus(validity).whole_seconds().min(issuer.not_after());
+        let not_before = now.minus(BACKDATE).max(issuer.not_before()).whole_seconds();
+        let not_after = now.plus(validity).whole_seconds().min(issuer.not_after());
         if not_after <= now {
             return Err(OcspResponderError::IssuerNotValid);
         }
