@@ -323,6 +323,25 @@ mod tests {
     }
 
     #[test]
+    fn an_intermediate_is_not_made_below_another_root_than_the_one_that_is_there() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let ca = CaDirectory::new(dir.path(), None);
+        create(&ca);
+        let below = CaDirectory::new(other.path(), None);
+        below.create_root(KeyAlgorithm::Ed25519, &request("Its own root")).unwrap();
+        let own = below.read(ROOT_PEM).unwrap();
+        // To the safe.
+        std::fs::remove_file(below.keys.path(ROOT_KEY)).unwrap();
+        let made = below.create_intermediate_below(
+            &ca.open_root().unwrap(),
+            KeyAlgorithm::Ed25519,
+            &request("Second"),
+        );
+        assert!(matches!(made, Err(CaDirectoryError::RootElsewhere)), "{made:?}");
+        assert_eq!(below.read(ROOT_PEM).unwrap(), own);
+    }
+
+    #[test]
     fn a_subject_that_cannot_be_leaves_no_key_that_the_next_call_would_take() {
         let dir = tempfile::tempdir().unwrap();
         let ca = CaDirectory::new(dir.path().join("ca"), None);

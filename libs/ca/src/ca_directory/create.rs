@@ -47,7 +47,7 @@ impl CaDirectory {
     /// already.
     ///
     /// # Errors
-    /// When there is an intermediate already, or files cannot be written.
+    /// When there is an intermediate already, or a root of its own, or files cannot be written.
     pub fn create_intermediate_below(
         &self,
         root: &Authority,
@@ -57,6 +57,7 @@ impl CaDirectory {
         request.subject.check()?;
         let _lock = self.lock()?;
         self.refuse_existing(INTERMEDIATE_PEM)?;
+        self.refuse_other_root(root)?;
         let key = self.key(INTERMEDIATE_KEY, algorithm)?;
         let certificate = intermediate_certificate(root, &key, request)?;
         let roots: Vec<Vec<u8>> = root.roots().map(<[u8]>::to_vec).collect();
@@ -64,6 +65,15 @@ impl CaDirectory {
         self.replace(ROOT_PEM, &encode(&roots))?;
         self.replace(INTERMEDIATE_PEM, &encode(&[certificate]))?;
         self.open()
+    }
+
+    /// A root that is here and whose key is not, as after it was taken away, is neither forgotten nor replaced.
+    fn refuse_other_root(&self, root: &Authority) -> Result<(), CaDirectoryError> {
+        let is_its = |der: &Vec<u8>| root.roots().any(|known| known == der);
+        if !self.exists(ROOT_PEM) || self.read(ROOT_PEM)?.iter().all(is_its) {
+            return Ok(());
+        }
+        Err(CaDirectoryError::RootElsewhere)
     }
 
     fn write_root(&self, key: &CaKey, request: &CaRequest) -> Result<(), CaDirectoryError> {
