@@ -9,6 +9,7 @@ use crate::{
     ca_key::CaKey,
     ca_profile::rcgen_issuer,
     chain::{AlternateError, Chain},
+    subject_name::SubjectName,
     unsigned::Unsigned,
 };
 
@@ -114,6 +115,11 @@ impl Authority {
     /// The last second at which anybody can verify what it signs: until then a chain is valid up to its root.
     pub fn not_after(&self) -> Timestamp {
         self.not_after
+    }
+
+    /// Whether a certificate for a name can be verified: one of the chains has no name constraints against it.
+    pub fn permits(&self, name: &SubjectName) -> bool {
+        self.chains.iter().any(|chain| chain.permits(name))
     }
 
     /// The DER certificates that go along with a leaf: the issuing one first, without roots (RFC 8555 §9.1).

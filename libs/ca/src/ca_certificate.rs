@@ -8,6 +8,8 @@ use x509_parser::{
     x509::SubjectPublicKeyInfo,
 };
 
+use crate::{name_constraints::NameConstraints, subject_name::SubjectName};
+
 /// A certificate that may sign others, checked to be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CaCertificate {
@@ -20,6 +22,7 @@ pub struct CaCertificate {
     not_after: Timestamp,
     path_length: Option<u32>,
     signs_crls: bool,
+    name_constraints: NameConstraints,
 }
 
 /// Why a certificate is not a CA's.
@@ -97,6 +100,7 @@ impl CaCertificate {
             not_after: seconds(certificate.validity().not_after),
             path_length: constraints.value.path_len_constraint,
             signs_crls: usage.value.crl_sign(),
+            name_constraints: NameConstraints::of(&certificate),
         })
     }
 
@@ -143,6 +147,11 @@ impl CaCertificate {
     /// Whether it may sign CRLs.
     pub(crate) fn signs_crls(&self) -> bool {
         self.signs_crls
+    }
+
+    /// Whether those below it may certify a name.
+    pub(crate) fn permits(&self, name: &SubjectName) -> bool {
+        self.name_constraints.permit(name)
     }
 
     /// Whether subject and issuer are one, as in a root.

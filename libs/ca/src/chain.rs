@@ -3,7 +3,10 @@
 use domain::Timestamp;
 use x509_parser::{prelude::FromDer as _, x509::X509Name};
 
-use crate::ca_certificate::{CaCertificate, ChainError, check_chain};
+use crate::{
+    ca_certificate::{CaCertificate, ChainError, check_chain},
+    subject_name::SubjectName,
+};
 
 /// The certificates above a leaf, without the root they lead to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,11 @@ impl Chain {
     /// The DER certificates, the issuing one first.
     pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
         self.certificates.iter().map(CaCertificate::der)
+    }
+
+    /// Whether each of its certificates lets those below certify a name.
+    pub(crate) fn permits(&self, name: &SubjectName) -> bool {
+        self.certificates.iter().all(|certificate| certificate.permits(name))
     }
 
     /// The common name of the root that it leads to, by which clients choose.

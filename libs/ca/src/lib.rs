@@ -17,6 +17,7 @@ pub mod journal;
 mod key_pem;
 mod key_store;
 mod log_position;
+mod name_constraints;
 mod ocsp;
 mod pem_file;
 mod plan;

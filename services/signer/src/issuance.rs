@@ -149,6 +149,10 @@ fn plan(
         return failed("the order's key cannot be read");
     };
     let names: Vec<SubjectName> = order.identifiers.iter().map(SubjectName::from).collect();
+    if let Some(failure) = not_permitted(issuer, &names) {
+        warn!(order = %order.id, failure = failure.detail, "certificate not planned");
+        return Ok(Err(failure));
+    }
     let serial = random_serial()?;
     let request = LeafRequest {
         names: &names,
@@ -167,6 +171,13 @@ fn plan(
             Ok(Err(plan_failure(&error)))
         }
     }
+}
+
+/// What is wrong with names that the issuer's own certificate forbids: nobody could verify theirs.
+fn not_permitted(issuer: &Issuer, names: &[SubjectName]) -> Option<Failure> {
+    let name = names.iter().find(|name| !issuer.authority.permits(name))?;
+    let detail = format!("the issuer's certificate does not permit {name}");
+    Some(Failure::new(FailureKind::RejectedIdentifier, &detail))
 }
 
 fn plan_failure(error: &PlanError) -> Failure {

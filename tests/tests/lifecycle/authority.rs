@@ -8,6 +8,7 @@ use std::{
 };
 
 use acceptance::{ChallengeServer, RawClient, Scene, Setup, Surroundings, documented, verify};
+use anyhow::bail;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd};
 use serde_json::json;
 use tempfile::TempDir;
@@ -115,6 +116,36 @@ pub(crate) async fn issue_below_an_offline_root(setup: Setup) -> anyhow::Result<
     verify(&issued.chain, &desk.path().join("root.pem")).await?;
     let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
     client.post("revokeCert", &payload).await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn names_that_the_intermediate_may_not_certify_are_refused() -> anyhow::Result<()> {
+    const LAST: &str = "authorityKeyIdentifier = keyid";
+    const LIMITS: &str =
+        "nameConstraints = critical, permitted;DNS:localhost, excluded;DNS:no.localhost";
+    let desk = TempDir::new()?;
+    std::fs::write(desk.path().join("root.pass"), "correct horse\n")?;
+    let web = ChallengeServer::start().await?;
+    let setup = Setup::embedded().set("validation.http01_port", web.port());
+    let mut server = setup.prepare("certmill")?;
+    for block in documented("Key ceremony with an offline root", "sh")? {
+        let block = block.replace(LAST, &format!("{LAST}\n{LIMITS}"));
+        server.follow(&block, &Surroundings::default(), desk.path()).await?;
+    }
+    server.start().await?;
+    let client = RawClient::register(&server.directory_url(), &server.root()).await?;
+    let issued = client.issue(&["yes.localhost"], &web).await?;
+    verify(&issued.chain, &desk.path().join("root.pem")).await?;
+    let names = ["yes.localhost", "no.localhost"];
+    let order = client.ready_order(&names, &web).await?;
+    let Err(refused) = client.finalize(&order, &names).await else {
+        bail!("nobody can verify that certificate");
+    };
+    let refused = format!("{refused:#}");
+    for part in ["error:rejectedIdentifier", "issuer's certificate does not permit no.localhost"] {
+        assert!(refused.contains(part), "{refused}");
+    }
     Ok(())
 }
 
