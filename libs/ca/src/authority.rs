@@ -9,6 +9,7 @@ use crate::{
     ca_key::CaKey,
     ca_profile::rcgen_issuer,
     chain::{AlternateError, Chain},
+    profile::ExtendedKeyUsage,
     subject_name::SubjectName,
     unsigned::Unsigned,
 };
@@ -122,6 +123,11 @@ impl Authority {
         self.chains.iter().any(|chain| chain.permits(name))
     }
 
+    /// Whether certificates for that can be verified: one of the chains is not for other purposes only.
+    pub fn is_for(&self, usage: ExtendedKeyUsage) -> bool {
+        self.chains.iter().any(|chain| chain.is_for(usage))
+    }
+
     /// The DER certificates that go along with a leaf: the issuing one first, without roots (RFC 8555 §9.1).
     pub fn chain(&self) -> impl Iterator<Item = &[u8]> {
         self.chains.iter().take(1).flat_map(Chain::certificates)
@@ -175,7 +181,7 @@ mod tests {
             country: None,
         };
         let now = Timestamp::from_unix_seconds(1_790_000_000);
-        CaRequest { subject, validity: Duration::from_hours(24), now }
+        CaRequest { subject, extended_key_usages: vec![], validity: Duration::from_hours(24), now }
     }
 
     fn root() -> Authority {

@@ -8,7 +8,11 @@ use x509_parser::{
     x509::SubjectPublicKeyInfo,
 };
 
-use crate::{name_constraints::NameConstraints, subject_name::SubjectName};
+use crate::{
+    name_constraints::NameConstraints,
+    profile::{ExtendedKeyUsage, IPSEC_IKE},
+    subject_name::SubjectName,
+};
 
 /// A certificate that may sign others, checked to be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub struct CaCertificate {
     path_length: Option<u32>,
     signs_crls: bool,
     name_constraints: NameConstraints,
+    /// Of those that leaves have; none where it limits them not.
+    usages: Option<Vec<ExtendedKeyUsage>>,
 }
 
 /// Why a certificate is not a CA's.
@@ -101,6 +107,7 @@ impl CaCertificate {
             path_length: constraints.value.path_len_constraint,
             signs_crls: usage.value.crl_sign(),
             name_constraints: NameConstraints::of(&certificate),
+            usages: usages(&certificate),
         })
     }
 
@@ -152,6 +159,11 @@ impl CaCertificate {
     /// Whether those below it may certify a name.
     pub(crate) fn permits(&self, name: &SubjectName) -> bool {
         self.name_constraints.permit(name)
+    }
+
+    /// Whether those below it may be for that: RFC 5280 does not say so, but clients do.
+    pub(crate) fn is_for(&self, usage: ExtendedKeyUsage) -> bool {
+        self.usages.as_ref().is_none_or(|usages| usages.contains(&usage))
     }
 
     /// Whether subject and issuer are one, as in a root.
@@ -221,6 +233,21 @@ fn check_link(
         return Err(ChainError::BadSignature(index));
     }
     Ok(())
+}
+
+fn usages(certificate: &X509Certificate<'_>) -> Option<Vec<ExtendedKeyUsage>> {
+    let found = certificate.extended_key_usage().ok().flatten()?.value;
+    let holds = |usage: &ExtendedKeyUsage| match usage {
+        ExtendedKeyUsage::ServerAuth => found.server_auth,
+        ExtendedKeyUsage::ClientAuth => found.client_auth,
+        ExtendedKeyUsage::CodeSigning => found.code_signing,
+        ExtendedKeyUsage::EmailProtection => found.email_protection,
+        ExtendedKeyUsage::IpsecIke => {
+            let mut arcs = found.other.iter().filter_map(|oid| oid.iter());
+            arcs.any(|arcs| arcs.eq(IPSEC_IKE))
+        }
+    };
+    (!found.any).then(|| ExtendedKeyUsage::ALL.into_iter().filter(holds).collect())
 }
 
 fn key_identifier(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {

@@ -278,7 +278,7 @@ mod tests {
         let subject =
             CaSubject { common_name: common_name.to_owned(), organization: None, country: None };
         let now = Timestamp::from_unix_seconds(1_790_000_000);
-        CaRequest { subject, validity: Duration::from_hours(24), now }
+        CaRequest { subject, extended_key_usages: vec![], validity: Duration::from_hours(24), now }
     }
 
     fn create(ca: &CaDirectory) -> Authority {
@@ -349,7 +349,7 @@ mod tests {
         let made = [
             ca.create_root(algorithm, &wrong).map(drop),
             ca.create_intermediate(algorithm, &wrong).map(drop),
-            ca.request_intermediate(algorithm, &wrong.subject).map(drop),
+            ca.request_intermediate(algorithm, &wrong).map(drop),
         ];
         for made in made {
             assert!(matches!(made, Err(CaDirectoryError::Profile(_))), "{made:?}");

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use domain::{Serial, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyUsagePurpose, SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, IsCa,
+    Issuer, KeyUsagePurpose, SerialNumber,
 };
 use ring::rand::{SecureRandom, SystemRandom};
 use yasna::models::ObjectIdentifier;
 
-use crate::{authority::Authority, ca_certificate::CaCertificate, ca_key::CaKey};
+use crate::{
+    authority::Authority, ca_certificate::CaCertificate, ca_key::CaKey, profile::ExtendedKeyUsage,
+};
 
 const CERTIFICATE_POLICIES: [u64; 4] = [2, 5, 29, 32];
 const ANY_POLICY: [u64; 5] = [2, 5, 29, 32, 0];
@@ -34,6 +36,8 @@ pub struct CaSubject {
 pub struct CaRequest {
     /// What the CA calls itself.
     pub subject: CaSubject,
+    /// What certificates below an intermediate are for, beside TLS servers and clients.
+    pub extended_key_usages: Vec<ExtendedKeyUsage>,
     /// From now until the end of validity; an intermediate ends with its root at the latest.
     pub validity: Duration,
     /// Now.
@@ -103,7 +107,7 @@ pub(crate) fn intermediate_certificate(
     if request.now < issuer.not_before() || issuer.not_after() <= request.now {
         return Err(CaProfileError::RootNotValid);
     }
-    let mut params = intermediate_params(&request.subject)?;
+    let mut params = intermediate_params(request)?;
     params.serial_number = Some(random_serial()?);
     params.not_before = not_before.whole_seconds().to_offset_date_time();
     params.not_after = not_after.whole_seconds().to_offset_date_time();
@@ -116,9 +120,9 @@ pub(crate) fn intermediate_certificate(
 /// Makes the PKCS#10 request for an intermediate, to be signed by a root that is kept elsewhere.
 pub(crate) fn intermediate_request(
     key: &CaKey,
-    subject: &CaSubject,
+    request: &CaRequest,
 ) -> Result<Vec<u8>, CaProfileError> {
-    let request = intermediate_params(subject)?.serialize_request(key);
+    let request = intermediate_params(request)?.serialize_request(key);
     Ok(request.map_err(CaProfileError::Build)?.der().to_vec())
 }
 
@@ -130,11 +134,17 @@ pub(crate) fn rcgen_issuer<K: rcgen::SigningKey>(
     Issuer::from_ca_cert_der(&certificate.der().into(), key)
 }
 
-fn intermediate_params(subject: &CaSubject) -> Result<CertificateParams, CaProfileError> {
-    let mut params = ca_params(subject)?;
+/// What an intermediate is not for is refused by most clients in certificates below it.
+fn intermediate_params(request: &CaRequest) -> Result<CertificateParams, CaProfileError> {
+    let mut params = ca_params(&request.subject)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let mut usages = vec![ExtendedKeyUsage::ServerAuth, ExtendedKeyUsage::ClientAuth];
+    for usage in &request.extended_key_usages {
+        if !usages.contains(usage) {
+            usages.push(*usage);
+        }
+    }
+    params.extended_key_usages = usages.into_iter().map(ExtendedKeyUsage::rcgen).collect();
     params.custom_extensions = vec![any_policy()];
     Ok(params)
 }

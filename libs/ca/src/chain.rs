@@ -5,6 +5,7 @@ use x509_parser::{prelude::FromDer as _, x509::X509Name};
 
 use crate::{
     ca_certificate::{CaCertificate, ChainError, check_chain},
+    profile::ExtendedKeyUsage,
     subject_name::SubjectName,
 };
 
@@ -64,6 +65,11 @@ impl Chain {
     /// Whether each of its certificates lets those below certify a name.
     pub(crate) fn permits(&self, name: &SubjectName) -> bool {
         self.certificates.iter().all(|certificate| certificate.permits(name))
+    }
+
+    /// Whether each of its certificates is for that, or says nothing of purposes.
+    pub(crate) fn is_for(&self, usage: ExtendedKeyUsage) -> bool {
+        self.certificates.iter().all(|certificate| certificate.is_for(usage))
     }
 
     /// The common name of the root that it leads to, by which clients choose.

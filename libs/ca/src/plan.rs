@@ -303,6 +303,7 @@ mod tests {
         let ca = CaDirectory::new(dir.path(), None);
         let request = |name: &str| CaRequest {
             subject: CaSubject { common_name: name.into(), organization: None, country: None },
+            extended_key_usages: vec![],
             validity: Duration::from_hours(24),
             now: now(),
         };

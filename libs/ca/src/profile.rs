@@ -6,7 +6,7 @@ use domain::{CrlName, CrlShards};
 use rcgen::ExtendedKeyUsagePurpose;
 
 /// id-kp-ipsecIKE.
-const IPSEC_IKE: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 17];
+pub(crate) const IPSEC_IKE: [u64; 9] = [1, 3, 6, 1, 5, 5, 7, 3, 17];
 
 /// How leaf certificates are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +71,15 @@ pub enum SubjectRule {
 }
 
 impl ExtendedKeyUsage {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::ServerAuth,
+        Self::ClientAuth,
+        Self::CodeSigning,
+        Self::EmailProtection,
+        Self::IpsecIke,
+    ];
+
     pub(crate) fn rcgen(self) -> ExtendedKeyUsagePurpose {
         match self {
             Self::ServerAuth => ExtendedKeyUsagePurpose::ServerAuth,

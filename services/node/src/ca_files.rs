@@ -209,10 +209,11 @@ pub(crate) fn key_algorithm(config: &Config, issuer: Option<&IssuerName>) -> Key
 /// The root `[ca]` asks for.
 pub(crate) fn root_request(config: &Config, now: Timestamp) -> CaRequest {
     let subject = named(&config.ca.root_name);
-    CaRequest { subject, validity: config.ca.root_validity.get(), now }
+    let validity = config.ca.root_validity.get();
+    CaRequest { subject, extended_key_usages: Vec::new(), validity, now }
 }
 
-/// The intermediate `[ca]` asks for.
+/// The intermediate `[ca]` asks for, which is also for what the profiles that use it are for.
 pub(crate) fn intermediate_request(
     config: &Config,
     issuer: Option<&IssuerName>,
@@ -220,7 +221,9 @@ pub(crate) fn intermediate_request(
 ) -> CaRequest {
     let ca = config.ca.of(issuer);
     let subject = named(&ca.intermediate_name);
-    CaRequest { subject, validity: ca.intermediate_validity.get(), now }
+    let its = config.profiles.iter().filter(|profile| profile.issuer.as_ref() == issuer);
+    let extended_key_usages = its.flat_map(signer::extended_key_usages).collect();
+    CaRequest { subject, extended_key_usages, validity: ca.intermediate_validity.get(), now }
 }
 
 fn named(common_name: &str) -> CaSubject {
@@ -306,10 +309,10 @@ mod tests {
     fn an_intermediate_that_was_requested_is_not_made_here() {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path(), &[]);
-        let subject = intermediate_request(&config, None, clock()).subject;
+        let request = intermediate_request(&config, None, clock());
         directory(&config, None)
             .unwrap()
-            .request_intermediate(KeyAlgorithm::EcdsaP256, &subject)
+            .request_intermediate(KeyAlgorithm::EcdsaP256, &request)
             .unwrap();
         let failure = open_or_create(&config, clock()).unwrap_err();
         assert!(failure.to_string().contains("certmill ca install"), "{failure}");

@@ -88,6 +88,7 @@ impl Desk {
         let positions = Positions::open(&settings.position_file()).map_err(OpenError::Position)?;
         positions.check(ports.aggregates.store.as_ref()).await.map_err(OpenError::Position)?;
         settings.profiles.keys().for_each(measure::begin);
+        issuers.warn_of_usages(&settings);
         for issuer in issuers.all() {
             measure::issuer(issuer.id(), issuer.authority.not_after());
         }

@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use ca::Authority;
 use domain::{IssuerId, IssuerName, ProfileName, Serial, Timestamp};
 use tokio::task::spawn_blocking;
+use tracing::warn;
 
 use crate::{
     IssuanceError, NoSuchRoot, Settings,
@@ -137,6 +138,19 @@ impl Issuers {
     /// The one with that key, whatever its profiles are by now.
     pub(crate) fn by_id(&self, id: &IssuerId) -> Option<&Arc<Issuer>> {
         self.all().find(|issuer| issuer.id() == id)
+    }
+
+    /// Warns of profiles whose certificates are for what their issuer's is not: most clients refuse those.
+    pub(crate) fn warn_of_usages(&self, settings: &Settings) {
+        for (profile, certificates) in &settings.profiles {
+            let issuer = &self.of(profile).authority;
+            for usage in &certificates.extended_key_usages {
+                if !issuer.is_for(*usage) {
+                    let issuer = issuer.id();
+                    warn!(%profile, %issuer, ?usage, "the issuer's certificate is not for what the profile's are for");
+                }
+            }
+        }
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Issuer>> {

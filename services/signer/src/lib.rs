@@ -41,7 +41,7 @@ pub use issuers::{Authorities, IssuersError};
 pub use keys::KeyWatch;
 pub use position::{PositionError, WATCHED_STREAMS};
 pub use server_certificate::{ServerCertificate, ServerCertificateError};
-pub use settings::{Settings, SettingsError};
+pub use settings::{Settings, SettingsError, extended_key_usages};
 
 /// What a signer works with.
 #[derive(Clone)]

@@ -172,7 +172,7 @@ fn of_profile(profile: &Profile, common: CertificateProfile) -> CertificateProfi
         validity: profile.certificate_validity.get(),
         backdate: profile.backdate.get(),
         subject: subject_rule(profile.subject),
-        extended_key_usages: profile.extended_key_usages.iter().map(key_usage).collect(),
+        extended_key_usages: extended_key_usages(profile),
         ..common
     }
 }
@@ -198,6 +198,11 @@ fn subject_rule(subject: Subject) -> SubjectRule {
         Subject::FirstName => SubjectRule::FirstName,
         Subject::AsRequested => SubjectRule::AsRequested,
     }
+}
+
+/// What a profile's certificates are for.
+pub fn extended_key_usages(profile: &Profile) -> Vec<ExtendedKeyUsage> {
+    profile.extended_key_usages.iter().map(key_usage).collect()
 }
 
 fn key_usage(purpose: &KeyPurpose) -> ExtendedKeyUsage {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use acceptance::{Order, RawClient, Scene, eventually, revoked};
+use acceptance::{Order, RawClient, Scene, eventually, revoked, run, tool};
 use anyhow::bail;
 use http::Method;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
 use x509_parser::{pem::parse_x509_pem, prelude::FromDer as _};
 
 /// How soon a revocation is to be on the CRL.
@@ -56,6 +58,21 @@ async fn certificates_are_for_what_the_profile_says() -> anyhow::Result<()> {
     let (_, usages) = subject_and_usages(&scene, "a.localhost").await?;
     assert!(usages.contains("server_auth: true, client_auth: true"), "{usages}");
     assert!(usages.contains("code_signing: false"), "{usages}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_intermediate_that_is_made_may_certify_for_what_its_profiles_say() -> anyhow::Result<()>
+{
+    let scene = scene(r#"extended_key_usages=["emailProtection"]"#).await?;
+    let chain = scene.client.issue(&["a.localhost"], &scene.web).await?.chain;
+    let files = TempDir::new()?;
+    std::fs::write(files.path().join("leaf.pem"), chain.leaf_pem())?;
+    std::fs::write(files.path().join("issuers.pem"), chain.issuers_pem())?;
+    let mut command = Command::new(tool("openssl")?);
+    command.args(["verify", "-purpose", "smimesign", "-untrusted", "issuers.pem", "-CAfile"]);
+    command.arg(scene.server.root()).arg("leaf.pem");
+    run(command, files.path()).await?.success()?;
     Ok(())
 }
 

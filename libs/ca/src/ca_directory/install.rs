@@ -9,7 +9,7 @@ use crate::{
     algorithm::KeyAlgorithm,
     authority::Authority,
     ca_certificate::CaCertificate,
-    ca_profile::{CaSubject, intermediate_request},
+    ca_profile::{CaRequest, intermediate_request},
     pem_file::{encode_request, parse_certificates},
 };
 
@@ -24,12 +24,12 @@ impl CaDirectory {
     pub fn request_intermediate(
         &self,
         algorithm: KeyAlgorithm,
-        subject: &CaSubject,
+        request: &CaRequest,
     ) -> Result<String, CaDirectoryError> {
-        subject.check()?;
+        request.subject.check()?;
         let _lock = self.lock()?;
         let key = self.key(INTERMEDIATE_KEY, algorithm)?;
-        let pem = encode_request(&intermediate_request(&key, subject)?);
+        let pem = encode_request(&intermediate_request(&key, request)?);
         self.replace(INTERMEDIATE_REQUEST, &pem)?;
         Ok(pem)
     }
@@ -135,7 +135,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ca_profile::{CaRequest, intermediate_certificate, rcgen_issuer};
+    use crate::ca_profile::{CaSubject, intermediate_certificate, rcgen_issuer};
 
     const VALIDITY: Duration = Duration::from_hours(24);
 
@@ -146,7 +146,7 @@ mod tests {
     fn request(common_name: &str) -> CaRequest {
         let common_name = common_name.to_owned();
         let subject = CaSubject { common_name, organization: None, country: None };
-        CaRequest { subject, validity: VALIDITY, now: now() }
+        CaRequest { subject, extended_key_usages: vec![], validity: VALIDITY, now: now() }
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
     fn a_certificate_that_does_not_fit_is_not_installed() {
         let (here, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let ca = CaDirectory::new(here.path(), None);
-        ca.request_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing").subject).unwrap();
+        ca.request_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing")).unwrap();
         let other = CaDirectory::new(elsewhere.path(), None);
         other.create_root(KeyAlgorithm::EcdsaP256, &request("Root")).unwrap();
         other.create_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing")).unwrap();

@@ -6,8 +6,9 @@ use std::{
 };
 
 use ca::{
-    AuthorityError, CaCertificate, CaDirectory, CaDirectoryError, CaProfileError, CaRequest,
-    ChainError, CrlPlan, KeyAlgorithm, LeafRequest, PlanError, plan, sign_crl,
+    Authority, AuthorityError, CaCertificate, CaDirectory, CaDirectoryError, CaProfileError,
+    CaRequest, ChainError, CrlPlan, ExtendedKeyUsage, KeyAlgorithm, LeafRequest, PlanError, plan,
+    sign_crl,
 };
 use domain::{Serial, Timestamp};
 use tempfile::TempDir;
@@ -68,12 +69,37 @@ fn ca_certificates_say_what_they_must() {
     assert!(root.contains("Subject: C = DE, O = Example, CN = Test Root"));
 }
 
+#[test]
+fn an_intermediate_is_for_servers_and_clients_and_what_was_asked() {
+    use ExtendedKeyUsage::{ClientAuth, CodeSigning, EmailProtection, IpsecIke, ServerAuth};
+    let is_for = |authority: &Authority| {
+        ExtendedKeyUsage::ALL.into_iter().filter(|usage| authority.is_for(*usage)).collect()
+    };
+    for (asked, expected) in [
+        (vec![], vec![ServerAuth, ClientAuth]),
+        (vec![IpsecIke, ServerAuth], vec![ServerAuth, ClientAuth, IpsecIke]),
+        (
+            vec![CodeSigning, EmailProtection],
+            vec![ServerAuth, ClientAuth, CodeSigning, EmailProtection],
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = CaDirectory::new(dir.path(), None);
+        let algorithm = KeyAlgorithm::EcdsaP256;
+        let root = ca.create_root(algorithm, &request("Root", DAY)).unwrap();
+        assert_eq!(is_for(&root), ExtendedKeyUsage::ALL.to_vec());
+        let asked = CaRequest { extended_key_usages: asked, ..request("Issuing", DAY) };
+        let made: Vec<_> = is_for(&ca.create_intermediate(algorithm, &asked).unwrap());
+        assert_eq!(made, expected);
+    }
+}
+
 /// A CA that waits for the certificate of its intermediate, and its request in csr.pem.
 fn requested() -> (TempDir, CaDirectory) {
     let dir = tempfile::tempdir().unwrap();
     let ca = CaDirectory::new(dir.path(), None);
-    let subject = request("Offline Issuing CA", DAY).subject;
-    let csr = ca.request_intermediate(KeyAlgorithm::EcdsaP256, &subject).unwrap();
+    let asked = request("Offline Issuing CA", DAY);
+    let csr = ca.request_intermediate(KeyAlgorithm::EcdsaP256, &asked).unwrap();
     std::fs::write(dir.path().join("csr.pem"), &csr).unwrap();
     (dir, ca)
 }

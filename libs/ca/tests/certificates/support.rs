@@ -95,7 +95,7 @@ pub(crate) fn request(common_name: &str, validity: Duration) -> CaRequest {
         organization: Some("Example".to_owned()),
         country: Some("DE".to_owned()),
     };
-    CaRequest { subject, validity, now: now() }
+    CaRequest { subject, extended_key_usages: vec![], validity, now: now() }
 }
 
 pub(crate) fn profile() -> CertificateProfile {

@@ -50,8 +50,8 @@ pub(crate) async fn run(
             show::run(config, issuer, out)
         }
         CaCommand::Request(new) => {
-            let subject = new.over(ca_files::intermediate_request(config, issuer, now)).subject;
-            let request = ca.request_intermediate(new.algorithm(config, issuer), &subject)?;
+            let request = new.over(ca_files::intermediate_request(config, issuer, now));
+            let request = ca.request_intermediate(new.algorithm(config, issuer), &request)?;
             match out.format() {
                 Format::Json => out.json(&Requested { request }),
                 Format::Text => out.line(request.trim_end()),
@@ -84,7 +84,7 @@ pub(crate) async fn run(
 impl NewCa {
     /// What is asked for over what the configuration says.
     fn over(&self, configured: CaRequest) -> CaRequest {
-        let CaRequest { subject, validity, now } = configured;
+        let CaRequest { subject, extended_key_usages, validity, now } = configured;
         let subject = CaSubject {
             common_name: self.name.clone().unwrap_or(subject.common_name),
             organization: self.organization.clone().or(subject.organization),
@@ -92,6 +92,7 @@ impl NewCa {
         };
         CaRequest {
             subject,
+            extended_key_usages,
             validity: self.validity.map_or(validity, |validity| validity.get()),
             now,
         }

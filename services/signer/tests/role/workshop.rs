@@ -295,7 +295,7 @@ fn make_ca(dir: &Path, algorithm: KeyAlgorithm) -> CaDirectory {
 
 fn request(name: &str, validity: Duration) -> CaRequest {
     let subject = CaSubject { common_name: name.into(), organization: None, country: None };
-    CaRequest { subject, validity, now: now().minus(CA_AGE) }
+    CaRequest { subject, extended_key_usages: vec![], validity, now: now().minus(CA_AGE) }
 }
 
 /// ring makes no RSA keys.
