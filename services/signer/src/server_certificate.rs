@@ -176,8 +176,8 @@ fn keep(dir: &Path, certificate: &ServerCertificate) -> io::Result<()> {
     files::replace(&dir.join(CERTIFICATE), certificate.chain_pem.as_bytes())
 }
 
-/// The kept certificate, unless it is missing, revoked, of another issuer, for other names, another key, near its end, or not
-/// valid yet.
+/// The kept certificate, unless it is missing, revoked, of another issuer or with the chain of a former certificate of that, for
+/// other names, another key, near its end, or not valid yet.
 async fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificateError> {
     let read = |name: &str| -> Result<Option<String>, ServerCertificateError> {
         let contents = files::read(&desk.settings.tls_dir.join(name));
@@ -195,10 +195,14 @@ async fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificat
 
 /// The serial of a certificate with which the server can be reached, unless it was revoked.
 fn serial_if_good(desk: &Desk, chain_pem: &str, key_pem: &str) -> Option<Serial> {
-    let first = Pem::iter_from_buffer(chain_pem.as_bytes()).next()?.ok()?;
+    let chain: Vec<Pem> =
+        Pem::iter_from_buffer(chain_pem.as_bytes()).collect::<Result<_, _>>().ok()?;
+    let (first, above) = chain.split_first()?;
     let certificate = first.parse_x509().ok()?;
     let key = KeyPair::from_pem(key_pem).ok()?;
-    let is_good = issuer(desk).authority.is_issuer_of(&first.contents)
+    let authority = &issuer(desk).authority;
+    let is_good = authority.is_issuer_of(&first.contents)
+        && above.iter().map(|above| above.contents.as_slice()).eq(authority.chain())
         && certificate.public_key().raw == key.subject_public_key_info()
         && names_are(&certificate, &desk.settings.server_names)
         && !is_due(&certificate, now());

@@ -79,6 +79,17 @@ async fn a_certificate_of_another_ca_is_replaced() {
 }
 
 #[tokio::test]
+async fn the_servers_chain_leads_to_the_root_that_its_ca_is_below_by_now() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let first = obtain(&workshop).await;
+    workshop.move_ca_below_another_root();
+    let second = obtain(&workshop).await;
+    assert_ne!(second, first);
+    check(&workshop, &second, &workshop.authority());
+    assert_eq!(obtain(&workshop).await, second, "it is kept");
+}
+
+#[tokio::test]
 async fn another_issuer_certifies_the_server_once_the_default_ca_has_ended() {
     let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     workshop.config.ca.issuer_url = Some("http://ca.example/issuing.crt".parse().unwrap());

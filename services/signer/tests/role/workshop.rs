@@ -74,6 +74,17 @@ impl Workshop {
         self.ca = make_ca(&self.dir.path().join("next-ca"), algorithm);
     }
 
+    /// Has the CA's key and name go on with a certificate below another root.
+    pub(crate) fn move_ca_below_another_root(&mut self) {
+        let ca = CaDirectory::new(self.dir.path().join("moved-ca"), None);
+        let key = self.dir.path().join("ca/keys/intermediate.key");
+        ca.import_intermediate_key(&std::fs::read_to_string(key).unwrap()).unwrap();
+        let algorithm = KeyAlgorithm::Ed25519;
+        ca.create_root(algorithm, &request("Another root", CA_VALIDITY)).unwrap();
+        ca.create_intermediate(algorithm, &request("Issuing", CA_VALIDITY)).unwrap();
+        self.ca = ca;
+    }
+
     /// Has a CA issue that is not valid any more, below a root that is.
     pub(crate) fn end_ca(&mut self) {
         self.ca = CaDirectory::new(self.dir.path().join("ended-ca"), None);
