@@ -188,6 +188,9 @@ fn ends(
         (None, None) => earliest,
     };
     let latest_start = validity::latest_start(request.now.max(request.asked_at));
+    if request.not_before.is_none() && issuer.not_before() > latest_start {
+        return Err(PlanError::IssuerNotValid);
+    }
     let too_late = request.not_before.is_none() && not_before > latest_start;
     if not_before < backdated(request.now.min(request.asked_at)).whole_seconds() || too_late {
         return Err(PlanError::Validity);

@@ -176,6 +176,20 @@ fn no_leaf_outlives_its_issuer() {
 }
 
 #[test]
+fn that_the_issuer_is_not_valid_yet_is_said_of_the_issuer() {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let (names, key, serial) = ([dns("a.example")], public_key(KeyAlgorithm::Ed25519), serial());
+    let begin = ca.authority.certificate().not_before();
+    let planned = |now: Timestamp| {
+        let request = leaf_request(&names, &key, &serial);
+        plan(&ca.authority, &profile(), &LeafRequest { asked_at: now, now, ..request })
+    };
+    let early = planned(begin.minus(DAY));
+    assert!(matches!(early, Err(PlanError::IssuerNotValid)), "{early:?}");
+    assert_eq!(planned(begin).unwrap().not_before, begin);
+}
+
+#[test]
 fn bytes_planned_for_another_authority_are_not_signed() {
     let (ca, other) = (TestCa::new(KeyAlgorithm::Ed25519), TestCa::new(KeyAlgorithm::EcdsaP256));
     let (names, key, serial) = ([dns("a.example")], public_key(KeyAlgorithm::Ed25519), serial());
