@@ -131,23 +131,42 @@ async fn verify_account(
     let nonce = (&profile.name, jws.nonce().as_str());
     let admitted = api.ports.admission.admit(nonce, id.as_ref().ok(), order).await?;
     check_nonce_and_url(api, request, &jws, admitted.nonce)?;
-    let Admitted { account, order, .. } = admitted;
+    let Admitted { account: view, order, .. } = admitted;
     let id = id?;
-    let account = match account {
-        Some(view) => Some(view),
-        None => api.ports.aggregates.fold::<Account>(&id).await?,
+    let (account, key) = match view {
+        None => verified(&jws, newest(api, profile, &id).await?)?,
+        Some(view) => match verified(&jws, of_profile(profile, view)?) {
+            // The view may be from before a change of keys.
+            Err(Refusal::BadSignature | Refusal::WrongAlgorithm) => {
+                verified(&jws, newest(api, profile, &id).await?)?
+            }
+            verified => verified?,
+        },
     };
-    // An id does not tell its profile, and whoever holds an account of one is nobody in another.
-    let account = account
-        .filter(|account| account.state.profile == profile.name)
-        .ok_or(Refusal::AccountDoesNotExist)?;
-    let key = PublicJwk::from_account_key(&account.state.key)
-        .map_err(|error| Refusal::Internal(error.into()))?;
-    verify(&jws, &key)?;
     match account.state.status {
         Status::Valid => Ok((ByAccount { jws, account, key }, order)),
         Status::Deactivated => Err(Refusal::AccountDeactivated),
     }
+}
+
+/// The account as the log has it.
+async fn newest(api: &Api, profile: &Profile, id: &AccountId) -> Result<AccountView, Refusal> {
+    let account = api.ports.aggregates.fold::<Account>(id).await?;
+    of_profile(profile, account.ok_or(Refusal::AccountDoesNotExist)?)
+}
+
+/// An id does not tell its profile, and whoever holds an account of one is nobody in another.
+fn of_profile(profile: &Profile, account: AccountView) -> Result<AccountView, Refusal> {
+    let own = account.state.profile == profile.name;
+    if own { Ok(account) } else { Err(Refusal::AccountDoesNotExist) }
+}
+
+/// The account with its key, which signed the request.
+fn verified(jws: &Jws, account: AccountView) -> Result<(AccountView, PublicJwk), Refusal> {
+    let key = PublicJwk::from_account_key(&account.state.key)
+        .map_err(|error| Refusal::Internal(error.into()))?;
+    verify(jws, &key)?;
+    Ok((account, key))
 }
 
 async fn verify_key(

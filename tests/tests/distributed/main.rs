@@ -9,6 +9,8 @@ mod finalizing;
 #[cfg(test)]
 mod issuers;
 #[cfg(test)]
+mod key_change;
+#[cfg(test)]
 mod lost_log;
 #[cfg(test)]
 mod measuring;
