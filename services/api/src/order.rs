@@ -2,6 +2,8 @@
 
 mod validity;
 
+use std::time::Duration;
+
 use acme::{
     Problem,
     order::{self as wire, NewOrder},
@@ -33,6 +35,9 @@ use crate::{
     urls::AuthorizationPlace,
 };
 
+/// What a client has at least for the proofs of an order, as with the shortest `order_validity`.
+const TIME_TO_PROVE: Duration = Duration::from_mins(5);
+
 /// Places an order.
 pub(crate) async fn new_order(
     api: &Api,
@@ -46,9 +51,7 @@ pub(crate) async fn new_order(
         .map_err(Refusal::Validity)?;
     let id = request.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
     let account = (profile, signed.id());
-    let authorizations =
-        identifiers.iter().map(|identifier| authorization(api, account, identifier, request.now));
-    let authorizations = try_join_all(authorizations).await?;
+    let authorizations = authorizations(api, account, &identifiers, request.now).await?;
     let command = Command::Place(OrderPlaced {
         id: id.clone(),
         profile: profile.name.clone(),
@@ -74,21 +77,34 @@ fn end(latest: Timestamp, authorizations: &[AuthorizationPlaced]) -> Timestamp {
 }
 
 /// What is to be proven, or was before the order.
-async fn authorization(
+async fn authorizations(
     api: &Api,
     (profile, account): (&Profile, &AccountId),
-    identifier: &Identifier,
+    identifiers: &[Identifier],
     now: Timestamp,
-) -> Result<AuthorizationPlaced, Refusal> {
-    if let Some(proof) = held::proof(api, (profile, account), identifier, now).await? {
-        return Ok(proof);
+) -> Result<Vec<AuthorizationPlaced>, Refusal> {
+    let proofs = identifiers.iter().map(|it| held::proof(api, (profile, account), it, now));
+    let mut proofs = try_join_all(proofs).await?;
+    // The order ends with what it relies on, and whoever has something left to prove needs time for it.
+    if proofs.iter().any(Option::is_none) {
+        let earliest_end = now.plus(TIME_TO_PROVE);
+        for proof in &mut proofs {
+            let relied_on = proof.as_ref().and_then(|it| it.relies_on.as_ref());
+            if relied_on.is_some_and(|it| it.expires_at < earliest_end) {
+                *proof = None;
+            }
+        }
     }
-    Ok(AuthorizationPlaced {
-        identifier: identifier.authorized(),
-        wildcard: identifier.is_wildcard(),
-        challenges: challenges(profile, identifier)?,
-        relies_on: None,
-    })
+    let placed = |identifier: &Identifier| {
+        Ok::<_, Refusal>(AuthorizationPlaced {
+            identifier: identifier.authorized(),
+            wildcard: identifier.is_wildcard(),
+            challenges: challenges(profile, identifier)?,
+            relies_on: None,
+        })
+    };
+    let proofs = identifiers.iter().zip(proofs);
+    proofs.map(|(identifier, proof)| proof.map_or_else(|| placed(identifier), Ok)).collect()
 }
 
 /// The ways to prove an identifier, with a fresh token.

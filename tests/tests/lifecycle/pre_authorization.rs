@@ -189,6 +189,25 @@ async fn an_authorization_that_has_expired_never_issues() -> anyhow::Result<()> 
 }
 
 #[tokio::test]
+async fn a_proof_that_ends_soon_leaves_an_order_the_time_for_its_other_proofs() -> anyhow::Result<()>
+{
+    let profile = ALLOWED.replace("}]", ", pre_authorization_validity=\"4m\"}]");
+    let scene = Scene::with(|setup| setup.set("profile", profile)).await?;
+    let authorization = scene.client.prove_before(NAME, &scene.web).await?;
+    let names = [NAME, "b.localhost"];
+    let order = scene.client.place(&names).await?;
+    assert!(!order.authorizations().contains(&authorization), "{:?}", order.body);
+    let shown = read(&scene.client, &authorization).await?;
+    let [order_ends, proof_ends] = [&order.body, &shown].map(|it| it["expires"].as_str());
+    assert!(order_ends > proof_ends, "{order_ends:?} {proof_ends:?}");
+    let order = scene.client.ready_order(&names, &scene.web).await?;
+    scene.client.finalize(&order, &names).await?;
+    // There is nothing else to prove.
+    assert_eq!(scene.client.place(&[NAME]).await?.authorizations(), [authorization]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_one_account_proved_is_nothing_to_another() -> anyhow::Result<()> {
     let scene =
         Scene::with(|setup| setup.set("profile", TWO).set("default_profile", "default")).await?;
