@@ -1,9 +1,13 @@
-//! Log lines: which trace they are part of, and what is in none of them.
+//! Log lines: which trace they are part of, why something failed, and what is in none of them.
 
-use std::fmt;
+use std::{error::Error, fmt, iter};
 
 use opentelemetry::{Context, TraceId, trace::TraceContextExt as _};
-use tracing::{Event, Level, Metadata, Subscriber};
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+};
 use tracing_subscriber::{
     filter::{FilterFn, LevelFilter, filter_fn},
     fmt::{
@@ -37,14 +41,17 @@ pub(super) struct WithTrace<F> {
     add: fn(line: &str, trace: TraceId, to: &mut Writer<'_>) -> fmt::Result,
 }
 
-impl<T> WithTrace<Format<Json, T>> {
+/// A format of JSON lines that adds what is behind an error, as that for people does by itself.
+pub(super) struct WithSources<F>(F);
+
+impl<T> WithTrace<WithSources<Format<Json, T>>> {
     /// Adds a member to each object.
     pub(super) fn json(format: Format<Json, T>) -> Self {
         let add = |line: &str, trace: TraceId, to: &mut Writer<'_>| match line.strip_prefix('{') {
             Some(members) => write!(to, r#"{{"{TRACE_ID}":"{trace}",{members}"#),
             None => to.write_str(line),
         };
-        Self { format, add }
+        Self { format: WithSources(format), add }
     }
 }
 
@@ -81,6 +88,49 @@ where
     }
 }
 
+/// The causes of each error among the fields of an event, the nearest first.
+#[derive(Default)]
+struct Sources(Map<String, Value>);
+
+impl Visit for Sources {
+    fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+
+    fn record_error(&mut self, field: &Field, error: &(dyn Error + 'static)) {
+        let causes = iter::successors(error.source(), |cause| (*cause).source());
+        let causes: Vec<Value> = causes.map(|cause| cause.to_string().into()).collect();
+        if !causes.is_empty() {
+            self.0.insert(format!("{}.sources", field.name()), causes.into());
+        }
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for WithSources<F>
+where
+    F: FormatEvent<S, N>,
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut sources = Sources::default();
+        event.record(&mut sources);
+        if sources.0.is_empty() {
+            return self.0.format_event(context, writer, event);
+        }
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let added = Value::Object(sources.0).to_string();
+        match (added.strip_suffix('}'), line.strip_prefix('{')) {
+            (Some(added), Some(members)) => write!(writer, "{added},{members}"),
+            _ => writer.write_str(&line),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -94,8 +144,12 @@ mod tests {
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::super::{logs, set_order_trace};
-    use crate::config::{LogFormat, Telemetry};
+    use crate::{
+        StopError,
+        config::{LogFormat, Telemetry},
+    };
 
+    const FULL: &str = "no room on the \"disk\" {}";
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
     #[derive(Clone, Default)]
@@ -111,7 +165,7 @@ mod tests {
         }
     }
 
-    /// What is written about two facts, one within an order's span and one outside of it.
+    /// What is written about three facts, two within an order's span and one outside of it.
     fn written(log_format: LogFormat) -> String {
         let (lines, provider) = (Lines::default(), SdkTracerProvider::default());
         // The filter leaves the span out of the lines, but not its trace.
@@ -124,7 +178,11 @@ mod tests {
         with_default(subscriber, || {
             let span = info_span!("sign certificate");
             set_order_trace(&span, u128::from_str_radix(TRACE, 16).unwrap().to_be_bytes());
-            span.in_scope(|| warn!(tries = 2, "signing again"));
+            span.in_scope(|| {
+                warn!(tries = 2, "signing again");
+                let error = &StopError::Failed { task: "signer", source: FULL.into() };
+                warn!(error = error as &dyn std::error::Error, "signing ended");
+            });
             warn!("nothing to sign");
         });
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
@@ -138,8 +196,18 @@ mod tests {
         assert_eq!(lines[0]["trace_id"], TRACE);
         assert_eq!(lines[0]["message"], "signing again");
         assert_eq!(lines[0]["tries"], 2);
-        assert_eq!(lines[1].get("trace_id"), None);
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[2].get("trace_id"), None);
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn json_lines_say_what_is_behind_an_error() {
+        let line: serde_json::Value =
+            serde_json::from_str(written(LogFormat::Json).lines().nth(1).unwrap()).unwrap();
+        assert_eq!(line["error"], "signer failed");
+        assert_eq!(line["error.sources"], serde_json::json!([FULL]));
+        assert_eq!(line["trace_id"], TRACE);
+        assert_eq!(line["message"], "signing ended");
     }
 
     #[test]
@@ -150,7 +218,7 @@ mod tests {
             lines[0].ends_with(&format!("signing again tries=2 trace_id={TRACE}")),
             "{written}"
         );
-        assert!(lines[1].ends_with("nothing to sign"), "{written}");
-        assert_eq!(lines.len(), 2);
+        assert!(lines[2].ends_with("nothing to sign"), "{written}");
+        assert_eq!(lines.len(), 3);
     }
 }
