@@ -10,8 +10,8 @@ use crate::chart::{Rendered, over, render, values};
 /// The ports of a role's rules in one direction.
 fn ports(rendered: &Rendered, role: &str, direction: &str) -> anyhow::Result<BTreeSet<String>> {
     let policy = rendered.object("NetworkPolicy", &format!("certmill-{role}"))?;
-    let rules = policy["spec"][direction].as_array().context("rules")?;
-    let ports = rules.iter().flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
+    let rules = policy["spec"][direction].as_array().into_iter().flatten();
+    let ports = rules.flat_map(|rule| rule["ports"].as_array().into_iter().flatten());
     Ok(ports.map(|port| port["port"].to_string().replace('"', "")).collect())
 }
 
@@ -80,6 +80,30 @@ fn a_network_of_the_site_is_reached_once_it_is_allowed() -> anyhow::Result<()> {
     let allow = json!({ "networkPolicy": { "validator": { "allow": ["10.20.0.0/16"] } } });
     let rule = applicants(&render(&over(values("cluster")?, &allow))?)?;
     ensure!(rule["to"][2] == json!({ "ipBlock": { "cidr": "10.20.0.0/16" } }));
+    Ok(())
+}
+
+/// Kubernetes takes an empty list for everybody.
+#[test]
+fn a_list_that_is_emptied_lets_nobody_in_or_out() -> anyhow::Result<()> {
+    let emptied = json!({ "networkPolicy": {
+        "monitoring": [], "dns": [], "nats": { "peers": [] }, "redis": { "ports": [] },
+        "hsm": { "ports": [] }, "traces": { "peers": [] },
+    } });
+    let rendered = render(&over(values("everything")?, &emptied))?;
+    for role in ["signer", "projector"] {
+        ensure!(ports(&rendered, role, "ingress")?.is_empty(), "{role}");
+        ensure!(ports(&rendered, role, "egress")?.is_empty(), "{role}");
+    }
+    for policy in rendered.of_kind("NetworkPolicy") {
+        let spec = &policy["spec"];
+        let both = [(&spec["ingress"], "from"), (&spec["egress"], "to")];
+        for (rules, peers) in both {
+            for rule in rules.as_array().into_iter().flatten() {
+                ensure!(rule[peers] != json!([]) && !rule["ports"].is_null(), "{policy}");
+            }
+        }
+    }
     Ok(())
 }
 
