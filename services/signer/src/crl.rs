@@ -12,7 +12,7 @@ use domain::{
 };
 use eventstore::{Loaded, Stream, Subject, Subscription, execute};
 use readmodel::Crl;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -106,12 +106,31 @@ impl Publisher {
             }
             tokio::select! {
                 () = sleep(CHECK_INTERVAL) => {}
-                () = heard(&mut subscription) => {
-                    self.desk.revocation_heard.notify_one();
-                    sleep_until(earliest).await;
+                () = self.hear(&mut subscription) => {
+                    // What comes meanwhile is on the same CRL: a look for each would go on for hours after many at once.
+                    let more = async { loop { self.hear(&mut subscription).await } };
+                    let Err(_) = timeout_at(earliest, more).await;
                 }
             }
         }
+    }
+
+    /// Waits for a revocation; without a subscription, for ever.
+    async fn hear(&self, subscription: &mut Option<Box<dyn Subscription>>) {
+        let Some(open) = subscription else { return std::future::pending().await };
+        match open.next().await {
+            Ok(delivery) => {
+                if let Err(error) = delivery.ack().await {
+                    let error = &error as &dyn std::error::Error;
+                    warn!(error, "delivery not settled; it comes again");
+                }
+            }
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "revocations are not delivered");
+                *subscription = None;
+            }
+        }
+        self.desk.revocation_heard.notify_one();
     }
 
     /// Publishes the CRLs on which something is missing, that are due, or that the read model lost.
@@ -255,23 +274,4 @@ impl Publisher {
 /// Grows even when the last CRL was lost with the signer's disk: no number of the past can be above the time.
 fn next_number(last: u64, now: Timestamp) -> u64 {
     u64::try_from(now.unix_seconds()).unwrap_or(0).max(last + 1)
-}
-
-/// Waits for a revocation; without a subscription, for ever.
-async fn heard(subscription: &mut Option<Box<dyn Subscription>>) {
-    let Some(open) = subscription else { return std::future::pending().await };
-    match open.next().await {
-        Ok(delivery) => {
-            if let Err(error) = delivery.ack().await {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "delivery not settled; it comes again"
-                );
-            }
-        }
-        Err(error) => {
-            warn!(error = &error as &dyn std::error::Error, "revocations are not delivered");
-            *subscription = None;
-        }
-    }
 }

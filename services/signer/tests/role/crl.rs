@@ -89,6 +89,36 @@ async fn a_crl_is_published_at_the_start_and_again_after_each_revocation() {
 }
 
 #[tokio::test]
+async fn revocations_that_come_at_once_are_looked_at_once() {
+    const REVOKED: u8 = 50;
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    for n in 1..=REVOKED {
+        workshop.revoke(&serial(n)).await;
+    }
+    let (looks, heard) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (look, hear) = (Arc::clone(&looks), Arc::clone(&heard));
+    let faults = Faults::new(move |port, key| {
+        match port {
+            Port::Crl => look.fetch_add(1, Ordering::Relaxed),
+            Port::Acknowledge if key.starts_with("revo") => hear.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        Fate::Done
+    });
+    let signer = workshop.start_with("signer", &Arc::new(faults)).await;
+    workshop.crl_after(0).await;
+    tokio::time::pause();
+    until("all are heard", async || {
+        (heard.load(Ordering::Relaxed) >= u64::from(REVOKED)).then_some(())
+    })
+    .await;
+    tokio::time::resume();
+    signer.stop().await;
+    let looks = looks.load(Ordering::Relaxed);
+    assert!(looks < 10, "each look reads and compares the whole CRL: {looks}");
+}
+
+#[tokio::test]
 async fn a_burned_serial_is_on_the_crl() {
     let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     let order = workshop.finalized().await;
