@@ -3,18 +3,27 @@
 use std::{collections::HashMap, hash::Hash, mem};
 
 /// Keeps between half and all of `capacity` entries: when the younger half is full it becomes the older one, and what
-/// stood in that and was not used since is forgotten. Cheaper per use than an exact order of use, and 40 lines.
+/// stood in that and was not used since is forgotten. Cheaper per use than an exact order of use, and 50 lines.
 #[derive(Debug)]
 pub(crate) struct Generations<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
+    /// What the younger half weighs.
+    young_weight: usize,
     half: usize,
+    weight_of: fn(&V) -> usize,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
     /// A map of at most so many entries.
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (capacity / 2).max(1) }
+        Self::weighed(capacity, |_| 1)
+    }
+
+    /// A map of entries that together weigh at most so much, beside one that is heavier than half of that.
+    pub(crate) fn weighed(capacity: usize, weight_of: fn(&V) -> usize) -> Self {
+        let half = (capacity / 2).max(1);
+        Self { young: HashMap::new(), old: HashMap::new(), young_weight: 0, half, weight_of }
     }
 
     /// Finds an entry and keeps it for longer.
@@ -29,28 +38,27 @@ impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
 
     /// Adds or replaces an entry.
     pub(crate) fn insert(&mut self, key: K, value: V) {
-        if let Some(known) = self.young.get_mut(&key) {
-            *known = value;
-            return;
-        }
-        if self.young.len() >= self.half {
+        self.remove(&key);
+        let weight = (self.weight_of)(&value);
+        if self.young_weight + weight > self.half {
             self.old = mem::take(&mut self.young);
-        } else {
-            self.old.remove(&key);
+            self.young_weight = 0;
         }
+        self.young_weight += weight;
         self.young.insert(key, value);
     }
 
     /// Forgets an entry.
     pub(crate) fn remove(&mut self, key: &K) {
-        self.young.remove(key);
-        self.old.remove(key);
+        match self.young.remove(key) {
+            Some(known) => self.young_weight -= (self.weight_of)(&known),
+            None => drop(self.old.remove(key)),
+        }
     }
 
     /// Forgets everything.
     pub(crate) fn clear(&mut self) {
-        self.young = HashMap::new();
-        self.old = HashMap::new();
+        *self = Self::weighed(self.half * 2, self.weight_of);
     }
 }
 
@@ -69,6 +77,19 @@ mod tests {
         }
         assert_eq!(map.get(&1), None);
         assert_eq!(map.get(&999), Some("passing"));
+    }
+
+    #[test]
+    fn heavy_entries_are_fewer() {
+        let mut map = Generations::weighed(100, |weight: &usize| *weight);
+        let sum = |entries: &HashMap<usize, usize>| entries.values().sum::<usize>();
+        for key in 0..1000 {
+            map.insert(key, if key % 2 == 0 { 1 } else { 20 });
+            assert!(sum(&map.young) + sum(&map.old) <= 100);
+        }
+        map.insert(999, 1);
+        map.remove(&998);
+        assert_eq!(map.young_weight, sum(&map.young));
     }
 
     #[test]

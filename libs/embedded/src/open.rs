@@ -37,7 +37,7 @@ const READ_AHEAD_BYTES: usize = 1024 * 1024;
 /// How much the store keeps in memory, and how much on the disk.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How many orders' views are kept, and as many of pre-authorizations.
+    /// How many orders' views are kept, fewer of those with many names, and as many of pre-authorizations.
     pub cached_orders: usize,
     /// How many accounts' views are kept.
     pub cached_accounts: usize,

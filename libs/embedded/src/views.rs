@@ -35,6 +35,9 @@ use crate::{
     shared::Shared,
 };
 
+/// The view of an order with so many names takes as much room as is counted for each; one with more, as much as several.
+const NAMES_OF_AN_ORDER: usize = 8;
+
 /// What of the read model is in memory.
 #[derive(Debug)]
 pub(crate) struct Views {
@@ -56,6 +59,10 @@ struct States<K, S>(Mutex<Generations<K, State<S>>>);
 impl<K: Key + Eq + Clone, S> States<K, S> {
     fn new(capacity: usize) -> Self {
         Self(Mutex::new(Generations::new(capacity)))
+    }
+
+    fn weighed(capacity: usize, weight_of: fn(&State<S>) -> usize) -> Self {
+        Self(Mutex::new(Generations::weighed(capacity, weight_of)))
     }
 
     fn get(&self, id: &K) -> Option<State<S>> {
@@ -80,7 +87,10 @@ impl Views {
         let crls = crls::all(connection)?.into_iter().map(|(name, crl)| (name, Arc::new(crl)));
         Ok(Self {
             accounts: States::new(options.cached_accounts),
-            orders: States::new(options.cached_orders),
+            orders: States::weighed(
+                options.cached_orders.saturating_mul(NAMES_OF_AN_ORDER),
+                |order| order.state.authorizations.len().max(NAMES_OF_AN_ORDER),
+            ),
             pre_authorizations: States::new(options.cached_orders),
             crls: Mutex::new(crls.collect()),
             marked: Mutex::default(),

@@ -14,3 +14,4 @@ mod rebuild;
 mod samples;
 mod search;
 mod unknown_keys;
+mod views;
