@@ -18,6 +18,8 @@ pub(super) enum LookupError {
     NoSuchName,
     /// The answer could not be understood.
     Malformed,
+    /// The resolver names servers that may know, as one that does not ask for others does.
+    Referral,
     /// There are more records than are looked at.
     TooMany,
     /// Its CNAMEs lead further than they are followed.
@@ -54,6 +56,7 @@ impl LookupError {
         let reason = match self {
             Self::NoRecords => return dns(&format!("DNS has no {records} records for {owner}")),
             Self::NoSuchName => return dns(&format!("DNS has no name {owner} (NXDOMAIN)")),
+            Self::Referral => "the resolver only refers to other servers",
             Self::TooMany => "there are too many of them",
             Self::TooManyAliases => "too many CNAMEs lead there, or they lead in a circle",
             Self::Malformed => "the answer could not be understood",
@@ -89,6 +92,7 @@ impl From<&NetError> for LookupError {
 impl From<&DnsError> for LookupError {
     fn from(error: &DnsError) -> Self {
         match error {
+            DnsError::NoRecordsFound(none) if is_referral(none) => Self::Referral,
             DnsError::NoRecordsFound(none) => Self::denial(none.response_code),
             DnsError::Nsec { response, proof, .. } if !proof.is_bogus() => {
                 Self::denial(response.response_code)
@@ -119,7 +123,8 @@ impl LookupError {
             ResponseCode::NXDomain => Self::NoSuchName,
             ResponseCode::ServFail => Self::ServerFailure,
             ResponseCode::Refused => Self::Refused,
-            _ => Self::NoRecords,
+            ResponseCode::NoError => Self::NoRecords,
+            _ => Self::Malformed,
         }
     }
 }
@@ -134,6 +139,11 @@ pub(super) fn unproven_end(error: &NetError) -> Option<&Name> {
         }
         _ => None,
     }
+}
+
+/// Whether servers are named in place of records (RFC 2308 §2.2.1): what they would say nobody knows.
+fn is_referral(none: &NoRecords) -> bool {
+    none.response_code == ResponseCode::NoError && none.soa.is_none() && none.ns.is_some()
 }
 
 /// Whether what denies records is proven, or the start of a zone that the name is in (RFC 2308 §2): one that is not signed,

@@ -1,7 +1,10 @@
 //! CAA with DNS: the climb, what forbids, and what cannot be looked up.
 
 use domain::{ChallengeType, Evidence, FailureKind};
-use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
+use hickory_resolver::proto::{
+    op::ResponseCode,
+    rr::{Name, RData, RecordType, rdata::NS},
+};
 use validation::{CaaQuestion, ResolverChoice, Validator};
 
 use crate::{
@@ -148,6 +151,24 @@ async fn what_cannot_be_looked_up_forbids_at_every_level() {
             assert_eq!(failure.kind, FailureKind::Dns);
             let expected = format!("CAA records for {name} failed");
             assert!(failure.detail.contains(&expected), "{}", failure.detail);
+            assert!(failure.detail.contains(text), "{}", failure.detail);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_neither_records_nor_a_denial_forbids() {
+    let server = RData::NS(NS(Name::from_ascii("ns.a.example.").unwrap()));
+    let authorities = vec![record("a.example", server)];
+    let referral = Answer::Mixed(Sections { authorities, ..Sections::default() });
+    for (answer, text) in [
+        (referral, "refers to other servers"),
+        (Answer::Code(ResponseCode::Unknown(12)), "could not be understood"),
+    ] {
+        for name in [DEEP, "a.example"] {
+            let zone = zone().answer(name, RecordType::CAA, answer.clone());
+            let failure = failure(scene(zone).await.validate(ChallengeType::Dns01, DEEP).await);
+            assert_eq!(failure.kind, FailureKind::Dns);
             assert!(failure.detail.contains(text), "{}", failure.detail);
         }
     }
