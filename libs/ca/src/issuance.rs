@@ -22,7 +22,7 @@ pub enum IssueError {
     /// The bytes are for another issuer or another kind of key.
     #[error("the bytes to sign are for another issuer")]
     OtherIssuer,
-    /// The bytes would make a CA.
+    /// The bytes would make a CA, or do not say plainly that they make none.
     #[error("the bytes to sign would make a CA certificate")]
     IsCa,
     /// The certificate would outlive its issuer's.
@@ -77,7 +77,7 @@ impl Authority {
         {
             return Err(IssueError::OtherIssuer);
         }
-        if parsed.is_ca() {
+        if !is_plainly_no_ca(&parsed) {
             return Err(IssueError::IsCa);
         }
         let end = Timestamp::from_unix_seconds(parsed.validity().not_after.timestamp());
@@ -86,6 +86,14 @@ impl Authority {
         }
         Ok(())
     }
+}
+
+/// Where an extension is absent, repeated or damaged, one verifier or another may take the certificate for a CA's.
+fn is_plainly_no_ca(parsed: &TbsCertificate<'_>) -> bool {
+    let constraints = parsed.basic_constraints().ok().flatten();
+    let usage = parsed.key_usage().ok().flatten();
+    constraints.is_some_and(|it| !it.value.ca)
+        && usage.is_some_and(|it| !it.value.key_cert_sign() && !it.value.crl_sign())
 }
 
 fn rcgen_algorithm(parsed: &TbsCertificate<'_>) -> Option<&'static rcgen::SignatureAlgorithm> {

@@ -7,6 +7,8 @@ use ca::{
     SubjectName, SubjectRule, plan,
 };
 use domain::{Serial, Timestamp};
+use rcgen::{CertificateParams, CustomExtension, Issuer, KeyPair, KeyUsagePurpose, PKCS_ED25519};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use crate::support::{
     DAY, TestCa, assert_success, dns, leaf_request, now, openssl, pem_of, profile, public_key, text,
@@ -196,6 +198,43 @@ fn bytes_planned_for_another_authority_are_not_signed() {
     let planned = plan(&other.authority, &profile(), &leaf_request(&names, &key, &serial)).unwrap();
     assert_eq!(ca.authority.issue(&planned.tbs), Err(IssueError::OtherIssuer));
     assert_eq!(ca.authority.issue(b"anything"), Err(IssueError::Malformed));
+}
+
+/// What somebody else could put in place of planned bytes: each value is the content of one basicConstraints extension.
+fn foreign_bytes(ca: &TestCa, values: &[&[u8]], usages: &[KeyUsagePurpose]) -> Vec<u8> {
+    let issuer = ca.authority.certificate().der().into();
+    let stranger = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let issuer = Issuer::from_ca_cert_der(&issuer, &stranger).unwrap();
+    let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    params.not_before = now().to_offset_date_time();
+    params.not_after = now().plus(DAY).to_offset_date_time();
+    params.key_usages = usages.to_vec();
+    let extension =
+        |value: &&[u8]| CustomExtension::from_oid_content(&[2, 5, 29, 19], value.to_vec());
+    params.custom_extensions = values.iter().map(extension).collect();
+    let certificate = params.signed_by(&stranger, &issuer).unwrap();
+    let (_, parsed) = X509Certificate::from_der(certificate.der()).unwrap();
+    parsed.tbs_certificate.as_ref().to_vec()
+}
+
+#[test]
+fn bytes_that_could_be_taken_for_a_ca_are_not_signed() {
+    const NO: &[u8] = &[0x30, 0];
+    const YES: &[u8] = &[0x30, 3, 1, 1, 0xff];
+    // BER, which OpenSSL reads as well.
+    const BER: &[u8] = &[0x30, 3, 1, 1, 1];
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let leaf = [KeyUsagePurpose::DigitalSignature];
+    let issue = |values: &[&[u8]], usages: &[KeyUsagePurpose]| {
+        ca.authority.issue(&foreign_bytes(&ca, values, usages)).map(drop)
+    };
+    assert_eq!(issue(&[NO], &leaf), Ok(()));
+    for values in [&[][..], &[YES], &[BER], &[NO, YES], &[YES, NO], &[YES, YES]] {
+        assert_eq!(issue(values, &leaf), Err(IssueError::IsCa), "{values:?}");
+    }
+    for usage in [KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign] {
+        assert_eq!(issue(&[NO], &[usage]), Err(IssueError::IsCa), "{usage:?}");
+    }
 }
 
 #[test]
