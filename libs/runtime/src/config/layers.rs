@@ -267,10 +267,19 @@ fn plain(message: &str) -> String {
         ("expected a sequence", "expected a list, such as [\"a\", \"b\"]"),
         ("expected a map", "expected a table"),
     ];
-    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = without_value(&message.split_whitespace().collect::<Vec<_>>().join(" "));
     let line = words.iter().fold(line, |line, (from, to)| line.replace(from, to));
     match line.split_once("expected struct ") {
         Some((before, _)) => format!("{before}expected a table"),
         None => line,
     }
+}
+
+/// A value of the wrong type may be a password: a number without quotes, or a URL where a list or table belongs.
+fn without_value(line: &str) -> String {
+    const BEGINNING: &str = "invalid type: ";
+    let parts = line.strip_prefix(BEGINNING).and_then(|rest| rest.rsplit_once(", expected "));
+    let Some((found, expected)) = parts else { return line.to_owned() };
+    let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+    format!("{BEGINNING}{kind}, expected {expected}")
 }

@@ -99,6 +99,27 @@ fn a_bad_value_of_the_file_is_refused_with_its_line_and_without_the_value() {
 }
 
 #[test]
+fn a_secret_of_the_wrong_type_is_refused_without_being_shown() {
+    for (text, kind) in [
+        ("[ca]\npassphrase = 8675309", "integer, expected a string"),
+        ("[ca]\npassphrase = 8675309.5", "floating point, expected a string"),
+        ("[event_log]\nservers = \"nats://u:8675309@h\"", "string, expected a list, such as"),
+        ("redis = 'redis://:\", expected 8675309@h'", "string, expected a table"),
+    ] {
+        let message = message(load(text, &[], &[]));
+        assert!(message.contains(&format!("invalid type: {kind}")), "{message}");
+        assert!(!message.contains("8675309"), "{message}");
+    }
+    let url = "nats://u:8675309@h";
+    let variable = message(load("", &[("CERTMILL__EVENT_LOG__SERVERS", url)], &[]));
+    let set = message(load("", &[], &[&format!("event_log.servers={url}")]));
+    for message in [variable, set] {
+        assert!(message.contains("invalid type: string, expected a list"), "{message}");
+        assert!(!message.contains("8675309"), "{message}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_toml_is_refused_with_its_line() {
     let message = message(load("data_dir = \"x\"\n[api\n", &[], &[]));
     assert!(message.contains("line 2"), "{message}");
