@@ -106,7 +106,7 @@ pub fn sign_crl(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, CrlErr
         .and_then(|issuer| params.signed_by(&issuer))
         .map_err(CrlError::Build)?;
     let der = crl.der().to_vec();
-    if is_signed_by(authority, &der) { Ok(der) } else { Err(CrlError::Unverified) }
+    if authority.has_signed_crl(&der) { Ok(der) } else { Err(CrlError::Unverified) }
 }
 
 /// Only the certificates that we issue are divided, and none of them is a CA's (RFC 5280 §5.2.5).
@@ -140,10 +140,13 @@ fn reason_code(reason: RevocationReason) -> Option<rcgen::RevocationReason> {
     }
 }
 
-fn is_signed_by(authority: &Authority, der: &[u8]) -> bool {
-    let key = SubjectPublicKeyInfo::from_der(authority.certificate().spki());
-    match (CertificateRevocationList::from_der(der), key) {
-        (Ok(([], crl)), Ok((_, key))) => crl.verify_signature(&key).is_ok(),
-        _ => false,
+impl Authority {
+    /// Whether this authority's key signed the DER CRL.
+    pub fn has_signed_crl(&self, der: &[u8]) -> bool {
+        let key = SubjectPublicKeyInfo::from_der(self.certificate().spki());
+        match (CertificateRevocationList::from_der(der), key) {
+            (Ok(([], crl)), Ok((_, key))) => crl.verify_signature(&key).is_ok(),
+            _ => false,
+        }
     }
 }

@@ -31,6 +31,8 @@ const CONSUMER: &str = "crl";
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is checked that the published CRLs are still there and not due.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+/// Numbers are seconds since 1970 or the next ones: with one beyond these, which nobody has given, none could follow.
+const MAX_NUMBER: u64 = 1 << 40;
 
 pub(crate) struct Publisher {
     desk: Arc<Desk>,
@@ -52,6 +54,8 @@ enum PublishError {
     File(#[source] std::io::Error),
     #[error("the read model failed")]
     View(#[source] readmodel::Unavailable),
+    #[error("the read model holds a CRL with a number that no CRL can have: remove it from there")]
+    Number,
     #[error("the last CRL cannot be read")]
     Last(#[from] last::Damaged),
 }
@@ -146,7 +150,7 @@ impl Publisher {
     async fn publish_all_of(&mut self, issuer: &Arc<Issuer>) -> Result<(), PublishError> {
         let (mut all, mut validities) = (Vec::new(), Vec::new());
         for name in self.revocations.crls(issuer.id()) {
-            match self.before(&name).await {
+            match self.before(issuer, &name).await {
                 Ok(before) => all.push(before),
                 Err(error) => validities.extend(self.not_published(&name, &error).await),
             }
@@ -179,12 +183,15 @@ impl Publisher {
         Some(read.map_or((now(), now()), |last| (last.made, last.next_update)))
     }
 
-    async fn before(&self, name: &CrlName) -> Result<Before, PublishError> {
+    async fn before(&self, issuer: &Issuer, name: &CrlName) -> Result<Before, PublishError> {
         let kept = files::read(&self.path(name)).map_err(PublishError::File)?;
         let kept = kept.map(Last::parse).transpose()?;
         let views = &self.desk.ports.aggregates.views;
         let published = views.crl(name).await.map_err(PublishError::View)?;
-        let last = Last::newer(kept, published.as_deref());
+        if published.as_ref().is_some_and(|crl| crl.number > MAX_NUMBER) {
+            return Err(PublishError::Number);
+        }
+        let last = Last::newer(kept, published.as_deref(), &issuer.authority);
         Ok(Before { name: name.clone(), last, published })
     }
 
@@ -241,7 +248,9 @@ impl Publisher {
                 // It may have been made when CRLs were valid for less.
                 && last.next_update >= now.plus(left_at_refresh)
                 && last.says(plan)
-                && before.published.as_ref().is_none_or(|published| last.may_replace(published))
+                && before.published.as_ref().is_none_or(|published| {
+                    published.number <= last.number && last.may_replace(published)
+                })
         })
     }
 

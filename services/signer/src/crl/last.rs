@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ca::CrlPlan;
+use ca::{Authority, CrlPlan};
 use domain::{Serial, Timestamp};
 use readmodel::Crl;
 use x509_parser::{
@@ -46,11 +46,17 @@ impl Last {
     }
 
     /// The CRL to follow: that of another signer may be newer than ours, and is all there is when our disk was lost.
-    pub(super) fn newer(kept: Option<Self>, published: Option<&Crl>) -> Option<Self> {
-        let newer =
-            published.filter(|crl| kept.as_ref().is_none_or(|kept| kept.number < crl.number));
-        // The read model is a cache: what it holds damaged is not asked.
-        newer.and_then(|crl| Self::parse(crl.der.clone()).ok()).or(kept)
+    pub(super) fn newer(
+        kept: Option<Self>,
+        published: Option<&Crl>,
+        authority: &Authority,
+    ) -> Option<Self> {
+        let is_newer = |number: u64| kept.as_ref().is_none_or(|kept| kept.number < number);
+        // The read model is a cache: what it holds damaged, or what others put there, is not asked.
+        let newer = published.filter(|crl| is_newer(crl.number));
+        let newer = newer.filter(|crl| authority.has_signed_crl(&crl.der));
+        let newer = newer.and_then(|crl| Self::parse(crl.der.clone()).ok());
+        newer.filter(|last| is_newer(last.number)).or(kept)
     }
 
     /// Whether it says everything that a new one would.

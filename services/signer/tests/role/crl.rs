@@ -153,6 +153,50 @@ async fn numbers_grow_over_a_restart_with_an_empty_read_model() {
 }
 
 #[tokio::test]
+async fn a_crl_in_the_read_model_that_the_ca_did_not_sign_is_replaced() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let signer = workshop.start("signer").await;
+    let first = workshop.crl_after(0).await;
+    signer.stop().await;
+    let name = CrlName::whole(workshop.authority().id().clone());
+    let mut damaged = first.der.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    let stranger = Workshop::new(KeyAlgorithm::Ed25519).authority();
+    let foreign = CrlPlan::new(&stranger, first.number, now(), DAY, []);
+    let foreign = sign_crl(&stranger, &foreign).unwrap();
+    let mut last = first;
+    for der in [damaged, foreign] {
+        let forged = Crl { der, number: last.number + 1_000_000, ..last.as_ref().clone() };
+        workshop.views.put_crl(&name, &forged).await.unwrap();
+        let signer = workshop.start("signer").await;
+        last = workshop.crl_after(forged.number).await;
+        assert_eq!(workshop.listed(&last), BTreeSet::new());
+        signer.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_crl_number_that_no_crl_can_have_is_not_followed() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let signer = workshop.start("signer").await;
+    let first = workshop.crl_after(0).await;
+    signer.stop().await;
+    let name = CrlName::whole(workshop.authority().id().clone());
+    let forged = Crl { number: u64::MAX, ..first.as_ref().clone() };
+    workshop.views.put_crl(&name, &forged).await.unwrap();
+    workshop.revoke(&serial(1)).await;
+    let order = workshop.finalized().await;
+    let signer = workshop.start("signer").await;
+    workshop.ended(&order).await;
+    signer.stop().await;
+    workshop.views = workshop.empty_views("views-2");
+    let signer = workshop.start("signer").await;
+    let next = workshop.crl_after(first.number).await;
+    assert_eq!(workshop.listed(&next), BTreeSet::from([serial(1)]));
+    signer.stop().await;
+}
+
+#[tokio::test]
 async fn what_another_signer_published_is_never_taken_back() {
     let workshop = Workshop::new(KeyAlgorithm::Ed25519);
     workshop.revoke(&serial(1)).await;
