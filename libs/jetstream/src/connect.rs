@@ -227,6 +227,10 @@ impl ConnectError {
             | Self::KeptTooShort { .. }
             | Self::SelfTest(AppendError::Unknown(_) | AppendError::Unavailable(_))
             | Self::Unavailable(_) => true,
+            // A server that the replicas need has not told the others yet that it is there.
+            Self::StreamRefused { source, .. } => {
+                source.error_code() == ErrorCode::CLUSTER_NO_PEERS
+            }
             _ => false,
         }
     }

@@ -12,7 +12,7 @@ use eventstore::{
     AppendError, EventStore as _, Expected, Sequence, Subject,
     contract::{self, fresh_account},
 };
-use jetstream::JetStream;
+use jetstream::{ConnectError, JetStream, Options};
 use tokio::task::JoinHandle;
 
 use super::{
@@ -64,6 +64,27 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     contract::unacknowledged_deliveries_come_again(&ports).await;
     contract::scans_see_every_message(&ports).await;
     contract::what_is_written_is_not_empty(&ports).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_lack_a_server_for_a_replica_are_made_when_it_is_there() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::start().await;
+    settled(&Logs(Options { prefix: "other".to_owned(), ..cluster.options() })).await;
+    cluster.servers.iter_mut().for_each(Nats::kill);
+    for server in &mut cluster.servers[..2] {
+        server.restart().await;
+    }
+    let logs = Logs(cluster.options());
+    let refusal =
+        eventually("a refusal", async || match JetStream::connect(logs.0.clone()).await {
+            Err(refusal @ ConnectError::StreamRefused { .. }) => Ok(refusal),
+            other => Err(other.map(drop)),
+        })
+        .await;
+    assert!(refusal.is_passing(), "{refusal:?}");
+    cluster.servers[2].restart().await;
+    settled(&logs).await;
 }
 
 /// The name of the server that leads the accounts' stream.
