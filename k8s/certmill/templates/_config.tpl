@@ -3,8 +3,8 @@
 {{- $values := .Values -}}
 {{- $decided := dict
   "data_dir" "/var/lib/certmill"
-  "api" (dict "listen" (printf "%s:14000" $values.pods.listenAddress) "base_url" $values.baseUrl)
-  "ops" (dict "listen" (printf "%s:14001" $values.pods.listenAddress))
+  "api" (dict "listen" (printf "%s:14000" (include "certmill.address" .)) "base_url" $values.baseUrl)
+  "ops" (dict "listen" (printf "%s:14001" (include "certmill.address" .)))
   "event_log" (dict "kind" "embedded")
   "ca" dict
   "external_accounts" dict

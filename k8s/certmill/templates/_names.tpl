@@ -44,3 +44,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Where pods listen, as it stands before a port: IPv6 in brackets. */}}
+{{- define "certmill.address" -}}
+{{- $address := .Values.pods.listenAddress | trimAll "[]" -}}
+{{- ternary (printf "[%s]" $address) $address (contains ":" $address) -}}
+{{- end -}}

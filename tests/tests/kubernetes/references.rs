@@ -4,10 +4,10 @@ use std::{collections::BTreeSet, process::Command};
 
 use acceptance::{Setup, server_under_test, workspace};
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::chart::{Rendered, SETS, render, values};
+use crate::chart::{Rendered, SETS, over, render, values};
 
 /// The container of each role's pods.
 fn containers(rendered: &Rendered) -> Vec<(String, Value)> {
@@ -55,6 +55,18 @@ fn the_arguments_are_the_binarys_own_and_the_configuration_suits_the_role() -> a
             let said = String::from_utf8_lossy(&checked.stderr).into_owned();
             ensure!(checked.status.success(), "{set}, {role}: {said}");
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn pods_listen_on_ipv6_too() -> anyhow::Result<()> {
+    for (address, wanted) in [("::", "[::]:14000"), ("[::]", "[::]:14000"), ("::1", "[::1]:14000")]
+    {
+        let pods = json!({ "pods": { "listenAddress": address } });
+        let rendered = render(&over(values("cluster")?, &pods))?;
+        let config: toml::Table = configuration(&rendered)?.parse()?;
+        ensure!(config["api"]["listen"].as_str() == Some(wanted), "{}", config["api"]);
     }
     Ok(())
 }
