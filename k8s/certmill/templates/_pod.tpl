@@ -72,6 +72,10 @@ spec:
         - --role={{ $role }}
         {{- end }}
         - --config=/etc/certmill/config/certmill.toml
+        {{- if eq (dig "telemetry" "log_format" "text" $root.Values.config) "json" }}
+        # What it says when it is ready is a line of the pod's log.
+        - --json
+        {{- end }}
       {{- with include "certmill.env" . }}
       env:
         {{- . | nindent 8 }}

@@ -3,6 +3,9 @@
 use std::{error::Error, fmt, io};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::output::Format;
 
 /// A command that failed. There is one type for all of them: the only thing left to do is to tell the operator.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,6 +42,17 @@ impl Failure {
     #[must_use]
     pub(crate) fn while_doing(self, what: impl fmt::Display) -> Self {
         Self { causes: format!("{what}: {}", self.causes), ..self }
+    }
+
+    /// The last line that a program reads, or the lines for people.
+    pub(crate) fn told(&self, format: Format) -> String {
+        match format {
+            Format::Text => format!("certmill: {self}"),
+            Format::Json => {
+                json!({ "level": "ERROR", "message": self.causes, "advice": self.advice })
+                    .to_string()
+            }
+        }
     }
 
     /// What failed and why, in one line.
@@ -115,6 +129,18 @@ mod tests {
         let failure = Failure::from(error).while_doing("cannot list events").advise("start it");
         let expected = "cannot list events: the event log is unavailable: no route\nstart it";
         assert_eq!(failure.to_string(), expected);
+    }
+
+    #[test]
+    fn a_program_is_told_in_one_line_of_json() {
+        let failure = Failure::new("no \"route\"").advise("first\nsecond");
+        let line = failure.told(Format::Json);
+        assert_eq!(line.lines().count(), 1);
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let expected =
+            json!({ "level": "ERROR", "message": "no \"route\"", "advice": "first\nsecond" });
+        assert_eq!(read, expected);
+        assert_eq!(failure.told(Format::Text), "certmill: no \"route\"\nfirst\nsecond");
     }
 
     #[test]

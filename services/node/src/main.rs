@@ -40,12 +40,14 @@ fn main() -> ExitCode {
     // Before anything else: every TLS client and server of the process uses the installed provider. That one is there
     // already is the only error.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(Cli::read()) {
+    let cli = Cli::read();
+    let format = cli.common.format();
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_reader_gone() => ExitCode::SUCCESS,
         Err(failure) => {
             // Nothing can be done for an operator whose standard error is closed.
-            let _ = writeln!(std::io::stderr(), "certmill: {failure}");
+            let _ = writeln!(std::io::stderr(), "{}", failure.told(format));
             ExitCode::FAILURE
         }
     }

@@ -59,6 +59,19 @@ fn the_arguments_are_the_binarys_own_and_the_configuration_suits_the_role() -> a
     Ok(())
 }
 
+/// What is no log line of a pod is among them all the same.
+#[test]
+fn a_pod_whose_log_is_json_says_everything_in_json() -> anyhow::Result<()> {
+    for log_format in ["json", "text"] {
+        let config = json!({ "config": { "telemetry": { "log_format": log_format } } });
+        for (role, container) in containers(&render(&over(values("cluster")?, &config))?) {
+            let told = texts(&container["args"]).contains(&"--json".to_owned());
+            ensure!(told == (log_format == "json"), "{role}: {container}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn pods_listen_on_ipv6_too() -> anyhow::Result<()> {
     for (address, wanted) in [("::", "[::]:14000"), ("[::]", "[::]:14000"), ("::1", "[::1]:14000")]
