@@ -29,6 +29,13 @@
 {{- end -}}
 {{- if $values.externalAccounts.secretName -}}
 {{- $_ := set $decided.external_accounts "key_file" "/etc/certmill/external-accounts/operator.key" -}}
+{{- $former := list -}}
+{{- range $number, $_ := $values.externalAccounts.formerKeys -}}
+{{- $former = append $former (printf "/etc/certmill/external-accounts/former-%d.key" $number) -}}
+{{- end -}}
+{{- if $former -}}
+{{- $_ := set $decided.external_accounts "former_key_files" $former -}}
+{{- end -}}
 {{- end -}}
 {{- if eq $values.mode "cluster" -}}
 {{- $log := dict

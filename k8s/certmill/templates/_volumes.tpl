@@ -11,8 +11,11 @@
 {{- end -}}
 {{- with $values.externalAccounts -}}
 {{- if and .secretName (has $role (list "api" "embedded")) -}}
-{{- $item := dict "key" .key "path" "operator.key" -}}
-{{- $files = append $files (dict "name" "external-accounts" "path" "/etc/certmill/external-accounts" "source" (dict "secret" (dict "secretName" .secretName "defaultMode" 0440 "items" (list $item)))) -}}
+{{- $items := list (dict "key" .key "path" "operator.key") -}}
+{{- range $number, $key := .formerKeys -}}
+{{- $items = append $items (dict "key" $key "path" (printf "former-%d.key" $number)) -}}
+{{- end -}}
+{{- $files = append $files (dict "name" "external-accounts" "path" "/etc/certmill/external-accounts" "source" (dict "secret" (dict "secretName" .secretName "defaultMode" 0440 "items" $items))) -}}
 {{- end -}}
 {{- end -}}
 {{- if has $role (list "signer" "embedded") -}}

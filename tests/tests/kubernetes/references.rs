@@ -108,6 +108,30 @@ fn every_file_of_the_configuration_is_mounted_where_it_is_read() -> anyhow::Resu
 }
 
 #[test]
+fn the_keys_that_an_operators_key_replaced_are_mounted_where_they_are_read() -> anyhow::Result<()> {
+    let keys = json!({ "externalAccounts": {
+        "key": "2027", "formerKeys": ["2026", "2025"], "secretName": "operator-keys",
+    } });
+    let rendered = render(&over(values("cluster")?, &keys))?;
+    let config: toml::Table = configuration(&rendered)?.parse()?;
+    let table = &config["external_accounts"];
+    let former = table["former_key_files"].as_array().context("former keys")?;
+    let read: Vec<_> = [&table["key_file"]].into_iter().chain(former).collect();
+    let roles = rendered.roles();
+    let (_, api) = roles.iter().find(|(role, _)| *role == "api").context("the api")?;
+    let mut volumes = api["volumes"].as_array().context("volumes")?.iter();
+    let volume = volumes.find(|volume| volume["name"] == "external-accounts").context("keys")?;
+    let items = volume["secret"]["items"].as_array().context("items")?;
+    ensure!(items.len() == read.len());
+    for ((item, file), key) in items.iter().zip(read).zip(["2027", "2026", "2025"]) {
+        let path = item["path"].as_str().context("a path")?;
+        let mounted = format!("/etc/certmill/external-accounts/{path}");
+        ensure!(item["key"] == key && file.as_str() == Some(&mounted), "{item}: {file}");
+    }
+    Ok(())
+}
+
+#[test]
 fn the_ports_are_those_that_are_listened_on() -> anyhow::Result<()> {
     for set in SETS {
         let rendered = render(&values(set)?)?;
