@@ -37,8 +37,8 @@ pub struct EventLog {
     /// jetstream: over how many streams new orders are spread, from 1 to 100. It can grow at any time; fewer than hold
     /// orders are refused at start.
     pub order_shards: u8,
-    /// jetstream: how long an event of an order is kept; at least the longest order validity plus 72 h, which is also
-    /// the default.
+    /// How long the events of an order are kept, with what was validated for it: embedded, from when it was placed; jetstream,
+    /// each from when it was written. At least the longest order validity plus 72 h, which is also the default.
     pub order_max_age: Option<HumanDuration>,
 }
 
