@@ -111,8 +111,13 @@ impl Source {
     fn copy_beside(&self, to: &Path, position: Option<Vec<u8>>) -> Result<usize, Failure> {
         let mut files = 0;
         for directory in [self.signer.dir(), &self.ca] {
-            if directory.is_dir() {
-                files += copy_directory(directory, &self.place(directory, to)?, MAX_DEPTH)?;
+            match fs::symlink_metadata(directory) {
+                // Where it cannot be entered, as a link to what is not mounted, that is told: a copy without it is no backup.
+                Ok(_) => {
+                    files += copy_directory(directory, &self.place(directory, to)?, MAX_DEPTH)?
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
             }
         }
         let copied = self.place(&self.signer.position_file(), to)?;
@@ -173,7 +178,8 @@ fn copy_directory(from: &Path, to: &Path, depth: usize) -> Result<usize, Failure
         return Err(Failure::new(format!("{} is nested too deep", from.display())));
     }
     DirBuilder::new().mode(0o700).create(to)?;
-    let mut entries = fs::read_dir(from)?.collect::<Result<Vec<_>, _>>()?;
+    let read = fs::read_dir(from).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let mut entries = read.while_doing(format_args!("cannot copy {}", from.display()))?;
     entries.sort_by_key(|entry| entry.file_name() != JOURNAL_HEAD);
     let mut files = 0;
     for entry in entries {
@@ -304,6 +310,18 @@ mod tests {
         assert!(failure.contains("nested too deep"), "{failure}");
         assert!(!to.exists(), "half a copy looks like a backup");
         assert!(!partial(&to).exists(), "it is in the way of the next one");
+    }
+
+    #[tokio::test]
+    async fn a_ca_that_is_not_mounted_is_not_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = source(&dir.path().join("from"));
+        fs::remove_dir_all(&source.ca).unwrap();
+        symlink("nowhere", &source.ca).unwrap();
+        let to = dir.path().join("to");
+        let failure = source.copy(&to).unwrap_err().to_string();
+        assert!(failure.contains("from/ca"), "{failure}");
+        assert!(!to.exists());
     }
 
     #[tokio::test]
