@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::Aggregate;
-use eventstore::{Subject, Wake};
+use eventstore::{LoadError, Subject, Wake};
 use readmodel::{Aggregates, Versioned, Viewed};
 use runtime::metrics::names;
 use tokio::{
@@ -15,6 +15,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::{Api, problem::Refusal};
 
@@ -159,15 +160,22 @@ impl Drop for Held {
     }
 }
 
-/// Never steps back: a cache that lost its memory between two reads shows nothing older than what was seen.
+/// Never steps back: a cache that lost its memory between two reads shows nothing older than what was seen. While neither
+/// cache nor log can be read, what is known is still so: whoever waits has had its request carried out, and asks again.
 async fn newest<A: Viewed>(
     aggregates: &Aggregates,
     id: &A::Id,
     known: View<A>,
 ) -> Result<View<A>, Refusal> {
-    match aggregates.load::<A>(id).await? {
-        Some(view) if view.sequence > known.sequence => Ok(view),
-        Some(_) | None => Ok(known),
+    match aggregates.load::<A>(id).await {
+        Ok(Some(view)) if view.sequence > known.sequence => Ok(view),
+        Ok(Some(_) | None) => Ok(known),
+        Err(LoadError::Store(error)) => {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "held reply is given as it was last read");
+            Ok(known)
+        }
+        Err(error @ LoadError::Decode(_)) => Err(error.into()),
     }
 }
 

@@ -75,6 +75,37 @@ async fn without_redis_requests_are_asked_to_come_back() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_held_reply_says_what_was_accepted_though_redis_goes_away_meanwhile() -> anyhow::Result<()>
+{
+    let mut town = Town::start().await?;
+    let order = town.at[0].place(&["a.localhost"]).await?;
+    let challenge = town.at[0].challenge(&order.authorizations()[0], "http-01").await?;
+    let token = challenge["token"].as_str().unwrap_or_default();
+    town.web.answer(token, &town.at[0].key().key_authorization(token))?;
+    town.web.close_gate();
+    let url = challenge["url"].as_str().unwrap_or_default();
+    let response = json!({});
+    let (reply, killed) = tokio::join!(town.at[0].post(url, &response), async {
+        let node = &town.cluster.api[0];
+        eventually("the reply is held", RETURN_LIMIT, async || {
+            Ok((node.metric("certmill_replies_held").await? > 0.0).then_some(()))
+        })
+        .await?;
+        town.cluster.redis.kill().await
+    });
+    killed?;
+    let reply = reply?.expect(200)?;
+    assert_eq!(reply.json()?["status"], "processing");
+    assert!(reply.header("retry-after").is_some());
+
+    town.cluster.redis.restart().await?;
+    town.web.open_gate();
+    town.until_served().await?;
+    town.at[1].expect_status(&order.url, "ready").await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn without_nats_requests_are_asked_to_come_back() -> anyhow::Result<()> {
     let mut town = Town::start().await?;
     let order = town.at[0].ready_order(&["a.localhost"], &town.web).await?;
