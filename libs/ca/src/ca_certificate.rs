@@ -65,8 +65,11 @@ pub enum ChainError {
     /// A certificate allows fewer CAs below it than there are.
     #[error("the path length of certificate {0} of the chain forbids the certificates below it")]
     PathLength(usize),
-    /// No root signed the last certificate.
-    #[error("no root certificate signed the last certificate of the chain")]
+    /// No root signed the last certificate, or not so that we can verify it.
+    #[error(
+        "no root certificate signed the last certificate of the chain, or not in a way that is accepted: with RSA, P-256, \
+         P-384 or Ed25519, and not with SHA-1"
+    )]
     NoRoot,
 }
 
