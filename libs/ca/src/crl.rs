@@ -53,13 +53,15 @@ impl CrlPlan {
         revocations: impl IntoIterator<Item = &'a CertRevoked>,
     ) -> Self {
         let mut entries = BTreeMap::new();
+        // Its date has no fraction, and says later what may be missing on it that the one before lists.
+        let this_update = now.whole_seconds();
         for revoked in revocations {
-            if revoked.issuer == *authority.id() && is_listed(revoked.not_after, now, period) {
+            let is_listed = is_listed(revoked.not_after, this_update, period);
+            if revoked.issuer == *authority.id() && is_listed {
                 // The first revocation of a serial stands; later ones change neither time nor reason.
                 entries.entry(revoked.serial.clone()).or_insert_with(|| revoked.clone());
             }
         }
-        let this_update = now.whole_seconds();
         let next_update = this_update.plus(period);
         Self { number, this_update, next_update, entries, urls: Vec::new() }
     }

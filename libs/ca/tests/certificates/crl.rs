@@ -1,5 +1,7 @@
 //! CRLs: read by openssl, and never taking a revocation back.
 
+use std::time::Duration;
+
 use ca::{CertificateProfile, CrlPlan, KeyAlgorithm, SuccessorError, check_successor, sign_crl};
 use domain::{
     CrlName, CrlShards, Serial, Timestamp,
@@ -169,6 +171,17 @@ fn a_crl_that_takes_a_revocation_back_is_refused() {
     assert_eq!(check_successor(&previous, &next, DAY, [&lasting]), lacks(&ended));
     let early = crl(&ca, 2, now().plus(DAY), std::slice::from_ref(&lasting));
     assert_eq!(check_successor(&previous, &early, DAY, &both), lacks(&ended));
+}
+
+#[test]
+fn a_crl_of_any_moment_follows_the_one_that_listed_what_ended() {
+    let ca = TestCa::new(KeyAlgorithm::Ed25519);
+    let ended = [revoked(&ca, 1, RevocationReason::Superseded, now())];
+    let previous = crl(&ca, 1, now(), &ended);
+    for millis in [0, 1, 999, 1000] {
+        let next = crl(&ca, 2, now().plus(DAY + Duration::from_millis(millis)), &ended);
+        assert_eq!(check_successor(&previous, &next, DAY, &ended), Ok(()), "{millis} ms");
+    }
 }
 
 #[test]
