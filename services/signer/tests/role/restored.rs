@@ -133,6 +133,17 @@ async fn a_certificate_issued_after_a_clock_that_ran_ahead_was_right_again_is_no
 }
 
 #[tokio::test]
+async fn a_certificate_that_the_ledger_has_stays_valid_although_its_issuer_is_gone() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    issued(&workshop).await;
+    workshop.replace_ca(KeyAlgorithm::EcdsaP256);
+    mark(&workshop);
+    let audit = complete(&workshop).await;
+    assert_eq!(audit.burned, BTreeSet::new());
+    assert_eq!(revocations(&workshop).await, BTreeMap::new());
+}
+
+#[tokio::test]
 async fn a_serial_that_was_burned_after_the_copy_is_revoked_again() {
     let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     let (order, reserved) = claimed(&workshop, "signer").await;
