@@ -8,9 +8,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use ca::{CrlError, CrlPlan, check_successor, sign_crl};
 use domain::{
     CrlName, CrlShards, IssuerId, Timestamp,
-    certificate::{CrlDivided, CrlDivision},
+    certificate::{CertRevoked, CrlDivided, CrlDivision, Revocation},
 };
-use eventstore::{Loaded, Stream, Subject, Subscription, execute};
+use eventstore::{LoadError, Loaded, Stream, Subject, Subscription, execute, load};
+use futures::future::try_join_all;
 use readmodel::Crl;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 /// Numbers are seconds since 1970 or the next ones: with one beyond these, which nobody has given, none could follow.
 const MAX_NUMBER: u64 = 1 << 40;
+/// How many revocations that were forgotten are read from the log at once.
+const READS_AT_ONCE: usize = 16;
 
 pub(crate) struct Publisher {
     desk: Arc<Desk>,
@@ -263,16 +266,42 @@ impl Publisher {
     ) -> Result<Crl, PublishError> {
         let started = std::time::Instant::now();
         let (number, next_update) = (plan.number, plan.next_update);
+        let forgotten = self.forgotten(issuer, before, &plan).await?;
         let signed = issuer.sign(move |authority| sign_crl(authority, &plan)).await;
         let der = signed.unwrap_or(Err(CrlError::Unverified)).map_err(PublishError::Crl)?;
         measure::signed("crl", started);
         if let Some(last) = &before.last {
             let period = self.desk.settings.crl_validity;
-            check_successor(&last.der, &der, period, self.revocations.of(&before.name))
+            let revocations = self.revocations.of(&before.name).chain(&forgotten);
+            check_successor(&last.der, &der, period, revocations)
                 .map_err(PublishError::Successor)?;
         }
         files::replace(&self.path(&before.name), &der).map_err(PublishError::File)?;
         Ok(Crl { der, number, next_update })
+    }
+
+    /// The revocations on the last CRL that are listed no more and were forgotten, as the log has them: after a long time
+    /// without a signer.
+    async fn forgotten(
+        &self,
+        issuer: &Issuer,
+        before: &Before,
+        plan: &CrlPlan,
+    ) -> Result<Vec<CertRevoked>, PublishError> {
+        let beyond = before.last.iter().flat_map(|last| last.beyond(plan));
+        let forgotten = beyond.filter(|serial| !self.revocations.holds(issuer.id(), serial));
+        let subject = |serial| Subject::revocation(issuer.id(), serial);
+        let forgotten: Vec<Subject> = forgotten.map(subject).collect();
+        let (store, mut found) = (self.desk.ports.aggregates.store.as_ref(), Vec::new());
+        for some in forgotten.chunks(READS_AT_ONCE) {
+            let loads = some.iter().map(|it| load::<Revocation>(store, it, Loaded::default()));
+            let loaded = try_join_all(loads).await.map_err(|error| match error {
+                LoadError::Store(source) => PublishError::Store(source),
+                LoadError::Decode(source) => PublishError::Decode(source),
+            })?;
+            found.extend(loaded.into_iter().filter_map(|it| it.state).map(|it| it.revoked));
+        }
+        Ok(found)
     }
 
     fn path(&self, name: &CrlName) -> PathBuf {

@@ -64,6 +64,11 @@ impl Last {
         self.urls == plan.urls && plan.entries.keys().all(|serial| self.serials.contains(serial))
     }
 
+    /// What it lists and a new one does not.
+    pub(super) fn beyond<'a>(&'a self, plan: &'a CrlPlan) -> impl Iterator<Item = &'a Serial> {
+        self.serials.iter().filter(|serial| !plan.entries.contains_key(*serial))
+    }
+
     /// Whether what is published is this one or older: two signers may have given two CRLs one number.
     pub(super) fn may_replace(&self, published: &Crl) -> bool {
         published.number != self.number || published.der == self.der

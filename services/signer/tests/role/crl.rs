@@ -293,6 +293,35 @@ async fn revocations_are_published_although_the_clock_ran_ahead_before() {
 }
 
 #[tokio::test]
+async fn what_ended_while_there_was_no_signer_leaves_the_crl() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let (authority, period) = (workshop.authority(), 7 * DAY);
+    let made = now().minus(60 * DAY);
+    let revoked = |n: u8, not_after| CertRevoked {
+        issuer: authority.id().clone(),
+        serial: serial(n),
+        reason: RevocationReason::Superseded,
+        at: made,
+        not_after,
+    };
+    let (ended, lasting) = (revoked(1, made.plus(DAY)), revoked(2, now().plus(DAY)));
+    for revoked in [&ended, &lasting] {
+        let subject = Subject::revocation(&revoked.issuer, &revoked.serial);
+        let command = Command::Revoke(revoked.clone());
+        let loaded = Loaded::default();
+        execute::<Revocation>(&workshop.log, &subject, loaded, &command, &context()).await.unwrap();
+    }
+    let plan = CrlPlan::new(&authority, 1, made, period, [&ended, &lasting]);
+    let (der, next_update) = (sign_crl(&authority, &plan).unwrap(), plan.next_update);
+    let name = CrlName::whole(authority.id().clone());
+    workshop.views.put_crl(&name, &Crl { der, number: 1, next_update }).await.unwrap();
+    let signer = workshop.start("signer").await;
+    let crl = workshop.crl_after(1).await;
+    assert_eq!(workshop.listed(&crl), BTreeSet::from([serial(2)]));
+    signer.stop().await;
+}
+
+#[tokio::test]
 async fn a_crl_that_the_read_model_lost_is_published_again() {
     let workshop = Workshop::new(KeyAlgorithm::Ed25519);
     let published = Arc::new(AtomicU64::new(0));
