@@ -20,7 +20,7 @@ use crate::{
     names::Names,
 };
 
-pub(crate) use self::streams::{created, find};
+pub(crate) use self::streams::{compare, created, find};
 
 /// Fewer copies than this lose acknowledged messages with one server.
 const MIN_REPLICAS: u8 = 3;

@@ -61,6 +61,16 @@ impl JetStream {
         connect::created(connection, names, Stream::Accounts).await
     }
 
+    /// Sees whether each stream is still as it was made: an operator, or a controller, may have changed or removed one.
+    ///
+    /// # Errors
+    /// [`ConnectError::StreamDiffers`] and [`ConnectError::StreamMissing`]: messages may be lost from now on; any other: nobody
+    /// knows, because the log is out of reach.
+    pub async fn verify(&self) -> Result<(), ConnectError> {
+        let Log { connection, names, options, .. } = self.log.as_ref();
+        connect::compare(connection, names, options).await
+    }
+
     /// Waits until all acknowledgements and wakes have left this process; to be called before it ends.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `certmill serve`: opens the ports, starts the roles, and stops them in order.
 
 mod banner;
+mod keeping;
 mod listeners;
 mod prune;
 mod roles;

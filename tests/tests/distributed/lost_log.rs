@@ -77,6 +77,21 @@ async fn the_operator_is_led_through_the_loss_and_nothing_that_was_revoked_is_fo
 }
 
 #[tokio::test]
+async fn a_projector_tells_of_streams_that_are_lost_beneath_it() -> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    let Cluster { nats, projector, .. } = &mut town.cluster;
+    ensure!(projector.ops("/readyz").await?.is_success());
+    nats.lose(0).await?;
+    let told = "not ready part=\"streams\" reason=there is no stream certmill-";
+    eventually("the projector says what is wrong", LIMIT, async || {
+        Ok(projector.log()?.contains(told).then_some(()))
+    })
+    .await?;
+    ensure!(!projector.ops("/readyz").await?.is_success());
+    Ok(())
+}
+
+#[tokio::test]
 async fn no_process_starts_on_the_redis_database_of_another_fleet() -> anyhow::Result<()> {
     let (town, ..) = lost().await?;
     let Cluster { api, workers, projector, .. } = &town.cluster;

@@ -20,6 +20,8 @@ use crate::{
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// How long messages of the self-test are kept.
 const SELF_TEST_MAX_AGE: Duration = Duration::from_hours(1);
+/// The field that says how long messages are kept.
+const MAX_AGE: &str = "max_age";
 /// How many streams are set up at once.
 const AT_ONCE: usize = 4;
 
@@ -58,6 +60,33 @@ pub(super) async fn ensure(
         .try_for_each_concurrent(AT_ONCE, |wanted| {
             ensure_one(connection, wanted.name.as_str(), config(wanted, options.replicas))
         })
+        .await
+}
+
+/// Compares every stream with what is wanted; changes nothing.
+pub(crate) async fn compare(
+    connection: &Connection,
+    names: &Names,
+    options: &Options,
+) -> Result<(), ConnectError> {
+    let compare_one = async |stream: Wanted| {
+        let (name, wanted) = (stream.name.as_str(), config(&stream, options.replicas));
+        let mut found = match request(connection, "INFO", name, &Config::new()).await {
+            Ok(info) => info.config,
+            Err(error) if error.is_stream_not_found() => {
+                return Err(ConnectError::StreamMissing { stream: stream.name });
+            }
+            Err(error) => return Err(server::unheard(error)),
+        };
+        if let Some((wanted_age, found_age)) = limits(&wanted, &found)
+            && found_age > wanted_age
+        {
+            found.insert(MAX_AGE.to_owned(), wanted_age.into());
+        }
+        refuse_difference(name, &wanted, &found)
+    };
+    stream::iter(wanted(names, options).into_iter().map(Ok))
+        .try_for_each_concurrent(AT_ONCE, compare_one)
         .await
 }
 
@@ -143,7 +172,7 @@ fn config(wanted: &Wanted, replicas: u8) -> Config {
         ("storage", json!("file")),
         ("num_replicas", json!(replicas)),
         ("retention", json!("limits")),
-        ("max_age", json!(nanos(max_age))),
+        (MAX_AGE, json!(nanos(max_age))),
         // A limit per subject would drop the first messages of an order of many names.
         ("max_msgs_per_subject", json!(-1)),
         ("max_msgs", json!(-1)),
@@ -188,13 +217,7 @@ async fn ensure_one(
         Err(error) => return Err(failed(name, error)),
     };
     let found = keep_longer(connection, name, &wanted, found).await?;
-    match difference(&wanted, &found) {
-        Some((field, wanted, found)) => {
-            let (wanted, found) = (wanted.to_string(), found.to_string());
-            Err(ConnectError::StreamDiffers { stream: name.to_owned(), field, wanted, found })
-        }
-        None => Ok(()),
-    }
+    refuse_difference(name, &wanted, &found)
 }
 
 async fn create(
@@ -231,24 +254,33 @@ async fn keep_longer(
     wanted: &Config,
     mut found: Config,
 ) -> Result<Config, ConnectError> {
-    let age = |config: &Config| config.get("max_age").and_then(Value::as_u64).unwrap_or(0);
-    // Only a stream that is limited here and there is adapted; all else is a difference.
-    let (wanted_age, found_age) = (age(wanted), age(&found));
-    if wanted_age == 0 || found_age == 0 || wanted_age == found_age {
-        return Ok(found);
-    }
+    let Some((wanted_age, found_age)) = limits(wanted, &found) else { return Ok(found) };
     if found_age > wanted_age {
         tracing::warn!(stream = name, "messages are kept longer than configured");
-        found.insert("max_age".to_owned(), wanted_age.into());
+        found.insert(MAX_AGE.to_owned(), wanted_age.into());
         return Ok(found);
     }
-    found.insert("max_age".to_owned(), wanted_age.into());
+    found.insert(MAX_AGE.to_owned(), wanted_age.into());
     tracing::info!(stream = name, "messages are kept longer from now on");
     let updated = request(connection, "UPDATE", name, &found).await;
     updated.map(|updated| updated.config).map_err(|error| match error {
         ApiError::Forbidden { .. } => ConnectError::KeptTooShort { stream: name.to_owned() },
         error => failed(name, error),
     })
+}
+
+/// How long messages are to be kept and are, in nanoseconds, where that differs in a stream that is limited here and there:
+/// one that must not be limited, or is not, is different in kind.
+fn limits(wanted: &Config, found: &Config) -> Option<(u64, u64)> {
+    let age = |config: &Config| config.get(MAX_AGE).and_then(Value::as_u64).filter(|age| *age > 0);
+    let (wanted, found) = (age(wanted)?, age(found)?);
+    (wanted != found).then_some((wanted, found))
+}
+
+fn refuse_difference(name: &str, wanted: &Config, found: &Config) -> Result<(), ConnectError> {
+    let Some((field, wanted, found)) = difference(wanted, found) else { return Ok(()) };
+    let (wanted, found) = (wanted.to_string(), found.to_string());
+    Err(ConnectError::StreamDiffers { stream: name.to_owned(), field, wanted, found })
 }
 
 /// The first field that is not as wanted, with what is wanted and what was found.

@@ -118,6 +118,37 @@ async fn a_log_has_its_identity_until_it_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_stream_that_was_edited_or_removed_beneath_the_log_is_noticed() {
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let raw = raw(&server).await;
+    let set_max_age = async |stream: &str, max_age: Duration| {
+        let mut edited = raw.get_stream(stream).await.unwrap().cached_info().config.clone();
+        let before = std::mem::replace(&mut edited.max_age, max_age);
+        raw.update_stream(edited).await.unwrap();
+        before
+    };
+    log.verify().await.unwrap();
+
+    let before = set_max_age("certmill-ledger", YEAR).await;
+    let told = log.verify().await.unwrap_err().to_string();
+    assert!(told.contains("stream certmill-ledger has max_age = 31536"), "{told}");
+    set_max_age("certmill-ledger", before).await;
+    log.verify().await.unwrap();
+    let before = set_max_age("certmill-orders-01", YEAR).await;
+    log.verify().await.expect("kept for longer than needed");
+    set_max_age("certmill-orders-01", before / 2).await;
+    log.verify().await.unwrap_err();
+    set_max_age("certmill-orders-01", before).await;
+    log.verify().await.unwrap();
+
+    raw.delete_stream("certmill-revocations").await.unwrap();
+    let told = log.verify().await.unwrap_err().to_string();
+    assert!(told.contains("there is no stream certmill-revocations"), "{told}");
+}
+
+#[tokio::test]
 async fn a_scan_goes_on_behind_messages_that_are_gone() {
     let server = Nats::start(Sync::Lazy).await;
     let options = development(vec![server.url()]);

@@ -3,15 +3,16 @@
 use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use eventstore::{Sequence, Stream};
-use runtime::{Config, Health, Process, Role, Stop, config::EventLogKind};
+use runtime::{Config, Health, Process, Role, Stop};
 use signer::{ServerCertificateError, Signer};
 use tokio::net::TcpListener;
 
+use super::keeping;
 use crate::{
     block_lists, ca_files, clock,
     failure::{Explain as _, Failure},
     operator_key,
-    ports::Ports,
+    ports::{Log, Ports},
     signer_settings,
     tls::{self, Certificates},
 };
@@ -139,9 +140,8 @@ impl Roles<'_> {
     fn start_projector(&self) {
         self.watch_unreplaced();
         let health = self.health.register("projector");
-        if self.config.event_log.kind == EventLogKind::Embedded {
-            return health.ready();
-        }
+        let Log::JetStream(log) = &self.ports.log else { return health.ready() };
+        keeping::start(log.clone(), self.health.register("streams"), &self.stages.workers);
         let ports = self.ports.projector();
         let (workers, shards) = (&self.stages.workers, self.config.event_log.order_shards);
         let stop = workers.token();
