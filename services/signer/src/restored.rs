@@ -70,7 +70,7 @@ async fn compare(desk: &Desk) -> Result<(), IssuanceError> {
         is_new
     });
     let records = records.map_err(IssuanceError::JournalRead)?;
-    let ledger = Ledger::read(desk, &records, since.minus(RESERVED_BEFORE)).await?;
+    let ledger = Ledger::read(desk, &records, told_since(&records, since)).await?;
     let compared = AtomicUsize::new(0);
     let orders = stream::iter(by_order(&records).map(Ok::<_, IssuanceError>));
     orders
@@ -111,8 +111,19 @@ async fn since(desk: &Desk) -> Result<Timestamp, IssuanceError> {
     let store = &desk.ports.aggregates.store;
     let last = store.last_sequence(Stream::Ledger).await.map_err(IssuanceError::Store)?;
     let last = store.message(Stream::Ledger, last).await.map_err(IssuanceError::Store)?;
-    let beginning = Timestamp::from_unix_seconds(0);
-    Ok(last.map_or(beginning, |last| last.envelope.at.minus(COPY_TIME)))
+    Ok(last.map_or_else(beginning, |last| last.envelope.at.minus(COPY_TIME)))
+}
+
+/// Before everything that happened.
+fn beginning() -> Timestamp {
+    Timestamp::from_unix_seconds(0)
+}
+
+/// From when on the ledger may tell of the records. Where a clock went back, no time says where that is: from its beginning.
+fn told_since(records: &BTreeMap<Serial, Record>, since: Timestamp) -> Timestamp {
+    let told_since = since.minus(RESERVED_BEFORE);
+    let went_back = records.values().any(|record| record.reservation.at < told_since);
+    if went_back { beginning() } else { told_since }
 }
 
 /// Has the log say what the journal says of a serial. May run twice.

@@ -1,11 +1,12 @@
 //! A log that was put back from a copy: what the signer's own disk still knows is in it again.
 
+mod clock;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
 use ca::{
@@ -26,7 +27,7 @@ use readmodel::Aggregates;
 use crate::{
     applicant::{context, new_order_id},
     audit::Audit,
-    interrupted::{Journaled, Resumed, burn, claimed, journal, write_journal, write_journal_at},
+    interrupted::{Journaled, Resumed, burn, claimed, journal, write_journal},
     workshop::{Workshop, now, until},
 };
 
@@ -110,26 +111,6 @@ async fn a_certificate_whose_order_was_not_restored_is_in_the_ledger_again() {
     // Once more, as after a crash before the mark was removed.
     mark(&workshop);
     assert_eq!(complete(&workshop).await.for_no_order().len(), 1);
-}
-
-#[tokio::test]
-async fn a_certificate_issued_after_a_clock_that_ran_ahead_was_right_again_is_not_forgotten() {
-    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
-    let ahead = now().plus(Duration::from_hours(31 * 24));
-    let (_, reserved) = claimed(&workshop, "signer").await;
-    write_journal_at(&workshop, "signer", (&reserved, Journaled::Issued), ahead).await;
-    workshop.start("signer").await.stop().await;
-    let mut copied = workshop.messages().await;
-    for message in &mut copied {
-        message.envelope.at = ahead;
-    }
-
-    let (_, serial) = issued(&workshop).await;
-    workshop.restore_log(&copied).await;
-    fs::remove_file(workshop.data_dir("signer").join("signer/log-position.json")).unwrap();
-    mark(&workshop);
-    let audit = complete(&workshop).await;
-    assert!(audit.recorded(&serial).is_some(), "{serial} is forgotten");
 }
 
 #[tokio::test]
