@@ -191,7 +191,9 @@ impl Publisher {
         let kept = kept.map(Last::parse).transpose()?;
         let views = &self.desk.ports.aggregates.views;
         let published = views.crl(name).await.map_err(PublishError::View)?;
-        if published.as_ref().is_some_and(|crl| crl.number > MAX_NUMBER) {
+        // Our own goes beyond where it followed the last of these.
+        let most = kept.as_ref().map_or(MAX_NUMBER, |kept| kept.number.max(MAX_NUMBER));
+        if published.as_ref().is_some_and(|crl| crl.number > most) {
             return Err(PublishError::Number);
         }
         let last = Last::newer(kept, published.as_deref(), &issuer.authority);

@@ -176,6 +176,23 @@ async fn a_crl_in_the_read_model_that_the_ca_did_not_sign_is_replaced() {
 }
 
 #[tokio::test]
+async fn crls_go_on_after_one_with_the_last_number_that_is_followed() {
+    let workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let signer = workshop.start("signer").await;
+    let first = workshop.crl_after(0).await;
+    signer.stop().await;
+    let name = CrlName::whole(workshop.authority().id().clone());
+    let forged = Crl { der: vec![], number: 1 << 40, ..first.as_ref().clone() };
+    workshop.views.put_crl(&name, &forged).await.unwrap();
+    let signer = workshop.start("signer").await;
+    let next = workshop.crl_after(forged.number).await;
+    workshop.revoke(&serial(1)).await;
+    let last = workshop.crl_after(next.number).await;
+    assert_eq!(workshop.listed(&last), BTreeSet::from([serial(1)]));
+    signer.stop().await;
+}
+
+#[tokio::test]
 async fn a_crl_number_that_no_crl_can_have_is_not_followed() {
     let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
     let signer = workshop.start("signer").await;
