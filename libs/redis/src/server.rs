@@ -22,7 +22,7 @@ pub enum ConnectError {
         #[source]
         source: Arc<io::Error>,
     },
-    /// The server is out of reach, refuses the login, or is still loading; try again later.
+    /// The server is out of reach, refuses the login, is still loading, or takes no writes; try again later.
     #[error("redis cannot be reached")]
     Unreachable(#[source] RedisError),
     /// The user may not do all that is needed.
@@ -76,14 +76,15 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether it may be over in a moment without anybody's help: the server is out of reach, or still loading.
+    /// Whether it may be over in a moment without anybody's help: the server is out of reach, still loading, or takes no
+    /// writes while replicas are away or its memory is full.
     pub fn is_passing(&self) -> bool {
         let Self::Unreachable(error) = self else { return false };
         matches!(
             error.kind(),
             ErrorKind::Io
                 | ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain)
-        )
+        ) || matches!(error.code(), Some("NOREPLICAS" | "OOM"))
     }
 }
 

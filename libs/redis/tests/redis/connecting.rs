@@ -46,6 +46,20 @@ async fn a_server_that_begins_to_evict_is_left_alone_until_it_ends() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_no_writes_at_the_moment_is_waited_for() {
+    for setting in ["min-replicas-to-write", "maxmemory"] {
+        on_each(&[], async |server| {
+            server.command::<()>(&["CONFIG", "SET", setting, "1"]).await;
+            let error = refusal(&server).await;
+            assert!(error.is_passing(), "{setting}: {error:?}");
+            server.command::<()>(&["CONFIG", "SET", setting, "0"]).await;
+            server.store().await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_cluster_is_refused() {
     on_each(&["--cluster-enabled", "yes"], async |server| {
         assert!(matches!(refusal(&server).await, ConnectError::Cluster));
