@@ -93,8 +93,10 @@ impl Source {
         let verified = match log.backup(&partial) {
             Ok(verified) => verified,
             Err(error @ BackupError::Exists(_)) => {
-                return Err(error)
-                    .advise("A backup that was cut short left it: remove it, and try again.");
+                return Err(error).advise(
+                    "Another backup of that name is being made, or one that was cut short left it: see that none runs, \
+                     then remove it, and try again.",
+                );
             }
             Err(error) => return Err(error.into()),
         };
@@ -343,7 +345,7 @@ mod tests {
         let next = dir.path().join("next");
         fs::create_dir(partial(&next)).unwrap();
         let failure = source.copy(&next).unwrap_err().to_string();
-        assert!(failure.contains("cut short left it: remove it"), "{failure}");
+        assert!(failure.contains("see that none runs, then remove it"), "{failure}");
         assert!(!next.exists());
     }
 
