@@ -43,7 +43,7 @@ pub(crate) async fn finalize(
         return Err(Refusal::CsrKey);
     }
     if order.state.status(request.now) == Status::Ready {
-        check_still_permitted(profile, &order.state.identifiers)?;
+        check_still_permitted(profile, &order.state)?;
     }
     keys::check_certified(api, profile, &csr.public_key).await?;
     let key = csr.public_key.subject_public_key();

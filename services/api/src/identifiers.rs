@@ -6,7 +6,7 @@ use acme::{
     ErrorType,
     order::{BadIdentifier, RequestedIdentifier},
 };
-use domain::{Identifier, account};
+use domain::{Identifier, account, order};
 
 use crate::{
     problem::{Refusal, RefusedIdentifier},
@@ -15,6 +15,11 @@ use crate::{
 
 /// Why an identifier is refused that the profile denies or does not allow.
 const NOT_PERMITTED: &str = "this profile does not issue for this identifier";
+/// Why an identifier is refused that nobody could prove.
+const NO_CHALLENGE: &str = "this profile has no challenge that can prove this identifier";
+/// Why an identifier is refused that was proven.
+const NO_LONGER_PROVEN: &str =
+    "it was proven in a way that this profile no longer offers: place a new order";
 
 /// The identifiers, unless the profile or the account's external account refuses one.
 pub(crate) fn check_identifiers(
@@ -56,26 +61,15 @@ fn accept(
     requested: &RequestedIdentifier,
     seen: &mut BTreeSet<String>,
 ) -> Result<Identifier, (ErrorType, String)> {
-    let rejected = |detail: &str| (ErrorType::RejectedIdentifier, detail.to_owned());
     let identifier = requested.parse().map_err(|error| match error {
         BadIdentifier::UnsupportedType => (ErrorType::UnsupportedIdentifier, error.to_string()),
         BadIdentifier::Name(_) | BadIdentifier::Address(_) => {
             (ErrorType::Malformed, error.to_string())
         }
     })?;
-    if !profile.identifier_types.contains(&identifier.kind()) {
-        let detail =
-            format!("this profile has no identifiers of type {}", identifier.kind().as_str());
-        return Err((ErrorType::UnsupportedIdentifier, detail));
-    }
-    if identifier.is_wildcard() && !profile.wildcard_allowed {
-        return Err(rejected("wildcards are not allowed by this profile"));
-    }
-    if !profile.identifier_policy.permits(&identifier) {
-        return Err(rejected(NOT_PERMITTED));
-    }
+    check_permitted(profile, &identifier)?;
     if profile.challenges(&identifier).is_empty() {
-        return Err(rejected("this profile has no challenge that can prove this identifier"));
+        return Err((ErrorType::RejectedIdentifier, NO_CHALLENGE.to_owned()));
     }
     if !seen.insert(identifier.canonical()) {
         return Err((ErrorType::Malformed, "the identifier stands in the order twice".to_owned()));
@@ -83,20 +77,42 @@ fn accept(
     Ok(identifier)
 }
 
-/// Refuses identifiers that the profile no longer permits: its configuration may have changed since the order was placed.
+/// Whether the profile certifies an identifier, whoever asks and however it is proven.
+fn check_permitted(profile: &Profile, identifier: &Identifier) -> Result<(), (ErrorType, String)> {
+    let rejected = |detail: &str| Err((ErrorType::RejectedIdentifier, detail.to_owned()));
+    if !profile.identifier_types.contains(&identifier.kind()) {
+        let detail =
+            format!("this profile has no identifiers of type {}", identifier.kind().as_str());
+        return Err((ErrorType::UnsupportedIdentifier, detail));
+    }
+    if identifier.is_wildcard() && !profile.wildcard_allowed {
+        return rejected("wildcards are not allowed by this profile");
+    }
+    if !profile.identifier_policy.permits(identifier) {
+        return rejected(NOT_PERMITTED);
+    }
+    Ok(())
+}
+
+/// Refuses what the profile no longer certifies, or no longer lets be proven in this way: its configuration may have
+/// changed since the order was placed.
 pub(crate) fn check_still_permitted(
     profile: &Profile,
-    identifiers: &[Identifier],
+    order: &order::State,
 ) -> Result<(), Refusal> {
-    let refused: Vec<RefusedIdentifier> = identifiers
-        .iter()
-        .filter(|identifier| !profile.identifier_policy.permits(identifier))
-        .map(|identifier| RefusedIdentifier {
-            kind: ErrorType::RejectedIdentifier,
-            detail: NOT_PERMITTED.to_owned(),
-            requested: identifier.into(),
-        })
-        .collect();
+    let mut refused = Vec::new();
+    for (identifier, authorization) in order.identifiers.iter().zip(&order.authorizations) {
+        let offered = profile.challenges(identifier);
+        let is_offered = authorization.proof().is_some_and(|proof| offered.contains(&proof.kind));
+        let permitted = check_permitted(profile, identifier);
+        let permitted = permitted.and_then(|()| match is_offered {
+            true => Ok(()),
+            false => Err((ErrorType::RejectedIdentifier, NO_LONGER_PROVEN.to_owned())),
+        });
+        if let Err((kind, detail)) = permitted {
+            refused.push(RefusedIdentifier { kind, detail, requested: identifier.into() });
+        }
+    }
     refuse(refused)
 }
 

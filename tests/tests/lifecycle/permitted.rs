@@ -121,6 +121,45 @@ async fn an_order_is_not_finalized_for_a_name_that_was_denied_meanwhile() -> any
 }
 
 #[tokio::test]
+async fn an_order_is_not_finalized_for_what_the_profile_gave_up_meanwhile() -> anyhow::Result<()> {
+    let mut scene = scene("wildcard_http01_allowed=true").await?;
+    let names = ["*.a.localhost", "127.0.0.1", "b.localhost"];
+    let mut waiting = Vec::new();
+    for name in names {
+        waiting.push((name, scene.client.ready_order(&[name], &scene.web).await?));
+    }
+    let gave_up = r#"[{name="default", wildcard_allowed=false, challenge_types=["dns-01"]}]"#;
+    configure(&mut scene, gave_up).await?;
+    let refusals = [
+        ("rejectedIdentifier", "wildcards are not allowed"),
+        ("unsupportedIdentifier", "no identifiers of type ip"),
+        ("rejectedIdentifier", "it was proven in a way that this profile no longer offers"),
+    ];
+    for ((name, order), (kind, why)) in waiting.iter().zip(refusals) {
+        let payload = json!({ "csr": csr(&[name])?.1 });
+        let problem = scene.client.post(&order.finalize()?, &payload).await?;
+        let problem = problem.refused((400, kind))?;
+        assert!(problem["detail"].as_str().is_some_and(|it| it.contains(why)), "{problem}");
+        assert_eq!(scene.client.read(&order.url).await?.status(), "ready");
+    }
+
+    // The operator thinks again.
+    configure(&mut scene, &profile("wildcard_http01_allowed=true")).await?;
+    for (name, order) in &waiting {
+        scene.client.finalize(order, &[name]).await?;
+    }
+    Ok(())
+}
+
+async fn configure(scene: &mut Scene, profile: &str) -> anyhow::Result<()> {
+    scene.server.stop().await?;
+    scene.server.configure("profile", profile);
+    scene.server.start().await?;
+    scene.client.forget_nonces();
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_rule_that_is_none_is_refused_at_the_start() -> anyhow::Result<()> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("certmill.toml");
