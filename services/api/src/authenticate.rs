@@ -122,7 +122,7 @@ async fn verify_account(
 ) -> Result<(ByAccount, Option<OrderView>), Refusal> {
     let id = match jws.key_reference() {
         KeyReference::Kid(kid) => {
-            api.settings.urls.account_of_kid(&profile.name, kid).ok_or(Refusal::AccountDoesNotExist)
+            api.settings.urls.account_of_kid(&profile.name, kid).ok_or(Refusal::AccountElsewhere)
         }
         KeyReference::Jwk(_) => Err(Refusal::WrongKeyReference(
             "the protected header must have kid, the account URL, not jwk",

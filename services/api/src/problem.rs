@@ -62,6 +62,8 @@ pub(crate) enum Refusal {
     WrongKeyReference(&'static str),
     #[error("the account does not exist")]
     AccountDoesNotExist,
+    #[error("the account is not one of this profile")]
+    AccountElsewhere,
     #[error("the account is deactivated")]
     AccountDeactivated,
     #[error("the inner JWS is refused")]
@@ -224,6 +226,10 @@ fn problem(refusal: &Refusal) -> Problem {
         Refusal::AccountDoesNotExist => {
             Problem::new(ErrorType::AccountDoesNotExist, "the account does not exist")
         }
+        Refusal::AccountElsewhere => Problem::new(
+            ErrorType::AccountDoesNotExist,
+            "kid is no account URL of this profile: register with the directory that is used",
+        ),
         Refusal::AccountDeactivated => unauthorized("the account is deactivated").with_status(401),
         Refusal::OtherAccount => unauthorized("the request is signed by another account"),
         Refusal::TermsNotAgreed(_) => Problem::new(

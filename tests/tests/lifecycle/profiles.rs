@@ -105,6 +105,42 @@ async fn the_accounts_and_orders_of_one_profile_do_not_exist_in_another() -> any
 }
 
 #[tokio::test]
+async fn another_default_profile_asks_its_clients_to_register_and_leaves_them_what_they_have()
+-> anyhow::Result<()> {
+    let mut scene = scene().await?;
+    let key = rcgen::KeyPair::generate()?;
+    let before = scene.newcomer(AccountKey::try_from(&key)?).await?.with_account().await?;
+    let issued = before.issue(&["a.localhost"], &scene.web).await?;
+    scene.server.stop().await?;
+    scene.server.configure("default_profile", "short");
+    scene.server.start().await?;
+    before.forget_nonces();
+
+    // The client comes again with its account and what the directory says now.
+    let now = scene.newcomer(AccountKey::try_from(&key)?).await?;
+    let returned = now.with_account_at(before.account()?.to_owned());
+    let payload = json!({ "identifiers": [{ "type": "dns", "value": "a.localhost" }] });
+    let problem = returned.post("newOrder", &payload).await?;
+    let problem = problem.refused((400, "accountDoesNotExist"))?;
+    let told = "kid is no account URL of this profile: register with the directory that is used";
+    assert_eq!(problem["detail"], told);
+    let revocation = json!({ "certificate": issued.chain.leaf_base64url()? });
+    returned.post("revokeCert", &revocation).await?.refused((400, "accountDoesNotExist"))?;
+
+    // Registered anew it gets certificates, and does not have the former ones.
+    let member = scene.newcomer(AccountKey::try_from(&key)?).await?.with_account().await?;
+    assert!(member.account()?.contains("/acme/short/account/"), "{}", member.account()?);
+    member.issue(&["a.localhost"], &scene.web).await?;
+    member.post("revokeCert", &revocation).await?.refused((403, "unauthorized"))?;
+
+    // Whoever stays at the profile's own directory notices nothing.
+    before.download(&issued.order).await?;
+    before.issue(&["a.localhost"], &scene.web).await?;
+    before.post("revokeCert", &revocation).await?.expect(200)?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_nonce_of_one_profile_is_not_good_in_another() -> anyhow::Result<()> {
     let mut scene = scene().await?;
     let member = member_of(&scene, "short").await?;
