@@ -176,11 +176,14 @@ async fn keys_stay_good_when_the_operators_key_is_changed() -> anyhow::Result<()
     binds(&server, &before).await?.expect(201)?;
     binds(&server, &after).await?.expect(201)?;
 
-    // What was made after the change needs the new key alone.
+    // What was made after the change needs the new key alone; what was made before has ended.
     server.stop().await?;
     server.configure("external_accounts.former_key_files", "[]");
     server.start().await?;
     binds(&server, &after).await?.expect(201)?;
+    let problem = binds(&server, &before).await?.refused((403, "unauthorized"))?;
+    let told = "the external account binding is not accepted: ask for a new key";
+    assert_eq!(problem["detail"], told);
     Ok(())
 }
 

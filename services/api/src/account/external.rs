@@ -11,6 +11,7 @@ use domain::{
 };
 use eventstore::{Actor, Loaded, Subject, execute, load};
 use serde_json::value::RawValue;
+use tracing::warn;
 
 use crate::{Api, problem::Refusal, request::Request, settings::Profile};
 
@@ -69,8 +70,12 @@ fn verify(
     let verified = match &key.verifier {
         Verifier::Mac(secret) => {
             let operator_key = api.settings.operator_key.as_ref().ok_or(Rejection::NotFound)?;
-            let mac_key = operator_key.open((&key.id, &key.profile), secret);
-            binding.verify_mac(&mac_key.map_err(|error| Refusal::Internal(error.into()))?)
+            let mac_key = operator_key.open((&key.id, &key.profile), secret).map_err(|error| {
+                // It ended with the operator's key that it was kept under, unless that is missing here by mistake.
+                warn!(key = %key.id, "a MAC key was sealed with an operator's key that is not configured");
+                Refusal::BindingRefused(error.into())
+            })?;
+            binding.verify_mac(&mac_key)
         }
         Verifier::Signature { key, fingerprint } => {
             let registered = RegisteredKey::from_stored(key, fingerprint)
