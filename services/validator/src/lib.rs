@@ -9,6 +9,7 @@ mod caa;
 mod challenge;
 mod desk;
 mod measure;
+mod pace;
 mod queue;
 mod retries;
 mod settings;

@@ -35,7 +35,7 @@ impl<T> FairQueue<T> {
     /// takes half of all, two take a third each, and there is always room for the next.
     pub(crate) fn push(&mut self, account: AccountId, work: T) -> Result<(), T> {
         let room = self.capacity.saturating_sub(self.length);
-        if self.waiting.get(&account).map_or(0, VecDeque::len) >= room {
+        if self.waiting_of(&account) >= room {
             return Err(work);
         }
         let own = self.waiting.entry(account.clone()).or_default();
@@ -72,6 +72,11 @@ impl<T> FairQueue<T> {
                 self.running.remove(account);
             }
         }
+    }
+
+    /// How much of an account waits.
+    pub(crate) fn waiting_of(&self, account: &AccountId) -> usize {
+        self.waiting.get(account).map_or(0, VecDeque::len)
     }
 
     /// Everything that waits.

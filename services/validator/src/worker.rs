@@ -19,6 +19,7 @@ use tracing::{error, warn};
 use crate::{
     Settings,
     desk::{self, Desk},
+    pace::Pace,
     queue::FairQueue,
     task::Task,
 };
@@ -27,8 +28,6 @@ use crate::{
 const CONSUMER: &str = "validator";
 /// How many challenges wait for a turn for each one that can run.
 const WAITING_PER_SLOT: usize = 4;
-/// When a challenge comes back whose account has its share waiting.
-const OVER_SHARE_DELAY: Duration = Duration::from_secs(2);
 /// When the log is asked again after it failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// When a message that this release cannot read comes back; a newer node may take it.
@@ -43,7 +42,8 @@ pub(crate) struct Worker {
     streams: Vec<Stream>,
     health: Check,
     queue: FairQueue<(Delivery, Task)>,
-    running: JoinSet<AccountId>,
+    pace: Pace,
+    running: JoinSet<(AccountId, Duration)>,
 }
 
 impl Worker {
@@ -56,6 +56,7 @@ impl Worker {
             streams: streams(settings.order_shards),
             health,
             queue: FairQueue::new(concurrency * WAITING_PER_SLOT),
+            pace: Pace::default(),
             running: JoinSet::new(),
         }
     }
@@ -100,7 +101,10 @@ impl Worker {
             tokio::select! {
                 () = stop.cancelled() => return,
                 Some(ended) = self.running.join_next() => match ended {
-                    Ok(account) => self.queue.ended(&account),
+                    Ok((account, took)) => {
+                        self.queue.ended(&account);
+                        self.pace.note(took);
+                    }
                     Err(error) => error!(%error, "a validation's task was lost"),
                 },
                 next = next_after(paused_until, subscription), if self.queue.has_room() => match next {
@@ -123,8 +127,9 @@ impl Worker {
             let Some((account, (delivery, task))) = self.queue.pop() else { return };
             let desk = Arc::clone(&self.desk);
             self.running.spawn(async move {
+                let started = Instant::now();
                 desk.handle(delivery, task).await;
-                account
+                (account, started.elapsed())
             });
         }
     }
@@ -136,7 +141,11 @@ impl Worker {
             Ok(None) => delivery.ack().await,
             Ok(Some(task)) => match self.queue.push(task.account.clone(), (delivery, task)) {
                 Ok(()) => return,
-                Err((delivery, _)) => delivery.nak(OVER_SHARE_DELAY).await,
+                // Its account has its share waiting.
+                Err((delivery, task)) => {
+                    let waiting = self.queue.waiting_of(&task.account);
+                    delivery.nak(self.pace.time_for(waiting, self.concurrency)).await
+                }
             },
             Err(error) => {
                 let subject = &delivery.message.subject;
