@@ -2,15 +2,15 @@
 
 mod credentials;
 mod denials;
+mod servers;
 
 use std::{
-    io,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event, ServerAddr,
+    Client, ConnectOptions, Event,
     connection::State,
     jetstream::{
         self, Context, ErrorCode,
@@ -108,7 +108,7 @@ impl From<ApiError> for StoreError {
 impl Connection {
     /// Connects to one of the servers.
     pub(crate) async fn open(options: &Options) -> Result<Self, ConnectError> {
-        let servers = server_addresses(&options.servers)?;
+        let servers = servers::addresses(&options.servers)?;
         let (sender, link) = watch::channel(Link { up: true, losses: 0 });
         let (sender, denials) = (Arc::new(sender), Denials::default());
         let denied = denials.clone();
@@ -126,11 +126,8 @@ impl Connection {
                 note(&sender, &denied, &event);
                 async {}
             });
-        // The client reads names and passwords from URLs but does not send them.
-        let login =
-            servers.iter().find_map(|server| Some((server.username()?, server.password()?)));
-        if let Some((user, password)) = login {
-            connect = connect.user_and_password(user.to_owned(), password.to_owned());
+        if let Some((user, password)) = servers::login(&servers) {
+            connect = connect.user_and_password(user, password);
         }
         if let Some(path) = &options.root_certificates {
             connect = connect.add_root_certificates(path.clone());
@@ -276,17 +273,6 @@ impl Connection {
     pub(crate) fn context(&self) -> &Context {
         &self.context
     }
-}
-
-fn server_addresses(servers: &[String]) -> Result<Vec<ServerAddr>, ConnectError> {
-    if servers.is_empty() {
-        return Err(ConnectError::NoServer);
-    }
-    let parse = |(index, server): (usize, &String)| {
-        let invalid = |source: io::Error| ConnectError::InvalidServer { entry: index + 1, source };
-        server.parse().map_err(invalid)
-    };
-    servers.iter().enumerate().map(parse).collect()
 }
 
 fn reconnect_delay(attempts: usize) -> Duration {

@@ -103,6 +103,21 @@ async fn credentials_that_were_renewed_are_used_when_the_old_ones_have_ended() {
 }
 
 #[tokio::test]
+async fn a_password_in_a_url_may_hold_any_character() {
+    let password = r#"4b+/c= @:#?%"ä"#;
+    let login = json!({ "user": "o'p", "password": password });
+    let server = Nats::start_with_blocks(&format!("authorization: {login}")).await;
+    let address = server.url().replace("nats://", "");
+    // As it is, where the URL can be read, and in the form that holds it in any case.
+    let encoded = "o'p:4b%2B%2Fc%3D%20%40%3A%23%3F%25%22%C3%A4";
+    JetStream::connect(development(vec![format!("nats://{encoded}@{address}")])).await.unwrap();
+    let base64 = json!({ "user": "certmill", "password": "sfZxNeh4B+qO3g==" });
+    let server = Nats::start_with_blocks(&format!("authorization: {base64}")).await;
+    let url = server.url().replace("nats://", "nats://certmill:sfZxNeh4B+qO3g==@");
+    JetStream::connect(development(vec![url])).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_file_that_holds_no_credentials_is_refused() {
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("user.creds");

@@ -1,0 +1,32 @@
+//! The servers' URLs: where they lead, and who logs in there.
+
+use std::io;
+
+use async_nats::ServerAddr;
+use percent_encoding::percent_decode_str;
+
+use crate::ConnectError;
+
+/// Reads the URLs.
+pub(super) fn addresses(servers: &[String]) -> Result<Vec<ServerAddr>, ConnectError> {
+    if servers.is_empty() {
+        return Err(ConnectError::NoServer);
+    }
+    let parse = |(index, server): (usize, &String)| {
+        let invalid = |source: io::Error| ConnectError::InvalidServer { entry: index + 1, source };
+        server.parse().map_err(invalid)
+    };
+    servers.iter().enumerate().map(parse).collect()
+}
+
+/// The first name and password that stand in a URL: the client reads them there but does not send them.
+pub(super) fn login(servers: &[ServerAddr]) -> Option<(String, String)> {
+    servers
+        .iter()
+        .find_map(|server| Some((decoded(server.username()?), decoded(server.password()?))))
+}
+
+/// What stands for itself in no URL is percent-encoded, by who wrote it or when the URL was read.
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
