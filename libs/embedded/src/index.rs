@@ -146,6 +146,14 @@ pub(crate) fn certificate(
         .transpose()
 }
 
+/// Over how many shards the orders are spread.
+pub(crate) fn order_shards(connection: &Connection) -> Result<u8, ReadError> {
+    // An id begins with the two digits of its shard.
+    let last = "SELECT max(order_id) FROM orders";
+    let last = connection.query_row(last, (), |row| Ok(optional_id::<OrderId>(row, 0)))??;
+    Ok(last.map_or(0, |order| order.shard() + 1))
+}
+
 /// Calls back with every certificate.
 pub(crate) fn each_certificate<E: From<ReadError>>(
     connection: &Connection,

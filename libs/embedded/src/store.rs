@@ -63,6 +63,14 @@ impl Embedded {
         self.inner.shared.readers.query(move |c| index::orders_of(c, &account)).await
     }
 
+    /// Over how many shards the orders are spread that were not pruned.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn order_shards(&self) -> Result<u8, StoreError> {
+        self.inner.shared.readers.query(index::order_shards).await
+    }
+
     /// Reads the messages of all streams after a place, in order, at most so many; empty at the end.
     ///
     /// # Errors

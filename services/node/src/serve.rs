@@ -57,6 +57,7 @@ pub(crate) async fn run(
         return Ok(());
     };
     let ports = ports?;
+    let config = &with_all_orders(config, &ports).await?;
     let outcome = serve(config, roles, &ports, (process, out.format())).await;
     if let Err(Stopped::AtOnce(failure)) = outcome {
         return Err(failure);
@@ -69,6 +70,17 @@ pub(crate) async fn run(
         Ok(()) => Ok(()),
         Err(Stopped::AtOnce(failure) | Stopped::InOrder(failure)) => Err(failure),
     }
+}
+
+/// Lets the roles work on every order that an embedded log holds, also where new ones are spread over fewer shards than
+/// before. A cluster's log is not opened with fewer.
+async fn with_all_orders(config: &Config, ports: &Ports) -> Result<Config, Failure> {
+    let mut config = config.clone();
+    if let Log::Embedded(embedded) = &ports.log {
+        let shards = &mut config.event_log.order_shards;
+        *shards = embedded.order_shards().await?.max(*shards);
+    }
+    Ok(config)
 }
 
 /// How serving ended early.

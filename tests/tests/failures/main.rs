@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod fewer_shards;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod load;

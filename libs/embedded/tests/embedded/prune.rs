@@ -43,6 +43,21 @@ async fn nothing_is_appended_to_an_order_that_went() {
 }
 
 #[tokio::test]
+async fn there_are_as_many_shards_as_hold_orders_that_did_not_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.order_shards().await.unwrap(), 0);
+    for (n, shards) in [(1, 2), (0, 2), (3, 4), (2, 4)] {
+        write_log(&store, n..n + 1).await;
+        assert_eq!(store.order_shards().await.unwrap(), shards);
+    }
+    store.prune(at(3)).await.unwrap();
+    assert_eq!(store.order_shards().await.unwrap(), 4);
+    store.prune(at(4)).await.unwrap();
+    assert_eq!(store.order_shards().await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_consumer_that_comes_later_skips_what_went() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
