@@ -209,11 +209,11 @@ fn copy_directory(from: &Path, to: &Path, depth: usize) -> Result<usize, Failure
     Ok(files)
 }
 
-/// Whether there is no such file any more. The signer writes each under another name and then renames it, so nothing is missing;
-/// a link that leads nowhere is there, and what it led to is missing.
+/// Whether a file that was listed went away. The signer writes each under another name and then renames it, so nothing is
+/// missing, also where the next one is being written under that name by now; a link that leads nowhere did not go.
 fn has_gone(path: &Path, error: &io::Error) -> bool {
-    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    is_gone(error) && fs::symlink_metadata(path).is_err_and(|error| is_gone(&error))
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    error.kind() == io::ErrorKind::NotFound && !is_link
 }
 
 /// Copies a file with its permissions, but a key that a group may read is its owner's alone in the copy.
