@@ -14,9 +14,19 @@ pub(super) fn addresses(servers: &[String]) -> Result<Vec<ServerAddr>, ConnectEr
     }
     let parse = |(index, server): (usize, &String)| {
         let invalid = |source: io::Error| ConnectError::InvalidServer { entry: index + 1, source };
-        server.parse().map_err(invalid)
+        address(server).map_err(invalid)
     };
     servers.iter().enumerate().map(parse).collect()
+}
+
+/// The client takes WebSocket URLs as well, and connects without a WebSocket there, and without TLS.
+fn address(server: &str) -> io::Result<ServerAddr> {
+    let address: ServerAddr = server.parse()?;
+    if address.is_websocket() {
+        let told = "WebSockets are not supported: begin it with nats:// or tls://";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, told));
+    }
+    Ok(address)
 }
 
 /// The first name and password that stand in a URL: the client reads them there but does not send them.

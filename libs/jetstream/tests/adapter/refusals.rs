@@ -142,6 +142,16 @@ async fn a_server_without_jetstream_is_refused() {
 }
 
 #[tokio::test]
+async fn a_websocket_url_is_refused_and_no_connection_without_tls_made_of_it() {
+    let server = Nats::start(Sync::Lazy).await;
+    for scheme in ["wss", "ws"] {
+        let url = server.url().replace("nats", scheme);
+        let refusal = refusal(development(vec![server.url(), url])).await;
+        assert!(matches!(refusal, ConnectError::InvalidServer { entry: 2, .. }), "{refusal:?}");
+    }
+}
+
+#[tokio::test]
 async fn servers_that_are_not_there_are_an_error() {
     let absent = refusal(development(vec![format!("nats://{}", free_address())])).await;
     assert!(matches!(absent, ConnectError::Unreachable(_)), "{absent:?}");
