@@ -126,9 +126,7 @@ impl Connection {
                 note(&sender, &denied, &event);
                 async {}
             });
-        if let Some((user, password)) = servers::login(&servers) {
-            connect = connect.user_and_password(user, password);
-        }
+        connect = servers::log_in(connect, &servers);
         if let Some(path) = &options.root_certificates {
             connect = connect.add_root_certificates(path.clone());
         }

@@ -9,7 +9,8 @@ const DAY: Duration = Duration::from_hours(24);
 /// How to reach the servers and what to ask of them. The names are those of the configuration's `[event_log]`.
 #[derive(Clone)]
 pub struct Options {
-    /// The servers, such as `nats://nats-0.nats:4222`; `tls://` asks for TLS, and a user may stand before the host.
+    /// The servers, such as `nats://nats-0.nats:4222`; `tls://` asks for TLS, and user and password, or a token, may stand
+    /// before the host.
     pub servers: Vec<String>,
     /// A credentials file (user JWT and seed) to authenticate with.
     pub credentials: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use async_nats::ServerAddr;
+use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
 use crate::ConnectError;
@@ -29,11 +29,14 @@ fn address(server: &str) -> io::Result<ServerAddr> {
     Ok(address)
 }
 
-/// The first name and password that stand in a URL: the client reads them there but does not send them.
-pub(super) fn login(servers: &[ServerAddr]) -> Option<(String, String)> {
-    servers
-        .iter()
-        .find_map(|server| Some((decoded(server.username()?), decoded(server.password()?))))
+/// Logs in by the first name and password, or token, that stand in a URL: the client reads them there but does not send them.
+pub(super) fn log_in(connect: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let named = servers.iter().find_map(|server| Some((server.username()?, server.password())));
+    match named {
+        Some((user, Some(password))) => connect.user_and_password(decoded(user), decoded(password)),
+        Some((token, None)) => connect.token(decoded(token)),
+        None => connect,
+    }
 }
 
 /// What stands for itself in no URL is percent-encoded, by who wrote it or when the URL was read.

@@ -118,6 +118,14 @@ async fn a_password_in_a_url_may_hold_any_character() {
 }
 
 #[tokio::test]
+async fn a_token_is_what_stands_alone_before_the_host() {
+    let blocks = format!("authorization: {}", json!({ "token": "sfZxNeh4B+qO3g==" }));
+    let server = Nats::start_with_blocks(&blocks).await;
+    let url = server.url().replace("nats://", "nats://sfZxNeh4B+qO3g==@");
+    JetStream::connect(development(vec![url])).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_file_that_holds_no_credentials_is_refused() {
     let files = tempfile::tempdir().unwrap();
     let file = files.path().join("user.creds");
