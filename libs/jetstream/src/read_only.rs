@@ -24,8 +24,8 @@ impl JetStream {
     pub async fn open_read_only(options: &Options) -> Result<ReadOnly, ConnectError> {
         let names = connect::names(options)?;
         let connection = Connection::open(options).await?;
-        connect::find(&connection, &names, options.order_shards).await?;
-        Ok(ReadOnly { connection, names, order_shards: options.order_shards })
+        let order_shards = connect::find(&connection, &names, options.order_shards).await?;
+        Ok(ReadOnly { connection, names, order_shards })
     }
 }
 
@@ -36,6 +36,12 @@ impl ReadOnly {
     /// When the log is out of reach.
     pub async fn identity(&self) -> Result<String, ConnectError> {
         connect::created(&self.connection, &self.names, Stream::Accounts).await
+    }
+
+    /// Over how many streams orders are spread: who reads all of them must not miss those that a server with another
+    /// configuration made.
+    pub fn order_shards(&self) -> u8 {
+        self.order_shards
     }
 
     fn reader(&self) -> Reader<'_> {

@@ -72,7 +72,7 @@ impl Log {
         match self {
             Self::Embedded(log) => Tail::Embedded { log, after: Sequence::NONE },
             Self::JetStream(cluster) => {
-                let streams = Stream::all(cluster.config.event_log.order_shards);
+                let streams = Stream::all(cluster.log.order_shards());
                 Tail::JetStream(Merge::new(&cluster.log, streams))
             }
         }

@@ -122,3 +122,16 @@ async fn what_only_an_index_knows_is_answered_again_after_redis_forgot_it_while_
     client.post("revokeCert", &revocation).await?.expect(200)?;
     Ok(())
 }
+
+#[tokio::test]
+async fn an_operator_who_knows_of_fewer_order_streams_is_shown_all_events() -> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    for number in 0..8 {
+        town.at[0].place(&[&format!("{number}.localhost")]).await?;
+    }
+    town.cluster.workers.configure("event_log.order_shards", 1);
+    let events = town.cluster.workers.events().await?;
+    let placed = events.iter().filter(|event| event["type"] == "OrderPlaced").count();
+    ensure!(placed == 8, "{placed} of 8 orders are shown");
+    Ok(())
+}

@@ -90,12 +90,13 @@ pub(crate) async fn compare(
         .await
 }
 
-/// Sees to it that every stream that a reader needs is there; changes nothing.
+/// Sees to it that every stream that a reader needs is there, and answers over how many streams orders are spread, also where
+/// the reader knows of fewer; changes nothing.
 pub(crate) async fn find(
     connection: &Connection,
     names: &Names,
     order_shards: u8,
-) -> Result<(), ConnectError> {
+) -> Result<u8, ConnectError> {
     let find_one =
         async |name: String| match request(connection, "INFO", &name, &Config::new()).await {
             Ok(_) => Ok(()),
@@ -106,7 +107,15 @@ pub(crate) async fn find(
         };
     stream::iter(Stream::all(order_shards).into_iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |stream| find_one(names.stream(stream)))
-        .await
+        .await?;
+    for shard in order_shards..u8::MAX {
+        match find_one(names.stream(Stream::Orders(shard))).await {
+            Ok(()) => {}
+            Err(ConnectError::StreamMissing { .. }) => return Ok(shard),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(u8::MAX)
 }
 
 /// When a stream was made, which no other stream shares and no restart, edit or move changes.

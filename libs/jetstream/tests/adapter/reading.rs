@@ -62,3 +62,16 @@ async fn a_reader_needs_no_right_to_write() {
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
     assert_eq!(log.last_sequence(Stream::Accounts).await.unwrap(), stored);
 }
+
+#[tokio::test]
+async fn a_reader_that_knows_of_fewer_order_streams_finds_all() {
+    let server = Nats::start(Sync::Lazy).await;
+    let shards = |order_shards| Options { order_shards, ..development(vec![server.url()]) };
+    JetStream::connect(shards(6)).await.unwrap();
+    for known in [1, 4, 6] {
+        let reader = JetStream::open_read_only(&shards(known)).await.unwrap();
+        assert_eq!(reader.order_shards(), 6);
+    }
+    let refusal = JetStream::open_read_only(&shards(7)).await.err();
+    assert!(matches!(refusal, Some(ConnectError::StreamMissing { .. })), "{refusal:?}");
+}
