@@ -5,7 +5,7 @@ mod self_test;
 mod server;
 mod streams;
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use async_nats::{
     ConnectErrorKind,
@@ -50,6 +50,16 @@ pub enum ConnectError {
     /// The credentials file cannot be read.
     #[error("the NATS credentials file cannot be read: check its path and permissions")]
     Credentials(#[source] io::Error),
+    /// A file for TLS cannot be read.
+    #[error("{} cannot be read, which event_log.{key} names", path.display())]
+    File {
+        /// What names it.
+        key: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// No server accepts a connection.
     #[error(
         "no NATS server accepts the connection: check event_log.servers, the credentials, and that nats-server runs"

@@ -5,6 +5,7 @@ mod denials;
 mod servers;
 
 use std::{
+    fs::File,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -109,6 +110,7 @@ impl Connection {
     /// Connects to one of the servers.
     pub(crate) async fn open(options: &Options) -> Result<Self, ConnectError> {
         let servers = servers::addresses(&options.servers)?;
+        check_files(options)?;
         let (sender, link) = watch::channel(Link { up: true, losses: 0 });
         let (sender, denials) = (Arc::new(sender), Denials::default());
         let denied = denials.clone();
@@ -271,6 +273,22 @@ impl Connection {
     pub(crate) fn context(&self) -> &Context {
         &self.context
     }
+}
+
+/// The client reads the files whenever it connects, and does not say which it cannot read.
+fn check_files(options: &Options) -> Result<(), ConnectError> {
+    let own = options.client_certificate.as_ref();
+    let files = [
+        ("root_certificates", options.root_certificates.as_ref()),
+        ("client_certificate", own.map(|own| &own.chain)),
+        ("client_key", own.map(|own| &own.key)),
+    ];
+    for (key, path) in files {
+        let Some(path) = path else { continue };
+        let opened = File::open(path);
+        opened.map_err(|source| ConnectError::File { key, path: path.clone(), source })?;
+    }
+    Ok(())
 }
 
 fn reconnect_delay(attempts: usize) -> Duration {

@@ -1,11 +1,14 @@
 //! What is refused at start, and how the message helps.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use async_nats::jetstream::stream;
 use domain::OrderId;
 use eventstore::{AppendError, Expected, Subject};
-use jetstream::{ConnectError, JetStream, Options};
+use jetstream::{ClientCertificate, ConnectError, JetStream, Options};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
@@ -148,6 +151,31 @@ async fn a_websocket_url_is_refused_and_no_connection_without_tls_made_of_it() {
         let url = server.url().replace("nats", scheme);
         let refusal = refusal(development(vec![server.url(), url])).await;
         assert!(matches!(refusal, ConnectError::InvalidServer { entry: 2, .. }), "{refusal:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_for_tls_that_is_not_there_is_named_with_its_key() {
+    let files = tempfile::tempdir().unwrap();
+    let (there, missing) = (files.path().join("there"), files.path().join("missing"));
+    std::fs::write(&there, "").unwrap();
+    let options = development(vec!["tls://127.0.0.1:1".to_owned()]);
+    let own = |chain: &PathBuf, key: &PathBuf| {
+        Some(ClientCertificate { chain: chain.clone(), key: key.clone() })
+    };
+    let roots = Options { root_certificates: Some(missing.clone()), ..options.clone() };
+    let chain = Options { client_certificate: own(&missing, &there), ..options.clone() };
+    let key = Options { client_certificate: own(&there, &missing), ..options };
+    for (options, named) in
+        [(roots, "root_certificates"), (chain, "client_certificate"), (key, "client_key")]
+    {
+        let refusal = refusal(options).await;
+        assert!(
+            matches!(&refusal, ConnectError::File { path, .. } if *path == missing),
+            "{refusal:?}"
+        );
+        assert!(refusal.to_string().contains(named), "{refusal}");
+        assert!(!refusal.is_passing());
     }
 }
 
