@@ -32,9 +32,9 @@ use crate::{ConnectError, Options};
 
 /// How long an operation waits for a lost connection or leader to be replaced before it fails: a client finds the next
 /// server of a cluster in much less; servers notice the sudden death of a leader in a few seconds.
-const REPLACEMENT_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const REPLACEMENT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often servers that have no leader are asked again.
-const ELECTION_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ELECTION_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often a connection is given up at most because its server takes too little.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
@@ -76,6 +76,8 @@ pub(crate) enum ApiError {
     Interrupted,
     #[error("no server answered in time")]
     TimedOut,
+    #[error("the leader of the stream hears too few of the other servers")]
+    CutOff,
     #[error("the NATS user may not publish to {subject}")]
     Forbidden { subject: String },
     #[error("a server refused")]
@@ -95,7 +97,11 @@ impl ApiError {
         match self {
             Self::Interrupted => true,
             Self::Refused(error) => error.error_code() == ErrorCode::CLUSTER_NOT_AVAILABLE,
-            Self::Disconnected | Self::TimedOut | Self::Forbidden { .. } | Self::Failed(_) => false,
+            Self::Disconnected
+            | Self::TimedOut
+            | Self::CutOff
+            | Self::Forbidden { .. }
+            | Self::Failed(_) => false,
         }
     }
 }

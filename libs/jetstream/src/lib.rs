@@ -1,8 +1,9 @@
 //! The event log on NATS JetStream: [`JetStream`] is the adapter behind `EventStore`, `EventFeed`, `Wakes` and
 //! `Calls`.
 //!
-//! Every read asks the leader of a stream: no direct gets and no consumers, which replicas that lag may serve. Every
-//! append compares and sets. What is not as it must be — an old server, lazy sync, a stream configured otherwise — is
+//! Every read asks the leader of a stream: no direct gets and no consumers, which replicas that lag may serve. What it says
+//! is believed while it hears from a majority of the servers, because the others may have elected another. Every append
+//! compares and sets. What is not as it must be — an old server, lazy sync, a stream configured otherwise — is
 //! refused at start by [`JetStream::connect`], with a message that says what to change. Reading commands open a
 //! [`ReadOnly`], which changes nothing.
 
@@ -12,6 +13,7 @@ mod connect;
 mod connection;
 mod feed;
 mod jet_stream;
+mod leader;
 mod names;
 mod options;
 mod read;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::{ApiError, Connection},
+    leader::Leader,
     names::Names,
 };
 
@@ -33,6 +34,8 @@ struct Unreadable {
 }
 
 /// Reads one log's messages.
+///
+/// What is found is true for ever. That there is nothing, or nothing more, is believed of a leader only that still leads.
 pub(crate) struct Reader<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) names: &'a Names,
@@ -53,16 +56,6 @@ struct Got {
     message: RawMessage,
 }
 
-#[derive(Deserialize)]
-struct StreamInfo {
-    state: StreamState,
-}
-
-#[derive(Deserialize)]
-struct StreamState {
-    last_seq: u64,
-}
-
 impl Reader<'_> {
     /// The messages of one subject after a sequence.
     pub(crate) async fn subject(
@@ -70,6 +63,13 @@ impl Reader<'_> {
         subject: &Subject,
         after: Sequence,
     ) -> Result<Vec<Message>, StoreError> {
+        let messages = self.shown(subject, after).await?;
+        self.last_sequence(subject.stream()).await?;
+        Ok(messages)
+    }
+
+    /// The messages of one subject after a sequence, as a leader shows them that may have been replaced.
+    async fn shown(&self, subject: &Subject, after: Sequence) -> Result<Vec<Message>, StoreError> {
         let (stream, name) = (subject.stream(), self.names.subject(subject));
         let next = Get::Next { seq: after.0 + 1, next_by_subj: &name };
         let last = Get::Last { last_by_subj: &name };
@@ -139,7 +139,11 @@ impl Reader<'_> {
         if sequence == Sequence::NONE {
             return Ok(None);
         }
-        self.get(stream, &Get::At { seq: sequence.0 }).await
+        let message = self.at(stream, sequence.0).await?;
+        if message.is_none() {
+            self.last_sequence(stream).await?;
+        }
+        Ok(message)
     }
 
     /// At most `limit` messages of a stream after a sequence.
@@ -160,7 +164,8 @@ impl Reader<'_> {
             page.extend(decode(self.names, Stored::from(&next))?);
             let room = u64::try_from(limit - page.len()).unwrap_or(u64::MAX);
             let until = from.saturating_add(room).min(last.0 + 1).max(from);
-            let gets = stream::iter(from..until).map(|seq| self.message(stream, Sequence(seq)));
+            let gets = (from..until).map(|seq| self.at(stream, seq));
+            let gets = stream::iter(gets);
             let found: Vec<Option<Message>> = gets.buffered(PARALLEL_GETS).try_collect().await?;
             page.extend(found.into_iter().flatten());
             after = Sequence(until - 1);
@@ -170,9 +175,9 @@ impl Reader<'_> {
 
     /// The last sequence of a stream.
     pub(crate) async fn last_sequence(&self, stream: Stream) -> Result<Sequence, StoreError> {
-        let subject = format!("STREAM.INFO.{}", self.names.stream(stream));
-        match self.connection.api::<StreamInfo>(&subject, &()).await {
-            Ok(info) => Ok(Sequence(info.state.last_seq)),
+        let leader = Leader { connection: self.connection, stream: self.names.stream(stream) };
+        match leader.last_sequence().await {
+            Ok(last) => Ok(Sequence(last)),
             Err(error) if self.never_was(stream, &error) => Ok(Sequence::NONE),
             Err(error) => Err(error.into()),
         }
@@ -187,6 +192,10 @@ impl Reader<'_> {
                 false
             }
         }
+    }
+
+    async fn at(&self, stream: Stream, seq: u64) -> Result<Option<Message>, StoreError> {
+        self.get(stream, &Get::At { seq }).await
     }
 
     async fn get(&self, stream: Stream, get: &Get<'_>) -> Result<Option<Message>, StoreError> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use eventstore::{
-    AppendError, EventStore as _, Expected, Sequence, Subject,
+    AppendError, EventStore as _, Expected, Sequence, Stream, Subject,
     contract::{self, fresh_account},
 };
 use jetstream::{ConnectError, JetStream, Options};
@@ -85,6 +85,43 @@ async fn streams_that_lack_a_server_for_a_replica_are_made_when_it_is_there() {
     assert!(refusal.is_passing(), "{refusal:?}");
     cluster.servers[2].restart().await;
     settled(&logs).await;
+}
+
+/// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::start().await;
+    settled(&Logs(cluster.options())).await;
+    let name = accounts_leader(&cluster).await;
+    let leader = cluster.servers.iter().find(|server| server.name == name).unwrap().url();
+    let log = settled(&Logs(Options { servers: vec![leader.clone()], ..cluster.options() })).await;
+    let ((_, written), (_, other)) = (fresh_account(), fresh_account());
+    let last = append(&log, &written, Expected::Last(Sequence::NONE), "a").await.unwrap();
+    assert!(log.read(&written, last).await.unwrap().is_empty());
+    assert!(log.message(Stream::Accounts, Sequence(last.0 + 1)).await.unwrap().is_none());
+
+    cluster.servers.iter_mut().filter(|server| server.name != name).for_each(Nats::kill);
+    let raw = async_nats::jetstream::new(async_nats::connect(leader).await.unwrap());
+    let silence = eventually("the silence of the others", async || {
+        let info = raw.get_stream("certmill-accounts").await.map_err(drop)?.cached_info().clone();
+        let replicas = info.cluster.ok_or(())?.replicas;
+        let shortest = replicas.iter().map(|replica| replica.active).min().ok_or(())?;
+        (shortest > Duration::from_secs(4)).then_some(shortest).ok_or(())
+    });
+    assert!(silence.await < Duration::from_secs(10));
+    let (more, nothing, beyond, end, there) = tokio::join!(
+        log.read(&written, last),
+        log.read(&other, Sequence::NONE),
+        log.message(Stream::Accounts, Sequence(last.0 + 1)),
+        log.last_sequence(Stream::Accounts),
+        log.message(Stream::Accounts, last),
+    );
+    assert!(more.is_err(), "{more:?}");
+    assert!(nothing.is_err(), "{nothing:?}");
+    assert!(beyond.is_err(), "{beyond:?}");
+    assert!(end.is_err(), "{end:?}");
+    assert_eq!(there.unwrap().map(|message| message.sequence), Some(last));
 }
 
 /// The name of the server that leads the accounts' stream.
