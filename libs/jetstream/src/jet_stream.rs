@@ -81,7 +81,8 @@ impl JetStream {
 
     fn reader(&self) -> Reader<'_> {
         let Log { connection, names, options, .. } = self.log.as_ref();
-        Reader { connection, names, order_shards: options.order_shards }
+        let Options { order_shards, replicas, .. } = *options;
+        Reader { connection, names, order_shards, replicas }
     }
 }
 

@@ -14,6 +14,7 @@ pub struct ReadOnly {
     connection: Connection,
     names: Names,
     order_shards: u8,
+    replicas: u8,
 }
 
 impl JetStream {
@@ -25,7 +26,7 @@ impl JetStream {
         let names = connect::names(options)?;
         let connection = Connection::open(options).await?;
         let order_shards = connect::find(&connection, &names, options.order_shards).await?;
-        Ok(ReadOnly { connection, names, order_shards })
+        Ok(ReadOnly { connection, names, order_shards, replicas: options.replicas })
     }
 }
 
@@ -45,8 +46,8 @@ impl ReadOnly {
     }
 
     fn reader(&self) -> Reader<'_> {
-        let Self { connection, names, order_shards } = self;
-        Reader { connection, names, order_shards: *order_shards }
+        let Self { connection, names, order_shards, replicas } = self;
+        Reader { connection, names, order_shards: *order_shards, replicas: *replicas }
     }
 }
 
