@@ -71,13 +71,7 @@ pub(crate) async fn compare(
 ) -> Result<(), ConnectError> {
     let compare_one = async |stream: Wanted| {
         let (name, wanted) = (stream.name.as_str(), config(&stream, options.replicas));
-        let mut found = match request(connection, "INFO", name, &Config::new()).await {
-            Ok(info) => info.config,
-            Err(error) if error.is_stream_not_found() => {
-                return Err(ConnectError::StreamMissing { stream: stream.name });
-            }
-            Err(error) => return Err(server::unheard(error)),
-        };
+        let mut found = existing(connection, name).await?.config;
         if let Some((wanted_age, found_age)) = limits(&wanted, &found)
             && found_age > wanted_age
         {
@@ -97,14 +91,7 @@ pub(crate) async fn find(
     names: &Names,
     order_shards: u8,
 ) -> Result<u8, ConnectError> {
-    let find_one =
-        async |name: String| match request(connection, "INFO", &name, &Config::new()).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_stream_not_found() => {
-                Err(ConnectError::StreamMissing { stream: name })
-            }
-            Err(error) => Err(server::unheard(error)),
-        };
+    let find_one = async |name: String| existing(connection, &name).await.map(drop);
     stream::iter(Stream::all(order_shards).into_iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |stream| find_one(names.stream(stream)))
         .await?;
@@ -124,11 +111,18 @@ pub(crate) async fn created(
     names: &Names,
     stream: Stream,
 ) -> Result<String, ConnectError> {
-    let name = names.stream(stream);
-    match request(connection, "INFO", &name, &Config::new()).await {
-        Ok(info) => Ok(info.created),
-        Err(error) => Err(failed(&name, error)),
-    }
+    existing(connection, &names.stream(stream)).await.map(|info| info.created)
+}
+
+/// A stream that has to be there.
+async fn existing(connection: &Connection, name: &str) -> Result<Info, ConnectError> {
+    request(connection, "INFO", name, &Config::new()).await.map_err(|error| {
+        if error.is_stream_not_found() {
+            ConnectError::StreamMissing { stream: name.to_owned() }
+        } else {
+            server::unheard(error)
+        }
+    })
 }
 
 /// Refuses fewer order shards than hold orders: nobody would lead those of the others on, and they would not be found.
