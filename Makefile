@@ -36,7 +36,7 @@ image: release ## build the OCI image, its bill of materials and licences in tar
 	scripts/image
 	scripts/sbom
 
-schemas: ## write the JSON Schemas of events and configuration to ./schemas, and docs/configuration.md
+schemas: ## write the JSON Schemas and the OpenAPI document to ./schemas, and docs/configuration.md
 	scripts/build-tools
 	cargo run --quiet -p certmill -- schemas schemas
 	cargo run --quiet -p certmill -- reference > docs/configuration.md

@@ -1,4 +1,5 @@
-//! A client that sends whatever a test wants, good or bad, and shows what came back.
+//! A client that sends whatever a test wants, good or bad, and shows what came back; the reply must be one that the OpenAPI
+//! document describes.
 
 use std::{
     path::Path,
@@ -10,7 +11,7 @@ use anyhow::Context as _;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::{AccountKey, Reply};
+use crate::{AccountKey, Reply, openapi};
 
 /// The media type of signed requests.
 const JOSE: &str = "application/jose+json";
@@ -317,12 +318,16 @@ impl RawClient {
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, url: &str) -> anyhow::Result<Reply> {
-        let response = request.send().await.with_context(|| format!("no answer from {url}"))?;
+        let request = request.build()?;
+        let method = request.method().clone();
+        let response = self.http.execute(request).await;
+        let response = response.with_context(|| format!("no answer from {url}"))?;
         let reply = Reply {
             status: response.status().as_u16(),
             headers: response.headers().clone(),
             body: response.bytes().await?.to_vec(),
         };
+        openapi::check(&method, url, &reply)?;
         if let Some(nonce) = reply.header("replay-nonce") {
             self.note("nonce", nonce);
             self.lock_nonces().push(nonce.to_owned());

@@ -3,17 +3,19 @@
 mod contact;
 
 use domain::account::{Binding, Status};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 pub use contact::{BadContact, MAX_CONTACT_BYTES, MAX_CONTACTS, check_contacts};
 
 /// An account as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Account<'a> {
     /// Whether it may still be used.
     #[serde(serialize_with = "status")]
+    #[schemars(schema_with = "statuses")]
     pub status: Status,
     /// Contact URLs as they were sent.
     pub contact: &'a [String],
@@ -29,28 +31,29 @@ pub struct Account<'a> {
 }
 
 /// A page of an account's orders (RFC 8555 §7.1.2.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct OrderList {
     /// Their URLs.
     pub orders: Vec<String>,
 }
 
 /// The payload of newAccount; whatever else it has is ignored.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct NewAccount {
-    /// Contact URLs; see [`check_contacts`].
+    /// Contact URLs; those of other schemes than mailto are refused.
     pub contact: Option<Vec<String>>,
     /// Whether the client agrees to the terms of service.
     pub terms_of_service_agreed: Option<bool>,
     /// Whether no account is to be made (RFC 8555 §7.3.1).
     pub only_return_existing: Option<bool>,
-    /// What binds the account to one of another system; see [`crate::external_account::Binding`].
+    /// What binds the account to one of another system (RFC 8555 §7.3.4).
+    #[schemars(with = "Option<Binding>")]
     pub external_account_binding: Option<Box<RawValue>>,
 }
 
 /// The payload of a request to an account; whatever else it has is ignored (RFC 8555 §7.3.2).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AccountUpdate {
     /// New contact URLs; absent leaves them, `[]` removes them.
@@ -73,6 +76,10 @@ fn status<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Err
         Status::Valid => "valid",
         Status::Deactivated => "deactivated",
     })
+}
+
+fn statuses(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["valid", "deactivated"] })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use domain::{
     ChallengeType, Identifier, Timestamp,
     order::{self, AuthorizationStatus},
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
@@ -15,12 +16,13 @@ use crate::{
 };
 
 /// An authorization as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Authorization<'a> {
     /// What is to be proven, without a leading `*.`.
     pub identifier: &'a Identifier,
     /// How far it came.
     #[serde(serialize_with = "status")]
+    #[schemars(schema_with = "statuses")]
     pub status: AuthorizationStatus,
     /// When it ends.
     #[serde(serialize_with = "whole_seconds")]
@@ -33,7 +35,7 @@ pub struct Authorization<'a> {
 }
 
 /// A challenge as it is shown: a flat object, because some clients read it with text tools.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Challenge<'a> {
     /// How control is proven.
     #[serde(rename = "type")]
@@ -53,7 +55,7 @@ pub struct Challenge<'a> {
 }
 
 /// The word for a challenge's status; what belongs to it stands in the challenge's other members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChallengeStatus {
     /// Waits for the client.
@@ -67,14 +69,14 @@ pub enum ChallengeStatus {
 }
 
 /// The payload of newAuthz; whatever else it has is ignored.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct NewAuthorization {
     /// What is to be proven.
     pub identifier: RequestedIdentifier,
 }
 
 /// The payload of a request to an authorization; whatever else it has is ignored.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AuthorizationUpdate {
     /// `deactivated`; nothing else can be asked for.
@@ -82,7 +84,7 @@ pub struct AuthorizationUpdate {
 }
 
 /// The payload of a response to a challenge: an object whose members are all ignored (RFC 8555 §8.3, §8.4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ChallengeResponse {}
 
 impl AuthorizationUpdate {
@@ -111,6 +113,10 @@ fn status<S: Serializer>(status: &AuthorizationStatus, serializer: S) -> Result<
         AuthorizationStatus::Deactivated => "deactivated",
         AuthorizationStatus::Expired => "expired",
     })
+}
+
+fn statuses(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["pending", "valid", "invalid", "deactivated", "expired"] })
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 
 use std::ops::Not;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The directory of a profile: only what is implemented, because clients use what they find.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Directory {
     /// Where nonces are given out.
@@ -26,7 +27,7 @@ pub struct Directory {
 }
 
 /// What a client should know beforehand (RFC 8555 §9.7.6).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Meta {
     /// The URL of the current terms of service.

@@ -3,6 +3,7 @@
 use domain::{
     DnsName, Identifier, InvalidDnsName, InvalidIpAddress, IpAddress, Timestamp, order::Status,
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
@@ -12,11 +13,12 @@ use crate::{
 };
 
 /// An order as it is shown.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Order<'a> {
     /// How far it came.
     #[serde(serialize_with = "status")]
+    #[schemars(schema_with = "statuses")]
     pub status: Status,
     /// When it ends.
     #[serde(serialize_with = "whole_seconds")]
@@ -41,15 +43,8 @@ pub struct Order<'a> {
     pub certificate: Option<String>,
 }
 
-/// The list of an account's orders (RFC 8555 §7.1.2.1).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Orders {
-    /// Their URLs.
-    pub orders: Vec<String>,
-}
-
 /// The payload of newOrder; whatever else it has is ignored.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewOrder {
     /// What is to be certified.
@@ -61,9 +56,10 @@ pub struct NewOrder {
 }
 
 /// An identifier as a client writes it: not yet checked, so that each bad one gets a problem of its own.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 pub struct RequestedIdentifier {
     /// `dns`, `ip`, or something we do not issue for.
+    #[schemars(rename = "type")]
     pub kind: String,
     /// The name or address.
     pub value: String,
@@ -84,9 +80,9 @@ pub enum BadIdentifier {
 }
 
 /// The payload of finalize; whatever else it has is ignored.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Finalize {
-    /// The CSR; see [`crate::csr::CertificateRequest::from_base64url`].
+    /// The CSR: unpadded base64url of DER.
     pub csr: String,
 }
 
@@ -131,6 +127,10 @@ fn status<S: Serializer>(status: &Status, serializer: S) -> Result<S::Ok, S::Err
         Status::Valid => "valid",
         Status::Invalid => "invalid",
     })
+}
+
+fn statuses(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "enum": ["pending", "ready", "processing", "valid", "invalid"] })
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod error_type;
 
 use domain::{Failure, Identifier};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use error_type::ErrorType;
@@ -13,12 +14,12 @@ pub use error_type::ErrorType;
 pub const MAX_SUBPROBLEMS: usize = 100;
 
 /// A problem document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Problem {
     /// What kind of error it is.
     #[serde(rename = "type")]
     pub kind: ErrorType,
-    /// What happened, for a person: printable ASCII of at most [`Failure::MAX_DETAIL_BYTES`].
+    /// What happened, for a person: printable ASCII, cut where it is long.
     detail: String,
     /// The HTTP status.
     pub status: u16,
@@ -34,7 +35,7 @@ pub struct Problem {
 }
 
 /// What is wrong with one identifier.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Subproblem {
     /// What kind of error it is.
     #[serde(rename = "type")]
@@ -45,7 +46,7 @@ pub struct Subproblem {
     identifier: ShownIdentifier,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct ShownIdentifier {
     #[serde(rename = "type")]
     kind: String,

@@ -1,6 +1,7 @@
 //! Revocation requests (RFC 8555 §7.6).
 
 use domain::{Serial, certificate::RevocationReason};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, prelude::FromDer};
 
@@ -10,11 +11,11 @@ use crate::{base64url, csr::names::ip_address, key::PublicKey};
 const MAX_CERTIFICATE_BYTES: usize = 32 * 1024;
 
 /// The payload of revokeCert; whatever else it has is ignored.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct Revoke {
-    /// The certificate; see [`PresentedCertificate::from_base64url`].
+    /// The certificate: unpadded base64url of DER.
     pub certificate: String,
-    /// The reason code (RFC 5280 §5.3.1); see [`Self::reason`].
+    /// The reason code: 0, 1, 3, 4 or 5 (RFC 5280 §5.3.1); an absent one is 0.
     #[serde(default)]
     pub reason: Option<i64>,
 }

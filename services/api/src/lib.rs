@@ -19,6 +19,7 @@ mod limits;
 mod listener;
 mod nonce;
 mod ocsp;
+mod openapi;
 mod order;
 mod pre_authorization;
 mod problem;
@@ -40,6 +41,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use listener::ServerCertificate;
+pub use openapi::openapi;
 pub use settings::Settings;
 
 /// What an api node works with.

@@ -134,7 +134,7 @@ pub(crate) enum Command {
     },
     /// Prints what every configuration key means, with its type and default, as Markdown
     Reference,
-    /// Writes the JSON Schemas of the configuration and of every event, with examples
+    /// Writes the JSON Schemas of the configuration and of every event, with examples, and the OpenAPI document of the ACME listener
     Schemas {
         /// The directory to write to; files of older versions are left as they are
         dir: PathBuf,

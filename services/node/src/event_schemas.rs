@@ -7,8 +7,6 @@ mod orders;
 mod pre_authorizations;
 mod samples;
 
-use std::path::PathBuf;
-
 use domain::DomainEvent;
 use eventstore::StoredEvent;
 use schemars::{JsonSchema, Schema, schema_for};
@@ -23,34 +21,23 @@ pub(crate) struct EventSchema {
     /// The version written today.
     version: u16,
     /// What its stored form looks like.
-    schema: Value,
+    pub(crate) schema: Value,
     /// A stored event of this version.
-    example: Value,
+    pub(crate) example: Value,
 }
 
-/// A file below the schema directory.
-pub(crate) struct SchemaFile {
-    /// Where, below that directory.
-    pub(crate) path: PathBuf,
-    /// Its text.
-    pub(crate) contents: String,
+impl EventSchema {
+    /// What the schema and its example are called.
+    pub(crate) fn name(&self) -> String {
+        format!("{}.v{}", self.kind, self.version)
+    }
 }
 
-/// Every file of the schema directory.
+/// Every event as it is stored today.
 ///
 /// # Errors
 /// When a type cannot be expressed in JSON.
-pub(crate) fn files() -> Result<Vec<SchemaFile>, Failure> {
-    let mut files = vec![file("config/certmill.schema.json".into(), &runtime::config_schema())?];
-    for event in events()? {
-        let name = format!("{}.v{}", event.kind, event.version);
-        files.push(file(format!("events/{name}.schema.json"), &event.schema)?);
-        files.push(file(format!("events/examples/{name}.json"), &event.example)?);
-    }
-    Ok(files)
-}
-
-fn events() -> Result<Vec<EventSchema>, Failure> {
+pub(crate) fn events() -> Result<Vec<EventSchema>, Failure> {
     accounts::events()
         .into_iter()
         .chain(external_keys::events())
@@ -58,10 +45,6 @@ fn events() -> Result<Vec<EventSchema>, Failure> {
         .chain(pre_authorizations::events())
         .chain(certificates::events())
         .collect()
-}
-
-fn file(path: String, value: &Value) -> Result<SchemaFile, Failure> {
-    Ok(SchemaFile { path: path.into(), contents: serde_json::to_string_pretty(value)? + "\n" })
 }
 
 /// Describes an event type by the event that holds the example.

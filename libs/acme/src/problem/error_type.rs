@@ -1,6 +1,9 @@
 //! The error types registered for ACME (RFC 8555 §9.7.4 and the registry it founded).
 
+use std::borrow::Cow;
+
 use domain::FailureKind;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 /// An error type of ACME; servers must not make up others.
@@ -153,6 +156,16 @@ impl ErrorType {
 impl Serialize for ErrorType {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.urn())
+    }
+}
+
+impl JsonSchema for ErrorType {
+    fn schema_name() -> Cow<'static, str> {
+        "ErrorType".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^urn:ietf:params:acme:error:[A-Za-z]+$" })
     }
 }
 

@@ -1,0 +1,215 @@
+//! What several operations share: signed requests, problems, headers and parameters.
+
+use acme::{Problem, SignatureAlgorithm};
+use domain::{AccountId, ChallengeType, IssuerId, OrderId, PreAuthorizationId, ProfileName};
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+/// The media type of signed requests (RFC 8555 §6.2).
+pub(super) const JOSE: &str = "application/jose+json";
+
+pub(super) const DESCRIPTION: &str = "Each profile is an ACME server of its own (RFC 8555): clients begin at a directory \
+    and follow the URLs they find there, of which this document shows the form. Every POST below /acme has a flattened JWS \
+    with a nonce as its body; its answer, also where it is a problem, has the next nonce in Replay-Nonce, unless none can be \
+    made. Replies that belong to a profile have a Link to its directory with the relation index. Where GET is answered, HEAD is, \
+    and OPTIONS everywhere, for scripts of all origins. What a profile does not offer is 404.";
+
+/// A header of replies: its name in the document, its own, whether it is always there, what it says.
+struct Header(&'static str, &'static str, bool, &'static str);
+
+const HEADERS: [Header; 7] = [
+    Header("Location", "Location", true, "The URL of the resource."),
+    Header("Nonce", "Replay-Nonce", true, "A nonce for the next request (RFC 8555 §6.5.1)."),
+    Header("NextNonce", "Replay-Nonce", false, "A nonce for the next request (RFC 8555 §6.5.1)."),
+    Header("RetryAfter", "Retry-After", true, "The seconds after which to ask again."),
+    Header(
+        "RetryWhileOpen",
+        "Retry-After",
+        false,
+        "The seconds after which to ask again, while work is under way.",
+    ),
+    Header(
+        "Up",
+        "Link",
+        true,
+        "With the relation up, the authorization; with index, the directory. Each on a line of its own.",
+    ),
+    Header(
+        "Links",
+        "Link",
+        true,
+        "With the relation next or alternate, what else there is; with index, the directory. Each on a line of its own.",
+    ),
+];
+
+pub(super) fn body(media_type: &str, schema: &Value) -> Value {
+    json!({ "required": true, "content": { media_type: { "schema": schema } } })
+}
+
+/// Unpadded base64url of JSON.
+pub(super) fn encoded(schema: &Value) -> Value {
+    json!({
+        "type": "string",
+        "contentEncoding": "base64url",
+        "contentMediaType": "application/json",
+        "contentSchema": schema,
+    })
+}
+
+pub(super) fn schema(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+pub(super) fn response(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/responses/{name}") })
+}
+
+pub(super) fn parameter(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/parameters/{name}") })
+}
+
+pub(super) fn header(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/headers/{name}") })
+}
+
+/// What a header is called in replies.
+pub(super) fn header_name(name: &str) -> &'static str {
+    let found = HEADERS.iter().find(|Header(own, ..)| *own == name);
+    found.map_or("", |Header(_, called, ..)| *called)
+}
+
+pub(super) fn headers() -> Value {
+    let described = HEADERS.iter().map(|Header(name, _, always, what)| {
+        let schema = json!({ "type": "string" });
+        let header = json!({ "description": what, "required": always, "schema": schema });
+        ((*name).to_owned(), header)
+    });
+    Value::Object(described.collect())
+}
+
+pub(super) fn responses(schemas: &mut SchemaGenerator) -> Value {
+    let problem = schemas.subschema_for::<Problem>().to_value();
+    let content = json!({ "application/problem+json": { "schema": problem } });
+    json!({
+        "Problem": {
+            "description": "The request is refused; detail says why (RFC 8555 §6.7).",
+            "content": content,
+        },
+        "Unavailable": {
+            "description": "Something needed is out of reach, or the server is busy: the same request later.",
+            "headers": { header_name("RetryAfter"): header("RetryAfter") },
+            "content": content,
+        },
+    })
+}
+
+pub(super) fn parameters(schemas: &mut SchemaGenerator) -> Value {
+    let text = || json!({ "type": "string" });
+    let pattern = |pattern: &str| json!({ "type": "string", "pattern": pattern });
+    let number_from = |minimum: u8| json!({ "type": "integer", "minimum": minimum });
+    let in_path = [
+        ("profile", "The name of a profile.", schema_of::<ProfileName>(schemas)),
+        ("account", "The id of an account.", schema_of::<AccountId>(schemas)),
+        ("order", "The id of an order.", schema_of::<OrderId>(schemas)),
+        ("index", "The place of an authorization in its order.", number_from(0)),
+        (
+            "preAuthorization",
+            "The id of a pre-authorization.",
+            schema_of::<PreAuthorizationId>(schemas),
+        ),
+        ("type", "The type of a challenge.", schema_of::<ChallengeType>(schemas)),
+        (
+            "certificate",
+            "The place of a certificate in the ledger, and its serial.",
+            pattern("^[0-9]+-[0-9a-f]+$"),
+        ),
+        ("chain", "The number of another chain.", number_from(1)),
+        (
+            "crl",
+            "The id of an issuer; where its CRL is divided, with how many parts and which.",
+            pattern("^[0-9a-f]{16}(-[0-9]+-[0-9]+)?$"),
+        ),
+        ("issuer", "The id of an issuer.", schema_of::<IssuerId>(schemas)),
+        ("request", "An OCSPRequest in DER, base64 and percent-encoded (RFC 6960 §A.1).", text()),
+    ];
+    let in_query = [
+        ("cursor", "Which page, as a Link with the relation next says.", text()),
+        ("configurationId", "The name of a profile, in EJBCA's form.", text()),
+    ];
+    let described = |place: &'static str| {
+        move |(name, what, schema): (&str, &str, Value)| {
+            let parameter = json!({
+                "name": name,
+                "in": place,
+                "required": place == "path",
+                "description": what,
+                "schema": schema,
+            });
+            (name.to_owned(), parameter)
+        }
+    };
+    let all = in_path.into_iter().map(described("path"));
+    Value::Object(all.chain(in_query.into_iter().map(described("query"))).collect())
+}
+
+fn schema_of<T: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {
+    schemas.subschema_for::<T>().to_value()
+}
+
+/// The schemas of what no type of ours is read from.
+pub(super) fn schemas() -> Map<String, Value> {
+    let text = json!({ "type": "string" });
+    let jws = json!({
+        "description": "A flattened JWS with one signature and no unprotected header (RFC 7515 §7.2.2, RFC 8555 §6.2).",
+        "type": "object",
+        "required": ["protected", "payload", "signature"],
+        "properties": { "protected": text, "payload": text, "signature": text },
+    });
+    let change = json!({
+        "description": "What the new key of an account signs (RFC 8555 §7.3.5).",
+        "type": "object",
+        "required": ["account", "oldKey"],
+        "properties": { "account": { "type": "string", "format": "uri" }, "oldKey": schema("Jwk") },
+    });
+    let change_jws = json!({
+        "description": "The JWS within a change of keys, signed by the new key, with the url of the outer one and no nonce.",
+        "allOf": [schema("Jws")],
+        "properties": { "payload": encoded(&schema("KeyChange")) },
+    });
+    let jwk = json!({
+        "description": "A public key (RFC 7517): P-256, P-384, Ed25519, or RSA of 2048 to 4096 bits.",
+        "type": "object",
+        "required": ["kty"],
+        "properties": { "kty": { "enum": ["EC", "OKP", "RSA"] } },
+    });
+    let schemas = [
+        ("Jws", jws),
+        ("Jwk", jwk),
+        ("KeyChange", change),
+        ("KeyChangeJws", change_jws),
+        (
+            "HeaderOfAccount",
+            protected("Names the account's key by the URL of the account.", &["kid"]),
+        ),
+        ("HeaderOfKey", protected("Has the key itself.", &["jwk"])),
+        ("HeaderOfEither", json!({ "oneOf": [schema("HeaderOfAccount"), schema("HeaderOfKey")] })),
+    ];
+    schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
+
+/// A protected header with one of `kid` and `jwk`.
+fn protected(what: &str, key: &[&str]) -> Value {
+    let required: Vec<&str> = ["alg", "nonce", "url"].iter().chain(key).copied().collect();
+    json!({
+        "description": what,
+        "type": "object",
+        "required": required,
+        "properties": {
+            "alg": { "enum": SignatureAlgorithm::names() },
+            "nonce": { "type": "string", "description": "From Replay-Nonce, never used before." },
+            "url": { "type": "string", "format": "uri", "description": "That of the request." },
+            "kid": { "type": "string", "format": "uri" },
+            "jwk": schema("Jwk"),
+        },
+    })
+}
