@@ -1,10 +1,14 @@
 //! Which addresses a host is asked at: resolved once, checked against the policy, pinned from then on.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, vec};
 
 use domain::{DnsName, Failure, FailureKind, Identifier};
 
-use crate::{Validator, observed::Observed};
+use crate::{
+    NetworkPolicy, Validator,
+    observed::Observed,
+    resolver::{Addresses, LateAddresses},
+};
 
 /// Where an applicant's server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,23 +20,58 @@ pub(crate) enum Host {
 }
 
 /// The addresses to try: the first IPv6 address and the first IPv4 address that may be contacted, at least one.
-pub(crate) async fn candidates(
-    validator: &Validator,
-    host: &Host,
-    observed: &mut Observed,
-) -> Result<Vec<IpAddr>, Failure> {
-    let resolved = match host {
-        Host::Name(name) => validator.resolver.addresses(name, observed).await?,
-        Host::Address(address) => vec![*address],
-    };
+pub(crate) struct Candidates<'a> {
+    policy: &'a NetworkPolicy,
+    known: vec::IntoIter<IpAddr>,
+    /// Tried when the others could not be connected to.
+    late: Option<LateAddresses<'a>>,
+}
+
+impl<'a> Candidates<'a> {
+    /// Looks a host up.
+    pub(crate) async fn of(
+        validator: &'a Validator,
+        host: &Host,
+        observed: &mut Observed,
+    ) -> Result<Self, Failure> {
+        let resolved = match host {
+            Host::Name(name) => validator.resolver.addresses(name, observed).await?,
+            Host::Address(address) => vec![*address].into(),
+        };
+        let Addresses { known: mut resolved, mut late } = resolved;
+        let policy = &validator.settings.policy;
+        let mut candidates = permitted(policy, &resolved);
+        if candidates.is_empty()
+            && let Some(late) = late.take()
+        {
+            resolved.extend(late.wait(observed).await);
+            candidates = permitted(policy, &resolved);
+        }
+        match candidates.is_empty() {
+            true => Err(denied(host, &resolved)),
+            false => Ok(Self { policy, known: candidates.into_iter(), late }),
+        }
+    }
+
+    /// The next one, for who could not connect to the one before.
+    pub(crate) async fn next(&mut self, observed: &mut Observed) -> Option<IpAddr> {
+        if let Some(known) = self.known.next() {
+            return Some(known);
+        }
+        let late = self.late.take()?.wait(observed).await;
+        permitted(self.policy, &late).into_iter().next()
+    }
+}
+
+/// The first IPv6 address and the first IPv4 address that may be contacted.
+fn permitted(policy: &NetworkPolicy, resolved: &[IpAddr]) -> Vec<IpAddr> {
     let permitted = || {
         let canonical = resolved.iter().map(IpAddr::to_canonical);
-        canonical.filter(|address| validator.settings.policy.permits(*address))
+        canonical.filter(|address| policy.permits(*address))
     };
     let v6 = permitted().find(IpAddr::is_ipv6);
     let v4 = permitted().find(IpAddr::is_ipv4);
-    let candidates: Vec<IpAddr> = v6.into_iter().chain(v4).collect();
-    if candidates.is_empty() { Err(denied(host, &resolved)) } else { Ok(candidates) }
+    v6.into_iter().chain(v4).collect()
 }
 
 fn denied(host: &Host, resolved: &[IpAddr]) -> Failure {

@@ -15,7 +15,7 @@ use self::{
 };
 use crate::{
     Validator,
-    address::{self, Host},
+    address::{Candidates, Host},
     observed::Observed,
 };
 
@@ -66,7 +66,8 @@ async fn request(
     observed: &mut Observed,
 ) -> Result<Response, Failure> {
     let mut failed = None;
-    for address in address::candidates(validator, &target.host, observed).await? {
+    let mut candidates = Candidates::of(validator, &target.host, observed).await?;
+    while let Some(address) = candidates.next(observed).await {
         let address = SocketAddr::new(address, target.port);
         observed.request(&target.url, address);
         match validator.web.get(&target.url, address).await {

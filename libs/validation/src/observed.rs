@@ -1,6 +1,9 @@
 //! Collects the evidence of one validation while it runs, so that it is there however the validation ends.
 
-use std::{net::SocketAddr, time::Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use domain::{CaaEvidence, Evidence, Handshake, Hop};
 use hickory_resolver::proto::{
@@ -48,6 +51,14 @@ impl Observed {
             let text = format!("{name} {} {}", record.record_type(), record.data);
             printable(&text, MAX_RECORD_BYTES)
         }));
+    }
+
+    /// Notes that nothing was said about the records of a name for as long as that was waited for.
+    pub(crate) fn unanswered(&mut self, owner: &str, kind: RecordType, waited: Duration) {
+        if self.evidence.records.len() < MAX_RECORDS {
+            let text = format!("{owner}. {kind} (no answer within {} s)", waited.as_secs_f32());
+            self.evidence.records.push(printable(&text, MAX_RECORD_BYTES));
+        }
     }
 
     /// Notes what DNSSEC says about answers that were validated: one unproven answer makes all of them unproven.

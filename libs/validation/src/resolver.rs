@@ -1,15 +1,15 @@
 //! Looks up DNS records at one configured resolver, without the hosts file, search domains or a cache.
 
+mod addresses;
 mod answer;
 mod connection;
 mod failure;
 mod setup;
 
-use std::net::{IpAddr, Ipv4Addr};
-
-use domain::{DnsName, Failure};
+use domain::Failure;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
+pub(crate) use self::addresses::{Addresses, LateAddresses};
 pub use self::setup::{TrustAnchorError, check_trust_anchor};
 use self::{
     answer::Answer,
@@ -25,8 +25,6 @@ use crate::{
 /// How many TXT records of one answer are looked at: as many as fit into 65,535 octets, the shortest having 13. What was
 /// never taken away must not hide the right one.
 const MAX_TXT_RECORDS: usize = 65_535 / 13;
-/// How many addresses of one answer are looked at.
-const MAX_ADDRESSES: usize = 32;
 /// How many CAA records a name may have.
 const MAX_CAA_RECORDS: usize = 64;
 
@@ -52,34 +50,6 @@ impl Resolver {
                 Ok(Self { clients: None, localhost_to_loopback, dnssec_required })
             }
             Err(error) => Err(error),
-        }
-    }
-
-    /// Looks up the addresses of a name, IPv6 and IPv4 at once.
-    pub(crate) async fn addresses(
-        &self,
-        name: &DnsName,
-        observed: &mut Observed,
-    ) -> Result<Vec<IpAddr>, Failure> {
-        let owner = name.canonical();
-        if self.answers_itself(&owner) {
-            return Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)]);
-        }
-        let (v6, v4) =
-            tokio::join!(self.lookup(&owner, RecordType::AAAA), self.lookup(&owner, RecordType::A));
-        let found = [&v6, &v4].into_iter().flatten();
-        let addresses: Vec<IpAddr> = found
-            .inspect(|answer| answer.observe(observed))
-            .flat_map(|answer| answer.records.iter().filter_map(|record| record.data.ip_addr()))
-            .take(MAX_ADDRESSES)
-            .collect();
-        match LookupError::of_both(v6.err(), v4.err()) {
-            // An answer that fails DNSSEC is an attack or a fault of the zone: the other family must not hide it.
-            Some(error) if addresses.is_empty() || error.is_untrusted() => {
-                Err(error.failure("address", &owner))
-            }
-            None if addresses.is_empty() => Err(LookupError::NoRecords.failure("address", &owner)),
-            _ => Ok(addresses),
         }
     }
 
@@ -146,10 +116,15 @@ impl Resolver {
         self.localhost_to_loopback && (owner == "localhost" || owner.ends_with(".localhost"))
     }
 
+    /// Whether answers about the name are checked against a trust anchor.
+    fn validates(&self, owner: &str) -> bool {
+        let clients = self.clients.as_ref().zip(complete(owner).ok());
+        clients.is_some_and(|(clients, name)| clients.of(&name).1)
+    }
+
     async fn lookup(&self, owner: &str, kind: RecordType) -> Result<Answer, LookupError> {
         let clients = self.clients.as_ref().ok_or(LookupError::Unreachable)?;
-        let mut name = Name::from_ascii(owner).map_err(|_| LookupError::NameTooLong)?;
-        name.set_fqdn(true);
+        let name = complete(owner)?;
         let (client, validated) = clients.of(&name);
         let lookup = match connection::lookup(client, name.clone(), kind).await {
             Ok(lookup) => lookup,
@@ -176,6 +151,13 @@ impl Resolver {
             false => Err(LookupError::NoRecords),
         }
     }
+}
+
+/// The name, to which nothing is to be added.
+fn complete(owner: &str) -> Result<Name, LookupError> {
+    let mut name = Name::from_ascii(owner).map_err(|_| LookupError::NameTooLong)?;
+    name.set_fqdn(true);
+    Ok(name)
 }
 
 /// Whether a name is an alias: the library follows some CNAMEs, and then says that the last of these names has no records.

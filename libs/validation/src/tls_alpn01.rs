@@ -27,7 +27,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use self::verifier::AnyCertificate;
 use crate::{
     SettingsError, Validator,
-    address::{self, Host},
+    address::{Candidates, Host},
     observed::Observed,
 };
 
@@ -102,7 +102,8 @@ async fn show(
 ) -> Result<CertificateDer<'static>, Failure> {
     let port = validator.settings.tls_alpn01_port;
     let mut failed = None;
-    for address in address::candidates(validator, &Host::from(identifier), observed).await? {
+    let mut candidates = Candidates::of(validator, &Host::from(identifier), observed).await?;
+    while let Some(address) = candidates.next(observed).await {
         let address = SocketAddr::new(address, port);
         observed.handshake(server_name, address);
         match shake_hands(validator, server_name, address, observed).await {

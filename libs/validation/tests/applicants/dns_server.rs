@@ -5,6 +5,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use hickory_resolver::proto::{
@@ -38,6 +39,8 @@ pub(crate) enum Answer {
     Denial(Box<RData>),
     Code(ResponseCode),
     Silence,
+    /// Silence until then.
+    Late(Instant, Box<Self>),
     Octets(MakeOctets),
 }
 
@@ -163,7 +166,12 @@ impl Zone {
         response.metadata.recursion_desired = true;
         response.metadata.recursion_available = true;
         response.add_query(query.clone());
-        match self.take(&query) {
+        let (kind, answer) = self.take(&query);
+        let answer = match answer {
+            Answer::Late(from, late) if Instant::now() >= from => *late,
+            answer => answer,
+        };
+        match (kind, answer) {
             (_, Answer::Code(code)) => response.metadata.response_code = code,
             (kind, Answer::Records(data)) => {
                 let unsigned = self.unsigned.iter().any(|zone| zone.zone_of(query.name()));
@@ -184,7 +192,7 @@ impl Zone {
                     true,
                 ));
             }
-            (_, Answer::Silence | Answer::Octets(_)) => return None,
+            (_, Answer::Silence | Answer::Late(..) | Answer::Octets(_)) => return None,
         }
         Some(response)
     }

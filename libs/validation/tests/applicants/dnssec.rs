@@ -1,6 +1,6 @@
 //! DNSSEC: what a trust anchor changes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use domain::{ChallengeType, FailureKind};
@@ -155,6 +155,20 @@ async fn an_address_that_fails_validation_is_not_hidden_by_one_that_does_not() {
     scene.settings.trust_anchor = Some(anchor);
     let failure = failure(scene.http01().await);
     assert_eq!(failure.kind, FailureKind::Dns, "{}", failure.detail);
+    assert!(failure.detail.contains("fails DNSSEC validation"), "{}", failure.detail);
+}
+
+#[tokio::test]
+async fn an_address_that_fails_validation_is_waited_for() {
+    let (signer, anchor) = signer();
+    let forged = vec![record(NAME, RData::AAAA("2001:db8::1".parse().unwrap()))];
+    let forged = Answer::Mixed(Sections { others: forged, ..Sections::default() });
+    let late = Answer::Late(Instant::now() + Duration::from_millis(1500), Box::new(forged));
+    let zone = Zone::default().signed(signer).a(NAME, "127.0.0.1");
+    let mut scene = Scene::new(zone.answer(NAME, RecordType::AAAA, late)).await;
+    scene.settings.dns_timeout = Duration::from_secs(2);
+    scene.settings.trust_anchor = Some(anchor);
+    let failure = failure(scene.http01().await);
     assert!(failure.detail.contains("fails DNSSEC validation"), "{}", failure.detail);
 }
 

@@ -21,6 +21,8 @@ mod redirects;
 #[cfg(test)]
 mod scene;
 #[cfg(test)]
+mod silence;
+#[cfg(test)]
 mod tls_alpn01;
 #[cfg(test)]
 mod tls_server;
