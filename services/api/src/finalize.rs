@@ -16,7 +16,7 @@ use crate::{
     hold,
     identifiers::check_still_permitted,
     keys,
-    order::{is_processing, show},
+    order::{is_processing, show, validity::check_allowed},
     pre_authorization::held,
     problem::{Refusal, some_of},
     reply::Reply,
@@ -44,6 +44,8 @@ pub(crate) async fn finalize(
     }
     if order.state.status(request.now) == Status::Ready {
         check_still_permitted(profile, &order.state)?;
+        let dates = (order.state.not_before, order.state.not_after);
+        check_allowed(profile, dates).map_err(Refusal::Validity)?;
     }
     keys::check_certified(api, profile, &csr.public_key).await?;
     let key = csr.public_key.subject_public_key();

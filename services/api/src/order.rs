@@ -1,6 +1,6 @@
 //! Orders: placing and reading them (RFC 8555 §7.4).
 
-mod validity;
+pub(crate) mod validity;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Which identifiers a profile issues for: what is allowed and what is denied.
 
-use acceptance::{Reply, Scene, Setup, csr};
+use acceptance::{Order, Reply, Scene, Setup, csr};
+use domain::Timestamp;
 use serde_json::{Value, json};
 
 const REJECTED: acceptance::Refused = (400, "rejectedIdentifier");
@@ -148,6 +149,36 @@ async fn an_order_is_not_finalized_for_what_the_profile_gave_up_meanwhile() -> a
     for (name, order) in &waiting {
         scene.client.finalize(order, &[name]).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_order_is_not_finalized_for_dates_that_the_profile_grants_no_longer()
+-> anyhow::Result<()> {
+    let mut scene = scene("requested_validity_allowed=true").await?;
+    let names = json!([{ "type": "dns", "value": "a.localhost" }]);
+    let today = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let end = Timestamp::from_unix_seconds(today.cast_signed() + 86_400);
+    let mut waiting = Vec::new();
+    for payload in
+        [json!({ "identifiers": names, "notAfter": end }), json!({ "identifiers": names })]
+    {
+        let reply = scene.client.post("newOrder", &payload).await?.expect(201)?;
+        let order = Order { url: reply.location()?, body: reply.json()? };
+        waiting.push(scene.client.prove(&order, &scene.web).await?);
+    }
+    configure(&mut scene, &profile("requested_validity_allowed=false")).await?;
+    let payload = json!({ "csr": csr(&["a.localhost"])?.1 });
+    let problem = scene.client.post(&waiting[0].finalize()?, &payload).await?;
+    let problem = problem.refused((400, "malformed"))?;
+    let why = "this profile does not let orders ask for notBefore or notAfter";
+    assert_eq!(problem["detail"], why);
+    assert_eq!(scene.client.read(&waiting[0].url).await?.status(), "ready");
+    scene.client.finalize(&waiting[1], &["a.localhost"]).await?;
+
+    // The operator thinks again.
+    configure(&mut scene, &profile("requested_validity_allowed=true")).await?;
+    scene.client.finalize(&waiting[0], &["a.localhost"]).await?;
     Ok(())
 }
 

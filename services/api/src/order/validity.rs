@@ -13,9 +13,7 @@ pub(super) fn check(
     (not_before, not_after): (Option<Timestamp>, Option<Timestamp>),
     now: Timestamp,
 ) -> Result<(), String> {
-    if !profile.requested_validity_allowed && (not_before.is_some() || not_after.is_some()) {
-        return Err("this profile does not let orders ask for notBefore or notAfter".to_owned());
-    }
+    check_allowed(profile, (not_before, not_after))?;
     let start = not_before.unwrap_or(now);
     at_least("notBefore", start, now.minus(profile.backdate))?;
     at_most("notBefore", start, now.plus(profile.not_before_ahead))?;
@@ -28,6 +26,17 @@ pub(super) fn check(
     let latest_start = not_before.unwrap_or_else(|| latest_start(now)).whole_seconds();
     let latest_end = last_second(latest_start, profile.certificate_validity);
     at_most("notAfter", end.whole_seconds(), latest_end)
+}
+
+/// Refuses a validity where the profile lets orders ask for none, or no longer does.
+pub(crate) fn check_allowed(
+    profile: &Profile,
+    (not_before, not_after): (Option<Timestamp>, Option<Timestamp>),
+) -> Result<(), String> {
+    if !profile.requested_validity_allowed && (not_before.is_some() || not_after.is_some()) {
+        return Err("this profile does not let orders ask for notBefore or notAfter".to_owned());
+    }
+    Ok(())
 }
 
 fn at_least(date: &str, asked: Timestamp, earliest: Timestamp) -> Result<(), String> {
