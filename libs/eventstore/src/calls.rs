@@ -1,6 +1,7 @@
 //! The port by which one role asks another and waits for the answer. Nothing is stored: it is for what is worth nothing
 //! once it was answered.
 
+mod crl;
 mod ocsp;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-pub use self::ocsp::OcspAnswer;
+pub use self::{crl::CrlAnswer, ocsp::OcspAnswer};
 
 /// How long an answer is waited for.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ pub trait Calls: Send + Sync {
 pub enum Service {
     /// A signed response to an OCSP request, from the signer: an [`OcspAnswer`].
     Ocsp,
+    /// Whether a CRL is published, from the signer: a [`CrlAnswer`].
+    Crl,
 }
 
 impl Service {
@@ -47,6 +50,7 @@ impl Service {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ocsp => "ocsp",
+            Self::Crl => "crl",
         }
     }
 }

@@ -19,7 +19,7 @@ mod upcast;
 mod wake;
 
 pub use calls::{
-    CALL_TIMEOUT, CALLS_WAITING, Call, CallError, Calls, LocalCalls, OcspAnswer, Service,
+    CALL_TIMEOUT, CALLS_WAITING, Call, CallError, Calls, CrlAnswer, LocalCalls, OcspAnswer, Service,
 };
 pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, StoredEvent};
 pub use error::{AppendError, StoreError};

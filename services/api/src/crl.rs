@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use domain::CrlName;
+use eventstore::{CallError, Calls, CrlAnswer, Service};
 use futures::{
     FutureExt as _,
     future::{BoxFuture, Shared},
@@ -15,7 +16,7 @@ use futures::{
 use http::{StatusCode, header};
 use readmodel::{Crl, ReadModel, Unavailable};
 
-use crate::{Api, problem::Refusal, reply::Reply};
+use crate::{Api, Ports, problem::Refusal, reply::Reply};
 
 /// Short, so that a revocation is seen soon; the CRL itself says how long it is valid.
 const MAX_AGE: &str = "public, max-age=300";
@@ -29,11 +30,24 @@ const MAX_KEPT: usize = 4096;
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<HashMap<CrlName, (Instant, Reading)>>);
 
-/// Whoever wants the CRL waits for the same reading.
-type Reading = Shared<BoxFuture<'static, Result<Option<Arc<Crl>>, Arc<Unavailable>>>>;
+/// Whoever wants the CRL waits for the same reading; none is one that nobody publishes.
+type Reading = Shared<BoxFuture<'static, Result<Option<Arc<Crl>>, Arc<Missed>>>>;
+
+/// Why there may be a CRL of the name that is not known now.
+#[derive(Debug, thiserror::Error)]
+enum Missed {
+    #[error("the read model failed")]
+    View(#[source] Unavailable),
+    #[error("nobody says whether there is such a CRL")]
+    Call(#[source] CallError),
+    #[error("the signer's answer is none")]
+    Answer,
+    #[error("the read model lost the CRL, and the signer puts it back")]
+    Lost,
+}
 
 pub(crate) async fn read(api: &Api, name: &CrlName) -> Result<Reply, Refusal> {
-    let reading = api.kept_crls.reading(&api.ports.aggregates.views, name, Instant::now());
+    let reading = api.kept_crls.reading(&api.ports, name, Instant::now());
     let crl = reading.await.map_err(|error| Refusal::Unavailable(error.into()))?;
     let der = octets(crl.ok_or(Refusal::NotFound)?);
     Ok(Reply::body(StatusCode::OK, "application/pkix-crl", der)
@@ -41,7 +55,7 @@ pub(crate) async fn read(api: &Api, name: &CrlName) -> Result<Reply, Refusal> {
 }
 
 impl Kept {
-    fn reading(&self, views: &Arc<dyn ReadModel>, name: &CrlName, now: Instant) -> Reading {
+    fn reading(&self, ports: &Ports, name: &CrlName, now: Instant) -> Reading {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_good = |(begun, reading): &(Instant, Reading)| {
             now.duration_since(*begun) < KEPT_FOR && !matches!(reading.peek(), Some(Err(_)))
@@ -49,8 +63,10 @@ impl Kept {
         if let Some((_, reading)) = kept.get(name).filter(|found| is_good(found)) {
             return reading.clone();
         }
-        let (views, wanted) = (Arc::clone(views), name.clone());
-        let reading = async move { views.crl(&wanted).await.map_err(Arc::new) }.boxed().shared();
+        let (views, calls) = (Arc::clone(&ports.aggregates.views), Arc::clone(&ports.calls));
+        let wanted = name.clone();
+        let reading = async move { find(&*views, &*calls, &wanted).await.map_err(Arc::new) };
+        let reading = reading.boxed().shared();
         if kept.len() >= MAX_KEPT {
             kept.retain(|_, found| is_good(found) && !matches!(found.1.peek(), Some(Ok(None))));
         }
@@ -58,6 +74,23 @@ impl Kept {
             kept.insert(name.clone(), (now, reading.clone()));
         }
         reading
+    }
+}
+
+/// The CRL; if it is not in the read model, which may have lost it, the signer knows whether there is one.
+async fn find(
+    views: &dyn ReadModel,
+    calls: &dyn Calls,
+    name: &CrlName,
+) -> Result<Option<Arc<Crl>>, Missed> {
+    if let Some(crl) = views.crl(name).await.map_err(Missed::View)? {
+        return Ok(Some(crl));
+    }
+    let answered = calls.call(Service::Crl, name.to_string().into_bytes()).await;
+    match CrlAnswer::from_octets(&answered.map_err(Missed::Call)?) {
+        Some(CrlAnswer::Published) => Err(Missed::Lost),
+        Some(CrlAnswer::Unknown) => Ok(None),
+        None => Err(Missed::Answer),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Publishes CRLs: at once after a revocation, and in time before the last one ends.
 
 mod last;
+mod questions;
 mod revocations;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -17,6 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+pub(crate) use self::questions::serve;
 use self::{last::Last, revocations::Revocations};
 use crate::{
     IssuanceError,
@@ -113,6 +115,8 @@ impl Publisher {
             }
             tokio::select! {
                 () = sleep(CHECK_INTERVAL) => {}
+                // Whoever misses one asks again and again.
+                () = self.desk.crl_missed.notified() => sleep(LEAST_INTERVAL).await,
                 () = self.hear(&mut subscription) => {
                     // What comes meanwhile is on the same CRL: a look for each would go on for hours after many at once.
                     let more = async { loop { self.hear(&mut subscription).await } };
@@ -144,6 +148,9 @@ impl Publisher {
     async fn publish_if_needed(&mut self) -> Result<(), PublishError> {
         let desk = Arc::clone(&self.desk);
         self.revocations.catch_up(&desk).await?;
+        let issuers = desk.issuers.all();
+        let crls = issuers.flat_map(|issuer| self.revocations.crls(issuer.id())).collect();
+        desk.crls.send_replace(Some(crls));
         for issuer in desk.issuers.all() {
             self.publish_all_of(issuer).await?;
         }

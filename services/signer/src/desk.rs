@@ -1,7 +1,7 @@
 //! What every step of an issuance needs: the keys, the journal and the log.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     io,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
@@ -11,7 +11,7 @@ use ca::journal::{
     AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError, Synced,
 };
 use domain::{
-    IssuerId, OrderId, Serial, Timestamp,
+    CrlName, IssuerId, OrderId, Serial, Timestamp,
     certificate::{CertRevoked, LedgerEvent, RevocationReason},
     order::{Command, Order},
 };
@@ -40,6 +40,10 @@ pub(crate) struct Desk {
     pub(crate) server_certificate: OnceLock<watch::Sender<Arc<ServerCertificate>>>,
     /// Told when the log delivered a revocation: it may be that of the server's own certificate.
     pub(crate) revocation_heard: Notify,
+    /// Which CRLs are published, once the log was read.
+    pub(crate) crls: watch::Sender<Option<BTreeSet<CrlName>>>,
+    /// Told when somebody misses one of them.
+    pub(crate) crl_missed: Notify,
     /// When journal and CRLs were compared with a restored log, if this process did.
     pub(crate) restored_at: OnceLock<Timestamp>,
     /// The journal takes nothing more until it is opened again.
@@ -100,6 +104,8 @@ impl Desk {
             positions,
             server_certificate: OnceLock::new(),
             revocation_heard: Notify::new(),
+            crls: watch::Sender::new(None),
+            crl_missed: Notify::new(),
             restored_at: OnceLock::new(),
             journal_failed: CancellationToken::new(),
             under_way: Mutex::default(),

@@ -115,8 +115,9 @@ impl Signer {
         let issuing = worker::Worker::new(Arc::clone(&desk), health).run(stop.clone());
         let publishing = crl::Publisher::new(Arc::clone(&desk)).run(stop.clone());
         let renewing = server_certificate::renew(Arc::clone(&desk), stop.clone());
+        let telling = crl::serve(Arc::clone(&desk), stop.clone());
         let answering = ocsp::serve(Arc::clone(&desk), stop);
-        let work = async { tokio::join!(issuing, publishing, renewing, answering) };
+        let work = async { tokio::join!(issuing, publishing, renewing, telling, answering) };
         tokio::pin!(positions, work);
         tokio::select! {
             kept = &mut positions => {
