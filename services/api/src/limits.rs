@@ -9,3 +9,7 @@ pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_millis(3500);
 /// The longest path looked at.
 pub(crate) const MAX_PATH_BYTES: usize = 1024;
+/// How much is read for nothing of a body that is too large.
+pub(crate) const MAX_DISCARDED_BYTES: usize = 1024 * 1024;
+/// For how long.
+pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);

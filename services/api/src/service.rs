@@ -7,12 +7,13 @@ use domain::OrderId;
 use futures::{FutureExt as _, Stream, StreamExt as _, pin_mut};
 use http::{HeaderMap, Method, Response, StatusCode};
 use runtime::metrics::names;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{Instrument as _, info_span};
 use warp::{Filter, filters::path::FullPath};
 
 use crate::{
     Api, dispatch,
+    limits::{DISCARD_TIMEOUT, MAX_DISCARDED_BYTES},
     problem::Refusal,
     random,
     request::{self, Request},
@@ -106,6 +107,8 @@ async fn read_body<B: Buf>(
     while let Some(chunk) = stream.next().await {
         let mut chunk = chunk.map_err(|_| Refusal::BodyInterrupted)?;
         if body.len() + chunk.remaining() > max_bytes {
+            // However it ends, the answer is the same.
+            let _ = timeout(DISCARD_TIMEOUT, discard(stream)).await;
             return Err(Refusal::BodyTooLarge);
         }
         while chunk.has_remaining() {
@@ -115,4 +118,15 @@ async fn read_body<B: Buf>(
         }
     }
     Ok(body.freeze())
+}
+
+/// Reads on for nothing: a connection that is closed on a client that still sends may lose it the answer.
+async fn discard<B: Buf>(mut stream: impl Stream<Item = Result<B, warp::Error>> + Unpin) {
+    let mut discarded = 0;
+    while let Some(Ok(chunk)) = stream.next().await {
+        discarded += chunk.remaining();
+        if discarded > MAX_DISCARDED_BYTES {
+            return;
+        }
+    }
 }

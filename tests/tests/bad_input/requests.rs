@@ -174,6 +174,22 @@ async fn a_body_that_is_too_large_is_refused() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_all_of_a_body_that_is_too_large_sees_why() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let root = reqwest::Certificate::from_pem(&std::fs::read(scene.server.root())?)?;
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([root]).http1_only();
+    let (client, url) = (client.build()?, scene.client.url("newOrder")?);
+    for kilobytes in [100, 200, 500, 1000] {
+        for _ in 0..10 {
+            let sent = client.post(&url).header("content-type", JOSE);
+            let reply = sent.body(vec![b'a'; kilobytes * 1024]).send().await?;
+            assert_eq!(reply.status(), 413, "{kilobytes} KiB");
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_payload_where_a_resource_can_only_be_read_is_malformed() -> anyhow::Result<()> {
     let mut scene = Scene::start().await?;
     let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
