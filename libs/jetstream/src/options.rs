@@ -28,6 +28,8 @@ pub struct Options {
     pub order_shards: u8,
     /// How long a message of an order is kept; a longer time that a stream already has stays.
     pub order_max_age: Duration,
+    /// Whether a log may be begun where there is none; otherwise only streams for more orders are made.
+    pub may_begin: bool,
     /// The first token of all subjects and stream names, so that several logs can share servers: letters, digits, `-`
     /// and `_`.
     pub prefix: String,
@@ -64,6 +66,7 @@ impl Default for Options {
             allow_unsafe_dev: false,
             order_shards: 16,
             order_max_age: 10 * DAY,
+            may_begin: true,
             prefix: "certmill".to_owned(),
             ack_wait: ACK_WAIT,
             connect_timeout: Duration::from_secs(5),

@@ -52,9 +52,13 @@ async fn the_operator_is_led_through_the_loss_and_nothing_that_was_revoked_is_fo
 -> anyhow::Result<()> {
     let (mut town, serial, crl) = lost().await?;
     let cluster = &mut town.cluster;
-    let refused = cluster.workers.operate(&["ca", "accept-log", "--reason", "lost"]).await?;
-    let told = "there is none the signer makes it when it starts";
-    ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
+    let accept = ["ca", "accept-log", "--reason", "lost"];
+    let revoke = ["revoke", serial.as_str(), "--reason", "superseded"];
+    for command in [accept.as_slice(), &revoke, &["rebuild"]] {
+        let refused = cluster.workers.operate(command).await?;
+        let told = "there is none the signer makes it when it starts";
+        ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
+    }
     let refused = cluster.workers.start_in_vain().await?;
     ensure!(!refused.status.success() && refused.stderr.contains(OTHER_LOG), "{}", refused.stderr);
     cluster.redis.flush().await?;
@@ -95,10 +99,11 @@ async fn a_projector_tells_of_streams_that_are_lost_beneath_it() -> anyhow::Resu
 async fn no_process_starts_on_the_redis_database_of_another_fleet() -> anyhow::Result<()> {
     let (town, ..) = lost().await?;
     let Cluster { api, workers, projector, .. } = &town.cluster;
-    let mut answers = vec![workers.operate(&["rebuild"]).await?];
+    let mut answers = Vec::new();
     for server in api.iter().chain([workers, projector]) {
         answers.push(server.start_in_vain().await?);
     }
+    answers.push(workers.operate(&["rebuild"]).await?);
     for answer in answers {
         ensure!(!answer.status.success() && answer.stderr.contains(OTHER_LOG), "{}", answer.stderr);
     }

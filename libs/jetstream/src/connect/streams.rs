@@ -56,6 +56,11 @@ pub(super) async fn ensure(
 ) -> Result<(), ConnectError> {
     refuse_fewer_shards(connection, names, options.order_shards).await?;
     let wanted = wanted(names, options);
+    if !options.may_begin {
+        for kept in wanted.iter().filter(|wanted| wanted.max_age.is_none()) {
+            existing(connection, &kept.name).await?;
+        }
+    }
     stream::iter(wanted.iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |wanted| {
             ensure_one(connection, wanted.name.as_str(), config(wanted, options.replicas))

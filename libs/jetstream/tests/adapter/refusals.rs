@@ -238,3 +238,16 @@ async fn what_a_user_may_not_do_is_told_at_once_with_what_to_do() {
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
     assert!(began.elapsed() < Options::default().request_timeout, "it waited in vain");
 }
+
+#[tokio::test]
+async fn who_may_not_begin_a_log_makes_no_stream_but_those_for_more_orders() {
+    let server = Nats::start(Sync::Lazy).await;
+    let options = Options { may_begin: false, ..development(vec![server.url()]) };
+    for _ in 0..2 {
+        let refusal = refusal(options.clone()).await;
+        assert!(matches!(refusal, ConnectError::StreamMissing { .. }), "{refusal:?}");
+    }
+    JetStream::connect(development(vec![server.url()])).await.unwrap();
+    let shards = options.order_shards + 1;
+    JetStream::connect(Options { order_shards: shards, ..options }).await.unwrap();
+}

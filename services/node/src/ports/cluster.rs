@@ -23,7 +23,7 @@ pub(super) async fn open(
     roles: &BTreeSet<Role>,
     patience: Patience,
 ) -> Result<Ports, Failure> {
-    let (jetstream, identity) = jetstream(config, patience).await?;
+    let (jetstream, identity) = jetstream(config, roles, patience).await?;
     let redis = redis(config, roles, patience, identity).await?;
     let (log, redis) = (Arc::new(jetstream.clone()), Arc::new(redis));
     Ok(Ports {
@@ -39,8 +39,13 @@ pub(super) async fn open(
 }
 
 /// Connects to the log, and makes its streams or changes them where they must be; answers with the log and its identity.
-async fn jetstream(config: &Config, patience: Patience) -> Result<(JetStream, String), Failure> {
-    let options = options(config);
+/// A command begins no log: that of another server would be empty, and where this one's was lost its copy is put back.
+async fn jetstream(
+    config: &Config,
+    roles: &BTreeSet<Role>,
+    patience: Patience,
+) -> Result<(JetStream, String), Failure> {
+    let options = jetstream::Options { may_begin: !roles.is_empty(), ..options(config) };
     let connect = async || {
         let log = JetStream::connect(options.clone()).await?;
         let identity = log.identity().await?;
