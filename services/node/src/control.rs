@@ -19,6 +19,10 @@ pub(crate) use server::listen;
 /// The longest request or answer, in bytes.
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
 
+/// Users of roles may do less, and each adapter only says what was denied.
+const WHO_MAY: &str = "See that NATS and Redis answer, and run the command with the operator's user of each: \
+                       `certmill ca nats-permissions` prints what these may do, with --redis those of Redis.";
+
 /// What a command asks of the server.
 #[derive(Debug, Serialize, Deserialize)]
 struct Request {
@@ -56,7 +60,10 @@ pub(crate) async fn apply(config: &Config, change: Change) -> Result<Done, Failu
     let shards = config.event_log.order_shards;
     let done = change::make(request.change, &request.operator, &ports, shards).await;
     ports.close().await;
-    done
+    match config.event_log.kind {
+        EventLogKind::Jetstream => done.map_err(|failure| failure.advise_else(WHO_MAY)),
+        EventLogKind::Embedded => done,
+    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,12 @@ impl Failure {
         Self { advice: Some(advice.into()), ..self }
     }
 
+    /// Adds what the operator can do, where nothing more precise was said.
+    #[must_use]
+    pub(crate) fn advise_else(self, advice: &str) -> Self {
+        Self { advice: self.advice.or_else(|| Some(advice.to_owned())), ..self }
+    }
+
     /// Says what was being done when it happened.
     #[must_use]
     pub(crate) fn while_doing(self, what: impl fmt::Display) -> Self {

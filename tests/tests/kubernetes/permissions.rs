@@ -188,6 +188,11 @@ async fn work_with_permissions(stores: &Stores) -> anyhow::Result<()> {
     client.post_as_get(&format!("{}/orders", client.account()?)).await?.expect(200)?;
     let operator = stores.setup("operator").prepare("operator")?;
     operator.operate(&["rebuild"]).await?.success()?;
+    for command in [["rebuild"].as_slice(), &["account", "deactivate", client.account()?]] {
+        let refused = signer.operate(command).await?;
+        let told = "the operator's user";
+        ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
+    }
     for server in &mut servers {
         let log = server.process()?.log_tail().to_lowercase();
         for refused in [
