@@ -5,9 +5,17 @@ mod ca;
 mod eab;
 mod values;
 
-use std::{collections::BTreeSet, path::PathBuf, str::FromStr as _};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    path::{Path, PathBuf},
+    str::FromStr as _,
+};
 
-use clap::{Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    builder::OsStringValueParser,
+};
 use domain::{AccountId, IssuerName, Serial, certificate::RevocationReason};
 use eventstore::Subject;
 use runtime::{Config, ConfigError, Role, config};
@@ -47,8 +55,16 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// The configuration file; without one, defaults and environment count
-    #[arg(long, global = true, help_heading = COMMON, value_name = "FILE", env = "CERTMILL_CONFIG")]
-    config: Option<PathBuf>,
+    #[arg(
+        long,
+        global = true,
+        help_heading = COMMON,
+        value_name = "FILE",
+        env = "CERTMILL_CONFIG",
+        // An empty variable must not be in the way of --config: what reads the file refuses it.
+        value_parser = OsStringValueParser::new()
+    )]
+    config: Option<OsString>,
     /// Sets one key, over file and environment: a TOML value, else text; may be repeated
     #[arg(long = "set", help_heading = COMMON, value_name = "KEY=VALUE")]
     sets: Vec<String>,
@@ -228,7 +244,7 @@ impl Common {
     /// # Errors
     /// When it cannot be used; the error names the key.
     pub(crate) fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref(), config::environment()?, &self.sets)
+        Config::load(self.config.as_deref().map(Path::new), config::environment()?, &self.sets)
     }
 
     /// Who reads the output.
@@ -285,6 +301,15 @@ mod tests {
         let cli = parse("certmill --set a=1 --set a=2 ca --set b=3 --json show --set a=4").unwrap();
         assert_eq!(cli.common.format(), Format::Json);
         assert_eq!(cli.common.sets, ["a=1", "a=2", "b=3", "a=4"]);
+    }
+
+    #[test]
+    fn a_configuration_file_without_a_name_is_refused_unless_another_is_named() {
+        let load = |line| parse(line).map(|cli| cli.common.load().map_err(|e| e.to_string()));
+        let unnamed = load("certmill --config= rebuild").unwrap().unwrap_err();
+        assert!(unnamed.contains("CERTMILL_CONFIG"), "{unnamed}");
+        let named = load("certmill --config= rebuild --config a.toml").unwrap().unwrap_err();
+        assert!(named.contains("a.toml"), "{named}");
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::Key;
 /// A configuration that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// The file has no name.
+    #[error("--config or CERTMILL_CONFIG is empty: name the configuration file, or leave it out")]
+    Unnamed,
     /// The file cannot be read.
     #[error("cannot read the configuration file {}", path.display())]
     Read {
@@ -43,7 +46,7 @@ impl ConfigError {
                 problems.iter_mut().for_each(|problem| problem.origin = origin(&problem.key));
                 Self::Rules(problems)
             }
-            Self::Read { .. } | Self::Argument { .. } | Self::Key { .. } => self,
+            Self::Unnamed | Self::Read { .. } | Self::Argument { .. } | Self::Key { .. } => self,
         }
     }
 }

@@ -73,6 +73,9 @@ impl Layers {
 
 impl File {
     fn read(path: &Path) -> Result<Self, ConfigError> {
+        if path.as_os_str().is_empty() {
+            return Err(ConfigError::Unnamed);
+        }
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let refused = |error: toml::de::Error| ConfigError::Key {
