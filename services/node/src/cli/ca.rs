@@ -30,7 +30,11 @@ pub(crate) enum CaCommand {
         key: PathBuf,
     },
     /// Shows the CA's certificates
-    Show,
+    Show {
+        /// Prints the root's certificate itself instead, as PEM, for those who are to trust it
+        #[arg(long)]
+        root: bool,
+    },
     /// Prints what each role may do at NATS, for nats-server to include
     ///
     /// It names the streams of this configuration: print it again when event_log.order_shards grows.

@@ -74,7 +74,8 @@ pub(crate) async fn run(
                 }
             }
         }
-        CaCommand::Show => show::run(config, issuer, out),
+        CaCommand::Show { root: false } => show::run(config, issuer, out),
+        CaCommand::Show { root: true } => show::root(config, issuer, out),
         CaCommand::NatsPermissions { redis: false } => permissions::nats(config, out),
         CaCommand::NatsPermissions { redis: true } => permissions::redis(out),
         CaCommand::AcceptLog { reason } => accept_log::run(config, &reason, out).await,

@@ -1,7 +1,7 @@
 //! `certmill ca show`: the CA's certificates as they are on disk; needs no passphrase, and no token.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -61,6 +61,39 @@ pub(super) fn run(
         Format::Json => shown.iter().try_for_each(|certificate| out.json(certificate)),
         Format::Text => shown.iter().try_for_each(|certificate| print(certificate, out)),
     }
+}
+
+/// The root's certificate: a container has no other tool that could read it.
+#[derive(Serialize)]
+struct Root {
+    root: String,
+}
+
+/// Prints the root of an issuer, as PEM.
+pub(super) fn root(
+    config: &Config,
+    issuer: Option<&IssuerName>,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let root = root_of(config, issuer)?;
+    match out.format() {
+        Format::Json => out.json(&Root { root }),
+        Format::Text => out.line(root.trim_end()),
+    }
+}
+
+fn root_of(config: &Config, issuer: Option<&IssuerName>) -> Result<String, Failure> {
+    let path = root_file(&files::absolute(&ca_files::path_of(config, issuer)));
+    if read(&path)?.is_empty() {
+        gather(config, issuer)?;
+        return Err(Failure::new(format!("there is no root in {}", path.display())))
+            .advise("Install it with the intermediate's certificate by `certmill ca install`.");
+    }
+    Ok(fs::read_to_string(path)?)
+}
+
+fn root_file(dir: &Path) -> PathBuf {
+    dir.join("root.pem")
 }
 
 /// Every certificate of an issuer, at least one.
@@ -197,6 +230,20 @@ mod tests {
         assert!(told(None).contains("`certmill ca root`"));
         let next = told(Some(&"next".parse().unwrap()));
         assert!(next.contains("`certmill ca --issuer next intermediate`"), "{next}");
+    }
+
+    #[test]
+    fn the_root_is_printed_as_it_is_and_its_absence_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = fixtures::config(dir.path(), &[]);
+        let told = root_of(&config, None).unwrap_err().to_string();
+        assert!(told.contains("certmill ca root"), "{told}");
+        ca_files::open_or_create(&config, clock::now()).unwrap();
+        let file = root_file(&ca_files::path(&config));
+        assert_eq!(root_of(&config, None).unwrap(), fs::read_to_string(&file).unwrap());
+        fs::remove_file(file).unwrap();
+        let told = root_of(&config, None).unwrap_err().to_string();
+        assert!(told.contains("there is no root"), "{told}");
     }
 
     #[test]
