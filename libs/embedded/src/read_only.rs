@@ -15,8 +15,10 @@ use readmodel::CertificateEntry;
 use rusqlite::Connection;
 
 use crate::{
-    Embedded, OpenError,
+    Damage, Embedded, OpenError,
+    chain::Tip,
     error::{ReadError, is_damage},
+    head::{Head, Remembered},
     index, queries,
     readers::Readers,
     schema::{self, Kind},
@@ -37,6 +39,7 @@ impl Embedded {
     pub fn open_read_only(dir: &Path) -> Result<ReadOnly, OpenError> {
         let path = schema::database(dir);
         let kind = match std::fs::metadata(&path) {
+            Ok(_) if schema::is_emptied(&path) => return Err(emptied(dir.to_owned(), path)),
             Ok(_) => schema::open_reader(&path).map_err(ReadError::from),
             Err(source) => return Err(OpenError::Io { path, source }),
         };
@@ -44,14 +47,27 @@ impl Embedded {
         match kind.and_then(|connection| schema::kind(&connection)) {
             Ok(Kind::Ours) => Ok(ReadOnly { dir, readers: Arc::new(Readers::new(path)) }),
             Ok(Kind::Newer(version)) => Err(OpenError::NewerRelease { dir, version }),
-            Ok(Kind::Empty) => {
-                Err(OpenError::Io { path, source: io::ErrorKind::UnexpectedEof.into() })
-            }
+            Ok(Kind::Empty) => Err(emptied(dir, path)),
             Err(ReadError::Sqlite(source)) if !is_damage(&source) => {
                 Err(OpenError::Database { dir, source })
             }
             Err(error) => Err(OpenError::Damaged { dir, source: error.into() }),
         }
+    }
+}
+
+/// Why a database without tables cannot be read: it was emptied if its head remembers more, else no start was completed.
+fn emptied(dir: PathBuf, path: PathBuf) -> OpenError {
+    match Head::read(&dir) {
+        Ok(Remembered::Tip(tip)) if tip != Tip::default() => {
+            let last = Tip::default().sequence;
+            let source = Damage::EndsBeforeHead { last, head: tip.sequence };
+            OpenError::Damaged { dir, source }
+        }
+        Ok(Remembered::Tip(_) | Remembered::Nothing | Remembered::Unreadable) => {
+            OpenError::Io { path, source: io::ErrorKind::UnexpectedEof.into() }
+        }
+        Err(source) => OpenError::Io { path: dir, source },
     }
 }
 

@@ -1,9 +1,12 @@
 //! The tables, and how connections to them are set up.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use eventstore::{Sequence, Stream};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::error::{Damage, ReadError};
 
@@ -139,6 +142,11 @@ pub(crate) fn configure_writer(
 
 /// Opens a connection that only reads, beside any other.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    // SQLite would take it for a new one and delete the write-ahead log beside it, also to read.
+    if is_emptied(path) {
+        let is_none = ffi::Error::new(ffi::SQLITE_NOTADB);
+        return Err(rusqlite::Error::SqliteFailure(is_none, Some("it is empty".to_owned())));
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -146,6 +154,11 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     keep_wal_at_close(&connection, true)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA cell_size_check = ON;")?;
     Ok(connection)
+}
+
+/// Whether nothing is left of a database but its file.
+pub(crate) fn is_emptied(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.len() == 0)
 }
 
 /// Makes the tables.

@@ -199,6 +199,16 @@ async fn a_cut_write_ahead_log_or_database_is_found() {
 }
 
 #[tokio::test]
+async fn who_reads_an_emptied_database_leaves_the_write_ahead_log_beside_it() {
+    let dir = killed().await.cut(DATABASE, 0).write();
+    let kept = fs::read(dir.path().join(WAL)).unwrap();
+    let refused = Embedded::open_read_only(dir.path()).unwrap_err();
+    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused:?}");
+    Embedded::verify_directory(dir.path()).unwrap_err();
+    assert!(fs::read(dir.path().join(WAL)).is_ok_and(|bytes| bytes == kept));
+}
+
+#[tokio::test]
 async fn lost_files_are_found() {
     let files = killed().await;
     for name in [DATABASE, WAL, HEAD] {

@@ -48,7 +48,7 @@ pub(crate) fn not_read(data_dir: &Path, error: OpenError) -> Failure {
         _ => None,
     };
     let advice = match kind {
-        Some(ErrorKind::NotFound | ErrorKind::NotADirectory) => format!(
+        Some(ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::UnexpectedEof) => format!(
             "Set data_dir to the directory of a server that was started at least once; now it is {}.",
             files::absolute(data_dir).display()
         ),
