@@ -6,9 +6,9 @@ mod record;
 
 use std::{fs, io};
 
-use ca::journal::{self, OpenError};
+use ca::journal;
 use domain::certificate::LedgerEvent;
-use embedded::Embedded;
+use embedded::{Embedded, OpenError};
 use eventstore::Stream;
 use runtime::{Config, config::EventLogKind};
 use serde::Serialize;
@@ -95,7 +95,7 @@ fn describe(finding: &Finding) -> String {
 async fn log_file(config: &Config) -> Result<Finding, Failure> {
     let dir = config.data_dir.clone();
     if let Err(error) = Embedded::open_read_only(&dir)
-        && error.is_unreadable()
+        && (error.is_unreadable() || matches!(error, OpenError::NewerRelease { .. }))
     {
         // What nobody could look at is no damage, and no reason to restore a backup.
         return Err(ports::not_read(&dir, error));
@@ -160,7 +160,7 @@ async fn journal(config: &Config) -> Result<Option<Finding>, Failure> {
                 summary.last_record, summary.segments, summary.pending
             ),
         ),
-        Err(unread @ OpenError::Io { .. }) => {
+        Err(unread @ journal::OpenError::Io { .. }) => {
             return Err(unread).while_doing("cannot read the journal").advise(UNREADABLE_ADVICE);
         }
         Err(damage) => bad("journal", vec![Failure::from(damage).to_string()]),
@@ -249,16 +249,33 @@ mod tests {
         assert!(!failure.contains("backup"), "{failure}");
     }
 
-    #[tokio::test]
-    async fn a_database_that_is_none_any_more_is_damaged() {
+    /// What is said of a database after its file was changed.
+    async fn told_of(change: impl Fn(&mut Vec<u8>)) -> String {
         let dir = tempfile::tempdir().unwrap();
         let log = fixtures::log(dir.path());
         fixtures::append(&log, &["AccountCreated"]).await;
         log.close().await;
         drop(log);
-        std::fs::write(dir.path().join("events.db"), [7; 8192]).unwrap();
-        let failure = refused(&fixtures::config(dir.path(), &[])).await;
-        assert!(failure.contains("problems were found"), "{failure}");
-        assert!(failure.contains("backup"), "{failure}");
+        let file = dir.path().join("events.db");
+        let mut bytes = fs::read(&file).unwrap();
+        change(&mut bytes);
+        fs::write(file, bytes).unwrap();
+        refused(&fixtures::config(dir.path(), &[])).await
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_none_any_more_or_was_emptied_is_damaged() {
+        for failure in [told_of(|bytes| bytes.fill(7)).await, told_of(Vec::clear).await] {
+            assert!(failure.contains("problems were found"), "{failure}");
+            assert!(failure.contains("backup"), "{failure}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_database_of_a_newer_release_is_not_said_to_be_damaged() {
+        // Where SQLite keeps the number that a program gives its tables.
+        let failure = told_of(|bytes| bytes[60..64].copy_from_slice(&[0, 0, 0, 99])).await;
+        assert!(failure.contains("a newer release") && failure.contains("99"), "{failure}");
+        assert!(!failure.contains("backup"), "{failure}");
     }
 }
