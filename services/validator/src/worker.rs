@@ -28,6 +28,8 @@ use crate::{
 const CONSUMER: &str = "validator";
 /// How many challenges wait for a turn for each one that can run.
 const WAITING_PER_SLOT: usize = 4;
+/// How many messages are being given back at once: the log confirms each, and others do not wait for that.
+const GIVING_BACK: usize = 256;
 /// When the log is asked again after it failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// When a message that this release cannot read comes back; a newer node may take it.
@@ -44,6 +46,7 @@ pub(crate) struct Worker {
     queue: FairQueue<(Delivery, Task)>,
     pace: Pace,
     running: JoinSet<(AccountId, Duration)>,
+    giving_back: JoinSet<()>,
 }
 
 impl Worker {
@@ -56,8 +59,9 @@ impl Worker {
             streams: streams(settings.order_shards),
             health,
             queue: FairQueue::new(concurrency * WAITING_PER_SLOT),
-            pace: Pace::default(),
+            pace: Pace::new(concurrency),
             running: JoinSet::new(),
+            giving_back: JoinSet::new(),
         }
     }
 
@@ -68,7 +72,10 @@ impl Worker {
             self.work(subscription.as_mut(), &stop).await;
         }
         // What waits is dropped, and so delivered to another node.
-        let finishing = async { while self.running.join_next().await.is_some() {} };
+        let finishing = async {
+            while self.giving_back.join_next().await.is_some() {}
+            while self.running.join_next().await.is_some() {}
+        };
         if timeout(STOP_PATIENCE, finishing).await.is_err() {
             warn!(
                 unfinished = self.running.len(),
@@ -107,7 +114,8 @@ impl Worker {
                     }
                     Err(error) => error!(%error, "a validation's task was lost"),
                 },
-                next = next_after(paused_until, subscription), if self.queue.has_room() => match next {
+                Some(_) = self.giving_back.join_next() => {}
+                next = next_after(paused_until, subscription), if self.has_room() => match next {
                     Ok(delivery) => {
                         self.health.ready();
                         self.take(delivery).await;
@@ -117,9 +125,16 @@ impl Worker {
                         paused_until = Instant::now() + RETRY;
                     }
                 },
-                _ = ticks.tick() => self.keep_waiting_alive().await,
+                _ = ticks.tick() => {
+                    self.pace.forget_ended(Instant::now());
+                    self.keep_waiting_alive().await;
+                }
             }
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.queue.has_room() && self.giving_back.len() < GIVING_BACK
     }
 
     fn start_waiting(&mut self) {
@@ -137,26 +152,28 @@ impl Worker {
     async fn take(&mut self, delivery: Delivery) {
         let lag = delivery.message.envelope.at.until(desk::now());
         delivered(CONSUMER, delivery.attempt, lag);
-        let settled = match Task::of(&delivery.message) {
-            Ok(None) => delivery.ack().await,
-            Ok(Some(task)) => match self.queue.push(task.account.clone(), (delivery, task)) {
-                Ok(()) => return,
+        match Task::of(&delivery.message) {
+            Ok(None) => note(delivery.ack().await),
+            Ok(Some(task)) => {
                 // Its account has its share waiting.
-                Err((delivery, task)) => {
+                if let Err((delivery, task)) =
+                    self.queue.push(task.account.clone(), (delivery, task))
+                {
                     let waiting = self.queue.waiting_of(&task.account);
-                    delivery.nak(self.pace.time_for(waiting, self.concurrency)).await
+                    let wait = self.pace.time_for(&task.account, waiting, Instant::now());
+                    self.give_back(delivery, wait);
                 }
-            },
+            }
             Err(error) => {
                 let subject = &delivery.message.subject;
                 error!(error = &error as &dyn Error, %subject, "a message cannot be read; is this release too old?");
-                delivery.nak(UNREADABLE_DELAY).await
+                self.give_back(delivery, UNREADABLE_DELAY);
             }
-        };
-        // The message comes again; taking it twice does no harm.
-        if let Err(error) = settled {
-            warn!(error = &error as &dyn Error, "delivery not settled; it comes again");
         }
+    }
+
+    fn give_back(&mut self, delivery: Delivery, wait: Duration) {
+        self.giving_back.spawn(async move { note(delivery.nak(wait).await) });
     }
 
     async fn keep_waiting_alive(&self) {
@@ -171,6 +188,13 @@ impl Worker {
     fn out_of_reach(&self, error: &StoreError) {
         warn!(error = error as &dyn Error, "the event log does not deliver");
         self.health.not_ready("the event log does not deliver");
+    }
+}
+
+/// The message comes again; taking it twice does no harm.
+fn note(settled: Result<(), StoreError>) {
+    if let Err(error) = settled {
+        warn!(error = &error as &dyn Error, "delivery not settled; it comes again");
     }
 }
 

@@ -38,6 +38,7 @@ struct Inner {
     /// Messages to deliver, with the attempt.
     deliverable: VecDeque<(Message, u64)>,
     failing_appends: usize,
+    confirms_after: Duration,
 }
 
 /// The ports.
@@ -59,6 +60,11 @@ impl Memory {
     /// Lets the next appends fail.
     pub(crate) fn fail_appends(&self, count: usize) {
         self.inner.lock().unwrap().failing_appends = count;
+    }
+
+    /// Takes so long to say that a message was given back.
+    pub(crate) fn confirm_after(&self, time: Duration) {
+        self.inner.lock().unwrap().confirms_after = time;
     }
 
     /// Delivers a message again.
@@ -154,6 +160,8 @@ impl Acknowledge for Receipt {
     }
 
     async fn nak(&self, delay: Duration) -> Result<(), StoreError> {
+        let confirms_after = self.memory.inner.lock().unwrap().confirms_after;
+        tokio::time::sleep(confirms_after).await;
         let _ = self.memory.settled.send(Settled::Again(self.sequence));
         // Nobody waits here; what comes later than a test may last does not come.
         if delay < FOR_EVER {

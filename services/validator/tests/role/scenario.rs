@@ -310,3 +310,17 @@ async fn several_accounts_whose_validations_hang_keep_no_other_waiting() {
     assert_eq!(scenario.status(20).await, Status::Pending);
     scenario.stop().await;
 }
+
+#[tokio::test]
+async fn a_log_that_confirms_late_what_one_account_has_given_back_keeps_no_other_waiting() {
+    let hang = Duration::from_millis(500);
+    let mut scenario = Scenario::with(ONE_LOOK, |settings| settings.total_timeout = hang).await;
+    scenario.memory.confirm_after(Duration::from_secs(1));
+    for id in 1..=40 {
+        scenario.ready_for(100, id, "hanging").await;
+    }
+    let ready = scenario.ready(41, "token", profile()).await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(41).await, Status::Ready);
+    scenario.stop().await;
+}
