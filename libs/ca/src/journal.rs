@@ -23,7 +23,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use domain::Serial;
+use domain::{Serial, Timestamp};
 
 use self::writer::{Request, Shared, Writer};
 pub use self::{
@@ -193,12 +193,27 @@ impl Journal {
         self.shared.pending().contains_key(serial)
     }
 
-    /// The latest entry of each of the serials that the journal knows; reads files, newest first.
+    /// The latest entry of each of the serials that the journal knows, unless it is settled and was written before a time:
+    /// pending ones are in memory, for the others files are read, newest first, until all of one is from before.
     ///
     /// # Errors
     /// When a file cannot be read or is damaged.
-    pub fn find(&self, serials: &BTreeSet<Serial>) -> Result<BTreeMap<Serial, Entry>, OpenError> {
-        replay::find(&self.dir, serials)
+    pub fn find(
+        &self,
+        serials: &BTreeSet<Serial>,
+        since: Timestamp,
+    ) -> Result<BTreeMap<Serial, Entry>, OpenError> {
+        let mut found: BTreeMap<Serial, Entry> = {
+            let pending = self.shared.pending();
+            let pending = serials.iter().filter_map(|serial| pending.get(serial));
+            pending.map(|it| (it.serial.clone(), Entry::Reserved(it.clone()))).collect()
+        };
+        let others = serials.iter().filter(|serial| !found.contains_key(*serial)).cloned();
+        let others = others.collect::<BTreeSet<_>>();
+        if !others.is_empty() {
+            found.extend(replay::find(&self.dir, &others, since)?);
+        }
+        Ok(found)
     }
 
     /// The reservations that are wanted, with what became of each; reads all files, and asks in the order of the journal.

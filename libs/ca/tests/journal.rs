@@ -5,6 +5,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::mpsc,
+    time::Duration,
 };
 
 use ca::journal::{
@@ -39,13 +40,21 @@ fn at() -> Timestamp {
 }
 
 fn reserved(number: u64) -> Entry {
+    reserved_at(number, at())
+}
+
+fn reserved_at(number: u64, at: Timestamp) -> Entry {
     Entry::Reserved(Reservation {
         serial: serial(number),
         order: Some(OrderId::new(0, &[7; 16])),
         issuer: IssuerId::from_hash(&[0; 32]),
         tbs: tbs(number),
-        at: at(),
+        at,
     })
+}
+
+fn beginning() -> Timestamp {
+    Timestamp::from_unix_seconds(0)
 }
 
 fn issued(number: u64) -> Entry {
@@ -53,7 +62,11 @@ fn issued(number: u64) -> Entry {
 }
 
 fn burned(number: u64) -> Entry {
-    Entry::Burned(Burning { serial: serial(number), reason: "crash".to_owned(), at: at() })
+    burned_at(number, at())
+}
+
+fn burned_at(number: u64, at: Timestamp) -> Entry {
+    Entry::Burned(Burning { serial: serial(number), reason: "crash".to_owned(), at })
 }
 
 fn pending(journal: &Journal) -> Vec<Serial> {
@@ -87,7 +100,7 @@ fn what_was_appended_is_there_after_a_restart() {
     let journal = Journal::open(dir.path()).unwrap();
     assert_eq!(pending(&journal), [serial(3)]);
     let serials: BTreeSet<Serial> = (1..=4).map(serial).collect();
-    let found = journal.find(&serials).unwrap();
+    let found = journal.find(&serials, beginning()).unwrap();
     assert_eq!(found.values().collect::<Vec<_>>(), [&issued(1), &burned(2), &reserved(3)]);
     append(&journal, issued(3)).unwrap();
     assert!(pending(&journal).is_empty());
@@ -256,7 +269,7 @@ fn segments_carry_the_chain_and_what_is_pending() {
     let journal = open();
     assert_eq!(pending(&journal), [serial(1000)]);
     let serials: BTreeSet<Serial> = [serial(0), serial(49), serial(1000)].into();
-    assert_eq!(journal.find(&serials).unwrap().len(), 3);
+    assert_eq!(journal.find(&serials, beginning()).unwrap().len(), 3);
     append(&journal, burned(1000)).unwrap();
     drop(journal);
     assert!(pending(&open()).is_empty());
@@ -269,6 +282,24 @@ fn segments_carry_the_chain_and_what_is_pending() {
     assert!(matches!(verify(dir.path()), Err(OpenError::Damaged { .. })));
     std::fs::remove_file(&old).unwrap();
     assert!(matches!(verify(dir.path()), Err(OpenError::MissingSegment(_))));
+}
+
+#[test]
+fn no_more_of_a_long_journal_is_read_than_may_hold_what_is_looked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open_with_segments(dir.path().to_owned(), 2000).unwrap();
+    let minute = |number: u64| at().plus(Duration::from_secs(60 * number));
+    append(&journal, reserved(1000)).unwrap();
+    for number in 0..50 {
+        append(&journal, reserved_at(number, minute(number))).unwrap();
+        append(&journal, burned_at(number, minute(number))).unwrap();
+    }
+    std::fs::write(segment(dir.path(), 1), "not to be read").unwrap();
+    let find = |number, since| journal.find(&[serial(number)].into(), since);
+    assert_eq!(find(1000, minute(49)).unwrap()[&serial(1000)], reserved(1000));
+    assert_eq!(find(25, minute(25)).unwrap()[&serial(25)], burned_at(25, minute(25)));
+    assert!(find(77, minute(45)).unwrap().is_empty());
+    assert!(matches!(find(77, beginning()), Err(OpenError::Damaged { .. })));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Goes on where a crash left off. What the journal says decides: a certificate that may exist is never signed again with
 //! a key whose signatures differ each time.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ca::journal::{Entry, Reservation as Pending, Synced};
@@ -22,6 +22,10 @@ use crate::{
     reliance,
     restored::{LostReservation, lost_reservation},
 };
+
+/// How much later than here it may have been where the order was placed. What is not found for clocks that were further apart
+/// is burned, or signed alike.
+const CLOCKS_APART: Duration = Duration::from_hours(1);
 
 /// Settles every reservation of the journal that is neither issued nor burned.
 pub(crate) async fn resume_pending(desk: &Desk) -> Result<(), OpenError> {
@@ -88,7 +92,9 @@ pub(crate) async fn resume(
         },
     };
     let serials = BTreeSet::from([reservation.serial.clone()]);
-    let journaled = desk.journal.find(&serials).map_err(IssuanceError::JournalRead)?;
+    // The journal is as long as the CA is old, and many orders may come here at once.
+    let since = order.state.placed_at.minus(CLOCKS_APART);
+    let journaled = desk.journal.find(&serials, since).map_err(IssuanceError::JournalRead)?;
     // The profile may have another issuer by now: who reserved is who signs.
     let ours = desk.issuers.by_id(&reservation.issuer).map(|issuer| Claim {
         issuer: Arc::clone(issuer),

@@ -83,6 +83,15 @@ impl Entry {
             | Self::Burned(Burning { serial, .. }) => serial,
         }
     }
+
+    /// When it was written.
+    pub(super) fn at(&self) -> Timestamp {
+        match self {
+            Self::Reserved(Reservation { at, .. })
+            | Self::Issued(Issuance { at, .. })
+            | Self::Burned(Burning { at, .. }) => *at,
+        }
+    }
 }
 
 /// What one line says.

@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use domain::Serial;
+use domain::{Serial, Timestamp};
 
 use super::{
     Entry, OpenError, Outcome, Record, Reservation,
@@ -70,25 +70,31 @@ pub(super) fn newest(dir: &Path) -> Result<Option<Replayed>, OpenError> {
     follow(dir, &segments[first..], acknowledged)
 }
 
-/// The latest entry of each serial.
+/// The latest entry of each serial, down to the newest segment that holds nothing from a time or later.
 pub(super) fn find(
     dir: &Path,
     serials: &BTreeSet<Serial>,
+    since: Timestamp,
 ) -> Result<BTreeMap<Serial, Entry>, OpenError> {
     let mut found = BTreeMap::new();
     for segment in Segment::list(dir)?.iter().rev() {
         if found.len() == serials.len() {
             break;
         }
-        let mut here = BTreeMap::new();
+        let (mut here, mut newest) = (BTreeMap::new(), None);
         read(segment, None, |_, content| {
-            if let Some(entry) = entry(content).filter(|entry| serials.contains(entry.serial())) {
+            let Some(entry) = entry(content) else { return Ok(()) };
+            newest = newest.max(Some(entry.at()));
+            if serials.contains(entry.serial()) {
                 here.insert(entry.serial().clone(), entry);
             }
             Ok(())
         })?;
         for (serial, entry) in here {
             found.entry(serial).or_insert(entry);
+        }
+        if newest.is_some_and(|newest| newest < since) {
+            break;
         }
     }
     Ok(found)

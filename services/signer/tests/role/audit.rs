@@ -8,7 +8,7 @@ use ca::{
     journal::{Entry, Journal},
 };
 use domain::{
-    Identifier, IssuerId, OrderId, Serial,
+    Identifier, IssuerId, OrderId, Serial, Timestamp,
     certificate::{CertificateSigned, LedgerEvent, RevocationEvent, SerialReserved},
     order::{Event, OrderPlaced},
 };
@@ -134,7 +134,8 @@ impl Workshop {
         ca::journal::verify(&dir).unwrap();
         let journal = Journal::open(&dir).unwrap();
         assert_eq!(journal.pending(), [], "everything is settled");
-        let known = journal.find(&audit.reserved.keys().cloned().collect()).unwrap();
+        let serials = audit.reserved.keys().cloned().collect();
+        let known = journal.find(&serials, Timestamp::from_unix_seconds(0)).unwrap();
         for (serial, entry) in known {
             match entry {
                 Entry::Issued(issued) => match audit.signed.get(&serial) {

@@ -286,6 +286,9 @@ async fn a_burn_that_was_cut_off_after_the_order_was_freed_is_completed() {
     signer.stop().await;
     let (audit, _) = workshop.check_valid(&order, "signer").await;
     assert_eq!(audit.revoked, BTreeSet::from([reserved.serial.clone()]));
-    let known = journal(&workshop, "signer").await.find(&audit.revoked).unwrap();
+    let known = journal(&workshop, "signer")
+        .await
+        .find(&audit.revoked, Timestamp::from_unix_seconds(0))
+        .unwrap();
     assert!(matches!(known[&reserved.serial], Entry::Burned(Burning { .. })));
 }

@@ -276,7 +276,7 @@ async fn a_serial_whose_certificate_a_restored_ledger_lost_to_another_is_burned(
     workshop.start("first").await.stop().await;
     assert!(revocations(&workshop).await.contains_key(&reserved.serial));
     let serials = BTreeSet::from([reserved.serial.clone()]);
-    let known = journal(&workshop, "first").await.find(&serials).unwrap();
+    let known = journal(&workshop, "first").await.find(&serials, reserved.not_before).unwrap();
     assert!(matches!(known[&reserved.serial], Entry::Burned(_)));
 }
 
