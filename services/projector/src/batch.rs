@@ -16,7 +16,8 @@ use crate::{
     index::{self, Entry},
 };
 
-/// How many views are looked at at once.
+/// How many entries are written, and views looked at, at once: each waits for an answer, and after Redis was lost the index
+/// of a whole log is written.
 const AT_ONCE: usize = 8;
 
 /// Whether a message's aggregate is looked at.
@@ -80,9 +81,9 @@ impl Batch {
         ports: &Ports,
     ) -> Result<BTreeMap<Stream, Sequence>, ProjectError> {
         let views = &ports.aggregates.views;
-        for entry in &self.entries {
-            entry.write(ports).await?;
-        }
+        let entries =
+            stream::iter(self.entries).map(|entry| async move { entry.write(ports).await });
+        entries.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
         refresh::<Account>(ports, self.accounts).await?;
         refresh::<Order>(ports, self.orders).await?;
         refresh::<PreAuthorization>(ports, self.pre_authorizations).await?;

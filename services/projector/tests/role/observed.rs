@@ -16,6 +16,7 @@ use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
     Versioned,
 };
+use tokio::sync::Barrier;
 
 /// The read model.
 pub(crate) struct Observed {
@@ -27,6 +28,8 @@ pub(crate) struct Observed {
     pub(crate) refusals: AtomicU64,
     /// Of so many certificates one is not taken; none for zero.
     pub(crate) refused: AtomicU64,
+    /// Where certificates wait for each other.
+    pub(crate) meeting: Option<Barrier>,
     puts: AtomicU64,
 }
 
@@ -38,6 +41,7 @@ impl Observed {
             is_down: AtomicBool::default(),
             refusals: AtomicU64::default(),
             refused: AtomicU64::default(),
+            meeting: None,
             puts: AtomicU64::default(),
         }
     }
@@ -113,6 +117,9 @@ impl ReadModel for Observed {
 
     async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
         self.check_up()?;
+        if let Some(meeting) = &self.meeting {
+            meeting.wait().await;
+        }
         let refused = self.refused.load(Ordering::Relaxed);
         let put = self.puts.fetch_add(1, Ordering::Relaxed) + 1;
         if refused > 0 && put.is_multiple_of(refused) {

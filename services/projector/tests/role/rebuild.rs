@@ -6,9 +6,11 @@ use eventstore::{EventStore as _, Stream};
 use projector::Rebuilt;
 use readmodel::ReadModel as _;
 
+use tokio::{sync::Barrier, time::timeout};
+
 use crate::{
     observed::Observed,
-    scene::{Running, SHARDS, Scene, account_id, until},
+    scene::{PATIENCE, Running, SHARDS, Scene, account_id, until},
 };
 
 #[tokio::test]
@@ -31,6 +33,19 @@ async fn a_rebuild_brings_back_everything_and_may_run_twice() {
             assert!(scene.has_certificate(u32::from(n)).await);
         }
     }
+}
+
+#[tokio::test]
+async fn a_read_model_that_answers_late_is_asked_for_several_entries_at_once() {
+    let scene = Scene::new();
+    for n in 1..=8 {
+        scene.sign(n).await;
+    }
+    let mut views = Observed::new(&scene.views, &scene.log);
+    views.meeting = Some(Barrier::new(4));
+    let ports = scene.ports(Arc::new(views));
+    let rebuilt = timeout(PATIENCE, projector::rebuild(&ports, SHARDS)).await.unwrap();
+    assert_eq!(rebuilt.unwrap().certificates, 8);
 }
 
 #[tokio::test]
