@@ -74,6 +74,20 @@ impl Token {
         self.make_key(kind, label).await
     }
 
+    /// Puts the private half of another key beside the public half with that label.
+    ///
+    /// # Errors
+    /// When there is no such key, or the token takes none.
+    pub async fn replace_private_half(&self, label: &str) -> anyhow::Result<()> {
+        let other = rcgen::KeyPair::generate()?.serialize_der();
+        let file = self.files.path().join("other.der");
+        std::fs::write(&file, other)?;
+        self.pkcs11_tool(&["--delete-object", "--type", "privkey", "--label", label]).await?;
+        let file = file.display().to_string();
+        let write = ["--write-object", &file, "--type", "privkey", "--label", label];
+        self.pkcs11_tool(&[write.as_slice(), &["--usage-sign"]].concat()).await.map(drop)
+    }
+
     /// Gives the token another PIN; the file keeps the old one.
     ///
     /// # Errors

@@ -108,7 +108,11 @@ pub fn sign_crl(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, CrlErr
         .and_then(|issuer| params.signed_by(&issuer))
         .map_err(CrlError::Build)?;
     let der = crl.der().to_vec();
-    if authority.has_signed_crl(&der) { Ok(der) } else { Err(CrlError::Unverified) }
+    if authority.has_signed_crl(&der) {
+        return Ok(der);
+    }
+    authority.key().put_away();
+    Err(CrlError::Unverified)
 }
 
 /// Only the certificates that we issue are divided, and none of them is a CA's (RFC 5280 §5.2.5).

@@ -51,6 +51,7 @@ impl Authority {
         if self.is_issuer_of(&der) && tbs_of(&der).as_deref() == Some(tbs) {
             Ok(der)
         } else {
+            self.key().put_away();
             Err(IssueError::Unverified)
         }
     }

@@ -78,6 +78,9 @@ pub enum TokenError {
     /// The key is not the one that was there when it was taken up.
     #[error("the token has another key with the label {0:?} than at the start")]
     OtherKey(String),
+    /// What the private half signs does not verify with the public one.
+    #[error("the two halves of the key with the label {0:?} do not belong together")]
+    OtherHalf(String),
     /// The key is none that we sign with.
     #[error(
         "the key is not of a supported kind: P-256, P-384, Ed25519 or RSA of 2048 to 4096 bits"
@@ -117,7 +120,7 @@ impl TokenPlace {
         self.load()
     }
 
-    /// Finds the key, and sees that it may sign.
+    /// Finds the key, and sees that it signs.
     pub(crate) fn load(&self) -> Result<TokenKey, TokenError> {
         let module = self.access.module()?;
         let entered = module.enter();
@@ -126,7 +129,7 @@ impl TokenPlace {
         })?;
         drop(entered);
         let key = TokenKey::new(self.clone(), module, public);
-        key.check()?;
+        key.try_out()?;
         Ok(key)
     }
 

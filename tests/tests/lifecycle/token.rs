@@ -100,6 +100,8 @@ async fn a_token_that_cannot_be_used_is_refused_at_start_with_what_to_do() -> an
     for _ in 0..2 {
         token.make_key("EC:prime256v1", "twice").await?;
     }
+    token.make_key("EC:prime256v1", "halves").await?;
+    token.replace_private_half("halves").await?;
     let wrong_pin = token.pin_file().with_extension("wrong");
     std::fs::write(&wrong_pin, "161803")?;
     let wrong = [
@@ -108,6 +110,7 @@ async fn a_token_that_cannot_be_used_is_refused_at_start_with_what_to_do() -> an
         ("ca.pkcs11.module", "/nowhere/module.so".to_owned(), "module /nowhere/module.so cannot"),
         ("ca.pkcs11.token", "other".to_owned(), "shows no token with the label \"other\""),
         ("ca.pkcs11.key_label", "p521".to_owned(), "not of a supported kind"),
+        ("ca.pkcs11.key_label", "halves".to_owned(), "do not belong together"),
         ("ca.pkcs11.key_label", "twice".to_owned(), "several keys in the token have the label"),
     ];
     for (key, value, said) in wrong {

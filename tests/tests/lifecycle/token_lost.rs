@@ -104,6 +104,22 @@ async fn a_token_with_another_key_of_the_label_signs_nothing() -> anyhow::Result
 }
 
 #[tokio::test]
+async fn a_token_that_answers_and_does_not_sign_costs_one_serial() -> anyhow::Result<()> {
+    let token = Token::make().await?;
+    let scene = Scene::over(token.in_setup(Setup::embedded())?).await?;
+    let order = scene.client.ready_order(&["a.localhost"], &scene.web).await?;
+    let (_, request) = csr(&["a.localhost"])?;
+    token.replace_private_half("certmill-intermediate").await?;
+    scene.client.post(&order.finalize()?, &json!({ "csr": request })).await?.expect(200)?;
+    until_ready_is(&scene, false).await?;
+    let order = scene.client.ready_order(&["b.localhost"], &scene.web).await?;
+    finalize_in_vain(&scene, &order, "b.localhost").await?;
+    assert!(!scene.server.ops("/readyz").await?.is_success(), "it takes the key for good");
+    assert_eq!(count(&scene.server.events().await?, "SerialBurned"), 1);
+    Ok(())
+}
+
+#[tokio::test]
 async fn while_the_token_hangs_nothing_is_reserved() -> anyhow::Result<()> {
     let token = Token::make().await?;
     let hsm = token.serve().await?;

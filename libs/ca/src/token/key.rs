@@ -14,7 +14,13 @@ use cryptoki::{
     object::ObjectHandle,
     session::Session,
 };
-use ring::digest::{SHA256, SHA384, digest};
+use ring::{
+    digest::{SHA256, SHA384, digest},
+    signature::{
+        ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, ED25519, RSA_PKCS1_2048_8192_SHA256,
+        UnparsedPublicKey, VerificationAlgorithm,
+    },
+};
 
 use super::{
     TokenError, TokenPlace, close,
@@ -25,6 +31,9 @@ use crate::algorithm::KeyAlgorithm;
 
 /// How many signatures are made at once: enough for a token across a network, few enough for any token.
 const SESSIONS: usize = 4;
+
+/// What is signed for trial: no DER, so that nobody can take it for a certificate, a CRL or an answer.
+const TRIAL: &[u8] = b"certmill tries whether this key signs";
 
 /// A key in a token, and the sessions that sign with it.
 #[derive(Debug)]
@@ -93,16 +102,19 @@ impl TokenKey {
         }
     }
 
-    /// Looks whether the token can sign, over a session of its own; one that cannot has its module started anew.
+    /// Looks whether the token can sign, over a session of its own; one that cannot has its module started anew. One that was
+    /// away has to sign for trial: it may answer and not sign, and what is reserved for it would be burned.
     ///
     /// # Errors
     /// When it cannot, or has another key of that label.
     pub(crate) fn look(&self) -> Result<(), TokenError> {
         let seen = self.module.enter().starts();
-        let looked = match self.check() {
+        let look = || if self.is_away() { self.try_out() } else { self.check() };
+        let looked = match look() {
             Err(error) if !error.is_about_pin() => {
+                self.put_away();
                 self.module.restart(seen)?;
-                self.check()
+                look()
             }
             looked => looked,
         };
@@ -110,8 +122,22 @@ impl TokenKey {
         looked
     }
 
+    /// Signs what nobody has a use for, and looks at the signature.
+    pub(super) fn try_out(&self) -> Result<(), TokenError> {
+        let signature = self.sign_in_session(TRIAL)?;
+        let algorithm: &dyn VerificationAlgorithm = match self.public.algorithm {
+            KeyAlgorithm::EcdsaP256 => &ECDSA_P256_SHA256_ASN1,
+            KeyAlgorithm::EcdsaP384 => &ECDSA_P384_SHA384_ASN1,
+            KeyAlgorithm::Ed25519 => &ED25519,
+            KeyAlgorithm::Rsa => &RSA_PKCS1_2048_8192_SHA256,
+        };
+        let verified =
+            UnparsedPublicKey::new(algorithm, &self.public.bits).verify(TRIAL, &signature);
+        verified.map_err(|_| TokenError::OtherHalf(self.place.key_label.clone()))
+    }
+
     /// Goes as far as is possible without a signature.
-    pub(super) fn check(&self) -> Result<(), TokenError> {
+    fn check(&self) -> Result<(), TokenError> {
         let entered = self.module.enter();
         let (session, key) = self.place.private_key_of(&self.public, &entered)?;
         let begun = session.sign_init(&self.mechanism(), key);
