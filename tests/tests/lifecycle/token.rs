@@ -59,7 +59,17 @@ async fn a_ca_in_a_token_signs_certificates_crls_and_for_its_ocsp_responder() ->
         scene.client.forget_nonces();
         let again = scene.client.issue(&["b.localhost"], &scene.web).await?;
         verify(&again.chain, &root).await?;
-        assert_eq!(token.objects().await?.matches("Private Key Object").count(), 1);
+        let objects = token.objects().await?;
+        assert_eq!(objects.matches("Private Key Object").count(), 1);
+        let usages: Vec<&str> = objects
+            .lines()
+            .filter_map(|it| it.split_once("Usage:"))
+            .map(|(_, it)| it.trim())
+            .collect();
+        assert!(
+            usages.iter().all(|usage| ["sign", "verify"].contains(usage)),
+            "{kind}: {usages:?}"
+        );
     }
     Ok(())
 }

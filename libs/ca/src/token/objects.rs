@@ -80,12 +80,20 @@ pub(super) fn generate(
     SystemRandom::new().fill(&mut id).map_err(|_| TokenError::Random)?;
     let common =
         [Attribute::Token(true), Attribute::Label(label.as_bytes().to_vec()), Attribute::Id(id)];
-    let mut public = vec![Attribute::Private(false), Attribute::Verify(true)];
+    // What is not said is what the token thinks best, and some let a key do all it can.
+    let mut public = vec![
+        Attribute::Private(false),
+        Attribute::Verify(true),
+        Attribute::Encrypt(false),
+        Attribute::Wrap(false),
+    ];
     let mut private = vec![
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
         Attribute::Sign(true),
+        Attribute::Decrypt(false),
+        Attribute::Unwrap(false),
     ];
     let mechanism = match algorithm {
         KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 => Mechanism::EccKeyPairGen,
