@@ -234,6 +234,10 @@ impl Subscription for LogSubscription {
             }
         }
     }
+
+    fn delivers(&self) -> bool {
+        !self.shared.is_closed()
+    }
 }
 
 /// Ends the reading of a page, also when the worker is cancelled meanwhile.

@@ -35,6 +35,9 @@ pub trait Subscription: Send {
     /// # Errors
     /// When the log is out of reach; the caller may call again.
     async fn next(&mut self) -> Result<Delivery, StoreError>;
+
+    /// Whether every stream delivers, as far as is known: after [`next`](Self::next) failed nothing may come for long.
+    fn delivers(&self) -> bool;
 }
 
 /// A message that waits for its acknowledgement. Dropping it unacknowledged has it delivered again.

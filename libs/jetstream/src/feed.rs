@@ -5,7 +5,10 @@ mod pull;
 mod receipt;
 mod session;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use async_trait::async_trait;
 use eventstore::{Delivery, Message, StoreError, Subscription, Tail};
@@ -22,10 +25,13 @@ pub(crate) async fn open(names: Names, consumers: Vec<Consumer>) -> Result<Feed,
     let joined = try_join_all(consumers.iter().map(Consumer::join)).await?;
     // What waits here has left the queue that gives messages back when they grow old.
     let (sender, received) = mpsc::channel(1);
+    let mut interrupted = Vec::new();
     for (consumer, joined) in consumers.into_iter().zip(joined) {
-        tokio::spawn(Pull::new(consumer, joined, sender.clone()).run());
+        let pull = Pull::new(consumer, joined, sender.clone());
+        interrupted.push(pull.interrupted());
+        tokio::spawn(pull.run());
     }
-    Ok(Feed { names, received })
+    Ok(Feed { names, received, interrupted })
 }
 
 /// The merged deliveries. Each stream has a task of its own that ends, and gives back what it holds, when this is
@@ -33,6 +39,8 @@ pub(crate) async fn open(names: Names, consumers: Vec<Consumer>) -> Result<Feed,
 pub(crate) struct Feed {
     names: Names,
     received: mpsc::Receiver<Result<Received, StoreError>>,
+    /// Of each stream, whether its worker was told that it does not deliver, and it still does not.
+    interrupted: Vec<Arc<AtomicBool>>,
 }
 
 impl Feed {
@@ -59,6 +67,10 @@ impl Subscription for Feed {
         let (message, pending) = self.receive().await?;
         let attempt = pending.attempt;
         Ok(Delivery::new(message, attempt, Box::new(pending.hand_out())))
+    }
+
+    fn delivers(&self) -> bool {
+        !self.interrupted.iter().any(|stream| stream.load(Ordering::Relaxed))
     }
 }
 

@@ -127,6 +127,10 @@ impl Worker {
                 },
                 _ = ticks.tick() => {
                     self.pace.forget_ended(Instant::now());
+                    // After an outage nothing may come for long.
+                    if Instant::now() > paused_until && subscription.delivers() {
+                        self.health.ready();
+                    }
                     self.keep_waiting_alive().await;
                 }
             }

@@ -1,6 +1,12 @@
 //! The task that pulls one stream's messages to one worker.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::jetstream::consumer::PullConsumer;
 use eventstore::StoreError;
@@ -26,6 +32,7 @@ pub(super) struct Pull {
     consumer: Consumer,
     joined: PullConsumer,
     worker: Worker,
+    interrupted: Arc<AtomicBool>,
 }
 
 /// Why pulling came to an end.
@@ -45,7 +52,12 @@ pub(super) enum Ended {
 
 impl Pull {
     pub(super) fn new(consumer: Consumer, joined: PullConsumer, worker: Worker) -> Self {
-        Self { consumer, joined, worker }
+        Self { consumer, joined, worker, interrupted: Arc::default() }
+    }
+
+    /// Whether the worker was told of an outage that goes on.
+    pub(super) fn interrupted(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.interrupted)
     }
 
     /// Runs until the worker has left.
@@ -84,6 +96,7 @@ impl Pull {
             return;
         }
         tracing::warn!(stream, error = %ended, "a feed is interrupted");
+        self.interrupted.store(true, Ordering::Relaxed);
         // A worker that already has an error to look at needs no second one.
         let _ = self.worker.try_send(Err(StoreError::unavailable(ended)));
     }
@@ -102,6 +115,7 @@ impl Pull {
             }
             if session.served {
                 outage.end();
+                self.interrupted.store(false, Ordering::Relaxed);
             }
         };
         session.close().await;

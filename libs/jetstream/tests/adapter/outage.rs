@@ -38,8 +38,12 @@ async fn a_dead_server_is_unavailable_soon_and_is_found_again() {
     assert!(started.elapsed() < 3 * BOUND, "three answers took {:?}", started.elapsed());
     let news = timeout(BOUND, worker.next()).await.expect("a worker hears of it");
     assert!(matches!(news, Err(StoreError::Unavailable(_))), "a worker hears of it");
+    assert!(!worker.delivers());
 
     server.restart().await;
+    // Although nothing is there to be delivered.
+    eventually("the return of the feed", async || worker.delivers().then_some(()).ok_or("away"))
+        .await;
     eventually("the return of the log", async || log.read(&subject, Sequence::NONE).await).await;
     let second = append(&log, &subject, Expected::Last(first), "b").await.unwrap();
     let delivered = async {

@@ -246,6 +246,10 @@ impl Subscription for FaultySubscription {
             Fate::Crash | Fate::CrashAfter => self.faults.crash().await,
         }
     }
+
+    fn delivers(&self) -> bool {
+        self.inner.delivers()
+    }
 }
 
 /// Acknowledges, or not; a copy has nothing to acknowledge.

@@ -39,6 +39,8 @@ struct Inner {
     deliverable: VecDeque<(Message, u64)>,
     failing_appends: usize,
     confirms_after: Duration,
+    /// Whether the next delivery fails.
+    interrupted: bool,
 }
 
 /// The ports.
@@ -65,6 +67,16 @@ impl Memory {
     /// Takes so long to say that a message was given back.
     pub(crate) fn confirm_after(&self, time: Duration) {
         self.inner.lock().unwrap().confirms_after = time;
+    }
+
+    /// Has the feed fail once.
+    pub(crate) fn interrupt(&self) {
+        self.inner.lock().unwrap().interrupted = true;
+        self.news.notify_one();
+    }
+
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.inner.lock().unwrap().interrupted
     }
 
     /// Delivers a message again.
@@ -136,6 +148,9 @@ impl EventFeed for Memory {
 impl Subscription for Memory {
     async fn next(&mut self) -> Result<Delivery, StoreError> {
         loop {
+            if std::mem::take(&mut self.inner.lock().unwrap().interrupted) {
+                return Err(StoreError::unavailable("told to fail"));
+            }
             let next = self.inner.lock().unwrap().deliverable.pop_front();
             if let Some((message, attempt)) = next {
                 let receipt = Receipt { memory: self.clone(), sequence: message.sequence, attempt };
@@ -143,6 +158,10 @@ impl Subscription for Memory {
             }
             self.news.notified().await;
         }
+    }
+
+    fn delivers(&self) -> bool {
+        true
     }
 }
 

@@ -31,6 +31,7 @@ pub(crate) struct Scenario {
     pub(crate) memory: Memory,
     settled: mpsc::UnboundedReceiver<Settled>,
     pub(crate) applicant: Applicant,
+    health: Health,
     stop: CancellationToken,
     role: JoinHandle<Result<(), validation::SettingsError>>,
 }
@@ -86,9 +87,10 @@ impl Scenario {
             wakes: Arc::new(memory.clone()),
         };
         let stop = CancellationToken::new();
-        let health = Health::new().register("validator");
-        let role = tokio::spawn(validator::run(settings, ports, health, stop.clone()));
-        Self { memory, settled, applicant, stop, role }
+        let health = Health::new();
+        let check = health.register("validator");
+        let role = tokio::spawn(validator::run(settings, ports, check, stop.clone()));
+        Self { memory, settled, applicant, health, stop, role }
     }
 
     /// Places an order for one name and says that its challenge is ready; answers the sequence of that message.
@@ -322,5 +324,18 @@ async fn a_log_that_confirms_late_what_one_account_has_given_back_keeps_no_other
     let ready = scenario.ready(41, "token", profile()).await;
     scenario.acknowledged(ready).await;
     assert_eq!(scenario.status(41).await, Status::Ready);
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn after_an_outage_the_node_is_ready_before_anything_is_delivered() {
+    let scenario = Scenario::start().await;
+    scenario.health.until_ready().await;
+    scenario.memory.interrupt();
+    while scenario.memory.is_interrupted() {
+        tokio::task::yield_now().await;
+    }
+    let ready = timeout(Duration::from_secs(20), scenario.health.until_ready()).await;
+    ready.expect("the node is ready again");
     scenario.stop().await;
 }
