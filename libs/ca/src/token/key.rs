@@ -1,8 +1,11 @@
 //! A key in a token: signs over sessions that are opened anew when they are lost.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use cryptoki::{
@@ -32,6 +35,9 @@ use crate::algorithm::KeyAlgorithm;
 /// How many signatures are made at once: enough for a token across a network, few enough for any token.
 const SESSIONS: usize = 4;
 
+/// A token that gave no signature for so long, although one was asked of it, may never give one.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What is signed for trial: no DER, so that nobody can take it for a certificate, a CRL or an answer.
 const TRIAL: &[u8] = b"certmill tries whether this key signs";
 
@@ -43,7 +49,16 @@ pub(crate) struct TokenKey {
     public: PublicKey,
     sessions: [Mutex<Option<Open>>; SESSIONS],
     next: AtomicUsize,
+    awaited: Mutex<Awaited>,
     away: AtomicBool,
+}
+
+/// The signatures that the token was asked for.
+#[derive(Debug, Default)]
+struct Awaited {
+    count: usize,
+    /// When the last one came, or the first of these was asked for.
+    since: Option<Instant>,
 }
 
 /// A session that is logged in, with the key.
@@ -63,6 +78,7 @@ impl TokenKey {
             public,
             sessions: Default::default(),
             next: AtomicUsize::default(),
+            awaited: Mutex::default(),
             away: AtomicBool::default(),
         }
     }
@@ -103,13 +119,15 @@ impl TokenKey {
     }
 
     /// Looks whether the token can sign, over a session of its own; one that cannot has its module started anew. One that was
-    /// away has to sign for trial: it may answer and not sign, and what is reserved for it would be burned.
+    /// away, or gives no signature, has to sign for trial: it may answer and not sign, and what is reserved for it would be
+    /// burned.
     ///
     /// # Errors
     /// When it cannot, or has another key of that label.
     pub(crate) fn look(&self) -> Result<(), TokenError> {
         let seen = self.module.enter().starts();
-        let look = || if self.is_away() { self.try_out() } else { self.check() };
+        let is_doubtful = || self.is_away() || self.awaited().is_silent(Instant::now());
+        let look = || if is_doubtful() { self.try_out() } else { self.check() };
         let looked = match look() {
             Err(error) if !error.is_about_pin() => {
                 self.put_away();
@@ -146,9 +164,19 @@ impl TokenKey {
         Ok(begun?)
     }
 
+    fn awaited(&self) -> MutexGuard<'_, Awaited> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sign_in_session(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % SESSIONS;
-        let mut place = self.sessions[turn].lock().unwrap_or_else(PoisonError::into_inner);
+        self.awaited().begin(Instant::now());
+        let signed = self.sign_in_free_session(message);
+        self.awaited().end(Instant::now());
+        signed
+    }
+
+    fn sign_in_free_session(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let mut place = free(&self.sessions, self.next.fetch_add(1, Ordering::Relaxed) % SESSIONS);
         let entered = self.module.enter();
         match self.sign_once(&mut place, &entered, message) {
             Err(TokenError::Failed(error)) if is_session_lost(&error) => {
@@ -217,6 +245,37 @@ impl TokenKey {
     }
 }
 
+impl Awaited {
+    fn begin(&mut self, now: Instant) {
+        self.count += 1;
+        self.since.get_or_insert(now);
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.count -= 1;
+        self.since = (self.count > 0).then_some(now);
+    }
+
+    fn is_silent(&self, now: Instant) -> bool {
+        self.since.is_some_and(|since| now.duration_since(since) > PATIENCE)
+    }
+}
+
+/// A place that nobody uses, from that of a turn on; where there is none, that one: what was asked in one session may never be
+/// answered.
+fn free<T>(places: &[Mutex<T>; SESSIONS], turn: usize) -> MutexGuard<'_, T> {
+    let unused = |place| match Mutex::try_lock(place) {
+        Ok(unused) => Some(unused),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    };
+    let (before, from) = places.split_at(turn);
+    from.iter()
+        .chain(before)
+        .find_map(unused)
+        .unwrap_or_else(|| places[turn].lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Whether the token knows a session, its login or its objects no more: then nothing was signed in it.
 fn is_session_lost(error: &Pkcs11Error) -> bool {
     matches!(
@@ -230,4 +289,37 @@ fn is_session_lost(error: &Pkcs11Error) -> bool {
             _
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_silent_when_it_was_asked_and_gave_nothing_for_a_while() {
+        let (start, mut awaited) = (Instant::now(), Awaited::default());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(!awaited.is_silent(at(60)), "nothing was asked");
+        awaited.begin(at(60));
+        assert!(!awaited.is_silent(at(64)));
+        assert!(awaited.is_silent(at(66)));
+        awaited.begin(at(66));
+        assert!(awaited.is_silent(at(66)), "asking again is no answer");
+        awaited.end(at(67));
+        assert!(!awaited.is_silent(at(71)));
+        assert!(awaited.is_silent(at(73)), "the other is still awaited");
+        awaited.end(at(74));
+        assert!(!awaited.is_silent(at(90)));
+    }
+
+    #[test]
+    fn a_session_that_is_never_answered_keeps_no_other_from_signing() {
+        let places: [Mutex<usize>; SESSIONS] = std::array::from_fn(Mutex::new);
+        let hangs = free(&places, 1);
+        let used: Vec<usize> =
+            (0..2 * SESSIONS).map(|turn| *free(&places, turn % SESSIONS)).collect();
+        assert_eq!(used, [0, 2, 2, 3, 0, 2, 2, 3]);
+        drop(hangs);
+        assert_eq!(*free(&places, 1), 1);
+    }
 }
