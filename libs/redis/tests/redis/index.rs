@@ -38,6 +38,24 @@ async fn a_mark_after_lost_entries_is_refused_until_the_marker_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_mark_is_refused_also_when_an_entry_was_written_since_others_were_lost() {
+    on_each(&[], async |server| {
+        let (indexer, operator) = (server.store().await, server.store().await);
+        let (lost, written) = (certificate(), certificate());
+        assert_eq!(indexer.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
+        indexer.put_certificate(&lost).await.unwrap();
+        operator.clear().await.unwrap();
+        // By this the indexer learns of the new memory, and not that it has to begin anew.
+        indexer.put_certificate(&written).await.unwrap();
+        let mark = indexer.mark_complete(Stream::Ledger, Sequence(2)).await;
+        assert!(mark.is_err(), "it would hide that entry 1 is gone");
+        let missing = Lookup::Missing { complete_to: Sequence::NONE };
+        assert_eq!(indexer.certificate(&lost.serial).await.unwrap(), missing);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_was_lost_is_missing_from_an_index_that_says_so() {
     on_each(&[], async |mut server| {
         let store = server.store().await;
