@@ -93,8 +93,22 @@ impl Nats {
             config.lines().filter(|line| !line.starts_with("max_payload")).collect();
         let config = format!("{}\nmax_payload: {bytes}\n", others.join("\n"));
         fs::write(&file, config).expect("the file is written");
-        let reload = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status();
-        assert!(reload.expect("the signal is sent").success());
+        self.signal("-HUP");
+    }
+
+    /// Has the server do nothing, and keep all connections, until it is to go on.
+    pub(crate) fn suspend(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Has a suspended server go on.
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(sent.expect("the signal is sent").success());
     }
 
     /// Kills the server without warning.

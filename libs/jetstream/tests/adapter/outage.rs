@@ -60,6 +60,35 @@ async fn a_dead_server_is_unavailable_soon_and_is_found_again() {
 }
 
 #[tokio::test]
+async fn what_was_sent_to_a_server_that_does_not_answer_is_not_said_to_be_lost() {
+    let server = Nats::start(Sync::Always).await;
+    let request_timeout = Duration::from_secs(2);
+    let options = jetstream::Options { request_timeout, ..development(vec![server.url()]) };
+    let log = Logs(options).connect().await;
+    let (_, subject) = fresh_account();
+    server.suspend();
+    let appended = append(&log, &subject, Expected::Last(Sequence::NONE), "a").await;
+    assert!(matches!(appended, Err(AppendError::Unknown(_))), "{appended:?}");
+    server.go_on();
+    let stored = async || match log.read(&subject, Sequence::NONE).await {
+        Ok(messages) if messages.len() == 1 => Ok(()),
+        other => Err(other),
+    };
+    eventually("the message", stored).await;
+}
+
+#[tokio::test]
+async fn what_was_sent_over_a_connection_that_breaks_is_not_said_to_be_lost() {
+    let mut server = Nats::start(Sync::Always).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let (_, subject) = fresh_account();
+    server.suspend();
+    let appending = append(&log, &subject, Expected::Last(Sequence::NONE), "a");
+    let (appended, ()) = tokio::join!(appending, async { server.kill() });
+    assert!(matches!(appended, Err(AppendError::Unknown(_))), "{appended:?}");
+}
+
+#[tokio::test]
 async fn a_follower_misses_nothing_while_its_server_goes_and_comes_back() {
     const MESSAGES: usize = 600;
     let mut server = Nats::start(Sync::Always).await;
