@@ -154,6 +154,12 @@ impl Workshop {
         id
     }
 
+    /// Finalizes an order that is ready.
+    pub(crate) async fn finalize_ready(&self, id: &OrderId, public_key: &[u8]) {
+        let finalize = finalize(&NAMES, public_key);
+        self.execute(Arc::clone(&self.views), (id, None), &finalize).await;
+    }
+
     async fn finalize(
         &self,
         id: &OrderId,

@@ -25,7 +25,7 @@ use eventstore::{Envelope, EventStore as _, Message, MessageId, Sequence, Stream
 use readmodel::Aggregates;
 
 use crate::{
-    applicant::{context, new_order_id},
+    applicant::{context, new_order_id, public_key},
     audit::Audit,
     interrupted::{Journaled, Resumed, burn, claimed, journal, write_journal},
     workshop::{Workshop, now, until},
@@ -96,6 +96,21 @@ async fn a_certificate_that_a_restored_log_lacks_is_given_to_its_order_again() {
     signer.stop().await;
     let (audit, _) = workshop.check_valid(&order, "signer").await;
     assert_eq!(audit.burned, BTreeSet::new());
+}
+
+#[tokio::test]
+async fn an_order_that_was_finalized_again_gets_no_certificate_for_its_former_key() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let (order, former) = issued(&workshop).await;
+    let place = place_of(&workshop, Stream::Orders(order.shard()), "OrderFinalized").await;
+    restore_before(&mut workshop, place).await;
+    workshop.finalize_ready(&order, &public_key()).await;
+    let signer = workshop.start("signer").await;
+    assert_ne!(ended(&workshop, &order).await, former);
+    signer.stop().await;
+    let audit = workshop.audit().await;
+    let recorded: Vec<_> = audit.for_no_order().iter().map(|signed| &signed.serial).collect();
+    assert_eq!(recorded, [&former]);
 }
 
 #[tokio::test]
