@@ -10,3 +10,5 @@ mod memory;
 mod retrying;
 #[cfg(test)]
 mod scenario;
+#[cfg(test)]
+mod turns;

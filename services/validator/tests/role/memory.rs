@@ -28,6 +28,8 @@ const FOR_EVER: Duration = Duration::from_secs(600);
 pub(crate) enum Settled {
     Acknowledged(Sequence),
     Again(Sequence),
+    /// Not yet settled: work on it goes on.
+    Kept(Sequence),
 }
 
 #[derive(Default)]
@@ -190,6 +192,7 @@ impl Acknowledge for Receipt {
     }
 
     async fn in_progress(&self) -> Result<(), StoreError> {
+        let _ = self.memory.settled.send(Settled::Kept(self.sequence));
         Ok(())
     }
 }

@@ -85,3 +85,19 @@ async fn an_older_request_is_superseded_while_the_newer_one_fails() {
     assert_eq!(scenario.applicant.asked(), 2);
     scenario.stop().await;
 }
+
+#[tokio::test]
+async fn beyond_what_an_account_may_have_waiting_the_first_failure_is_final() {
+    let mut scenario = Scenario::with(NEVER, |_| {}).await;
+    for id in 1..=32 {
+        let ready = scenario.ready_for(1, id, "wrong").await;
+        scenario.given_back(ready).await;
+    }
+    let beyond = scenario.ready_for(1, 33, "wrong").await;
+    scenario.acknowledged(beyond).await;
+    assert_eq!(scenario.status(33).await, Status::Invalid);
+    let of_another = scenario.ready_for(2, 34, "wrong").await;
+    scenario.given_back(of_another).await;
+    assert_eq!(scenario.status(34).await, Status::Pending);
+    scenario.stop().await;
+}

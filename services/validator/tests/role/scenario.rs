@@ -9,7 +9,7 @@ use domain::{
         OrderPlaced, Retries, Status,
     },
 };
-use eventstore::{Actor, Context, EventStore, Sequence, Subject, Wake, Wakes};
+use eventstore::{Actor, Context, Envelope, EventStore, Expected, Sequence, Subject, Wake, Wakes};
 use readmodel::Aggregates;
 use runtime::Health;
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
@@ -100,7 +100,7 @@ impl Scenario {
     }
 
     /// The same for an order of the account that another order has.
-    async fn ready_for(&self, account: u8, id: u8, token: &str) -> Sequence {
+    pub(crate) async fn ready_for(&self, account: u8, id: u8, token: &str) -> Sequence {
         self.place_for(account, id, token, profile()).await;
         self.respond(id).await
     }
@@ -160,6 +160,11 @@ impl Scenario {
         self.settled(&Settled::Again(sequence)).await;
     }
 
+    /// Waits until it is said of a delivery that work on it goes on.
+    pub(crate) async fn kept(&mut self, sequence: Sequence) {
+        self.settled(&Settled::Kept(sequence)).await;
+    }
+
     async fn settled(&mut self, wanted: &Settled) {
         let seen = async { while self.settled.recv().await.unwrap() != *wanted {} };
         timeout(Duration::from_secs(10), seen).await.unwrap();
@@ -171,14 +176,18 @@ impl Scenario {
     }
 
     pub(crate) async fn status(&self, id: u8) -> Status {
-        let order = aggregates(&self.memory).load::<Order>(&order_id(id)).await.unwrap().unwrap();
-        order.state.status(now())
+        status_in(&self.memory, id).await
     }
 
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         timeout(Duration::from_secs(10), self.role).await.unwrap().unwrap().unwrap();
     }
+}
+
+pub(crate) async fn status_in(memory: &Memory, id: u8) -> Status {
+    let order = aggregates(memory).load::<Order>(&order_id(id)).await.unwrap().unwrap();
+    order.state.status(now())
 }
 
 pub(crate) fn aggregates(memory: &Memory) -> Aggregates {
@@ -278,6 +287,22 @@ async fn a_challenge_of_an_unknown_profile_waits_for_a_node_that_knows_it() {
     let ready = scenario.ready(1, "token", "other".parse().unwrap()).await;
     scenario.given_back(ready).await;
     assert_eq!(scenario.status(1).await, Status::Pending);
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn a_challenge_that_only_a_newer_release_can_read_waits_for_a_node_that_can() {
+    let mut scenario = Scenario::start().await;
+    let ready = scenario.ready(1, "token", profile()).await;
+    scenario.acknowledged(ready).await;
+    scenario.place(2, "token", profile()).await;
+    let known = &scenario.memory.messages()[usize::try_from(ready.0).unwrap() - 1].envelope;
+    let newer = serde_json::to_string(known).unwrap().replace("\"version\":", "\"version\":9");
+    let newer: Envelope = serde_json::from_str(&newer).unwrap();
+    let subject = Subject::order(&order_id(2));
+    let sequence = scenario.memory.append(&subject, Expected::Anything, &newer).await.unwrap();
+    scenario.given_back(sequence).await;
+    assert_eq!(scenario.applicant.asked(), 1);
     scenario.stop().await;
 }
 
