@@ -144,6 +144,14 @@ async fn ocsp_is_answered_for_the_issuer_that_has_it_and_by_nobody_else() -> any
     let said = question.verdict(&question.post(request).await?).await?;
     assert!(said.contains("leaf.pem: good"), "{said}");
 
+    // What one issuer signed, no other one calls good.
+    let (serial, file) = (format!("0x{}", by_own.serial()?), question.file("other.der"));
+    let about = ["-issuer", &question.file("issuer.pem"), "-serial", &serial, "-no_nonce"];
+    question.openssl(&[&about[..], &["-reqout", &file]].concat()).await?;
+    let reply = question.post(std::fs::read(&file)?).await?;
+    let said = question.verify(&reply, &["-serial", &serial]).await?;
+    assert!(said.contains(&format!("{serial}: unknown")), "{said}");
+
     let mut about_other = OcspQuestion::about(&rsa, &two.server.root(), &by_own)?;
     about_other.url.clone_from(&question.url);
     let reply = about_other.post(about_other.request(&["-no_nonce"]).await?).await?;
