@@ -10,7 +10,7 @@ use domain::{
     order::{self, Order},
     pre_authorization,
 };
-use readmodel::{Admitted, Versioned};
+use readmodel::Versioned;
 use serde::de::DeserializeOwned;
 
 use crate::{Api, problem::Refusal, request::Request, settings::Profile};
@@ -53,8 +53,8 @@ pub(crate) async fn by_account(
     profile: &Profile,
     request: &Request,
 ) -> Result<ByAccount, Refusal> {
-    let jws = parse(api, profile, request).await?;
-    verify_account(api, profile, request, jws, None).await.map(|(signed, _)| signed)
+    let (signed, _) = Unverified::read(api, profile, request).await?.by_account(None).await?;
+    Ok(signed)
 }
 
 /// Takes a request signed by the account that placed an order, with the order. Absent and someone else's are the same.
@@ -64,8 +64,8 @@ pub(crate) async fn by_owner(
     request: &Request,
     order: &OrderId,
 ) -> Result<(ByAccount, OrderView), Refusal> {
-    let jws = parse(api, profile, request).await?;
-    let (signed, found) = verify_account(api, profile, request, jws, Some(order)).await?;
+    let unverified = Unverified::read(api, profile, request).await?;
+    let (signed, found) = unverified.by_account(Some(order)).await?;
     let found = match found {
         Some(view) => view,
         None => api.ports.aggregates.fold::<Order>(order).await?.ok_or(Refusal::NotFound)?,
@@ -80,8 +80,7 @@ pub(crate) async fn by_key(
     profile: &Profile,
     request: &Request,
 ) -> Result<ByKey, Refusal> {
-    let jws = parse(api, profile, request).await?;
-    verify_key(api, profile, request, jws).await
+    Unverified::read(api, profile, request).await?.by_key().await
 }
 
 /// Takes a request signed either way.
@@ -90,123 +89,137 @@ pub(crate) async fn by_either(
     profile: &Profile,
     request: &Request,
 ) -> Result<Signer, Refusal> {
-    let jws = parse(api, profile, request).await?;
-    match jws.key_reference() {
-        KeyReference::Kid(_) => verify_account(api, profile, request, jws, None)
-            .await
-            .map(|(signed, _)| Signer::Account(signed)),
-        KeyReference::Jwk(_) => verify_key(api, profile, request, jws).await.map(Signer::Key),
-    }
-}
-
-/// Reads the JWS; one that cannot be read burns its nonce all the same (RFC 8555 §6.5).
-async fn parse(api: &Api, profile: &Profile, request: &Request) -> Result<Jws, Refusal> {
-    match Jws::parse(&request.body) {
-        Ok(jws) => Ok(jws),
-        Err(error) => {
-            if let Some(nonce) = &error.nonce {
-                let redeemed = api.ports.admission.redeem(&profile.name, nonce.as_str());
-                let _: Redeemed = redeemed.await?;
-            }
-            Err(Refusal::Jws(error.reason))
+    let unverified = Unverified::read(api, profile, request).await?;
+    match unverified.jws.key_reference() {
+        KeyReference::Kid(_) => {
+            unverified.by_account(None).await.map(|(signed, _)| Signer::Account(signed))
         }
+        KeyReference::Jwk(_) => unverified.by_key().await.map(Signer::Key),
     }
 }
 
-async fn verify_account(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
+/// A request whose JWS could be read, before its nonce and signature are checked.
+struct Unverified<'a> {
+    api: &'a Api,
+    profile: &'a Profile,
+    request: &'a Request,
     jws: Jws,
-    order: Option<&OrderId>,
-) -> Result<(ByAccount, Option<OrderView>), Refusal> {
-    let id = match jws.key_reference() {
-        KeyReference::Kid(kid) => {
-            api.settings.urls.account_of_kid(&profile.name, kid).ok_or(Refusal::AccountElsewhere)
+}
+
+impl<'a> Unverified<'a> {
+    /// Reads the JWS; one that cannot be read burns its nonce all the same (RFC 8555 §6.5).
+    async fn read(
+        api: &'a Api,
+        profile: &'a Profile,
+        request: &'a Request,
+    ) -> Result<Self, Refusal> {
+        match Jws::parse(&request.body) {
+            Ok(jws) => Ok(Self { api, profile, request, jws }),
+            Err(error) => {
+                if let Some(nonce) = &error.nonce {
+                    let redeemed = api.ports.admission.redeem(&profile.name, nonce.as_str());
+                    let _: Redeemed = redeemed.await?;
+                }
+                Err(Refusal::Jws(error.reason))
+            }
         }
-        KeyReference::Jwk(_) => Err(Refusal::WrongKeyReference(
-            "the protected header must have kid, the account URL, not jwk",
-        )),
-    };
-    let nonce = (&profile.name, jws.nonce().as_str());
-    let admitted = api.ports.admission.admit(nonce, id.as_ref().ok(), order).await?;
-    check_nonce_and_url(api, request, &jws, admitted.nonce)?;
-    let Admitted { account: view, order, .. } = admitted;
-    let id = id?;
-    let (account, key) = match view {
-        None => verified(&jws, newest(api, profile, &id).await?)?,
-        Some(view) => match verified(&jws, of_profile(profile, view)?) {
+    }
+
+    /// Redeems the nonce and fetches the account, and the order if there is one, in one round trip; then verifies.
+    async fn by_account(
+        self,
+        order: Option<&OrderId>,
+    ) -> Result<(ByAccount, Option<OrderView>), Refusal> {
+        // Whatever the protected header says, the nonce is burned before it is refused.
+        let id = self.account_id();
+        let nonce = (&self.profile.name, self.jws.nonce().as_str());
+        let admitted = self.api.ports.admission.admit(nonce, id.as_ref().ok(), order).await?;
+        self.check_nonce_and_url(admitted.nonce)?;
+        let (account, key) = self.verified_account(&id?, admitted.account).await?;
+        match account.state.status {
+            Status::Valid => Ok((ByAccount { jws: self.jws, account, key }, admitted.order)),
+            Status::Deactivated => Err(Refusal::AccountDeactivated),
+        }
+    }
+
+    async fn by_key(self) -> Result<ByKey, Refusal> {
+        let redeemed =
+            self.api.ports.admission.redeem(&self.profile.name, self.jws.nonce().as_str());
+        self.check_nonce_and_url(redeemed.await?)?;
+        let key = match self.jws.key_reference() {
+            KeyReference::Jwk(jwk) => jwk.check().map_err(Refusal::BadPublicKey)?,
+            KeyReference::Kid(_) => {
+                return Err(Refusal::WrongKeyReference(
+                    "the protected header must have jwk, not kid",
+                ));
+            }
+        };
+        self.jws.verify(&key)?;
+        Ok(ByKey { jws: self.jws, key })
+    }
+
+    /// The account that the protected header names.
+    fn account_id(&self) -> Result<AccountId, Refusal> {
+        match self.jws.key_reference() {
+            KeyReference::Kid(kid) => {
+                let urls = &self.api.settings.urls;
+                urls.account_of_kid(&self.profile.name, kid).ok_or(Refusal::AccountElsewhere)
+            }
+            KeyReference::Jwk(_) => Err(Refusal::WrongKeyReference(
+                "the protected header must have kid, the account URL, not jwk",
+            )),
+        }
+    }
+
+    /// The signed URL is compared as text: whatever a proxy rewrote is not what the client signed (RFC 8555 §6.4).
+    fn check_nonce_and_url(&self, nonce: Redeemed) -> Result<(), Refusal> {
+        if nonce != Redeemed::Fresh {
+            return Err(Refusal::BadNonce);
+        }
+        let (request, base) = (self.request, self.api.settings.urls.base());
+        let path = self.jws.url().strip_prefix(base);
+        let signed = match request.query.as_str() {
+            "" => path == Some(request.path.as_str()),
+            query => path == Some(format!("{}?{query}", request.path).as_str()),
+        };
+        if signed { Ok(()) } else { Err(Refusal::WrongUrl(base.to_owned())) }
+    }
+
+    /// The account whose key signed the request, from its view if that will do.
+    async fn verified_account(
+        &self,
+        id: &AccountId,
+        view: Option<AccountView>,
+    ) -> Result<(AccountView, PublicJwk), Refusal> {
+        let Some(view) = view else { return self.verify(self.newest(id).await?) };
+        match self.verify(self.of_profile(view)?) {
             // The view may be from before a change of keys.
             Err(Refusal::BadSignature | Refusal::WrongAlgorithm) => {
-                verified(&jws, newest(api, profile, &id).await?)?
+                self.verify(self.newest(id).await?)
             }
-            verified => verified?,
-        },
-    };
-    match account.state.status {
-        Status::Valid => Ok((ByAccount { jws, account, key }, order)),
-        Status::Deactivated => Err(Refusal::AccountDeactivated),
-    }
-}
-
-/// The account as the log has it.
-async fn newest(api: &Api, profile: &Profile, id: &AccountId) -> Result<AccountView, Refusal> {
-    let account = api.ports.aggregates.fold::<Account>(id).await?;
-    of_profile(profile, account.ok_or(Refusal::AccountDoesNotExist)?)
-}
-
-/// An id does not tell its profile, and whoever holds an account of one is nobody in another.
-fn of_profile(profile: &Profile, account: AccountView) -> Result<AccountView, Refusal> {
-    let own = account.state.profile == profile.name;
-    if own { Ok(account) } else { Err(Refusal::AccountDoesNotExist) }
-}
-
-/// The account with its key, which signed the request.
-fn verified(jws: &Jws, account: AccountView) -> Result<(AccountView, PublicJwk), Refusal> {
-    let key = PublicJwk::from_account_key(&account.state.key)
-        .map_err(|error| Refusal::Internal(error.into()))?;
-    verify(jws, &key)?;
-    Ok((account, key))
-}
-
-async fn verify_key(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-    jws: Jws,
-) -> Result<ByKey, Refusal> {
-    let redeemed = api.ports.admission.redeem(&profile.name, jws.nonce().as_str()).await?;
-    check_nonce_and_url(api, request, &jws, redeemed)?;
-    let key = match jws.key_reference() {
-        KeyReference::Jwk(jwk) => jwk.check().map_err(Refusal::BadPublicKey)?,
-        KeyReference::Kid(_) => {
-            return Err(Refusal::WrongKeyReference("the protected header must have jwk, not kid"));
+            verified => verified,
         }
-    };
-    verify(&jws, &key)?;
-    Ok(ByKey { jws, key })
-}
-
-/// The signed URL is compared as text: whatever a proxy rewrote is not what the client signed (RFC 8555 §6.4).
-fn check_nonce_and_url(
-    api: &Api,
-    request: &Request,
-    jws: &Jws,
-    nonce: Redeemed,
-) -> Result<(), Refusal> {
-    if nonce != Redeemed::Fresh {
-        return Err(Refusal::BadNonce);
     }
-    let path = jws.url().strip_prefix(api.settings.urls.base());
-    let signed = match request.query.as_str() {
-        "" => path == Some(request.path.as_str()),
-        query => path == Some(format!("{}?{query}", request.path).as_str()),
-    };
-    if signed { Ok(()) } else { Err(Refusal::WrongUrl(api.settings.urls.base().to_owned())) }
-}
 
-fn verify(jws: &Jws, key: &PublicJwk) -> Result<(), Refusal> {
-    Ok(jws.verify(key)?)
+    /// The account as the log has it.
+    async fn newest(&self, id: &AccountId) -> Result<AccountView, Refusal> {
+        let account = self.api.ports.aggregates.fold::<Account>(id).await?;
+        self.of_profile(account.ok_or(Refusal::AccountDoesNotExist)?)
+    }
+
+    /// An id does not tell its profile, and whoever holds an account of one is nobody in another.
+    fn of_profile(&self, account: AccountView) -> Result<AccountView, Refusal> {
+        let own = account.state.profile == self.profile.name;
+        if own { Ok(account) } else { Err(Refusal::AccountDoesNotExist) }
+    }
+
+    /// The account with its key, which signed the request.
+    fn verify(&self, account: AccountView) -> Result<(AccountView, PublicJwk), Refusal> {
+        let key = PublicJwk::from_account_key(&account.state.key)
+            .map_err(|error| Refusal::Internal(error.into()))?;
+        self.jws.verify(&key)?;
+        Ok((account, key))
+    }
 }
 
 /// Refuses a payload where a resource can only be read (RFC 8555 §6.3).
