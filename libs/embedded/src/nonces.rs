@@ -159,7 +159,7 @@ mod tests {
     use domain::{CrlName, PreAuthorizationId, Serial, account, order, pre_authorization};
     use eventstore::{Sequence, Stream};
     use readmodel::{
-        CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, Unavailable, Versioned,
+        CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, Unavailable, View,
     };
 
     use super::*;
@@ -177,30 +177,27 @@ mod tests {
         async fn account(
             &self,
             _: &AccountId,
-        ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+        ) -> Result<Option<View<account::State>>, Unavailable> {
             down()
         }
-        async fn put_account(&self, _: &Versioned<Arc<account::State>>) -> Result<(), Unavailable> {
+        async fn put_account(&self, _: &View<account::State>) -> Result<(), Unavailable> {
             down()
         }
-        async fn order(
-            &self,
-            _: &OrderId,
-        ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+        async fn order(&self, _: &OrderId) -> Result<Option<View<order::State>>, Unavailable> {
             down()
         }
-        async fn put_order(&self, _: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
+        async fn put_order(&self, _: &View<order::State>) -> Result<(), Unavailable> {
             down()
         }
         async fn pre_authorization(
             &self,
             _: &PreAuthorizationId,
-        ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+        ) -> Result<Option<View<pre_authorization::State>>, Unavailable> {
             down()
         }
         async fn put_pre_authorization(
             &self,
-            _: &Versioned<Arc<pre_authorization::State>>,
+            _: &View<pre_authorization::State>,
         ) -> Result<(), Unavailable> {
             down()
         }

@@ -20,7 +20,7 @@ use domain::{
 use eventstore::{Sequence, Stream, Subject};
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
-    Versioned,
+    View,
 };
 use rusqlite::Connection;
 
@@ -51,32 +51,30 @@ pub(crate) struct Views {
     rebuilding: AtomicBool,
 }
 
-type State<S> = Versioned<Arc<S>>;
-
 #[derive(Debug)]
-struct States<K, S>(Mutex<Generations<K, State<S>>>);
+struct States<K, S>(Mutex<Generations<K, View<S>>>);
 
 impl<K: Key + Eq + Clone, S> States<K, S> {
     fn new(capacity: usize) -> Self {
         Self(Mutex::new(Generations::new(capacity)))
     }
 
-    fn weighed(capacity: usize, weight_of: fn(&State<S>) -> usize) -> Self {
+    fn weighed(capacity: usize, weight_of: fn(&View<S>) -> usize) -> Self {
         Self(Mutex::new(Generations::weighed(capacity, weight_of)))
     }
 
-    fn get(&self, id: &K) -> Option<State<S>> {
+    fn get(&self, id: &K) -> Option<View<S>> {
         self.lock().get(id)
     }
 
-    fn put(&self, id: &K, state: &State<S>) {
+    fn put(&self, id: &K, state: &View<S>) {
         let mut states = self.lock();
         if states.get(id).is_none_or(|known| known.sequence < state.sequence) {
             states.insert(id.clone(), state.clone());
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Generations<K, State<S>>> {
+    fn lock(&self) -> MutexGuard<'_, Generations<K, View<S>>> {
         lock(&self.0)
     }
 }
@@ -142,17 +140,11 @@ impl Shared {
 
 #[async_trait]
 impl ReadModel for Embedded {
-    async fn account(
-        &self,
-        id: &AccountId,
-    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+    async fn account(&self, id: &AccountId) -> Result<Option<View<account::State>>, Unavailable> {
         Ok(self.shared().views.accounts.get(id))
     }
 
-    async fn put_account(
-        &self,
-        account: &Versioned<Arc<account::State>>,
-    ) -> Result<(), Unavailable> {
+    async fn put_account(&self, account: &View<account::State>) -> Result<(), Unavailable> {
         let (shared, id) = (self.shared(), &account.state.id);
         // Whoever appended what is newer writes the view of it.
         if !shared.is_outdated(&Subject::account(id), account.sequence) {
@@ -161,14 +153,11 @@ impl ReadModel for Embedded {
         Ok(())
     }
 
-    async fn order(
-        &self,
-        id: &OrderId,
-    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+    async fn order(&self, id: &OrderId) -> Result<Option<View<order::State>>, Unavailable> {
         Ok(self.shared().views.orders.get(id))
     }
 
-    async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
+    async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         let (shared, id) = (self.shared(), &order.state.id);
         if !shared.is_outdated(&Subject::order(id), order.sequence) {
             shared.views.orders.put(id, order);
@@ -179,13 +168,13 @@ impl ReadModel for Embedded {
     async fn pre_authorization(
         &self,
         id: &PreAuthorizationId,
-    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+    ) -> Result<Option<View<pre_authorization::State>>, Unavailable> {
         Ok(self.shared().views.pre_authorizations.get(id))
     }
 
     async fn put_pre_authorization(
         &self,
-        view: &Versioned<Arc<pre_authorization::State>>,
+        view: &View<pre_authorization::State>,
     ) -> Result<(), Unavailable> {
         let (shared, id) = (self.shared(), &view.state.id);
         if !shared.is_outdated(&Subject::pre_authorization(id), view.sequence) {

@@ -1,12 +1,10 @@
 //! The one round trip a request makes before it is decided: nonce, account, resource.
 
-use std::sync::Arc;
-
 use acme::{Nonces, NoncesUnavailable, Redeemed};
 use async_trait::async_trait;
 use domain::{AccountId, OrderId, ProfileName, account, order};
 
-use crate::Versioned;
+use crate::View;
 
 /// What a request's one round trip brought.
 #[derive(Clone, Debug)]
@@ -14,9 +12,9 @@ pub struct Admitted {
     /// Whether the nonce was good; it is burned in any case.
     pub nonce: Redeemed,
     /// The account's view; `None` is a miss.
-    pub account: Option<Versioned<Arc<account::State>>>,
+    pub account: Option<View<account::State>>,
     /// The order's view; `None` is a miss.
-    pub order: Option<Versioned<Arc<order::State>>>,
+    pub order: Option<View<order::State>>,
 }
 
 /// Redeems a nonce and reads the views a request names, in one round trip.

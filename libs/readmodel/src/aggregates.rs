@@ -9,7 +9,7 @@ use eventstore::{
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use crate::{ReadModel, Unavailable, Versioned, Viewed};
+use crate::{ReadModel, Unavailable, View, Viewed};
 
 /// How long a server that is read from may take to store what another one delivered, and how often it is asked: mostly it
 /// takes milliseconds.
@@ -30,10 +30,7 @@ impl Aggregates {
     ///
     /// # Errors
     /// When the log had to be asked and failed, or the view could not be written.
-    pub async fn load<A: Viewed>(
-        &self,
-        id: &A::Id,
-    ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
+    pub async fn load<A: Viewed>(&self, id: &A::Id) -> Result<Option<View<A::State>>, LoadError> {
         match A::read(self.views.as_ref(), id).await {
             Ok(Some(view)) => Ok(Some(view)),
             Ok(None) => self.fold::<A>(id).await,
@@ -56,7 +53,7 @@ impl Aggregates {
         &self,
         id: &A::Id,
         sequence: Sequence,
-    ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
+    ) -> Result<Option<View<A::State>>, LoadError> {
         let (mut found, deadline) = (self.load::<A>(id).await?, Instant::now() + LONGEST_LAG);
         loop {
             found = match found {
@@ -89,10 +86,7 @@ impl Aggregates {
     /// # Errors
     /// When the log failed, or the view could not be written: whoever answered with a state that is newer than what
     /// other nodes show would let a status step back.
-    pub async fn fold<A: Viewed>(
-        &self,
-        id: &A::Id,
-    ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
+    pub async fn fold<A: Viewed>(&self, id: &A::Id) -> Result<Option<View<A::State>>, LoadError> {
         self.fold_from::<A>(id, Loaded::default()).await
     }
 
@@ -101,11 +95,11 @@ impl Aggregates {
         &self,
         id: &A::Id,
         known: Loaded<A::State>,
-    ) -> Result<Option<Versioned<Arc<A::State>>>, LoadError> {
+    ) -> Result<Option<View<A::State>>, LoadError> {
         let subject = A::subject(id);
         let loaded = load::<A>(self.store.as_ref(), &subject, known).await?;
         let Some(state) = loaded.state else { return Ok(None) };
-        let view = Versioned { state: Arc::new(state), sequence: loaded.sequence };
+        let view = View { state: Arc::new(state), sequence: loaded.sequence };
         self.put::<A>(view).await.map(Some).map_err(LoadError::Store)
     }
 
@@ -118,10 +112,10 @@ impl Aggregates {
     pub async fn execute<A: Viewed>(
         &self,
         id: &A::Id,
-        known: Option<Versioned<Arc<A::State>>>,
+        known: Option<View<A::State>>,
         command: &A::Command,
         context: &Context,
-    ) -> Result<Versioned<Arc<A::State>>, ExecuteError<A::Rejection>> {
+    ) -> Result<View<A::State>, ExecuteError<A::Rejection>> {
         let loaded = known.map(loaded).unwrap_or_default();
         let (subject, shown) = (A::subject(id), loaded.sequence);
         match attempt::<A>(self.store.as_ref(), &subject, loaded, command, context).await? {
@@ -129,7 +123,7 @@ impl Aggregates {
             Verdict::Rejected(rejection, Loaded { state: Some(state), sequence })
                 if sequence > shown =>
             {
-                let view = Versioned { state: Arc::new(state), sequence };
+                let view = View { state: Arc::new(state), sequence };
                 self.put::<A>(view).await.map_err(ExecuteError::Store)?;
                 Err(ExecuteError::Rejected(rejection))
             }
@@ -146,7 +140,7 @@ impl Aggregates {
         &self,
         record: NewMessage,
         id: &A::Id,
-        known: Versioned<Arc<A::State>>,
+        known: View<A::State>,
         command: impl Fn(Sequence) -> A::Command + Clone + Send + 'static,
         context: &Context,
     ) -> Result<(Sequence, Result<Decided<A>, ExecuteError<A::Rejection>>), AppendError> {
@@ -161,8 +155,8 @@ impl Aggregates {
     pub async fn write<A: Viewed>(
         &self,
         decided: Decided<A>,
-    ) -> Result<Versioned<Arc<A::State>>, ExecuteError<A::Rejection>> {
-        let view = Versioned { state: Arc::new(decided.state), sequence: decided.sequence };
+    ) -> Result<View<A::State>, ExecuteError<A::Rejection>> {
+        let view = View { state: Arc::new(decided.state), sequence: decided.sequence };
         self.put::<A>(view).await.map_err(ExecuteError::Store)
     }
 
@@ -171,10 +165,7 @@ impl Aggregates {
     ///
     /// # Errors
     /// When the read model does not take it; see [`execute`](Self::execute).
-    pub async fn put<A: Viewed>(
-        &self,
-        view: Versioned<Arc<A::State>>,
-    ) -> Result<Versioned<Arc<A::State>>, StoreError> {
+    pub async fn put<A: Viewed>(&self, view: View<A::State>) -> Result<View<A::State>, StoreError> {
         let view = match A::write(self.views.as_ref(), &view).await {
             Ok(()) => return Ok(view),
             Err(Unavailable::MemoryLost) => self.newest::<A>(view).await?,
@@ -185,18 +176,15 @@ impl Aggregates {
     }
 
     /// What the log says now.
-    async fn newest<A: Viewed>(
-        &self,
-        known: Versioned<Arc<A::State>>,
-    ) -> Result<Versioned<Arc<A::State>>, StoreError> {
+    async fn newest<A: Viewed>(&self, known: View<A::State>) -> Result<View<A::State>, StoreError> {
         let subject = A::subject(A::id(&known.state));
         let newest = load::<A>(self.store.as_ref(), &subject, loaded(known)).await;
         let newest = newest.map_err(StoreError::unavailable)?;
         let state = newest.state.ok_or_else(|| StoreError::damaged("a view is of nothing"))?;
-        Ok(Versioned { state: Arc::new(state), sequence: newest.sequence })
+        Ok(View { state: Arc::new(state), sequence: newest.sequence })
     }
 }
 
-fn loaded<S: Clone>(view: Versioned<Arc<S>>) -> Loaded<S> {
+fn loaded<S: Clone>(view: View<S>) -> Loaded<S> {
     Loaded { sequence: view.sequence, state: Some(Arc::unwrap_or_clone(view.state)) }
 }

@@ -22,5 +22,5 @@ pub use index::{
     CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersPart,
     OrdersQuery,
 };
-pub use port::{Crl, ReadModel, Unavailable, Versioned};
+pub use port::{Crl, ReadModel, Unavailable, View};
 pub use viewed::Viewed;

@@ -11,13 +11,20 @@ use eventstore::{Sequence, Stream};
 
 use crate::{CertificateEntry, Lookup, OrderEntry, OrdersPage, OrdersQuery};
 
-/// A state and the sequence of the last message folded into it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Versioned<T> {
+/// An aggregate's state, shared with whoever keeps it, and the sequence of the last message folded into it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct View<S> {
     /// The state.
-    pub state: T,
+    pub state: Arc<S>,
     /// The last message folded.
     pub sequence: Sequence,
+}
+
+// Derived, it would ask that the state can be cloned.
+impl<S> Clone for View<S> {
+    fn clone(&self) -> Self {
+        Self { state: Arc::clone(&self.state), sequence: self.sequence }
+    }
 }
 
 /// The read model is out of reach; whoever reads folds from the log instead, whoever must write answers 503.
@@ -55,36 +62,27 @@ pub struct Crl {
 #[async_trait]
 pub trait ReadModel: Send + Sync {
     /// Reads an account's view; `None` is a miss, which says nothing about the log.
-    async fn account(
-        &self,
-        id: &AccountId,
-    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable>;
+    async fn account(&self, id: &AccountId) -> Result<Option<View<account::State>>, Unavailable>;
 
     /// Writes an account's view unless a newer one is there.
-    async fn put_account(
-        &self,
-        account: &Versioned<Arc<account::State>>,
-    ) -> Result<(), Unavailable>;
+    async fn put_account(&self, account: &View<account::State>) -> Result<(), Unavailable>;
 
     /// Reads an order's view; `None` is a miss, which says nothing about the log.
-    async fn order(
-        &self,
-        id: &OrderId,
-    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable>;
+    async fn order(&self, id: &OrderId) -> Result<Option<View<order::State>>, Unavailable>;
 
     /// Writes an order's view unless a newer one is there.
-    async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable>;
+    async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable>;
 
     /// Reads a pre-authorization's view; `None` is a miss, which says nothing about the log.
     async fn pre_authorization(
         &self,
         id: &PreAuthorizationId,
-    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable>;
+    ) -> Result<Option<View<pre_authorization::State>>, Unavailable>;
 
     /// Writes a pre-authorization's view unless a newer one is there.
     async fn put_pre_authorization(
         &self,
-        pre_authorization: &Versioned<Arc<pre_authorization::State>>,
+        pre_authorization: &View<pre_authorization::State>,
     ) -> Result<(), Unavailable>;
 
     /// Finds a certificate by its serial, which is random enough to be unique over all issuers.

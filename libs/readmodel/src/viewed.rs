@@ -1,7 +1,5 @@
 //! Which aggregates have a view: accounts, orders and pre-authorizations.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use domain::{
     AccountId, Aggregate, OrderId, PreAuthorizationId,
@@ -11,7 +9,7 @@ use domain::{
 };
 use eventstore::Subject;
 
-use crate::{ReadModel, Unavailable, Versioned};
+use crate::{ReadModel, Unavailable, View};
 
 /// An aggregate that has a view.
 #[async_trait]
@@ -29,13 +27,10 @@ pub trait Viewed: Aggregate {
     async fn read(
         views: &dyn ReadModel,
         id: &Self::Id,
-    ) -> Result<Option<Versioned<Arc<Self::State>>>, Unavailable>;
+    ) -> Result<Option<View<Self::State>>, Unavailable>;
 
     /// Writes its view.
-    async fn write(
-        views: &dyn ReadModel,
-        view: &Versioned<Arc<Self::State>>,
-    ) -> Result<(), Unavailable>;
+    async fn write(views: &dyn ReadModel, view: &View<Self::State>) -> Result<(), Unavailable>;
 }
 
 #[async_trait]
@@ -53,14 +48,11 @@ impl Viewed for Account {
     async fn read(
         views: &dyn ReadModel,
         id: &AccountId,
-    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+    ) -> Result<Option<View<account::State>>, Unavailable> {
         views.account(id).await
     }
 
-    async fn write(
-        views: &dyn ReadModel,
-        view: &Versioned<Arc<account::State>>,
-    ) -> Result<(), Unavailable> {
+    async fn write(views: &dyn ReadModel, view: &View<account::State>) -> Result<(), Unavailable> {
         views.put_account(view).await
     }
 }
@@ -80,14 +72,11 @@ impl Viewed for Order {
     async fn read(
         views: &dyn ReadModel,
         id: &OrderId,
-    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+    ) -> Result<Option<View<order::State>>, Unavailable> {
         views.order(id).await
     }
 
-    async fn write(
-        views: &dyn ReadModel,
-        view: &Versioned<Arc<order::State>>,
-    ) -> Result<(), Unavailable> {
+    async fn write(views: &dyn ReadModel, view: &View<order::State>) -> Result<(), Unavailable> {
         views.put_order(view).await
     }
 }
@@ -107,13 +96,13 @@ impl Viewed for PreAuthorization {
     async fn read(
         views: &dyn ReadModel,
         id: &PreAuthorizationId,
-    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+    ) -> Result<Option<View<pre_authorization::State>>, Unavailable> {
         views.pre_authorization(id).await
     }
 
     async fn write(
         views: &dyn ReadModel,
-        view: &Versioned<Arc<pre_authorization::State>>,
+        view: &View<pre_authorization::State>,
     ) -> Result<(), Unavailable> {
         views.put_pre_authorization(view).await
     }

@@ -9,7 +9,7 @@ use domain::{
 use eventstore::{Sequence, Stream};
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
-    Versioned, view,
+    View, view,
 };
 
 use crate::{
@@ -23,10 +23,7 @@ use crate::{
 
 #[async_trait]
 impl ReadModel for RedisStore {
-    async fn account(
-        &self,
-        id: &AccountId,
-    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+    async fn account(&self, id: &AccountId) -> Result<Option<View<account::State>>, Unavailable> {
         // It is kept for longer only when the account itself comes.
         let wanted = Wanted { key: key::account(id), keep: None };
         let answer = self.exchange(None, &[wanted]).await?;
@@ -34,25 +31,19 @@ impl ReadModel for RedisStore {
         Ok(read_account(&answer.epoch, value))
     }
 
-    async fn put_account(
-        &self,
-        account: &Versioned<Arc<account::State>>,
-    ) -> Result<(), Unavailable> {
+    async fn put_account(&self, account: &View<account::State>) -> Result<(), Unavailable> {
         let body = view::encode_account(&account.state).map_err(Fault::Encode)?;
         let key = key::account(&account.state.id);
         self.put_view(&key, account.sequence, &body, self.options.keep_account).await
     }
 
-    async fn order(
-        &self,
-        id: &OrderId,
-    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+    async fn order(&self, id: &OrderId) -> Result<Option<View<order::State>>, Unavailable> {
         let answer = self.exchange(None, &[wanted_order(id)]).await?;
         let value = answer.values.first().and_then(Option::as_ref);
         Ok(read_order(&answer.epoch, value))
     }
 
-    async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
+    async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         let body = view::encode_order(&order.state).map_err(Fault::Encode)?;
         let open = match order.state.progress {
             order::Progress::Open | order::Progress::Processing(_) => {
@@ -67,7 +58,7 @@ impl ReadModel for RedisStore {
     async fn pre_authorization(
         &self,
         id: &PreAuthorizationId,
-    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+    ) -> Result<Option<View<pre_authorization::State>>, Unavailable> {
         let wanted = Wanted { key: key::pre_authorization(id), keep: None };
         let answer = self.exchange(None, &[wanted]).await?;
         let value = answer.values.first().and_then(Option::as_ref);
@@ -77,7 +68,7 @@ impl ReadModel for RedisStore {
 
     async fn put_pre_authorization(
         &self,
-        view: &Versioned<Arc<pre_authorization::State>>,
+        view: &View<pre_authorization::State>,
     ) -> Result<(), Unavailable> {
         let body = view::encode_pre_authorization(&view.state).map_err(Fault::Encode)?;
         let keep = now().until(view.state.expires_at) + self.options.keep_order;
@@ -160,17 +151,11 @@ pub(crate) fn wanted_order(id: &OrderId) -> Wanted {
     Wanted { key: key::order(id), keep: None }
 }
 
-pub(crate) fn read_account(
-    epoch: &Epoch,
-    value: Option<&Vec<u8>>,
-) -> Option<Versioned<Arc<account::State>>> {
+pub(crate) fn read_account(epoch: &Epoch, value: Option<&Vec<u8>>) -> Option<View<account::State>> {
     read_view(epoch, value?, view::decode_account)
 }
 
-pub(crate) fn read_order(
-    epoch: &Epoch,
-    value: Option<&Vec<u8>>,
-) -> Option<Versioned<Arc<order::State>>> {
+pub(crate) fn read_order(epoch: &Epoch, value: Option<&Vec<u8>>) -> Option<View<order::State>> {
     read_view(epoch, value?, view::decode_order)
 }
 
@@ -179,8 +164,8 @@ fn read_view<S>(
     epoch: &Epoch,
     value: &[u8],
     decode: impl Fn(&[u8]) -> Option<S>,
-) -> Option<Versioned<Arc<S>>> {
+) -> Option<View<S>> {
     let stamped = Stamped::read(value).filter(|stamped| stamped.tag == Tag::Epoch(epoch.id))?;
     let state = Arc::new(decode(stamped.body)?);
-    Some(Versioned { state, sequence: Sequence(stamped.version.sequence) })
+    Some(View { state, sequence: Sequence(stamped.version.sequence) })
 }

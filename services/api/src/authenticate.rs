@@ -1,8 +1,6 @@
 //! Who signed a request (RFC 8555 §6.2 to §6.5): what is cheap is checked first, the nonce is burned in any case, and the
 //! signature is verified last.
 
-use std::sync::Arc;
-
 use acme::{Jws, KeyReference, PublicJwk, Redeemed};
 use domain::{
     AccountId, OrderId,
@@ -10,17 +8,17 @@ use domain::{
     order::{self, Order},
     pre_authorization,
 };
-use readmodel::Versioned;
+use readmodel::View;
 use serde::de::DeserializeOwned;
 
 use crate::{Api, problem::Refusal, request::Request, settings::Profile};
 
 /// An account as a request finds it.
-pub(crate) type AccountView = Versioned<Arc<account::State>>;
+pub(crate) type AccountView = View<account::State>;
 /// An order as a request finds it.
-pub(crate) type OrderView = Versioned<Arc<order::State>>;
+pub(crate) type OrderView = View<order::State>;
 /// A pre-authorization as a request finds it.
-pub(crate) type PreAuthorizationView = Versioned<Arc<pre_authorization::State>>;
+pub(crate) type PreAuthorizationView = View<pre_authorization::State>;
 
 /// A request signed by an account that may sign.
 pub(crate) struct ByAccount {

@@ -6,9 +6,8 @@ use std::{
     time::Duration,
 };
 
-use domain::Aggregate;
 use eventstore::{LoadError, Subject, Wake};
-use readmodel::{Aggregates, Versioned, Viewed};
+use readmodel::{Aggregates, View, Viewed};
 use runtime::metrics::names;
 use tokio::{
     sync::{broadcast, watch},
@@ -21,9 +20,6 @@ use crate::{Api, problem::Refusal};
 
 /// What is left for the last look and the reply once a reply was held for as long as its request may take.
 const LAST_LOOK: Duration = Duration::from_millis(500);
-
-/// An aggregate as it was read.
-type View<A> = Versioned<Arc<<A as Aggregate>::State>>;
 
 /// The requests of this node that wait for news of an order or pre-authorization.
 pub(crate) struct Holds {
@@ -111,9 +107,9 @@ impl Place<'_> {
     async fn hold<A: Viewed>(
         mut self,
         aggregates: &Aggregates,
-        (id, mut view): (&A::Id, View<A>),
-        under_way: impl Fn(&View<A>) -> bool,
-    ) -> Result<View<A>, Refusal> {
+        (id, mut view): (&A::Id, View<A::State>),
+        under_way: impl Fn(&View<A::State>) -> bool,
+    ) -> Result<View<A::State>, Refusal> {
         let _held = Held::count();
         while under_way(&view) {
             let over = tokio::select! {
@@ -135,9 +131,9 @@ impl Place<'_> {
 pub(crate) async fn hold<A: Viewed>(
     place: Option<Place<'_>>,
     api: &Api,
-    (id, view): (&A::Id, View<A>),
-    under_way: impl Fn(&View<A>) -> bool,
-) -> Result<View<A>, Refusal> {
+    (id, view): (&A::Id, View<A::State>),
+    under_way: impl Fn(&View<A::State>) -> bool,
+) -> Result<View<A::State>, Refusal> {
     match place {
         Some(place) => place.hold::<A>(&api.ports.aggregates, (id, view), under_way).await,
         None => Ok(view),
@@ -165,8 +161,8 @@ impl Drop for Held {
 async fn newest<A: Viewed>(
     aggregates: &Aggregates,
     id: &A::Id,
-    known: View<A>,
-) -> Result<View<A>, Refusal> {
+    known: View<A::State>,
+) -> Result<View<A::State>, Refusal> {
     match aggregates.load::<A>(id).await {
         Ok(Some(view)) if view.sequence > known.sequence => Ok(view),
         Ok(Some(_) | None) => Ok(known),

@@ -15,7 +15,7 @@ use domain::{
     order::{CertificateReserved, Command, Finalized, IssuanceFailed, Order, Progress, State},
 };
 use eventstore::Sequence;
-use readmodel::Versioned;
+use readmodel::View;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::warn;
 
@@ -32,7 +32,7 @@ use crate::{
 const PROFILE_PATIENCE: Duration = Duration::from_mins(10);
 
 /// An order and the last message folded into it.
-pub(crate) type OrderView = Versioned<Arc<State>>;
+pub(crate) type OrderView = View<State>;
 
 /// What a certificate is for, beside the names and the key.
 #[derive(Clone, Debug)]

@@ -3,10 +3,10 @@
 use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, Aggregate, ProfileName, Timestamp, order::Order, pre_authorization::PreAuthorization,
+    AccountId, ProfileName, Timestamp, order::Order, pre_authorization::PreAuthorization,
 };
 use eventstore::{Actor, Context, Delivery, ExecuteError, LoadError, Message, Wake};
-use readmodel::{Versioned, Viewed};
+use readmodel::{View, Viewed};
 use runtime::{
     config::BaseUrl,
     telemetry::{current_traceparent, set_parent},
@@ -58,9 +58,6 @@ pub(crate) enum Unfinished {
     #[error("the profile {0} does not check CAA here")]
     NoCaa(ProfileName),
 }
-
-/// An order or pre-authorization, and the last message folded into it.
-pub(crate) type View<A> = Versioned<Arc<<A as Aggregate>::State>>;
 
 impl Desk {
     /// Makes one validator for each group of profiles.
@@ -141,7 +138,7 @@ impl Desk {
         &self,
         id: &A::Id,
         message: &Message,
-    ) -> Result<Option<View<A>>, Unfinished> {
+    ) -> Result<Option<View<A::State>>, Unfinished> {
         let loaded = self.ports.aggregates.load_at_least::<A>(id, message.sequence).await;
         loaded.map_err(Unfinished::Load)
     }
@@ -152,7 +149,7 @@ impl Desk {
         id: &A::Id,
         command: &A::Command,
         message: &Message,
-    ) -> Result<Option<View<A>>, Unfinished> {
+    ) -> Result<Option<View<A::State>>, Unfinished> {
         let context = Context {
             actor: Actor::Validator,
             request_id: message.envelope.request_id.clone(),

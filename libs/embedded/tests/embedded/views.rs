@@ -8,7 +8,7 @@ use domain::{
 };
 use embedded::{Embedded, Options};
 use eventstore::Sequence;
-use readmodel::{ReadModel as _, Versioned};
+use readmodel::{ReadModel as _, View};
 
 use crate::samples::{account, at, order};
 
@@ -40,7 +40,7 @@ async fn kept(names: usize) -> usize {
             expires_at: at(60),
         };
         let state = Order::fold(None, &[Event::OrderPlaced(placed)]).unwrap();
-        let view = Versioned { state: Arc::new(state), sequence: Sequence(1) };
+        let view = View { state: Arc::new(state), sequence: Sequence(1) };
         store.put_order(&view).await.unwrap();
     }
     let mut kept = 0;

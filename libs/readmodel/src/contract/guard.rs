@@ -9,7 +9,7 @@ use futures::future::join_all;
 use super::samples::{
     account, account_id, order, order_as, order_id, pre_authorization, pre_authorization_as,
 };
-use crate::{ReadModel, Versioned};
+use crate::{ReadModel, View};
 
 /// A view is read back as it was written, and a newer one after it replaces it.
 pub async fn a_view_is_read_back_equal(views: &dyn ReadModel) {
@@ -74,7 +74,7 @@ pub async fn an_older_view_never_replaces_a_newer(views: &dyn ReadModel) {
     assert_eq!(read, Some(newer));
 
     let newer = account(10);
-    let older = Versioned { state: Arc::clone(&newer.state), sequence: Sequence(9) };
+    let older = View { state: Arc::clone(&newer.state), sequence: Sequence(9) };
     views.put_account(&newer).await.expect("it is written");
     views.put_account(&older).await.expect("it is no error");
     let read = views.account(&newer.state.id).await.expect("it answers");

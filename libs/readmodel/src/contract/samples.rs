@@ -11,7 +11,7 @@ use domain::{
 };
 use eventstore::{MessageId, Sequence};
 
-use crate::{CertificateEntry, Versioned};
+use crate::{CertificateEntry, View};
 
 /// A time at which no view of these samples has ended: 2100.
 const FUTURE: i64 = 4_102_444_800;
@@ -20,7 +20,7 @@ const FUTURE: i64 = 4_102_444_800;
 pub(super) const NOW: i64 = FUTURE - 60;
 
 /// The view of an account that nobody else has, with its sequence told by its contact.
-pub fn account(sequence: u64) -> Versioned<Arc<account::State>> {
+pub fn account(sequence: u64) -> View<account::State> {
     let text = MessageId::random();
     let state = account::State {
         id: text.as_str().parse().expect("128 random bits make an account id"),
@@ -42,17 +42,17 @@ pub fn account(sequence: u64) -> Versioned<Arc<account::State>> {
         created_at: Timestamp::from_unix_seconds(1_800_000_000),
         status: Status::Valid,
     };
-    Versioned { state: Arc::new(state), sequence: Sequence(sequence) }
+    View { state: Arc::new(state), sequence: Sequence(sequence) }
 }
 
 /// The view of an order that nobody else has, with its sequence told by its challenge's token.
-pub fn order(sequence: u64) -> Versioned<Arc<order::State>> {
+pub fn order(sequence: u64) -> View<order::State> {
     let id = format!("07{}", MessageId::random().as_str());
     order_as(&id.parse().expect("a shard and 128 random bits make an order id"), sequence)
 }
 
 /// The view of one order as of a sequence.
-pub(super) fn order_as(id: &OrderId, sequence: u64) -> Versioned<Arc<order::State>> {
+pub(super) fn order_as(id: &OrderId, sequence: u64) -> View<order::State> {
     let identifier = Identifier::Dns("www.example.org".parse().expect("a name"));
     let challenge = Challenge {
         kind: ChallengeType::Http01,
@@ -80,11 +80,11 @@ pub(super) fn order_as(id: &OrderId, sequence: u64) -> Versioned<Arc<order::Stat
         authorizations: vec![authorization],
         progress: Progress::Open,
     };
-    Versioned { state: Arc::new(state), sequence: Sequence(sequence) }
+    View { state: Arc::new(state), sequence: Sequence(sequence) }
 }
 
 /// The view of a pre-authorization that nobody else has, with its sequence told by its challenge's token.
-pub(super) fn pre_authorization(sequence: u64) -> Versioned<Arc<pre_authorization::State>> {
+pub(super) fn pre_authorization(sequence: u64) -> View<pre_authorization::State> {
     let text = MessageId::random();
     let id = text.as_str().parse().expect("128 random bits make a pre-authorization id");
     pre_authorization_as(&id, sequence)
@@ -94,7 +94,7 @@ pub(super) fn pre_authorization(sequence: u64) -> Versioned<Arc<pre_authorizatio
 pub(super) fn pre_authorization_as(
     id: &PreAuthorizationId,
     sequence: u64,
-) -> Versioned<Arc<pre_authorization::State>> {
+) -> View<pre_authorization::State> {
     let mut of_order = order(sequence);
     let order = Arc::make_mut(&mut of_order.state);
     let state = pre_authorization::State {
@@ -105,7 +105,7 @@ pub(super) fn pre_authorization_as(
         expires_at: order.expires_at,
         authorization: order.authorizations.remove(0),
     };
-    Versioned { state: Arc::new(state), sequence: Sequence(sequence) }
+    View { state: Arc::new(state), sequence: Sequence(sequence) }
 }
 
 pub(super) fn account_id() -> AccountId {

@@ -14,7 +14,7 @@ use eventstore::{
 use metrics::{counter, histogram};
 use readmodel::{
     Admission, Admitted, CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery,
-    ReadModel, Unavailable, Versioned,
+    ReadModel, Unavailable, View,
 };
 use runtime::{metrics::names, telemetry::DETAIL};
 use tracing::{Instrument as _, debug_span};
@@ -141,41 +141,32 @@ impl EventStore for Measured<dyn EventStore> {
 
 #[async_trait::async_trait]
 impl ReadModel for Measured<dyn ReadModel> {
-    async fn account(
-        &self,
-        id: &AccountId,
-    ) -> Result<Option<Versioned<Arc<account::State>>>, Unavailable> {
+    async fn account(&self, id: &AccountId) -> Result<Option<View<account::State>>, Unavailable> {
         viewed(ACCOUNT, timed("read", self.0.account(id)).await)
     }
 
-    async fn put_account(
-        &self,
-        account: &Versioned<Arc<account::State>>,
-    ) -> Result<(), Unavailable> {
+    async fn put_account(&self, account: &View<account::State>) -> Result<(), Unavailable> {
         timed("write", self.0.put_account(account)).await
     }
 
-    async fn order(
-        &self,
-        id: &OrderId,
-    ) -> Result<Option<Versioned<Arc<order::State>>>, Unavailable> {
+    async fn order(&self, id: &OrderId) -> Result<Option<View<order::State>>, Unavailable> {
         viewed(ORDER, timed("read", self.0.order(id)).await)
     }
 
-    async fn put_order(&self, order: &Versioned<Arc<order::State>>) -> Result<(), Unavailable> {
+    async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         timed("write", self.0.put_order(order)).await
     }
 
     async fn pre_authorization(
         &self,
         id: &PreAuthorizationId,
-    ) -> Result<Option<Versioned<Arc<pre_authorization::State>>>, Unavailable> {
+    ) -> Result<Option<View<pre_authorization::State>>, Unavailable> {
         viewed("pre_authorization", timed("read", self.0.pre_authorization(id)).await)
     }
 
     async fn put_pre_authorization(
         &self,
-        pre_authorization: &Versioned<Arc<pre_authorization::State>>,
+        pre_authorization: &View<pre_authorization::State>,
     ) -> Result<(), Unavailable> {
         timed("write", self.0.put_pre_authorization(pre_authorization)).await
     }

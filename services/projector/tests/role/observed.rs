@@ -14,7 +14,7 @@ use embedded::Embedded;
 use eventstore::{EventStore as _, Sequence, Stream};
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
-    Versioned,
+    View,
 };
 use tokio::sync::Barrier;
 
@@ -70,8 +70,6 @@ impl Observed {
         }
     }
 }
-
-type View<T> = Versioned<Arc<T>>;
 
 #[async_trait]
 impl ReadModel for Observed {

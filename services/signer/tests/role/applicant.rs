@@ -13,7 +13,7 @@ use domain::{
 };
 use eventstore::{Actor, Context, MessageId};
 use rcgen::{KeyPair, PublicKeyData as _};
-use readmodel::{Aggregates, ReadModel, Versioned};
+use readmodel::{Aggregates, ReadModel, View};
 
 use crate::workshop::{Workshop, now};
 
@@ -117,8 +117,6 @@ fn finalize_at(at: Timestamp, names: &[&str], public_key: &[u8]) -> Command {
     }
 }
 
-type View = Versioned<Arc<State>>;
-
 impl Workshop {
     /// An order that waits for the signer.
     pub(crate) async fn finalized(&self) -> OrderId {
@@ -174,7 +172,7 @@ impl Workshop {
         &self,
         id: &OrderId,
         proof: impl Fn(AuthorizationIndex, Identifier) -> Command,
-    ) -> View {
+    ) -> View<State> {
         let mut view = self.execute(Arc::clone(&self.views), (id, None), &place(id, &NAMES)).await;
         for (index, name) in NAMES.iter().enumerate() {
             let identifier = Identifier::Dns(name.parse().unwrap()).authorized();
@@ -189,9 +187,9 @@ impl Workshop {
     async fn execute(
         &self,
         views: Arc<dyn ReadModel>,
-        (id, known): (&OrderId, Option<View>),
+        (id, known): (&OrderId, Option<View<State>>),
         command: &Command,
-    ) -> View {
+    ) -> View<State> {
         let aggregates = Aggregates { store: Arc::new(self.log.clone()), views };
         aggregates.execute::<Order>(id, known, command, &context()).await.unwrap()
     }

@@ -16,7 +16,7 @@ use eventstore::{
 };
 use readmodel::{
     Aggregates, CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel,
-    Unavailable, Versioned,
+    Unavailable, View,
 };
 
 use crate::faults::{CONFLICT, Fate, Faults, Port, pass};
@@ -117,8 +117,6 @@ impl EventStore for Faulty {
             .await
     }
 }
-
-type View<T> = Versioned<Arc<T>>;
 
 #[async_trait]
 impl ReadModel for Faulty {

@@ -16,7 +16,7 @@ use eventstore::{
 };
 use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
-    Versioned,
+    View,
 };
 use tokio::sync::{Notify, broadcast, mpsc};
 
@@ -35,8 +35,8 @@ pub(crate) enum Settled {
 #[derive(Default)]
 struct Inner {
     log: Vec<Message>,
-    orders: HashMap<OrderId, Versioned<Arc<order::State>>>,
-    pre_authorizations: HashMap<PreAuthorizationId, Versioned<Arc<pre_authorization::State>>>,
+    orders: HashMap<OrderId, View<order::State>>,
+    pre_authorizations: HashMap<PreAuthorizationId, View<pre_authorization::State>>,
     /// Messages to deliver, with the attempt.
     deliverable: VecDeque<(Message, u64)>,
     failing_appends: usize,
@@ -207,8 +207,6 @@ impl Wakes for Memory {
         self.wakes.subscribe()
     }
 }
-
-type View<T> = Versioned<Arc<T>>;
 
 fn unneeded<T>() -> Result<T, Unavailable> {
     Err(Unavailable::OutOfReach("not needed".into()))
