@@ -1,7 +1,7 @@
 //! The ACME front: a request is routed, authenticated, decided, appended and answered with the state just decided.
 //!
 //! One request is read file by file: `listener` → `service` → `routes` → `dispatch` → the resource's file, which begins
-//! with `authenticate` → `reply` or `problem`.
+//! with `authenticate` → `reply` or `problem` → `response`.
 
 mod account;
 mod authenticate;
@@ -26,6 +26,7 @@ mod problem;
 mod random;
 mod reply;
 mod request;
+mod response;
 mod revocation;
 mod routes;
 mod service;

@@ -17,6 +17,7 @@ use crate::{
     problem::Refusal,
     random,
     request::{self, Request},
+    response,
     routes::{self, Resource, Route},
 };
 
@@ -57,7 +58,7 @@ async fn answer<B: Buf>(
         let deadline = started + api.settings.request_timeout;
         let body = read_body(body, api.settings.max_body_bytes);
         let body = timeout_at(deadline, body).await.unwrap_or(Err(Refusal::TooSlow));
-        let finish = |result| dispatch::finish(&api, route.as_ref(), &method, result);
+        let finish = |result| response::respond(&api, route.as_ref(), &method, result);
         let handled = async {
             let (body, now) = (body?, request::now());
             let method = method.clone();
