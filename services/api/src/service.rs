@@ -8,7 +8,7 @@ use futures::{FutureExt as _, Stream, StreamExt as _, pin_mut};
 use http::{HeaderMap, Method, Response, StatusCode};
 use runtime::metrics::names;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, Span, info_span};
 use warp::{Filter, filters::path::FullPath};
 
 use crate::{
@@ -28,56 +28,71 @@ pub(crate) fn service(
 ) -> impl Filter<Extract = (Response<Bytes>,), Error = warp::Rejection> + Clone {
     warp::method()
         .and(warp::path::full())
-        .and(warp::query::raw().or_else(|_| std::future::ready(Ok::<_, warp::Rejection>((String::new(),)))))
+        .and(
+            warp::query::raw()
+                .or_else(|_| std::future::ready(Ok::<_, warp::Rejection>((String::new(),)))),
+        )
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
         .then(move |method, path: FullPath, query, headers, body| {
             let api = Arc::clone(&api);
-            async move { answer(api, (method, path.as_str().to_owned(), query, headers), body).await }
+            let head = Head { method, path: path.as_str().to_owned(), query, headers };
+            async move { answer(&api, head, body).await }
         })
 }
 
+/// A request before its body has arrived.
+struct Head {
+    method: Method,
+    path: String,
+    query: String,
+    headers: HeaderMap,
+}
+
 async fn answer<B: Buf>(
-    api: Arc<Api>,
-    (method, path, query, headers): (Method, String, String, HeaderMap),
+    api: &Api,
+    head: Head,
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Response<Bytes> {
     let started = Instant::now();
-    let route = Route::find(&api.settings, &path, &query);
+    let route = Route::find(&api.settings, &head.path, &head.query);
     let name = route.as_ref().map_or(routes::UNKNOWN, Route::name);
     let id = random::request_id().unwrap_or_default();
-    let span = info_span!("request", otel.name = name, method = %method, request = %id);
-    let order = order_of(&api, route.as_ref());
-    if let Some(order) = &order {
-        runtime::telemetry::set_order_trace(&span, order.random_bits());
-    }
-    if let Some(theirs) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
-        runtime::telemetry::link_to(&span, theirs);
-    }
-    let answering = async {
+    let order = order_of(api, route.as_ref());
+    let span = info_span!("request", otel.name = name, method = %head.method, request = %id);
+    join_traces(&span, order.as_ref(), &head.headers);
+    let method = head.method.clone();
+    let handling = async {
         let deadline = started + api.settings.request_timeout;
         let body = read_body(body, api.settings.max_body_bytes);
-        let body = timeout_at(deadline, body).await.unwrap_or(Err(Refusal::TooSlow));
-        let finish = |result| response::respond(&api, route.as_ref(), &method, result);
-        let handled = async {
-            let (body, now) = (body?, request::now());
-            let method = method.clone();
-            let request = Request { id, deadline, order, method, path, query, headers, body, now };
-            let handling = dispatch::handle(&api, route.as_ref(), &request);
-            // What is under way is left there, as when the client hangs up: whoever comes again finds what became of it.
-            let in_time = timeout_at(deadline, handling).await;
-            in_time.unwrap_or_else(|_| Err(Refusal::Unavailable("the answer took too long".into())))
-        };
-        let answered = async { finish(handled.await).await };
+        let body = timeout_at(deadline, body).await.unwrap_or(Err(Refusal::TooSlow))?;
+        let (Head { method, path, query, headers }, now) = (head, request::now());
+        let request = Request { id, deadline, order, method, path, query, headers, body, now };
+        // What is under way is left there, as when the client hangs up: whoever comes again finds what became of it.
+        let handled = timeout_at(deadline, dispatch::handle(api, route.as_ref(), &request)).await;
+        handled.unwrap_or_else(|_| Err(Refusal::Unavailable("the answer took too long".into())))
+    };
+    let respond = |outcome| response::respond(api, route.as_ref(), &method, outcome);
+    let answering = async {
         // A panic is a bug, but one client's request must not take the others' connection down with it.
-        match AssertUnwindSafe(answered).catch_unwind().await {
+        match AssertUnwindSafe(async { respond(handling.await).await }).catch_unwind().await {
             Ok(response) => response,
-            Err(_) => finish(Err(Refusal::Internal("a handler panicked".into()))).await,
+            Err(_) => respond(Err(Refusal::Internal("a handler panicked".into()))).await,
         }
     };
     let response = answering.instrument(span).await;
     count(name, response.status(), started);
     response
+}
+
+/// Makes the request part of its order's trace, and links it to its client's.
+fn join_traces(span: &Span, order: Option<&OrderId>, headers: &HeaderMap) {
+    if let Some(order) = order {
+        runtime::telemetry::set_order_trace(span, order.random_bits());
+    }
+    if let Some(theirs) = headers.get("traceparent").and_then(|value| value.to_str().ok()) {
+        runtime::telemetry::link_to(span, theirs);
+    }
 }
 
 /// The order that a request is about: known before it is handled, so that the whole request is part of its trace.
