@@ -9,7 +9,7 @@ use acme::{
     order::{self as wire, NewOrder},
 };
 use domain::{
-    AccountId, Identifier, OrderId, Timestamp,
+    Identifier, OrderId, Timestamp,
     order::{
         AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced, Progress, State, Status,
     },
@@ -25,7 +25,7 @@ use crate::{
     certificate::Wanted,
     hold,
     identifiers::check_identifiers,
-    pre_authorization::held,
+    pre_authorization::held::{self, Owner},
     problem::Refusal,
     random,
     reply::Reply,
@@ -50,8 +50,8 @@ pub(crate) async fn new_order(
     validity::check(profile, (new.not_before, new.not_after), request.now)
         .map_err(Refusal::Validity)?;
     let id = request.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
-    let account = (profile, signed.id());
-    let authorizations = authorizations(api, account, &identifiers, request.now).await?;
+    let owner = Owner { profile, account: signed.id() };
+    let authorizations = authorizations(api, owner, &identifiers, request.now).await?;
     let command = Command::Place(OrderPlaced {
         id: id.clone(),
         profile: profile.name.clone(),
@@ -79,11 +79,11 @@ fn end(latest: Timestamp, authorizations: &[AuthorizationPlaced]) -> Timestamp {
 /// What is to be proven, or was before the order.
 async fn authorizations(
     api: &Api,
-    (profile, account): (&Profile, &AccountId),
+    owner: Owner<'_>,
     identifiers: &[Identifier],
     now: Timestamp,
 ) -> Result<Vec<AuthorizationPlaced>, Refusal> {
-    let proofs = identifiers.iter().map(|it| held::proof(api, (profile, account), it, now));
+    let proofs = identifiers.iter().map(|it| held::proof(api, owner, it, now));
     let mut proofs = try_join_all(proofs).await?;
     // The order ends with what it relies on, and whoever has something left to prove needs time for it.
     if proofs.iter().any(Option::is_none) {
@@ -99,7 +99,7 @@ async fn authorizations(
         Ok::<_, Refusal>(AuthorizationPlaced {
             identifier: identifier.authorized(),
             wildcard: identifier.is_wildcard(),
-            challenges: challenges(profile, identifier)?,
+            challenges: challenges(owner.profile, identifier)?,
             relies_on: None,
         })
     };

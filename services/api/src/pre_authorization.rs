@@ -7,10 +7,10 @@ use std::slice;
 
 use acme::authorization::{AuthorizationUpdate, ChallengeResponse, NewAuthorization};
 use domain::{
-    AccountId, ChallengeType, Identifier, PreAuthorizationId,
+    ChallengeType, Identifier, PreAuthorizationId,
     pre_authorization::{Command, Overtaken, PreAuthorization, PreAuthorizationPlaced},
 };
-use eventstore::{Actor, Context, ExecuteError, Subject};
+use eventstore::{Actor, ExecuteError, Subject};
 use http::StatusCode;
 
 use crate::{
@@ -20,6 +20,7 @@ use crate::{
     hold,
     identifiers::check_identifiers,
     order,
+    pre_authorization::held::Owner,
     problem::Refusal,
     random,
     reply::Reply,
@@ -51,7 +52,8 @@ pub(crate) async fn new_authz(
     if identifier.is_wildcard() {
         return Err(Refusal::WildcardPreAuthorization);
     }
-    let held = find_or_place(api, profile, (&signed, identifier), request).await?;
+    let owner = Owner { profile, account: signed.id() };
+    let held = find_or_place(api, owner, identifier, request).await?;
     let place = AuthorizationPlace::PreAuthorization(held.state.id.clone());
     let location = api.settings.urls.authorization(&profile.name, &place);
     let shown = Shown::by_itself(&held.state, request.now);
@@ -61,23 +63,23 @@ pub(crate) async fn new_authz(
 /// Of all who ask at once, one lists what it made; the others answer with that, too, and what they made stays unknown.
 async fn find_or_place(
     api: &Api,
-    profile: &Profile,
-    (signed, identifier): (&ByAccount, &Identifier),
+    owner: Owner<'_>,
+    identifier: &Identifier,
     request: &Request,
 ) -> Result<PreAuthorizationView, Refusal> {
-    let context = request.context(Actor::Account { id: signed.id().clone() });
-    let (holder, mut made) = ((profile, signed.id()), None);
+    let context = request.context(Actor::Account { id: owner.account.clone() });
+    let mut made = None;
     for _ in 0..ATTEMPTS {
-        let newest = held::newest(api, holder, identifier, request.now).await?;
+        let newest = held::newest(api, owner, identifier, request.now).await?;
         if let Some(pending) = newest.pending {
             return Ok(pending);
         }
         let held = match made {
             Some(made) => made,
-            None => place(api, holder, identifier, (request, &context)).await?,
+            None => place(api, owner, identifier, request).await?,
         };
         // Afterwards: orders would look in vain for one that is listed and was never made.
-        match held::list(api, newest.listing, held.state.id.clone(), &context).await {
+        match held::list(api, newest.listed, held.state.id.clone(), &context).await {
             Err(ExecuteError::Rejected(Overtaken)) => made = Some(held),
             listed => {
                 listed?;
@@ -90,11 +92,11 @@ async fn find_or_place(
 
 async fn place(
     api: &Api,
-    (profile, account): (&Profile, &AccountId),
+    Owner { profile, account }: Owner<'_>,
     identifier: &Identifier,
-    (request, context): (&Request, &Context),
+    request: &Request,
 ) -> Result<PreAuthorizationView, Refusal> {
-    api.pre_authorization_rate.count((profile, account), request.now)?;
+    api.pre_authorization_rate.count(profile, account, request.now)?;
     let id = random::pre_authorization_id()?;
     let command = Command::Place(PreAuthorizationPlaced {
         id: id.clone(),
@@ -106,7 +108,8 @@ async fn place(
         expires_at: request.now.plus(profile.pre_authorization_validity),
     });
     let aggregates = &api.ports.aggregates;
-    Ok(aggregates.execute::<PreAuthorization>(&id, None, &command, context).await?)
+    let context = request.context(Actor::Account { id: account.clone() });
+    Ok(aggregates.execute::<PreAuthorization>(&id, None, &command, &context).await?)
 }
 
 /// Reads a pre-authorization, or gives it up; while a challenge is being validated, the reply waits for the outcome.

@@ -15,6 +15,7 @@ use runtime::metrics::names;
 use crate::{
     Api,
     authenticate::{self, Signer},
+    pre_authorization::held::Owner,
     problem::Refusal,
     reply::Reply,
     request::Request,
@@ -50,7 +51,8 @@ pub(crate) async fn revoke_cert(
     let holds_all_names = match &signer {
         Signer::Account(signed) if !is_own => {
             let names = presented.names.as_deref().unwrap_or_default();
-            authorized::holds_all(api, profile, signed.id(), (names, request.now)).await?
+            let owner = Owner { profile, account: signed.id() };
+            authorized::holds_all(api, owner, names, request.now).await?
         }
         Signer::Account(_) | Signer::Key(_) => false,
     };

@@ -20,19 +20,33 @@ use crate::{
     settings::Profile,
 };
 
+/// The account that asks, and the profile it belongs to.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner<'a> {
+    pub(crate) profile: &'a Profile,
+    pub(crate) account: &'a AccountId,
+}
+
+/// The list of an account's newest pre-authorizations for an identifier, as it was read.
+pub(super) struct Listed {
+    subject: Subject,
+    loaded: Loaded<ListingState>,
+}
+
 /// The authorization of an order by a valid pre-authorization, if the account has one for the identifier. Nothing is looked
 /// up where the profile has none, nor for wildcards, which no pre-authorization proves.
 pub(crate) async fn proof(
     api: &Api,
-    (profile, account): (&Profile, &AccountId),
+    owner: Owner<'_>,
     identifier: &Identifier,
     now: Timestamp,
 ) -> Result<Option<AuthorizationPlaced>, Refusal> {
-    if !profile.pre_authorization_allowed || identifier.is_wildcard() {
+    if !owner.profile.pre_authorization_allowed || identifier.is_wildcard() {
         return Ok(None);
     }
-    let offered = profile.challenges(identifier);
-    for held in held(api, (profile, account), identifier).await? {
+    let offered = owner.profile.challenges(identifier);
+    let listed = listed(api, owner.account, identifier).await?;
+    for held in load_all(api, owner, &listed).await? {
         let proof = held.state.as_proof(now);
         // A way of proving that the profile no longer offers is no longer good enough.
         let proof = proof.filter(|it| it.challenges.iter().all(|it| offered.contains(&it.kind)));
@@ -45,8 +59,8 @@ pub(crate) async fn proof(
 
 /// What an account's newest pre-authorization for an identifier is.
 pub(super) struct Newest {
-    /// Where it is listed, as that was read.
-    pub(super) listing: (Subject, Loaded<ListingState>),
+    /// Where it is listed.
+    pub(super) listed: Listed,
     /// The newest, if it still waits for its proof.
     pub(super) pending: Option<PreAuthorizationView>,
 }
@@ -54,59 +68,51 @@ pub(super) struct Newest {
 /// The newest pre-authorization for the identifier.
 pub(super) async fn newest(
     api: &Api,
-    (profile, account): (&Profile, &AccountId),
+    owner: Owner<'_>,
     identifier: &Identifier,
     now: Timestamp,
 ) -> Result<Newest, Refusal> {
-    let listing = listed(api, account, identifier).await?;
-    let newest = load_all(api, (profile, account), &listing.1).await?.into_iter().next();
+    let listed = listed(api, owner.account, identifier).await?;
+    let newest = load_all(api, owner, &listed).await?.into_iter().next();
     let pending = newest.filter(|it| it.state.status(now) == AuthorizationStatus::Pending);
-    Ok(Newest { listing, pending })
-}
-
-/// The listed pre-authorizations, the newest first.
-async fn held(
-    api: &Api,
-    (profile, account): (&Profile, &AccountId),
-    identifier: &Identifier,
-) -> Result<Vec<PreAuthorizationView>, Refusal> {
-    let (_, listing) = listed(api, account, identifier).await?;
-    load_all(api, (profile, account), &listing).await
+    Ok(Newest { listed, pending })
 }
 
 async fn listed(
     api: &Api,
     account: &AccountId,
     identifier: &Identifier,
-) -> Result<(Subject, Loaded<ListingState>), Refusal> {
+) -> Result<Listed, Refusal> {
     let (store, subject) = (api.ports.aggregates.store.as_ref(), listing(account, identifier));
-    let listed = load::<Listing>(store, &subject, Loaded::default()).await?;
-    Ok((subject, listed))
+    let loaded = load::<Listing>(store, &subject, Loaded::default()).await?;
+    Ok(Listed { subject, loaded })
 }
 
+/// The listed pre-authorizations, the newest first.
 async fn load_all(
     api: &Api,
-    (profile, account): (&Profile, &AccountId),
-    listing: &Loaded<ListingState>,
+    owner: Owner<'_>,
+    listed: &Listed,
 ) -> Result<Vec<PreAuthorizationView>, Refusal> {
-    let ids = listing.state.iter().flat_map(|listed| &listed.ids);
+    let ids = listed.loaded.state.iter().flat_map(|listing| &listing.ids);
     let loads = ids.map(|id| api.ports.aggregates.load::<PreAuthorization>(id));
     let found = try_join_all(loads).await?.into_iter().flatten();
-    Ok(found
-        .filter(|it| it.state.account == *account && it.state.profile == profile.name)
-        .collect())
+    let is_owned = |it: &PreAuthorizationView| {
+        it.state.account == *owner.account && it.state.profile == owner.profile.name
+    };
+    Ok(found.filter(is_owned).collect())
 }
 
 /// Lists a new pre-authorization after what was the newest, so that orders find it.
 pub(super) async fn list(
     api: &Api,
-    (subject, known): (Subject, Loaded<ListingState>),
+    Listed { subject, loaded }: Listed,
     id: PreAuthorizationId,
     context: &Context,
 ) -> Result<(), ExecuteError<Overtaken>> {
-    let after = known.state.as_ref().and_then(ListingState::newest).cloned();
+    let after = loaded.state.as_ref().and_then(ListingState::newest).cloned();
     let store = api.ports.aggregates.store.as_ref();
-    execute::<Listing>(store, &subject, known, &List { id, after }, context).await.map(drop)
+    execute::<Listing>(store, &subject, loaded, &List { id, after }, context).await.map(drop)
 }
 
 /// Has an order that waits for its client lose what its pre-authorizations no longer prove: one that was given up since is

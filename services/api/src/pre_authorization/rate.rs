@@ -32,7 +32,8 @@ impl Rate {
     /// When it made as many as the profile allows.
     pub(super) fn count(
         &self,
-        (profile, account): (&Profile, &AccountId),
+        profile: &Profile,
+        account: &AccountId,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         let Some(most) = profile.pre_authorizations_per_hour else { return Ok(()) };

@@ -2,24 +2,27 @@
 
 use std::collections::HashSet;
 
-use domain::{AccountId, DnsName, Identifier, IpAddress, Timestamp, order::Order};
+use domain::{DnsName, Identifier, IpAddress, Timestamp, order::Order};
 use futures::future::try_join_all;
 use readmodel::OrdersPart;
 
 use crate::{
-    Api, account::orders::complete_page, pre_authorization::held, problem::Refusal,
-    settings::Profile,
+    Api,
+    account::orders::complete_page,
+    pre_authorization::held::{self, Owner},
+    problem::Refusal,
 };
 
 /// How many authorizations of the newest orders are looked at: whoever wants to revoke proves control shortly before. What
 /// one request costs is bounded by it, because one order is read after the other.
 const MAX_AUTHORIZATIONS: usize = 250;
 
+/// Whether the names are some, and the account proved each of them.
 pub(super) async fn holds_all(
     api: &Api,
-    profile: &Profile,
-    account: &AccountId,
-    (names, now): (&[String], Timestamp),
+    owner: Owner<'_>,
+    names: &[String],
+    now: Timestamp,
 ) -> Result<bool, Refusal> {
     let mut missing: HashSet<&str> = names.iter().map(String::as_str).collect();
     if missing.is_empty() {
@@ -27,7 +30,7 @@ pub(super) async fn holds_all(
     }
     let proofs = names.iter().filter_map(|name| Some((name, identifier(name)?)));
     let proofs = proofs.map(async |(name, identifier)| {
-        let proof = held::proof(api, (profile, account), &identifier, now).await?;
+        let proof = held::proof(api, owner, &identifier, now).await?;
         Ok::<_, Refusal>(proof.map(|_| name.as_str()))
     });
     for name in try_join_all(proofs).await?.into_iter().flatten() {
@@ -36,6 +39,7 @@ pub(super) async fn holds_all(
     if missing.is_empty() {
         return Ok(true);
     }
+    let Owner { profile, account } = owner;
     let newest = complete_page(api, account, OrdersPart::Newest, MAX_AUTHORIZATIONS).await?;
     let mut looked_at = 0;
     for id in newest.orders {
