@@ -39,6 +39,23 @@ pub(crate) enum Signer {
     Key(ByKey),
 }
 
+impl Signer {
+    pub(crate) fn jws(&self) -> &Jws {
+        match self {
+            Self::Account(signed) => &signed.jws,
+            Self::Key(signed) => &signed.jws,
+        }
+    }
+
+    /// The account, where one signed.
+    pub(crate) fn account(&self) -> Option<&AccountId> {
+        match self {
+            Self::Account(signed) => Some(signed.id()),
+            Self::Key(_) => None,
+        }
+    }
+}
+
 impl ByAccount {
     pub(crate) fn id(&self) -> &AccountId {
         &self.account.state.id

@@ -22,42 +22,27 @@ use crate::{
     settings::Profile,
 };
 
+/// Revokes a certificate, and blocks its key where the reason is that it was compromised.
 pub(crate) async fn revoke_cert(
     api: &Api,
     profile: &Profile,
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let signer = authenticate::by_either(api, profile, request).await?;
-    let jws = match &signer {
-        Signer::Account(signed) => &signed.jws,
-        Signer::Key(signed) => &signed.jws,
-    };
-    let payload: Revoke = authenticate::payload(jws)?;
+    let payload: Revoke = authenticate::payload(signer.jws())?;
     let presented =
         PresentedCertificate::from_base64url(&payload.certificate).map_err(Refusal::Certificate)?;
     let issued = issued(api, &presented).await?;
     let issued_here = issued.filter(|issued| issued.profile.as_ref() == Some(&profile.name));
     // A certificate we did not issue answers like one that is not the signer's.
     let issued = issued_here.ok_or(Refusal::NotRevocable)?;
-    let (is_own, actor) = match &signer {
-        Signer::Account(signed) => {
-            let id = signed.id().clone();
-            (issued.account.as_ref() == Some(&id), Actor::Account { id })
+    let is_own = is_own(&signer, &presented, &issued);
+    if !is_own {
+        let owner = Owner { profile, account: signer.account().ok_or(Refusal::NotRevocable)? };
+        let names = presented.names.as_deref().unwrap_or_default();
+        if !authorized::holds_all(api, owner, names, request.now).await? {
+            return Err(Refusal::NotRevocable);
         }
-        Signer::Key(signed) => {
-            (presented.public_key.as_ref() == Some(signed.key.public_key()), Actor::Certificate)
-        }
-    };
-    let holds_all_names = match &signer {
-        Signer::Account(signed) if !is_own => {
-            let names = presented.names.as_deref().unwrap_or_default();
-            let owner = Owner { profile, account: signed.id() };
-            authorized::holds_all(api, owner, names, request.now).await?
-        }
-        Signer::Account(_) | Signer::Key(_) => false,
-    };
-    if !is_own && !holds_all_names {
-        return Err(Refusal::NotRevocable);
     }
     let reason = payload.reason().map_err(Refusal::RevocationReason)?;
     let revoked = CertRevoked {
@@ -69,10 +54,25 @@ pub(crate) async fn revoke_cert(
     };
     // Who proved the names has never shown the key, which may have certificates for others as well.
     let key = presented.public_key.as_ref().filter(|_| is_own).map(PublicKey::hash);
-    api.ports.aggregates.revoke(revoked, key, &request.context(actor)).await?;
+    api.ports.aggregates.revoke(revoked, key, &request.context(actor(&signer))).await?;
     api.kept_ocsp.look_again();
     metrics::counter!(names::CERTIFICATES_REVOKED, "reason" => reason.name()).increment(1);
     Ok(Reply::empty(StatusCode::OK))
+}
+
+/// Whether the signer ordered the certificate, or has its key.
+fn is_own(signer: &Signer, presented: &PresentedCertificate, issued: &CertificateSigned) -> bool {
+    match signer {
+        Signer::Account(signed) => issued.account.as_ref() == Some(signed.id()),
+        Signer::Key(signed) => presented.public_key.as_ref() == Some(signed.key.public_key()),
+    }
+}
+
+fn actor(signer: &Signer) -> Actor {
+    match signer {
+        Signer::Account(signed) => Actor::Account { id: signed.id().clone() },
+        Signer::Key(_) => Actor::Certificate,
+    }
 }
 
 /// The ledger's entry of exactly this certificate; `None` when we did not issue it.
