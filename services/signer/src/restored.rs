@@ -2,6 +2,7 @@
 //!
 //! A mark in the signer's directory asks for it: each backup carries one, and accepting a log sets it.
 
+mod certificate;
 mod ledger;
 mod reservation;
 mod revocations;
@@ -9,29 +10,32 @@ mod revocations;
 use std::{
     collections::BTreeMap,
     io,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use ca::journal::{Outcome, Record};
 use domain::{
     Serial, Timestamp,
     certificate::{LedgerEvent, SerialBurned},
-    order::{CertificateReserved, Command, Finalized, Order, Progress, State},
+    order::Order,
 };
-use eventstore::{Sequence, Stream};
+use eventstore::Stream;
 use futures::{TryStreamExt as _, stream};
-use tracing::{info, warn};
+use tracing::info;
 
-use self::ledger::{Known, Ledger};
 pub(crate) use self::reservation::{LostReservation, lost_reservation};
+use self::{
+    certificate::{Journaled, waits_for},
+    ledger::{Known, Ledger},
+};
 use crate::{
     IssuanceError, OpenError, burn,
-    delivery::{deliver, record},
     desk::{Desk, now},
     files,
-    issuance::{OrderView, Purpose, purpose},
     issuers::Claim,
 };
 
@@ -132,7 +136,8 @@ async fn put_back(desk: &Desk, record: &Record, known: &Known) -> Result<(), Iss
         Some(order) => desk.ports.aggregates.fold::<Order>(order).await?,
         None => None,
     };
-    let reserved = reservation::from_journal(&record.reservation, state(order.as_ref()))?;
+    let state = order.as_ref().map(|order| order.state.as_ref());
+    let reserved = reservation::from_journal(&record.reservation, state)?;
     let burned = SerialBurned {
         issuer: reserved.issuer.clone(),
         serial: reserved.serial.clone(),
@@ -145,93 +150,27 @@ async fn put_back(desk: &Desk, record: &Record, known: &Known) -> Result<(), Iss
     match &record.outcome {
         // What is pending is settled next, as after every start.
         Outcome::Pending => Ok(()),
-        Outcome::Burned(burning) => match order.filter(|order| has(order, &burned.serial)) {
+        Outcome::Burned(burning) => match order.filter(|order| waits_for(order, &burned.serial)) {
             Some(order) => burn::free(desk, order, burned, &burning.reason).await,
             None => burn::burn(desk, burned, &burning.reason).await,
         },
         // Another signer gave it up although it was signed here.
         Outcome::Issued(_) if known.is_burned => Ok(()),
-        Outcome::Issued(issued) => {
-            let SerialBurned { issuer, serial, not_after } = burned.clone();
-            let Some(issuer) = desk.issuers.by_id(&issuer).cloned() else {
-                // Nothing of a certificate was lost that the ledger has: it is valid, whoever signs by now.
-                if known.signed.is_some() {
-                    return Ok(());
-                }
-                return burn::burn(desk, burned, "its issuer is gone").await;
-            };
-            let claim = Claim { issuer, serial, not_after };
-            let place = (known.signed, reserved_at);
-            hand_over(desk, order, (&claim, record, &issued.der), place).await
-        }
-    }
-}
-
-/// Gives a certificate that the journal has to its order, if that still waits for it, and in any case to the ledger.
-async fn hand_over(
-    desk: &Desk,
-    order: Option<OrderView>,
-    (claim, journaled, der): (&Claim, &Record, &[u8]),
-    (signed_at, reserved_at): (Option<Sequence>, Sequence),
-) -> Result<(), IssuanceError> {
-    if let Some(order) = order.clone() {
-        match &order.state.progress {
-            Progress::Processing(_) if has(&order, &claim.serial) => {
-                return deliver(desk, order, claim, der).await;
+        Outcome::Issued(issued) => match desk.issuers.by_id(&burned.issuer).map(Arc::clone) {
+            Some(issuer) => {
+                let SerialBurned { serial, not_after, .. } = burned;
+                let certificate = Journaled {
+                    claim: Claim { issuer, serial, not_after },
+                    reservation: &record.reservation,
+                    der: &issued.der,
+                    reserved_at,
+                    signed_at: known.signed,
+                };
+                certificate.put_back(desk, order).await
             }
-            Progress::Processing(finalized @ Finalized { reservation: None, .. })
-                if is_for(journaled, finalized) =>
-            {
-                let (issuer, serial) = (claim.issuer.id().clone(), claim.serial.clone());
-                let ledger_sequence = reserved_at.0;
-                let reserved = CertificateReserved { issuer, serial, ledger_sequence };
-                let command = Command::Reserve { reserved, caa_since: None };
-                let order = desk.command(order, &command).await?;
-                return deliver(desk, order, claim, der).await;
-            }
-            Progress::Processing(_)
-            | Progress::Open
-            | Progress::Valid { .. }
-            | Progress::Invalid { .. } => {}
-        }
+            // Nothing of a certificate was lost that the ledger has: it is valid, whoever signs by now.
+            None if known.signed.is_some() => Ok(()),
+            None => burn::burn(desk, burned, "its issuer is gone").await,
+        },
     }
-    if signed_at.is_some() {
-        return Ok(());
-    }
-    warn!(serial = %claim.serial, "a certificate that the log had lost is in the ledger again");
-    record(desk, claim, bereft(order.as_ref(), claim), der).await
-}
-
-/// Whether an order waits for a certificate with that serial.
-fn has(order: &OrderView, serial: &Serial) -> bool {
-    match &order.state.progress {
-        Progress::Processing(finalized) => {
-            finalized.reservation.as_ref().is_some_and(|reserved| reserved.serial == *serial)
-        }
-        Progress::Open | Progress::Valid { .. } | Progress::Invalid { .. } => false,
-    }
-}
-
-/// Whether a certificate is for the key that the order was finalized with.
-fn is_for(journaled: &Record, finalized: &Finalized) -> bool {
-    let key = BASE64_URL_SAFE_NO_PAD.decode(&finalized.public_key.0).unwrap_or_default();
-    reservation::public_key(&journaled.reservation).is_some_and(|journaled| journaled == key)
-}
-
-/// What a certificate is for whose order does not know of it: an order that will get another one must not have two.
-fn bereft(order: Option<&OrderView>, claim: &Claim) -> Purpose {
-    let nothing = Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
-    let Some(state) = state(order) else { return nothing };
-    let own = purpose(state);
-    match &state.progress {
-        Progress::Valid { serial, .. } if *serial == claim.serial => own,
-        Progress::Open
-        | Progress::Processing(_)
-        | Progress::Valid { .. }
-        | Progress::Invalid { .. } => Purpose { order: None, ..own },
-    }
-}
-
-fn state(order: Option<&OrderView>) -> Option<&State> {
-    order.map(|order| order.state.as_ref())
 }
