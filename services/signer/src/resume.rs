@@ -8,7 +8,7 @@ use ca::journal::{Entry, Reservation as Pending, Synced};
 use domain::{
     OrderId, Serial,
     certificate::{LedgerEvent, SerialBurned, SerialReserved},
-    order::{Finalized, Order, Progress, Reservation},
+    order::{Finalized, Order, Progress, Reservation, State},
 };
 use eventstore::Sequence;
 use tracing::info;
@@ -91,33 +91,25 @@ pub(crate) async fn resume(
             LostReservation::Unknown(reserved) => (reserved, false),
         },
     };
-    let serials = BTreeSet::from([reservation.serial.clone()]);
-    // The journal is as long as the CA is old, and many orders may come here at once.
-    let since = order.state.placed_at.minus(CLOCKS_APART);
-    let journaled = desk.journal.find(&serials, since).map_err(IssuanceError::JournalRead)?;
+    let journaled = journaled(desk, &order.state, &reservation.serial)?;
     // The profile may have another issuer by now: who reserved is who signs.
-    let ours = desk.issuers.by_id(&reservation.issuer).map(|issuer| Claim {
+    let claim = desk.issuers.by_id(&reservation.issuer).map(|issuer| Claim {
         issuer: Arc::clone(issuer),
         serial: reserved.serial.clone(),
         not_after: reserved.not_after,
     });
-    // A look at CAA that grew old while nothing was signed has to be taken again, and that is before a reservation.
-    let caa_since = desk.settings.caa_since(&order.state.profile, now());
-    let caa_stale = caa_since.is_some_and(|since| order.state.is_caa_stale(since));
-    let lost = reliance::lost(desk, &order.state).await?.is_some();
-    let is_repeatable = |claim: &Claim| {
-        are_bytes_known && claim.issuer.authority.key().is_deterministic() && !caa_stale && !lost
-    };
-    match (journaled.get(&reservation.serial), ours) {
+    let may_be_signed = is_still_allowed(desk, &order.state).await? && are_bytes_known;
+    let signs_alike = |claim: &Claim| claim.issuer.authority.key().is_deterministic();
+    match (journaled, claim) {
         (Some(Entry::Issued(issued)), Some(claim)) => {
             return deliver(desk, order, &claim, &issued.der).await;
         }
-        (Some(Entry::Reserved(reserved)), Some(claim)) if is_repeatable(&claim) => {
-            return finish(desk, order, claim, reserved.tbs.clone()).await;
+        (Some(Entry::Reserved(journaled)), Some(claim)) if may_be_signed && signs_alike(&claim) => {
+            return finish(desk, order, claim, journaled.tbs).await;
         }
-        (None, ours) => {
+        (None, claim) => {
             let tbs = answer_for(desk, &reserved).await?;
-            if let Some(claim) = ours.filter(is_repeatable) {
+            if let Some(claim) = claim.filter(|claim| may_be_signed && signs_alike(claim)) {
                 return finish(desk, order, claim, tbs).await;
             }
         }
@@ -128,6 +120,24 @@ pub(crate) async fn resume(
     let burned = SerialBurned { issuer, serial, not_after };
     burn::free(desk, order, burned, "a signer ended between reserving and recording").await?;
     start_again(desk, &id).await
+}
+
+/// The last that the journal says of a serial of the order. The journal is as long as the CA is old, and many orders may come
+/// here at once: no more of it is read than the serial may be in.
+fn journaled(desk: &Desk, order: &State, serial: &Serial) -> Result<Option<Entry>, IssuanceError> {
+    let serials = BTreeSet::from([serial.clone()]);
+    let since = order.placed_at.minus(CLOCKS_APART);
+    let mut found = desk.journal.find(&serials, since).map_err(IssuanceError::JournalRead)?;
+    Ok(found.remove(serial))
+}
+
+/// Whether what was not signed yet still may be. A look at CAA that grew old meanwhile has to be taken again, and that is
+/// before a reservation.
+async fn is_still_allowed(desk: &Desk, order: &State) -> Result<bool, IssuanceError> {
+    let caa_since = desk.settings.caa_since(&order.profile, now());
+    let is_caa_stale = caa_since.is_some_and(|since| order.is_caa_stale(since));
+    let lost = reliance::lost(desk, order).await?;
+    Ok(!is_caa_stale && lost.is_none())
 }
 
 /// Takes a reservation that is not ours, or that a crash kept out of the journal, into it: from now on this signer
