@@ -1,31 +1,22 @@
 //! Creates the log's streams, or verifies that those which exist are as they must be.
 
-use std::time::Duration;
+mod wanted;
 
 use async_nats::jetstream::ErrorCode;
-use eventstore::{Envelope, Stream};
+use eventstore::Stream;
 use futures::{TryStreamExt as _, stream};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
 
+use self::wanted::{Config, MAX_AGE, Wanted, accept_longer, limits, refuse_difference};
 use super::{ConnectError, server};
 use crate::{
     Options,
-    append::MAX_HEADER_BYTES,
     connection::{ApiError, Connection},
     names::Names,
 };
 
-/// Within this time the servers drop a publisher's repeated message. Correctness rests on compare-and-set instead.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// How long messages of the self-test are kept.
-const SELF_TEST_MAX_AGE: Duration = Duration::from_hours(1);
-/// The field that says how long messages are kept.
-const MAX_AGE: &str = "max_age";
 /// How many streams are set up at once.
 const AT_ONCE: usize = 4;
-
-type Config = Map<String, Value>;
 
 #[derive(Deserialize)]
 struct Info {
@@ -39,14 +30,6 @@ struct State {
     messages: u64,
 }
 
-/// What differs between the streams.
-struct Wanted {
-    name: String,
-    subjects: String,
-    /// `None`: kept for ever.
-    max_age: Option<Duration>,
-}
-
 /// Sees to it that every stream is there and configured as wanted. Old servers leave out what they do not know without
 /// a word, so what they say to have created is compared as well.
 pub(super) async fn ensure(
@@ -55,15 +38,15 @@ pub(super) async fn ensure(
     options: &Options,
 ) -> Result<(), ConnectError> {
     refuse_fewer_shards(connection, names, options.order_shards).await?;
-    let wanted = wanted(names, options);
+    let wanted = Wanted::all(names, options);
     if !options.may_begin {
-        for kept in wanted.iter().filter(|wanted| wanted.max_age.is_none()) {
+        for kept in wanted.iter().filter(|wanted| wanted.is_kept()) {
             existing(connection, &kept.name).await?;
         }
     }
     stream::iter(wanted.iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, |wanted| {
-            ensure_one(connection, wanted.name.as_str(), config(wanted, options.replicas))
+            ensure_one(connection, &wanted.name, wanted.config(options.replicas))
         })
         .await
 }
@@ -75,16 +58,12 @@ pub(crate) async fn compare(
     options: &Options,
 ) -> Result<(), ConnectError> {
     let compare_one = async |stream: Wanted| {
-        let (name, wanted) = (stream.name.as_str(), config(&stream, options.replicas));
-        let mut found = existing(connection, name).await?.config;
-        if let Some((wanted_age, found_age)) = limits(&wanted, &found)
-            && found_age > wanted_age
-        {
-            found.insert(MAX_AGE.to_owned(), wanted_age.into());
-        }
-        refuse_difference(name, &wanted, &found)
+        let wanted = stream.config(options.replicas);
+        let mut found = existing(connection, &stream.name).await?.config;
+        accept_longer(&wanted, &mut found);
+        refuse_difference(&stream.name, &wanted, &found)
     };
-    stream::iter(wanted(names, options).into_iter().map(Ok))
+    stream::iter(Wanted::all(names, options).into_iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, compare_one)
         .await
 }
@@ -152,68 +131,6 @@ async fn refuse_fewer_shards(
     refusal.map_or(Ok(()), Err)
 }
 
-fn wanted(names: &Names, options: &Options) -> Vec<Wanted> {
-    let streams = Stream::all(options.order_shards).into_iter().map(|stream| Wanted {
-        name: names.stream(stream),
-        subjects: names.all_of(stream),
-        max_age: match stream {
-            Stream::Orders(_) => Some(options.order_max_age),
-            Stream::Accounts | Stream::Administration | Stream::Ledger | Stream::Revocations => {
-                None
-            }
-        },
-    });
-    let self_test = Wanted {
-        name: names.self_test_stream(),
-        subjects: names.self_test_subject(">"),
-        max_age: Some(SELF_TEST_MAX_AGE),
-    };
-    streams.chain([self_test]).collect()
-}
-
-/// The configuration of a stream. `null` stands for what must not be set.
-fn config(wanted: &Wanted, replicas: u8) -> Config {
-    let max_age = wanted.max_age.unwrap_or(Duration::ZERO);
-    let fields = [
-        ("name", json!(wanted.name)),
-        ("subjects", json!([wanted.subjects])),
-        ("storage", json!("file")),
-        ("num_replicas", json!(replicas)),
-        ("retention", json!("limits")),
-        (MAX_AGE, json!(nanos(max_age))),
-        // A limit per subject would drop the first messages of an order of many names.
-        ("max_msgs_per_subject", json!(-1)),
-        ("max_msgs", json!(-1)),
-        ("max_bytes", json!(-1)),
-        ("max_consumers", json!(-1)),
-        ("max_msg_size", json!(Envelope::MAX_BYTES + MAX_HEADER_BYTES)),
-        ("discard", json!("new")),
-        ("duplicate_window", json!(nanos(DUPLICATE_WINDOW))),
-        ("deny_delete", true.into()),
-        ("deny_purge", json!(wanted.max_age.is_none())),
-        // Replicas that lag would answer direct gets.
-        ("allow_direct", false.into()),
-        ("mirror_direct", false.into()),
-        ("allow_rollup_hdrs", false.into()),
-        ("allow_msg_ttl", Value::Null),
-        ("allow_msg_counter", Value::Null),
-        ("sealed", Value::Null),
-        ("no_ack", Value::Null),
-        ("mirror", Value::Null),
-        ("sources", Value::Null),
-        ("republish", Value::Null),
-        ("subject_transform", Value::Null),
-        ("persist_mode", Value::Null),
-        // Compressed and encrypted stores had bugs that corrupted them as late as June 2026.
-        ("compression", json!("none")),
-    ];
-    fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect()
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
 async fn ensure_one(
     connection: &Connection,
     name: &str,
@@ -262,12 +179,11 @@ async fn keep_longer(
     wanted: &Config,
     mut found: Config,
 ) -> Result<Config, ConnectError> {
-    let Some((wanted_age, found_age)) = limits(wanted, &found) else { return Ok(found) };
-    if found_age > wanted_age {
+    if accept_longer(wanted, &mut found) {
         tracing::warn!(stream = name, "messages are kept longer than configured");
-        found.insert(MAX_AGE.to_owned(), wanted_age.into());
         return Ok(found);
     }
+    let Some((wanted_age, _)) = limits(wanted, &found) else { return Ok(found) };
     found.insert(MAX_AGE.to_owned(), wanted_age.into());
     tracing::info!(stream = name, "messages are kept longer from now on");
     let updated = request(connection, "UPDATE", name, &found).await;
@@ -275,41 +191,6 @@ async fn keep_longer(
         ApiError::Forbidden { .. } => ConnectError::KeptTooShort { stream: name.to_owned() },
         error => failed(name, error),
     })
-}
-
-/// How long messages are to be kept and are, in nanoseconds, where that differs in a stream that is limited here and there:
-/// one that must not be limited, or is not, is different in kind.
-fn limits(wanted: &Config, found: &Config) -> Option<(u64, u64)> {
-    let age = |config: &Config| config.get(MAX_AGE).and_then(Value::as_u64).filter(|age| *age > 0);
-    let (wanted, found) = (age(wanted)?, age(found)?);
-    (wanted != found).then_some((wanted, found))
-}
-
-fn refuse_difference(name: &str, wanted: &Config, found: &Config) -> Result<(), ConnectError> {
-    let Some((field, wanted, found)) = difference(wanted, found) else { return Ok(()) };
-    let (wanted, found) = (wanted.to_string(), found.to_string());
-    Err(ConnectError::StreamDiffers { stream: name.to_owned(), field, wanted, found })
-}
-
-/// The first field that is not as wanted, with what is wanted and what was found.
-fn difference(wanted: &Config, found: &Config) -> Option<(String, Value, Value)> {
-    let differs = |field: &&String| {
-        let (wanted, found) = (&wanted[*field], found.get(*field).unwrap_or(&Value::Null));
-        wanted != found && !(is_unset(wanted) && is_unset(found))
-    };
-    let field = wanted.keys().find(differs)?;
-    let found = found.get(field).cloned().unwrap_or(Value::Null);
-    Some((field.clone(), wanted[field].clone(), found))
-}
-
-/// Servers leave out what is not set.
-fn is_unset(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::String(text) => text.is_empty() || text == "default",
-        Value::Array(items) => items.is_empty(),
-        Value::Number(_) | Value::Bool(true) | Value::Object(_) => false,
-    }
 }
 
 async fn request(
@@ -327,43 +208,5 @@ fn failed(name: &str, error: ApiError) -> ConnectError {
             ConnectError::StreamRefused { stream: name.to_owned(), source }
         }
         error => error.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn accounts() -> Config {
-        let wanted = Wanted {
-            name: "certmill-accounts".to_owned(),
-            subjects: "certmill.account.>".to_owned(),
-            max_age: None,
-        };
-        config(&wanted, 3)
-    }
-
-    #[test]
-    fn a_field_that_a_server_leaves_out_is_a_difference_if_it_matters() {
-        let mut found = accounts();
-        found.remove("allow_direct");
-        found.remove("mirror");
-        assert_eq!(difference(&accounts(), &found), None);
-        found.remove("deny_delete");
-        let (field, wanted, found) = difference(&accounts(), &found).unwrap();
-        assert_eq!((field.as_str(), wanted, found), ("deny_delete", true.into(), Value::Null));
-    }
-
-    #[test]
-    fn a_field_that_must_not_be_set_is_a_difference_when_it_is() {
-        for (field, value) in [
-            ("persist_mode", json!("async")),
-            ("mirror", json!({"name": "x"})),
-            ("allow_msg_ttl", json!(true)),
-        ] {
-            let mut found = accounts();
-            found.insert(field.to_owned(), value);
-            assert_eq!(difference(&accounts(), &found).unwrap().0, field);
-        }
     }
 }
