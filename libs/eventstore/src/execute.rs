@@ -149,7 +149,7 @@ pub async fn attempt<A: Aggregate>(
     command: &A::Command,
     context: &Context,
 ) -> Result<Verdict<A>, ExecuteError<A::Rejection>> {
-    attempt_as::<A>(store, subject, loaded, command, context, &MessageId::random()).await
+    Attempt { store, subject, command, context, id: MessageId::random() }.run(loaded).await
 }
 
 /// Records a message and executes a command that names its place; both in one write where the log is on one disk.
@@ -187,67 +187,88 @@ pub async fn execute_after<A: Aggregate>(
     let command = command(first);
     let executed = match (second, A::decide(loaded.state.as_ref(), &command)) {
         (Ok(sequence), Ok(events)) => decided(A::fold(loaded.state, &events), sequence, events),
-        _ => attempt_as::<A>(store, subject, loaded, &command, context, &id)
+        _ => Attempt::<A> { store, subject, command: &command, context, id }
+            .run(loaded)
             .await
             .and_then(Verdict::into_result),
     };
     Ok((first, executed))
 }
 
-/// Executes a command whose message has an id that may be in the log already.
-async fn attempt_as<A: Aggregate>(
-    store: &dyn EventStore,
-    subject: &Subject,
-    mut loaded: Loaded<A::State>,
-    command: &A::Command,
-    context: &Context,
-    id: &MessageId,
-) -> Result<Verdict<A>, ExecuteError<A::Rejection>> {
-    let (deadline, mut pause) = (Instant::now() + RETRY_FOR, FIRST_PAUSE);
-    loop {
-        let decision = A::decide(loaded.state.as_ref(), command);
-        let events = match decision {
-            Ok(events) if !events.is_empty() => events,
-            // The state may be stale, a view behind the log: only the log may refuse or find nothing to do.
-            Ok(_) | Err(_) => {
-                let known = loaded.sequence;
-                loaded = load::<A>(store, subject, loaded).await?;
-                match decision {
-                    _ if loaded.sequence > known => continue,
-                    Ok(events) => {
-                        return decided(loaded.state, loaded.sequence, events)
-                            .map(Verdict::Decided);
+/// A command, and the message that its events go into.
+struct Attempt<'a, A: Aggregate> {
+    store: &'a dyn EventStore,
+    subject: &'a Subject,
+    command: &'a A::Command,
+    context: &'a Context,
+    /// May be in the log already, when an acknowledgement was lost.
+    id: MessageId,
+}
+
+impl<A: Aggregate> Attempt<'_, A> {
+    /// Decides and appends until it is known what became of the command.
+    async fn run(
+        &self,
+        mut loaded: Loaded<A::State>,
+    ) -> Result<Verdict<A>, ExecuteError<A::Rejection>> {
+        let (deadline, mut pause) = (Instant::now() + RETRY_FOR, FIRST_PAUSE);
+        loop {
+            let events = match A::decide(loaded.state.as_ref(), self.command) {
+                Ok(events) if !events.is_empty() => events,
+                // The state may be stale, a view behind the log: only the log may refuse or find nothing to do.
+                decision @ (Ok(_) | Err(_)) => {
+                    let known = loaded.sequence;
+                    loaded = load::<A>(self.store, self.subject, loaded).await?;
+                    if loaded.sequence > known {
+                        continue;
                     }
-                    Err(rejection) => return Ok(Verdict::Rejected(rejection, loaded)),
+                    return match decision {
+                        Ok(none) => {
+                            decided(loaded.state, loaded.sequence, none).map(Verdict::Decided)
+                        }
+                        Err(rejection) => Ok(Verdict::Rejected(rejection, loaded)),
+                    };
                 }
+            };
+            let failed = match self.append(&events, loaded.sequence).await? {
+                Ok(sequence) => {
+                    let state = A::fold(loaded.state, &events);
+                    return decided(state, sequence, events).map(Verdict::Decided);
+                }
+                Err(failed) => failed,
+            };
+            let news = self.store.read(self.subject, loaded.sequence).await;
+            let news = news.map_err(ExecuteError::Store)?;
+            loaded = fold::<A>(loaded, &news)?;
+            if let Some(own) = news.iter().find(|message| message.envelope.id == self.id) {
+                let events = own.envelope.decode().map_err(ExecuteError::Decode)?;
+                return decided(loaded.state, loaded.sequence, events).map(Verdict::Decided);
             }
-        };
-        let envelope = Envelope::new(id.clone(), context, &events)
+            if Instant::now() >= deadline {
+                return Err(ExecuteError::Store(StoreError::unavailable(failed)));
+            }
+            if news.is_empty() {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Appends the events after a sequence. A failure inside is one after which the subject has to be read again.
+    async fn append(
+        &self,
+        events: &[A::Event],
+        after: Sequence,
+    ) -> Result<Result<Sequence, AppendError>, ExecuteError<A::Rejection>> {
+        let envelope = Envelope::new(self.id.clone(), self.context, events)
             .map_err(|error| ExecuteError::Decode(DecodeError::Malformed(error)))?;
-        let failed = match store.append(subject, Expected::Last(loaded.sequence), &envelope).await {
-            Ok(sequence) => {
-                let state = A::fold(loaded.state, &events);
-                return decided(state, sequence, events).map(Verdict::Decided);
-            }
-            Err(AppendError::TooLarge) => return Err(ExecuteError::TooLarge),
+        match self.store.append(self.subject, Expected::Last(after), &envelope).await {
+            Ok(sequence) => Ok(Ok(sequence)),
+            Err(failed @ (AppendError::Conflict | AppendError::Unknown(_))) => Ok(Err(failed)),
+            Err(AppendError::TooLarge) => Err(ExecuteError::TooLarge),
             Err(AppendError::Unavailable(source)) => {
-                return Err(ExecuteError::Store(StoreError::Unavailable(source)));
+                Err(ExecuteError::Store(StoreError::Unavailable(source)))
             }
-            Err(failed @ (AppendError::Conflict | AppendError::Unknown(_))) => failed,
-        };
-        let news = store.read(subject, loaded.sequence).await.map_err(ExecuteError::Store)?;
-        let own = news.iter().find(|message| message.envelope.id == *id);
-        let own = own.map(|message| message.envelope.decode().map_err(ExecuteError::Decode));
-        loaded = fold::<A>(loaded, &news)?;
-        if let Some(events) = own.transpose()? {
-            return decided(loaded.state, loaded.sequence, events).map(Verdict::Decided);
-        }
-        if Instant::now() >= deadline {
-            return Err(ExecuteError::Store(StoreError::unavailable(failed)));
-        }
-        if news.is_empty() {
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 }
