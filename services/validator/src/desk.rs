@@ -3,7 +3,9 @@
 use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 
 use domain::{
-    AccountId, ProfileName, Timestamp, order::Order, pre_authorization::PreAuthorization,
+    AccountId, ProfileName, Timestamp,
+    order::{Order, Retries},
+    pre_authorization::PreAuthorization,
 };
 use eventstore::{Actor, Context, Delivery, ExecuteError, LoadError, Message, Wake};
 use readmodel::{View, Viewed};
@@ -17,8 +19,8 @@ use validation::Validator;
 
 use crate::{
     Ports, Settings, caa, challenge,
-    retries::Waiting,
     task::{Applicant, Task},
+    waiting::Waiting,
 };
 
 /// When a task comes back that the log did not let us record.
@@ -31,7 +33,9 @@ const PROFILE_DELAY: Duration = Duration::from_secs(10);
 pub(crate) struct Desk {
     /// The validators by profile.
     validators: HashMap<ProfileName, Arc<Validator>>,
-    pub(crate) retries: domain::order::Retries,
+    /// How often and when a failed challenge is looked at again.
+    pub(crate) retries: Retries,
+    /// Those that wait for that.
     pub(crate) waiting: Waiting,
     base_url: BaseUrl,
     pub(crate) ports: Ports,

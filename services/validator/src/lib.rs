@@ -11,9 +11,9 @@ mod desk;
 mod measure;
 mod pace;
 mod queue;
-mod retries;
 mod settings;
 mod task;
+mod waiting;
 mod worker;
 
 use std::sync::Arc;

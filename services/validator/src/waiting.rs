@@ -1,4 +1,4 @@
-//! How many challenges wait for another look: each keeps its message in the feed, where the room is shared by all.
+//! The challenges that failed and wait for another look, counted: each keeps its message in the feed, whose room all share.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,7 +22,8 @@ struct Inner {
     /// Whose wait ends when.
     due: BTreeMap<(Instant, u64), AccountId>,
     by_account: HashMap<AccountId, usize>,
-    count: u64,
+    /// How many were added so far, which tells apart those that are due at the same time.
+    added: u64,
 }
 
 impl Waiting {
@@ -37,9 +38,9 @@ impl Waiting {
     /// Notes that a challenge of the account waits until then.
     pub(crate) fn add(&self, account: &AccountId, until: Instant) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.count += 1;
-        let place = (until, inner.count);
-        inner.due.insert(place, account.clone());
+        inner.added += 1;
+        let due = (until, inner.added);
+        inner.due.insert(due, account.clone());
         *inner.by_account.entry(account.clone()).or_default() += 1;
     }
 }
