@@ -3,6 +3,7 @@
 mod key;
 mod module;
 mod objects;
+mod places;
 
 use std::path::PathBuf;
 

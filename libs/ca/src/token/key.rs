@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -29,6 +29,7 @@ use super::{
     TokenError, TokenPlace, close,
     module::{Entered, Module},
     objects::PublicKey,
+    places::Places,
 };
 use crate::algorithm::KeyAlgorithm;
 
@@ -47,8 +48,7 @@ pub(crate) struct TokenKey {
     place: TokenPlace,
     module: Arc<Module>,
     public: PublicKey,
-    sessions: [Mutex<Option<Open>>; SESSIONS],
-    next: AtomicUsize,
+    sessions: Places<Option<Open>>,
     awaited: Mutex<Awaited>,
     away: AtomicBool,
 }
@@ -76,8 +76,7 @@ impl TokenKey {
             place,
             module,
             public,
-            sessions: Default::default(),
-            next: AtomicUsize::default(),
+            sessions: Places::new(SESSIONS),
             awaited: Mutex::default(),
             away: AtomicBool::default(),
         }
@@ -176,7 +175,7 @@ impl TokenKey {
     }
 
     fn sign_in_free_session(&self, message: &[u8]) -> Result<Vec<u8>, TokenError> {
-        let mut place = free(&self.sessions, self.next.fetch_add(1, Ordering::Relaxed) % SESSIONS);
+        let mut place = self.sessions.take();
         let entered = self.module.enter();
         match self.sign_once(&mut place, &entered, message) {
             Err(TokenError::Failed(error)) if is_session_lost(&error) => {
@@ -261,21 +260,6 @@ impl Awaited {
     }
 }
 
-/// A place that nobody uses, from that of a turn on; where there is none, that one: what was asked in one session may never be
-/// answered.
-fn free<T>(places: &[Mutex<T>; SESSIONS], turn: usize) -> MutexGuard<'_, T> {
-    let unused = |place| match Mutex::try_lock(place) {
-        Ok(unused) => Some(unused),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    };
-    let (before, from) = places.split_at(turn);
-    from.iter()
-        .chain(before)
-        .find_map(unused)
-        .unwrap_or_else(|| places[turn].lock().unwrap_or_else(PoisonError::into_inner))
-}
-
 /// Whether the token knows a session, its login or its objects no more: then nothing was signed in it.
 fn is_session_lost(error: &Pkcs11Error) -> bool {
     matches!(
@@ -310,16 +294,5 @@ mod tests {
         assert!(awaited.is_silent(at(73)), "the other is still awaited");
         awaited.end(at(74));
         assert!(!awaited.is_silent(at(90)));
-    }
-
-    #[test]
-    fn a_session_that_is_never_answered_keeps_no_other_from_signing() {
-        let places: [Mutex<usize>; SESSIONS] = std::array::from_fn(Mutex::new);
-        let hangs = free(&places, 1);
-        let used: Vec<usize> =
-            (0..2 * SESSIONS).map(|turn| *free(&places, turn % SESSIONS)).collect();
-        assert_eq!(used, [0, 2, 2, 3, 0, 2, 2, 3]);
-        drop(hangs);
-        assert_eq!(*free(&places, 1), 1);
     }
 }
