@@ -19,7 +19,8 @@ pub(crate) enum Host {
     Address(IpAddr),
 }
 
-/// The addresses to try: the first IPv6 address and the first IPv4 address that may be contacted, at least one.
+/// The addresses to try, at least one: the first of IPv6 and the first of IPv4 that may be contacted, in this order unless the
+/// former is late.
 pub(crate) struct Candidates<'a> {
     policy: &'a NetworkPolicy,
     known: vec::IntoIter<IpAddr>,

@@ -59,7 +59,7 @@ pub(crate) async fn validate(
     Err(Failure::new(FailureKind::Connection, &detail))
 }
 
-/// Asks the first IPv6 address, and when it cannot be connected to the first IPv4 address.
+/// Asks one candidate after the other until one can be connected to.
 async fn request(
     validator: &Validator,
     target: &Target,

@@ -93,7 +93,7 @@ pub(crate) async fn validate(
     })
 }
 
-/// Asks the first IPv6 address, and when it cannot be connected to the first IPv4 address.
+/// Asks one candidate after the other until one can be connected to.
 async fn show(
     validator: &Validator,
     identifier: &Identifier,
