@@ -27,7 +27,7 @@ use eventstore::Stream;
 use futures::{TryStreamExt as _, stream};
 use tracing::info;
 
-pub(crate) use self::reservation::{LostReservation, lost_reservation};
+pub(crate) use self::reservation::lost_reservation;
 use self::{
     certificate::{Journaled, waits_for},
     ledger::{Known, Ledger},
@@ -137,7 +137,7 @@ async fn put_back(desk: &Desk, record: &Record, known: &Known) -> Result<(), Iss
         None => None,
     };
     let state = order.as_ref().map(|order| order.state.as_ref());
-    let reserved = reservation::from_journal(&record.reservation, state)?;
+    let reserved = reservation::from_journal(desk, &record.reservation, state)?;
     let burned = SerialBurned {
         issuer: reserved.issuer.clone(),
         serial: reserved.serial.clone(),

@@ -20,7 +20,7 @@ use crate::{
     issuance::{self, OrderView, finish, write_issuance, write_reservation},
     issuers::Claim,
     reliance,
-    restored::{LostReservation, lost_reservation},
+    restored::lost_reservation,
 };
 
 /// How much later than here it may have been where the order was placed. What is not found for clocks that were further apart
@@ -84,13 +84,11 @@ pub(crate) async fn resume(
     order: OrderView,
     reservation: &Reservation,
 ) -> Result<(), IssuanceError> {
-    let (reserved, are_bytes_known) = match reserved(desk, reservation).await? {
-        Some(reserved) => (reserved, true),
-        None => match lost_reservation(desk, &order.state, reservation).await? {
-            LostReservation::Journaled(reserved) => (reserved, true),
-            LostReservation::Unknown(reserved) => (reserved, false),
-        },
+    let reserved = match reserved(desk, reservation).await? {
+        Some(reserved) => reserved,
+        None => lost_reservation(desk, &order.state, reservation).await?,
     };
+    let are_bytes_known = !reserved.tbs.is_empty();
     let journaled = journaled(desk, &order.state, &reservation.serial)?;
     // The profile may have another issuer by now: who reserved is who signs.
     let claim = desk.issuers.by_id(&reservation.issuer).map(|issuer| Claim {

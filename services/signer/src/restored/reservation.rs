@@ -12,78 +12,90 @@ use domain::{
 use tracing::warn;
 use x509_parser::{certificate::TbsCertificate, extensions::GeneralName, prelude::FromDer as _};
 
-use crate::{IssuanceError, desk::Desk, issuance::purpose};
+use crate::{
+    IssuanceError,
+    desk::{Desk, now},
+    issuance::purpose,
+};
 
-/// What is left of a reservation that an order has and the ledger lost.
-pub(crate) enum LostReservation {
-    /// All of it was in the journal.
-    Journaled(SerialReserved),
-    /// Nobody knows the bytes that were, or were not, signed.
-    Unknown(SerialReserved),
-}
-
-/// Puts the reservation of an order into the ledger anew.
+/// Puts the reservation of an order into the ledger anew; without bytes to sign where nobody knows which were, or were not,
+/// signed.
 pub(crate) async fn lost_reservation(
     desk: &Desk,
     order: &State,
     reservation: &Reservation,
-) -> Result<LostReservation, IssuanceError> {
+) -> Result<SerialReserved, IssuanceError> {
     warn!(order = %order.id, serial = %reservation.serial, "the ledger lost a reservation");
     let journaled = desk.journal.records(|journaled| journaled.serial == reservation.serial);
     let journaled = journaled.map_err(IssuanceError::JournalRead)?.into_values().next();
-    let lost = match journaled {
-        Some(record) => LostReservation::Journaled(from_journal(&record.reservation, Some(order))?),
-        None => LostReservation::Unknown(from_order(desk, order, reservation)),
-    };
-    let (LostReservation::Journaled(reserved) | LostReservation::Unknown(reserved)) = &lost;
+    let left = journaled.map_or_else(|| unknown(order, reservation), |record| record.reservation);
+    let reserved = from_journal(desk, &left, Some(order))?;
     desk.record(LedgerEvent::SerialReserved(reserved.clone())).await?;
-    Ok(lost)
+    Ok(reserved)
+}
+
+/// What the journal would have of a reservation whose bytes are unknown, and has once it is to be burned.
+fn unknown(order: &State, reservation: &Reservation) -> Journaled {
+    Journaled {
+        serial: reservation.serial.clone(),
+        order: Some(order.id.clone()),
+        issuer: reservation.issuer.clone(),
+        tbs: Vec::new(),
+        at: now(),
+    }
 }
 
 /// The reservation as the journal has it.
 pub(super) fn from_journal(
+    desk: &Desk,
     journaled: &Journaled,
     order: Option<&State>,
 ) -> Result<SerialReserved, IssuanceError> {
-    let (_, tbs) =
-        TbsCertificate::from_der(&journaled.tbs).map_err(|_| IssuanceError::LostReservation)?;
+    let said = if journaled.tbs.is_empty() { unsaid(desk, journaled) } else { said(journaled)? };
     let own = order.map(purpose);
-    let end = |at: x509_parser::time::ASN1Time| Timestamp::from_unix_seconds(at.timestamp());
     Ok(SerialReserved {
         issuer: journaled.issuer.clone(),
         serial: journaled.serial.clone(),
         order: journaled.order.clone(),
         account: own.as_ref().and_then(|own| own.account.clone()),
         profile: own.as_ref().and_then(|own| own.profile.clone()),
-        identifiers: own.map_or_else(|| identifiers(&tbs), |own| own.identifiers),
+        identifiers: own.map_or(said.identifiers, |own| own.identifiers),
         tbs: BASE64_URL_SAFE_NO_PAD.encode(&journaled.tbs),
+        not_before: said.not_before,
+        not_after: said.not_after,
+    })
+}
+
+/// What the bytes to sign say.
+struct Said {
+    identifiers: Vec<Identifier>,
+    not_before: Timestamp,
+    not_after: Timestamp,
+}
+
+fn said(journaled: &Journaled) -> Result<Said, IssuanceError> {
+    let (_, tbs) =
+        TbsCertificate::from_der(&journaled.tbs).map_err(|_| IssuanceError::LostReservation)?;
+    let end = |at: x509_parser::time::ASN1Time| Timestamp::from_unix_seconds(at.timestamp());
+    Ok(Said {
+        identifiers: identifiers(&tbs),
         not_before: end(tbs.validity().not_before),
         not_after: end(tbs.validity().not_after),
     })
+}
+
+/// Unknown bytes may have been for as long as their issuer lives.
+fn unsaid(desk: &Desk, journaled: &Journaled) -> Said {
+    let issuer = desk.issuers.by_id(&journaled.issuer).unwrap_or(desk.issuers.default());
+    let issuer = issuer.authority.certificate();
+    let (not_before, not_after) = (issuer.not_before(), issuer.not_after());
+    Said { identifiers: Vec::new(), not_before, not_after }
 }
 
 /// The key that a journaled reservation is for.
 pub(super) fn public_key(journaled: &Journaled) -> Option<Vec<u8>> {
     let (_, tbs) = TbsCertificate::from_der(&journaled.tbs).ok()?;
     Some(tbs.subject_pki.raw.to_vec())
-}
-
-/// As much of the reservation as its order tells: it may have been for as long as its issuer lives.
-fn from_order(desk: &Desk, order: &State, reservation: &Reservation) -> SerialReserved {
-    let issuer = desk.issuers.by_id(&reservation.issuer).unwrap_or(desk.issuers.default());
-    let issuer = issuer.authority.certificate();
-    let own = purpose(order);
-    SerialReserved {
-        issuer: reservation.issuer.clone(),
-        serial: reservation.serial.clone(),
-        order: own.order,
-        account: own.account,
-        profile: own.profile,
-        identifiers: own.identifiers,
-        tbs: String::new(),
-        not_before: issuer.not_before(),
-        not_after: issuer.not_after(),
-    }
 }
 
 fn identifiers(tbs: &TbsCertificate<'_>) -> Vec<Identifier> {

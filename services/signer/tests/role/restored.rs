@@ -1,6 +1,7 @@
 //! A log that was put back from a copy: what the signer's own disk still knows is in it again.
 
 mod clock;
+mod unknown;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
