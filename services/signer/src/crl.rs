@@ -277,7 +277,8 @@ impl Publisher {
         let (number, next_update) = (plan.number, plan.next_update);
         let forgotten = self.forgotten(issuer, before, &plan).await?;
         let signed = issuer.sign(move |authority| sign_crl(authority, &plan)).await;
-        let der = signed.unwrap_or(Err(CrlError::Unverified)).map_err(PublishError::Crl)?;
+        let missing = CrlError::Build(rcgen::Error::RemoteKeyError);
+        let der = signed.unwrap_or(Err(missing)).map_err(PublishError::Crl)?;
         measure::signed("crl", started);
         if let Some(last) = &before.last {
             let period = self.desk.settings.crl_validity;

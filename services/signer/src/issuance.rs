@@ -206,7 +206,9 @@ pub(crate) async fn finish(
 pub(crate) async fn sign(issuer: &Arc<Issuer>, tbs: Vec<u8>) -> Result<Vec<u8>, IssuanceError> {
     let started = std::time::Instant::now();
     let issued = issuer.sign(move |authority| authority.issue(&tbs)).await;
-    let der = issued.unwrap_or(Err(ca::IssueError::Unverified)).map_err(IssuanceError::Sign)?;
+    let in_token = issuer.authority.key().is_in_token();
+    let missing = if in_token { SignError::TokenAway } else { SignError::Failed };
+    let der = issued.unwrap_or(Err(IssueError::Sign(missing))).map_err(IssuanceError::Sign)?;
     measure::signed("certificate", started);
     Ok(der)
 }

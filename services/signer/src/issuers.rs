@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use ca::Authority;
 use domain::{IssuerId, IssuerName, ProfileName, Serial, Timestamp};
-use tokio::task::spawn_blocking;
+use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::warn;
 
 use crate::{
@@ -38,6 +38,8 @@ pub(crate) struct Issuer {
     pub(crate) authority: Authority,
     pub(crate) chains: Chains,
     pub(crate) answers_ocsp: bool,
+    /// Tells that nobody is to wait any more for what the token with the key has not signed by then.
+    pub(crate) given_up: Notify,
 }
 
 /// A serial of an issuer, and the end of what is signed under it.
@@ -77,7 +79,8 @@ impl Issuer {
         if self.authority.key().is_away() { Err(IssuanceError::KeyAway) } else { Ok(()) }
     }
 
-    /// Has the CA sign; where that takes long, on a thread that serves nobody else. `None` if it panicked there.
+    /// Has the CA sign; where that takes long, on a thread that serves nobody else. `None` if it panicked there, or its token
+    /// was silent for too long.
     pub(crate) async fn sign<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Authority) -> T + Send + 'static,
@@ -86,8 +89,11 @@ impl Issuer {
             // Takes less than handing it to another thread and back.
             return Some(work(&self.authority));
         }
-        let issuer = Arc::clone(self);
-        spawn_blocking(move || work(&issuer.authority)).await.ok()
+        let (issuer, given_up) = (Arc::clone(self), self.given_up.notified());
+        tokio::select! {
+            signed = spawn_blocking(move || work(&issuer.authority)) => signed.ok(),
+            () = given_up => None,
+        }
     }
 }
 
@@ -102,7 +108,8 @@ impl Issuers {
                 .collect();
             let chains = Chains::new(&authority, &rules).map_err(IssuersError::Root)?;
             let answers_ocsp = settings.ocsp_issuers.contains(&name.cloned());
-            Ok::<_, IssuersError>(Arc::new(Issuer { authority, chains, answers_ocsp }))
+            let given_up = Notify::new();
+            Ok::<_, IssuersError>(Arc::new(Issuer { authority, chains, answers_ocsp, given_up }))
         };
         let mut issuers = Self {
             default: open(None, authorities.default)?,

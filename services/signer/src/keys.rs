@@ -3,7 +3,10 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use runtime::Check;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::{
+    task::{JoinError, JoinHandle, spawn_blocking},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -13,6 +16,8 @@ use crate::{Signer, desk::Desk, issuers::Issuer};
 const INTERVAL: Duration = Duration::from_secs(2);
 /// A token that has not answered by then is away, although the question is still open.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// What is to be signed waits for a token that is away for so long. Then it fails: it is in the way of what others sign.
+const LAST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The watch over the keys that are in tokens.
 pub struct KeyWatch(Arc<Desk>);
@@ -63,7 +68,7 @@ async fn is_here(desk: &Desk, issuer: &Arc<Issuer>, health: &Check) -> bool {
             // All keys are in one token; what was reserved now would only wait, and be burned at a stop.
             desk.issuers.all().for_each(|issuer| issuer.authority.key().put_away());
             // A second question would only wait behind the first.
-            looking.await
+            answer(desk, looking).await
         }
     };
     match looked {
@@ -76,4 +81,14 @@ async fn is_here(desk: &Desk, issuer: &Arc<Issuer>, health: &Check) -> bool {
         }
         Err(_) => false,
     }
+}
+
+/// The answer of a token that is away, however late; what waits for its signatures does not wait for so long.
+async fn answer<T>(desk: &Desk, mut looking: JoinHandle<T>) -> Result<T, JoinError> {
+    if let Ok(looked) = timeout(LAST_PATIENCE, &mut looking).await {
+        return looked;
+    }
+    let in_token = desk.issuers.all().filter(|issuer| issuer.authority.key().is_in_token());
+    in_token.for_each(|issuer| issuer.given_up.notify_waiters());
+    looking.await
 }

@@ -56,6 +56,8 @@ mod terms;
 #[cfg(test)]
 mod token;
 #[cfg(test)]
+mod token_hangs;
+#[cfg(test)]
 mod token_lost;
 #[cfg(test)]
 mod unreplaced;
