@@ -3,7 +3,7 @@
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
 use ca::{CertificateProfile, LeafRequest, PlannedCertificate, journal::Synced};
-use domain::{Serial, Timestamp};
+use domain::{Serial, Timestamp, certificate::SerialBurned};
 use eventstore::LoadError;
 use rcgen::{KeyPair, PublicKeyData as _};
 use tokio::sync::watch;
@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, pem::Pem};
 
 use crate::{
-    IssuanceError, delivery,
+    IssuanceError, burn, delivery,
     desk::{Desk, now},
     files,
     issuance::{self, Purpose},
@@ -162,8 +162,16 @@ pub(crate) async fn issue_planned(
     issuer.require_key()?;
     desk.record(issuance::reserved(issuer.id(), &purpose, planned)).await?;
     issuance::write_reservation(desk, (issuer.id(), &claim.serial), None, &planned.tbs).await?;
-    let der = issuance::sign(issuer, planned.tbs.clone()).await?;
     // Nobody asks for this certificate again: until the ledger has it, it is pending, and burned after a crash.
+    let der = match issuance::sign(issuer, planned.tbs.clone()).await {
+        Ok(der) => der,
+        Err(error) => {
+            let Claim { issuer, serial, not_after } = claim;
+            let burned = SerialBurned { issuer: issuer.id().clone(), serial, not_after };
+            burn::burn(desk, burned, "the key did not sign").await?;
+            return Err(error);
+        }
+    };
     delivery::record(desk, &claim, purpose, &der).await?;
     issuance::write_issuance(desk, &planned.serial, &der, Synced::Now).await?;
     Ok(der)

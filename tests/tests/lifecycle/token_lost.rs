@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acceptance::{Order, Scene, Setup, Token, csr, eventually, verify};
+use acceptance::{OcspQuestion, Order, Scene, Setup, Token, csr, eventually, verify};
 use serde_json::json;
 
 use crate::token::{LIMIT, count};
@@ -115,6 +115,21 @@ async fn a_token_that_answers_and_does_not_sign_costs_one_serial() -> anyhow::Re
     let order = scene.client.ready_order(&["b.localhost"], &scene.web).await?;
     finalize_in_vain(&scene, &order, "b.localhost").await?;
     assert!(!scene.server.ops("/readyz").await?.is_success(), "it takes the key for good");
+    assert_eq!(count(&scene.server.events().await?, "SerialBurned"), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_serial_of_an_ocsp_responder_that_was_not_certified_is_given_up_at_once()
+-> anyhow::Result<()> {
+    let token = Token::make().await?;
+    let setup = token.in_setup(Setup::embedded())?.set("ca.ocsp", true);
+    let scene = Scene::over(setup).await?;
+    let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
+    token.replace_private_half("certmill-intermediate").await?;
+    let question = OcspQuestion::about(&scene.client, &scene.server.root(), &issued.chain)?;
+    question.post(question.request(&["-no_nonce"]).await?).await?;
+    until_ready_is(&scene, false).await?;
     assert_eq!(count(&scene.server.events().await?, "SerialBurned"), 1);
     Ok(())
 }
