@@ -150,7 +150,8 @@ impl Writer {
                 Err(error) => reply(Err(error)),
             }
         }
-        match self.write(admitted, awaited) {
+        let written = self.write(admitted);
+        match written.and_then(|()| if awaited { self.sync() } else { Ok(()) }) {
             Ok(()) => {
                 replies.into_iter().for_each(|reply| reply(Ok(())));
                 Ok(())
@@ -159,8 +160,8 @@ impl Writer {
         }
     }
 
-    /// Writes entries, with one fsync when somebody waits for that.
-    fn write(&mut self, admitted: Vec<Entry>, awaited: bool) -> io::Result<()> {
+    /// Writes entries, which need not be on disk before the next [`sync`](Self::sync).
+    fn write(&mut self, admitted: Vec<Entry>) -> io::Result<()> {
         let (mut chain, mut lines) = (self.chain, Vec::new());
         for entry in admitted {
             chain.seal(&Content::from(entry), &mut lines)?;
@@ -170,9 +171,6 @@ impl Writer {
             self.bytes += lines.len() as u64;
             self.chain = chain;
             self.unsynced = true;
-        }
-        if awaited {
-            self.sync()?;
         }
         Ok(())
     }
