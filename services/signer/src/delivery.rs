@@ -8,7 +8,7 @@ use domain::{
 use eventstore::{Sequence, Subject, Wake};
 use readmodel::CertificateEntry;
 use runtime::metrics::names;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     IssuanceError,
@@ -52,7 +52,8 @@ pub(crate) async fn deliver(
     Ok(())
 }
 
-/// Puts a certificate that no order asked for into the ledger and the index by serial.
+/// Puts a certificate that no order asked for into the ledger and the index by serial. Where that is out of reach the projector
+/// completes it: another certificate in the place of this one would only be one more that it lacks.
 pub(crate) async fn record(
     desk: &Desk,
     claim: &Claim,
@@ -60,7 +61,11 @@ pub(crate) async fn record(
     der: &[u8],
 ) -> Result<(), IssuanceError> {
     let sequence = desk.record(signed(claim, &purpose, der)).await?;
-    index(desk, claim, purpose, sequence).await
+    if let Err(error) = index(desk, claim, purpose, sequence).await {
+        let error = &error as &dyn std::error::Error;
+        warn!(serial = %claim.serial, error, "certificate not in the index yet");
+    }
+    Ok(())
 }
 
 /// What the ledger keeps of a certificate.

@@ -19,7 +19,7 @@ use x509_parser::{
 
 use crate::{
     audit::names,
-    faults::{Fate, Faults},
+    faults::{Fate, Faults, Port},
     workshop::{PATIENCE, Running, Workshop, now},
 };
 
@@ -198,6 +198,21 @@ fn made_at(workshop: &Workshop, made: Timestamp) -> ServerCertificate {
     };
     let chain_pem = chain.iter().map(encode).collect();
     ServerCertificate { chain_pem, key_pem: key.serialize_pem() }
+}
+
+#[tokio::test]
+async fn a_certificate_in_the_ledger_is_not_given_up_because_the_index_is_out_of_reach() {
+    let workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let faults = Faults::new(|port, _| match port {
+        Port::PutIndex => Fate::Lost,
+        _ => Fate::Done,
+    });
+    let signer = workshop.open("signer", &workshop.ports(&Arc::new(faults))).await.unwrap();
+    let obtained = signer.server_certificate().await;
+    check(&workshop, &obtained.unwrap().borrow().clone(), &workshop.authority());
+    drop(signer);
+    let audit = workshop.audit().await;
+    workshop.check_journal(&audit, "signer");
 }
 
 #[tokio::test]
