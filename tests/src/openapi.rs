@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{Reply, workspace};
 
+/// Headers that a client acts on: each that a reply has is described. A Link to the directory is on nearly all of them.
+const ACTED_ON: [&str; 4] = ["allow", "location", "replay-nonce", "retry-after"];
+
 static DOCUMENT: LazyLock<anyhow::Result<Document>> = LazyLock::new(Document::read);
 
 /// The document, and the schemas that were needed so far.
@@ -52,18 +55,16 @@ impl Document {
         if *method == Method::OPTIONS {
             return Ok(());
         }
-        let Some(operation) = self.operation(method, url) else {
+        let response = match self.operation(method, url) {
+            Some(operation) => self.response(operation, reply.status)?,
             // Some tests look at Pebble with the same client.
-            let refused = matches!(reply.status, 400..=599) || !is_ours(url);
-            ensure!(refused, "there is no such operation");
-            return Ok(());
+            None if !is_ours(url) => return Ok(()),
+            None => {
+                ensure!(matches!(reply.status, 400..=499), "there is no such operation");
+                &self.json["components"]["responses"]["Problem"]
+            }
         };
-        let response = self.response(operation, reply.status)?;
-        let headers = response["headers"].as_object().into_iter().flatten();
-        for (name, header) in headers {
-            let required = self.resolve(header)["required"] == true;
-            ensure!(!required || reply.header(name).is_some(), "there is no {name}");
-        }
+        self.check_headers(&response["headers"], reply)?;
         if *method == Method::HEAD {
             return Ok(());
         }
@@ -78,6 +79,23 @@ impl Document {
                     self.validate(schema, &reply.json()?)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn check_headers(&self, described: &Value, reply: &Reply) -> anyhow::Result<()> {
+        let described: Vec<_> = described.as_object().into_iter().flatten().collect();
+        for (name, header) in &described {
+            let required = self.resolve(header)["required"] == true;
+            ensure!(!required || reply.header(name).is_some(), "there is no {name}");
+        }
+        let is_described =
+            |name: &str| described.iter().any(|(it, _)| it.eq_ignore_ascii_case(name));
+        let acted_on = ACTED_ON.iter().filter(|name| reply.header(name).is_some());
+        let others = (reply.headers.get_all("link").iter())
+            .any(|link| !link.as_bytes().ends_with(b"rel=\"index\""));
+        for name in acted_on.chain(others.then_some(&"link")) {
+            ensure!(is_described(name), "{name} is not described");
         }
         Ok(())
     }

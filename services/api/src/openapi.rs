@@ -1,5 +1,6 @@
 //! What the public listener answers, as an OpenAPI document made of the types that read requests and write replies.
 
+mod headers;
 mod operation;
 mod operations;
 mod parts;
@@ -56,7 +57,7 @@ pub fn openapi() -> Value {
         "components": {
             "schemas": components,
             "responses": responses,
-            "headers": parts::headers(),
+            "headers": headers::all(),
             "parameters": parameters,
         },
     })

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use acceptance::{Scene, openapi};
 use anyhow::Context as _;
 use http::Method;
+use serde_json::Value;
 
 /// An account's or pre-authorization's id that nobody has.
 const NOBODY: &str = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -75,5 +76,20 @@ fn operations_have_names_of_their_own_and_no_words_of_the_code() -> anyhow::Resu
     assert!(names.len() > 20 && distinct.len() == names.len(), "{names:?}");
     let text = document.to_string();
     assert!(!text.contains("[`"), "a description has a link that only rustdoc understands");
+    Ok(())
+}
+
+#[test]
+fn what_is_referred_to_is_there() -> anyhow::Result<()> {
+    fn look(document: &Value, value: &Value) {
+        if let Some(place) = value["$ref"].as_str() {
+            let found = place.strip_prefix('#').and_then(|it| document.pointer(it));
+            assert!(found.is_some(), "{place}");
+        }
+        let members = value.as_object().into_iter().flat_map(|it| it.values());
+        members.chain(value.as_array().into_iter().flatten()).for_each(|it| look(document, it));
+    }
+    let document = openapi()?;
+    look(&document, &document);
     Ok(())
 }

@@ -4,7 +4,7 @@ use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{Schemas, parts};
+use super::{Schemas, headers, parts};
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
@@ -137,7 +137,7 @@ impl Answer {
         self
     }
 
-    /// Has a header of [`parts::headers`].
+    /// Has a header of [`headers::all`].
     pub(super) fn with(mut self, header: &'static str) -> Self {
         self.headers.push(header);
         self
@@ -145,8 +145,8 @@ impl Answer {
 
     fn describe(&self, schemas: &mut Schemas) -> Value {
         let mut described = json!({ "description": self.what });
-        for header in &self.headers {
-            described["headers"][parts::header_name(header)] = parts::header(header);
+        if !self.headers.is_empty() {
+            described["headers"] = headers::of(&self.headers);
         }
         let mut content = self.content.clone();
         if let Some(resource) = self.resource {

@@ -22,25 +22,24 @@ pub(super) fn all() -> Vec<Operation> {
 }
 
 fn directories() -> Vec<Operation> {
-    let directory = || Answer::json::<Directory>(200, "The directory.");
+    const WHAT: &str = "The directory.";
+    let fetch =
+        |path, id| post_as_get(path, id, "The same, signed").answers(seen::<Directory>(WHAT));
     let nonce = |status| Answer::empty(status, "A nonce.").with("Nonce");
-    let read = |path, id, summary| get(path, id, summary).answers(directory());
+    let read =
+        |path, id, summary| get(path, id, summary).answers(Answer::json::<Directory>(200, WHAT));
     vec![
         read("/acme/directory", "readDefaultDirectory", "The directory of the default profile")
             .queried("configurationId"),
-        post_as_get("/acme/directory", "fetchDefaultDirectory", "The same, signed")
-            .queried("configurationId")
-            .answers(directory()),
+        fetch("/acme/directory", "fetchDefaultDirectory").queried("configurationId"),
         read("/acme/{profile}/directory", "readDirectory", "The directory of a profile"),
-        post_as_get("/acme/{profile}/directory", "fetchDirectory", "The same, signed")
-            .answers(directory()),
+        fetch("/acme/{profile}/directory", "fetchDirectory"),
         read(
             "/acme/raProfile/{profile}/directory",
             "readRaProfile",
             "The directory, as others spell it",
         ),
-        post_as_get("/acme/raProfile/{profile}/directory", "fetchRaProfile", "The same, signed")
-            .answers(directory()),
+        fetch("/acme/raProfile/{profile}/directory", "fetchRaProfile"),
         Operation::new((Method::HEAD, "/acme/{profile}/new-nonce"), "newNonce", "Get a nonce")
             .answers(nonce(200)),
         get("/acme/{profile}/new-nonce", "readNonce", "Get a nonce").answers(nonce(204)),

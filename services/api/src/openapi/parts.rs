@@ -1,9 +1,11 @@
-//! What several operations share: signed requests, problems, headers and parameters.
+//! What several operations share: signed requests, problems and parameters.
 
 use acme::{Problem, SignatureAlgorithm};
 use domain::{AccountId, ChallengeType, IssuerId, OrderId, PreAuthorizationId, ProfileName};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
+
+use super::headers;
 
 /// The media type of signed requests (RFC 8555 §6.2).
 pub(super) const JOSE: &str = "application/jose+json";
@@ -13,34 +15,6 @@ pub(super) const DESCRIPTION: &str = "Each profile is an ACME server of its own 
     with a nonce as its body; its answer, also where it is a problem, has the next nonce in Replay-Nonce, unless none can be \
     made. Replies that belong to a profile have a Link to its directory with the relation index. Where GET is answered, HEAD is, \
     and OPTIONS everywhere, for scripts of all origins. What a profile does not offer is 404.";
-
-/// A header of replies: its name in the document, its own, whether it is always there, what it says.
-struct Header(&'static str, &'static str, bool, &'static str);
-
-const HEADERS: [Header; 7] = [
-    Header("Location", "Location", true, "The URL of the resource."),
-    Header("Nonce", "Replay-Nonce", true, "A nonce for the next request (RFC 8555 §6.5.1)."),
-    Header("NextNonce", "Replay-Nonce", false, "A nonce for the next request (RFC 8555 §6.5.1)."),
-    Header("RetryAfter", "Retry-After", true, "The seconds after which to ask again."),
-    Header(
-        "RetryWhileOpen",
-        "Retry-After",
-        false,
-        "The seconds after which to ask again, while work is under way.",
-    ),
-    Header(
-        "Up",
-        "Link",
-        true,
-        "With the relation up, the authorization; with index, the directory. Each on a line of its own.",
-    ),
-    Header(
-        "Links",
-        "Link",
-        true,
-        "With the relation next or alternate, what else there is; with index, the directory. Each on a line of its own.",
-    ),
-];
 
 pub(super) fn body(media_type: &str, schema: &Value) -> Value {
     json!({ "required": true, "content": { media_type: { "schema": schema } } })
@@ -68,36 +42,18 @@ pub(super) fn parameter(name: &str) -> Value {
     json!({ "$ref": format!("#/components/parameters/{name}") })
 }
 
-pub(super) fn header(name: &str) -> Value {
-    json!({ "$ref": format!("#/components/headers/{name}") })
-}
-
-/// What a header is called in replies.
-pub(super) fn header_name(name: &str) -> &'static str {
-    let found = HEADERS.iter().find(|Header(own, ..)| *own == name);
-    found.map_or("", |Header(_, called, ..)| *called)
-}
-
-pub(super) fn headers() -> Value {
-    let described = HEADERS.iter().map(|Header(name, _, always, what)| {
-        let schema = json!({ "type": "string" });
-        let header = json!({ "description": what, "required": always, "schema": schema });
-        ((*name).to_owned(), header)
-    });
-    Value::Object(described.collect())
-}
-
 pub(super) fn responses(schemas: &mut SchemaGenerator) -> Value {
     let problem = schemas.subschema_for::<Problem>().to_value();
     let content = json!({ "application/problem+json": { "schema": problem } });
     json!({
         "Problem": {
             "description": "The request is refused; detail says why (RFC 8555 §6.7).",
+            "headers": headers::of(&["Allow", "KeyHolder", "NextNonce", "RetryWhenLimited", "Terms"]),
             "content": content,
         },
         "Unavailable": {
             "description": "Something needed is out of reach, or the server is busy: the same request later.",
-            "headers": { header_name("RetryAfter"): header("RetryAfter") },
+            "headers": headers::of(&["NextNonce", "RetryAfter"]),
             "content": content,
         },
     })
@@ -174,7 +130,10 @@ pub(super) fn schemas() -> Map<String, Value> {
     let change_jws = json!({
         "description": "The JWS within a change of keys, signed by the new key, with the url of the outer one and no nonce.",
         "allOf": [schema("Jws")],
-        "properties": { "payload": encoded(&schema("KeyChange")) },
+        "properties": {
+            "protected": encoded(&schema("HeaderOfNewKey")),
+            "payload": encoded(&schema("KeyChange")),
+        },
     });
     let jwk = json!({
         "description": "A public key (RFC 7517): P-256, P-384, Ed25519, or RSA of 2048 to 4096 bits.",
@@ -189,27 +148,27 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("KeyChangeJws", change_jws),
         (
             "HeaderOfAccount",
-            protected("Names the account's key by the URL of the account.", &["kid"]),
+            protected("Names the account's key by the URL of the account.", &["nonce", "kid"]),
         ),
-        ("HeaderOfKey", protected("Has the key itself.", &["jwk"])),
+        ("HeaderOfKey", protected("Has the key itself.", &["nonce", "jwk"])),
+        ("HeaderOfNewKey", protected("Has the new key itself.", &["jwk"])),
         ("HeaderOfEither", json!({ "oneOf": [schema("HeaderOfAccount"), schema("HeaderOfKey")] })),
     ];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
 
-/// A protected header with one of `kid` and `jwk`.
-fn protected(what: &str, key: &[&str]) -> Value {
-    let required: Vec<&str> = ["alg", "nonce", "url"].iter().chain(key).copied().collect();
-    json!({
-        "description": what,
-        "type": "object",
-        "required": required,
-        "properties": {
-            "alg": { "enum": SignatureAlgorithm::names() },
-            "nonce": { "type": "string", "description": "From Replay-Nonce, never used before." },
-            "url": { "type": "string", "format": "uri", "description": "That of the request." },
-            "kid": { "type": "string", "format": "uri" },
-            "jwk": schema("Jwk"),
-        },
-    })
+/// A protected header: beside `alg` and `url`, the members named.
+fn protected(what: &str, others: &[&str]) -> Value {
+    let members: Vec<&str> = ["alg", "url"].iter().chain(others).copied().collect();
+    let mut properties = json!({
+        "alg": { "enum": SignatureAlgorithm::names() },
+        "url": { "type": "string", "format": "uri", "description": "That of the request." },
+        "nonce": { "type": "string", "description": "From Replay-Nonce, never used before." },
+        "kid": { "type": "string", "format": "uri" },
+        "jwk": schema("Jwk"),
+    });
+    if let Some(properties) = properties.as_object_mut() {
+        properties.retain(|name, _| members.contains(&name.as_str()));
+    }
+    json!({ "description": what, "type": "object", "required": members, "properties": properties })
 }
