@@ -64,8 +64,7 @@ async fn answer<B: Buf>(
     let method = head.method.clone();
     let handling = async {
         let deadline = started + api.settings.request_timeout;
-        let body = read_body(body, api.settings.max_body_bytes);
-        let body = timeout_at(deadline, body).await.unwrap_or(Err(Refusal::TooSlow))?;
+        let body = read_body(body, api.settings.max_body_bytes, deadline).await?;
         let (Head { method, path, query, headers }, now) = (head, request::now());
         let request = Request { id, deadline, order, method, path, query, headers, body, now };
         // What is under way is left there, as when the client hangs up: whoever comes again finds what became of it.
@@ -113,14 +112,17 @@ fn count(resource: &'static str, status: StatusCode, started: Instant) {
         .record(started.elapsed().as_secs_f64());
 }
 
-/// Reads a body, whether its length was announced or not.
+/// Reads a body, whether its length was announced or not, up to its deadline or to what is too much.
 async fn read_body<B: Buf>(
     stream: impl Stream<Item = Result<B, warp::Error>>,
     max_bytes: usize,
+    deadline: Instant,
 ) -> Result<Bytes, Refusal> {
     pin_mut!(stream);
     let mut body = BytesMut::new();
-    while let Some(chunk) = stream.next().await {
+    while let Some(chunk) =
+        timeout_at(deadline, stream.next()).await.map_err(|_| Refusal::TooSlow)?
+    {
         let mut chunk = chunk.map_err(|_| Refusal::BodyInterrupted)?;
         if body.len() + chunk.remaining() > max_bytes {
             // However it ends, the answer is the same.
@@ -144,5 +146,24 @@ async fn discard<B: Buf>(mut stream: impl Stream<Item = Result<B, warp::Error>> 
         if discarded > MAX_DISCARDED_BYTES {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+
+    async fn read(sent: &'static [u8]) -> Result<Bytes, Refusal> {
+        let chunks = stream::iter([Ok(Bytes::from_static(sent))]).chain(stream::pending());
+        let deadline = Instant::now() + DISCARD_TIMEOUT / 2;
+        read_body(chunks, 4, deadline).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_too_large_is_not_called_slow_where_its_client_falls_silent() {
+        assert!(matches!(read(b"12345").await, Err(Refusal::BodyTooLarge)));
+        assert!(matches!(read(b"1234").await, Err(Refusal::TooSlow)));
     }
 }
