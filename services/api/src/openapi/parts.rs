@@ -14,7 +14,8 @@ pub(super) const DESCRIPTION: &str = "Each profile is an ACME server of its own 
     and follow the URLs they find there, of which this document shows the form. Every POST below /acme has a flattened JWS \
     with a nonce as its body; its answer, also where it is a problem, has the next nonce in Replay-Nonce, unless none can be \
     made. Replies that belong to a profile have a Link to its directory with the relation index. Where GET is answered, HEAD is, \
-    and OPTIONS everywhere, for scripts of all origins. What a profile does not offer is 404.";
+    and OPTIONS everywhere, for scripts of all origins. What a profile does not offer is 404. What is no good HTTP, \
+    or has a head that is too long, is refused without a problem document.";
 
 pub(super) fn body(media_type: &str, schema: &Value) -> Value {
     json!({ "required": true, "content": { media_type: { "schema": schema } } })
