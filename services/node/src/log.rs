@@ -102,10 +102,7 @@ impl Log {
     /// # Errors
     /// When the log is out of reach or damaged.
     pub(crate) async fn ledger(&self, serial: &Serial) -> Result<Vec<Message>, Failure> {
-        if let Some(sequence) = self.index(serial).await
-            && let Some(message) = self.store().message(Stream::Ledger, sequence).await?
-            && is_about(&message, serial)?
-        {
+        if let Some(message) = self.indexed(serial).await? {
             return Ok(vec![message]);
         }
         let mut found = Vec::new();
@@ -117,6 +114,20 @@ impl Log {
         })
         .await?;
         Ok(found)
+    }
+
+    /// The certificate of a serial in the ledger, as far as the index leads to it.
+    ///
+    /// # Errors
+    /// When the log is out of reach or damaged.
+    pub(crate) async fn indexed(&self, serial: &Serial) -> Result<Option<Message>, Failure> {
+        if let Some(sequence) = self.index(serial).await
+            && let Some(message) = self.store().message(Stream::Ledger, sequence).await?
+            && is_about(&message, serial)?
+        {
+            return Ok(Some(message));
+        }
+        Ok(None)
     }
 
     /// Where the index says that the ledger holds a certificate; an index that fails is as good as one that does not know.

@@ -1,8 +1,10 @@
 //! `certmill audit export`: every certificate that was issued or revoked, and every order that failed, as a table.
 
+use std::collections::HashSet;
+
 use acme::{base64url, revocation::PresentedCertificate};
 use domain::{
-    AccountId, Identifier, ProfileName,
+    AccountId, Identifier, ProfileName, Serial,
     certificate::{CertRevoked, CertificateSigned, LedgerEvent, RevocationEvent},
     order::{self, OrderPlaced},
 };
@@ -24,6 +26,14 @@ struct Missing<'a> {
     profile: Option<&'a ProfileName>,
 }
 
+/// The log as it is gone through.
+struct Audit<'a> {
+    log: &'a Log,
+    wanted: &'a Wanted,
+    /// The serials that were given up so far.
+    burned: HashSet<Serial>,
+}
+
 /// Prints what is wanted.
 ///
 /// # Errors
@@ -39,6 +49,7 @@ pub(super) async fn run(config: &Config, wanted: &Wanted, out: &mut Output) -> R
         out.line(csv_line(HEADER)?)?;
     }
     let mut missing = Missing::of(wanted);
+    let mut audit = Audit { log: &log, wanted, burned: HashSet::new() };
     let mut tail = log.tail();
     loop {
         let page = tail.next().await?;
@@ -47,7 +58,7 @@ pub(super) async fn run(config: &Config, wanted: &Wanted, out: &mut Output) -> R
             return missing.refuse(config, &log).await;
         }
         for message in &page {
-            for record in records(&log, message).await? {
+            for record in audit.records(message).await? {
                 missing.meet(&record);
                 if record.is_wanted(wanted) {
                     print(&record, out)?;
@@ -91,25 +102,69 @@ fn print(record: &Record, out: &mut Output) -> Result<(), Failure> {
     }
 }
 
-/// What a message adds to the audit.
-async fn records(log: &Log, message: &Message) -> Result<Vec<Record>, Failure> {
-    let mut records = Vec::new();
-    for event in &message.envelope.events {
-        match message.subject.stream() {
-            Stream::Ledger if event.is("CertificateSigned") => {
-                if let LedgerEvent::CertificateSigned(signed) = event.decode()? {
-                    records.push(issued(message, signed)?);
+impl Audit<'_> {
+    /// What a message adds to the audit.
+    async fn records(&mut self, message: &Message) -> Result<Vec<Record>, Failure> {
+        let mut records = Vec::new();
+        for event in &message.envelope.events {
+            match message.subject.stream() {
+                Stream::Ledger if event.is("CertificateSigned") => {
+                    if let LedgerEvent::CertificateSigned(signed) = event.decode()? {
+                        records.push(issued(message, signed)?);
+                    }
+                }
+                Stream::Ledger if event.is("SerialBurned") => {
+                    self.burned.insert(serial_of(&event.decode()?).clone());
+                }
+                Stream::Revocations if event.is("CertRevoked") => {
+                    let RevocationEvent::CertRevoked(revoked) = event.decode()?;
+                    records.extend(self.revoked(message, revoked).await?);
+                }
+                Stream::Orders(_) => records.extend(failed(self.log, message, event).await?),
+                Stream::Ledger
+                | Stream::Revocations
+                | Stream::Accounts
+                | Stream::Administration => {}
+            }
+        }
+        Ok(records)
+    }
+
+    /// A revocation, with what the ledger says of the certificate; one that was given up after a crash is not there.
+    async fn revoked(
+        &self,
+        message: &Message,
+        revoked: CertRevoked,
+    ) -> Result<Option<Record>, Failure> {
+        let mut found = record(message, Outcome::Revoked);
+        if !found.is_of_wanted_kind(self.wanted) {
+            return Ok(None);
+        }
+        for entry in self.ledger(&revoked.serial).await? {
+            for event in entry.envelope.decode::<LedgerEvent>()? {
+                if serial_of(&event) == &revoked.serial
+                    && let LedgerEvent::CertificateSigned(signed) = event
+                {
+                    let signed = issued(message, signed)?;
+                    found = Record { outcome: Outcome::Revoked, ..signed };
                 }
             }
-            Stream::Revocations if event.is("CertRevoked") => {
-                let RevocationEvent::CertRevoked(revoked) = event.decode()?;
-                records.push(self::revoked(log, message, revoked).await?);
-            }
-            Stream::Orders(_) => records.extend(failed(log, message, event).await?),
-            Stream::Ledger | Stream::Revocations | Stream::Accounts | Stream::Administration => {}
         }
+        found.serial = Some(revoked.serial);
+        found.issuer = Some(revoked.issuer);
+        found.not_after = Some(revoked.not_after);
+        found.reason = Some(revoked.reason.name().to_owned());
+        Ok(Some(found))
     }
-    Ok(records)
+
+    /// What the ledger says about a serial. No index knows one that was given up, and an outage gives up many: the whole
+    /// ledger is not read for each.
+    async fn ledger(&self, serial: &Serial) -> Result<Vec<Message>, Failure> {
+        if self.burned.contains(serial) {
+            return Ok(self.log.indexed(serial).await?.into_iter().collect());
+        }
+        self.log.ledger(serial).await
+    }
 }
 
 fn record(message: &Message, outcome: Outcome) -> Record {
@@ -142,26 +197,6 @@ fn issued(message: &Message, signed: CertificateSigned) -> Result<Record, Failur
         not_after: Some(signed.not_after),
         ..record(message, Outcome::Issued)
     })
-}
-
-/// A revocation, with what the ledger says of the certificate; one that was given up after a crash is not there.
-async fn revoked(log: &Log, message: &Message, revoked: CertRevoked) -> Result<Record, Failure> {
-    let mut found = record(message, Outcome::Revoked);
-    for entry in log.ledger(&revoked.serial).await? {
-        for event in entry.envelope.decode::<LedgerEvent>()? {
-            if serial_of(&event) == &revoked.serial
-                && let LedgerEvent::CertificateSigned(signed) = event
-            {
-                let signed = issued(message, signed)?;
-                found = Record { outcome: Outcome::Revoked, ..signed };
-            }
-        }
-    }
-    found.serial = Some(revoked.serial);
-    found.issuer = Some(revoked.issuer);
-    found.not_after = Some(revoked.not_after);
-    found.reason = Some(revoked.reason.name().to_owned());
-    Ok(found)
 }
 
 /// An event after which there is no certificate.
@@ -200,5 +235,53 @@ async fn placed(log: &Log, subject: &Subject) -> Result<Option<OrderPlaced>, Fai
     match first.map(StoredEvent::decode).transpose()? {
         Some(order::Event::OrderPlaced(placed)) => Ok(Some(placed)),
         Some(_) | None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eventstore::{Envelope, EventStore as _, Expected};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{fixtures, ports};
+
+    /// What messages of these types add, where whoever reads the whole ledger fails.
+    async fn added(kinds: &[&str], wanted: &Wanted) -> Result<Vec<Record>, Failure> {
+        let dir = tempfile::tempdir().unwrap();
+        let written = fixtures::log(dir.path());
+        fixtures::append(&written, kinds).await;
+        let unknown: Envelope = serde_json::from_value(json!({
+            "id": "unknown",
+            "at": "2026-01-01T12:01:00Z",
+            "actor": { "kind": "operator", "name": "alice" },
+            "events": [{ "type": "Unknown", "version": 1, "data": {} }],
+        }))
+        .unwrap();
+        let subject = Subject::ledger(&"0011223344556677".parse().unwrap(), &fixtures::serial());
+        written.append(&subject, Expected::Anything, &unknown).await.unwrap();
+        let log = Log::Embedded(ports::open_to_read(dir.path()).unwrap());
+        let mut audit = Audit { log: &log, wanted, burned: HashSet::new() };
+        let mut added = Vec::new();
+        for message in log.tail().next().await?.iter().take(kinds.len()) {
+            added.extend(audit.records(message).await?);
+        }
+        Ok(added)
+    }
+
+    #[tokio::test]
+    async fn the_ledger_is_not_read_for_each_serial_that_was_given_up() {
+        let wanted = Wanted::default();
+        let added = added(&["SerialBurned", "CertRevoked"], &wanted).await.unwrap();
+        assert_eq!(added.len(), 1);
+        assert_eq!(added[0].serial, Some(fixtures::serial()));
+        assert!(added[0].names.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_ledger_is_not_read_for_revocations_that_are_not_wanted() {
+        let wanted = Wanted { outcomes: vec![Outcome::Failed], ..Wanted::default() };
+        assert!(added(&["CertRevoked"], &wanted).await.unwrap().is_empty());
+        assert!(added(&["CertRevoked"], &Wanted::default()).await.is_err());
     }
 }

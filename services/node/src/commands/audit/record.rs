@@ -54,13 +54,17 @@ pub(super) const HEADER: [&str; 12] = [
 impl Record {
     /// Whether somebody asked for this line.
     pub(super) fn is_wanted(&self, wanted: &Wanted) -> bool {
-        let is = |outcome: &Outcome| *outcome == self.outcome;
-        wanted.since.is_none_or(|since| self.at >= since)
-            && wanted.until.is_none_or(|until| self.at < until)
+        self.is_of_wanted_kind(wanted)
             && (wanted.account.is_none() || wanted.account == self.account)
             && (wanted.profile.is_none() || wanted.profile == self.profile)
-            && (wanted.outcomes.is_empty() || wanted.outcomes.iter().any(is))
             && wanted.name.as_ref().is_none_or(|name| self.has(name))
+    }
+
+    /// Whether somebody asked for such a line of that time, whatever it is about.
+    pub(super) fn is_of_wanted_kind(&self, wanted: &Wanted) -> bool {
+        wanted.since.is_none_or(|since| self.at >= since)
+            && wanted.until.is_none_or(|until| self.at < until)
+            && (wanted.outcomes.is_empty() || wanted.outcomes.contains(&self.outcome))
     }
 
     fn has(&self, wanted: &str) -> bool {
