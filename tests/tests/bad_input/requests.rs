@@ -1,6 +1,6 @@
 //! Requests that never become a JWS: wrong method, media type, path or size.
 
-use acceptance::{Scene, run, tool};
+use acceptance::{Scene, Setup, run, tool};
 use http::Method;
 use tokio::process::Command;
 
@@ -187,6 +187,26 @@ async fn a_client_that_sends_all_of_a_body_that_is_too_large_sees_why() -> anyho
         }
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_given_up() -> anyhow::Result<()> {
+    let brief = |setup: Setup| setup.set("api.hold", "0").set("api.request_timeout", "1s");
+    let mut scene = Scene::with(brief).await?;
+    scene
+        .unimpressed(async |scene| {
+            let mut curl = Command::new(tool("curl")?);
+            curl.args(["--silent", "--http1.1", "--max-time", "15", "--data", "{"])
+                .args(["--header", "Content-Type: application/jose+json"])
+                .args(["--header", "Content-Length: 100"])
+                .args(["--write-out", "%{http_code}", "--output", "/dev/null", "--cacert"])
+                .arg(scene.server.root())
+                .arg(scene.client.url("newOrder")?);
+            let status = run(curl, scene.server.files()).await?.success()?;
+            assert_eq!(status, "408");
+            Ok(())
+        })
+        .await
 }
 
 #[tokio::test]
