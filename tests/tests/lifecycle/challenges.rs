@@ -109,7 +109,8 @@ async fn caa_scene() -> anyhow::Result<(Scene, DnsServer)> {
         setup
             .set("validation.dns_resolver", dns.address())
             .set("validation.caa_identities", r#"["ca.example"]"#)
-            .set("validation.attempts", 1)
+            // What CAA says is final: another look would not come while the test runs.
+            .set("validation.retry_wait", "5m")
     })
     .await?;
     Ok((scene, dns))
