@@ -189,6 +189,7 @@ pub(crate) async fn listen(holds: Arc<Holds>, mut wakes: broadcast::Receiver<Wak
 #[cfg(test)]
 mod tests {
     use domain::OrderId;
+    use eventstore::Sequence;
 
     use super::*;
 
@@ -208,6 +209,20 @@ mod tests {
         assert!(holds.take_place(order(), soon()).is_some());
         drop(second);
         assert!(holds.waiting.lock().unwrap().subjects.is_empty());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_looks_again_when_wakes_were_missed() {
+        let order = |n| Subject::order(&OrderId::new(0, &[n; 16]));
+        let holds = Arc::new(Holds::new(Duration::from_secs(1), 2, CancellationToken::new()));
+        let place = holds.take_place(order(1), soon()).unwrap();
+        let (sender, wakes) = broadcast::channel(1);
+        for n in [1, 2] {
+            sender.send(Wake { subject: order(n), sequence: Sequence(1) }).unwrap();
+        }
+        drop(sender);
+        listen(Arc::clone(&holds), wakes).await;
+        assert!(place.news.has_changed().unwrap());
     }
 
     #[test]
