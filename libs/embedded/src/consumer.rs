@@ -264,6 +264,17 @@ mod tests {
     }
 
     #[test]
+    fn large_messages_are_kept_in_memory_up_to_a_bound() {
+        let recent = Recent::new(Sequence::NONE, 100);
+        let third = (16 << 20) / 3 + 1;
+        for n in 1..=3 {
+            recent.push(Arc::new(message(n, A)), third);
+        }
+        assert!(recent.get(Sequence(1)).is_none());
+        assert!(recent.get(Sequence(2)).is_some() && recent.get(Sequence(3)).is_some());
+    }
+
+    #[test]
     fn the_mark_stays_before_the_first_message_that_is_not_acknowledged() {
         let (consumer, recent) = (Consumer::new(BTreeMap::new()), log(8));
         consumer.join(&[A]);
