@@ -4,7 +4,11 @@ use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::{Schemas, headers, parts};
+use super::{
+    Schemas,
+    headers::{self, Header},
+    parts,
+};
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
@@ -53,7 +57,7 @@ pub(super) struct Answer {
     what: &'static str,
     content: Map<String, Value>,
     resource: Option<SchemaOf>,
-    headers: Vec<&'static str>,
+    headers: Vec<Header>,
 }
 
 impl Operation {
@@ -137,8 +141,7 @@ impl Answer {
         self
     }
 
-    /// Has a header of [`headers::all`].
-    pub(super) fn with(mut self, header: &'static str) -> Self {
+    pub(super) fn with(mut self, header: Header) -> Self {
         self.headers.push(header);
         self
     }

@@ -12,7 +12,10 @@ use acme::{
 use http::Method;
 use schemars::{JsonSchema, SchemaGenerator};
 
-use super::operation::{Answer, Operation, Payload, SignedBy};
+use super::{
+    headers::Header,
+    operation::{Answer, Operation, Payload, SignedBy},
+};
 
 pub(super) fn all() -> Vec<Operation> {
     [directories(), accounts(), orders(), authorizations(), certificates(), for_relying_parties()]
@@ -25,7 +28,7 @@ fn directories() -> Vec<Operation> {
     const WHAT: &str = "The directory.";
     let fetch =
         |path, id| post_as_get(path, id, "The same, signed").answers(seen::<Directory>(WHAT));
-    let nonce = |status| Answer::empty(status, "A nonce.").with("Nonce");
+    let nonce = |status| Answer::empty(status, "A nonce.").with(Header::Nonce);
     let read =
         |path, id, summary| get(path, id, summary).answers(Answer::json::<Directory>(200, WHAT));
     vec![
@@ -56,7 +59,7 @@ fn accounts() -> Vec<Operation> {
         )
         .signed(SignedBy::Key, object::<NewAccount>())
         .answers(made::<Account<'static>>("The account that was made."))
-        .answers(seen::<Account<'static>>("The account that the key has.").with("Location")),
+        .answers(seen::<Account<'static>>("The account that the key has.").with(Header::Location)),
         post(
             "/acme/{profile}/account/{account}",
             "account",
@@ -70,7 +73,9 @@ fn accounts() -> Vec<Operation> {
             "List an account's orders",
         )
         .queried("cursor")
-        .answers(seen::<OrderList>("A page of the orders that are not invalid.").with("Links")),
+        .answers(
+            seen::<OrderList>("A page of the orders that are not invalid.").with(Header::Links),
+        ),
         post("/acme/{profile}/key-change", "keyChange", "Change an account's key")
             .signed(SignedBy::Account, Payload::KeyChange)
             .answers(seen::<Account<'static>>("The account, which has the new key.")),
@@ -83,14 +88,18 @@ fn orders() -> Vec<Operation> {
             .signed(SignedBy::Account, object::<NewOrder>())
             .answers(made::<Order<'static>>("The order.")),
         post_as_get("/acme/{profile}/order/{order}", "order", "Read an order")
-            .answers(seen::<Order<'static>>("The order.").with("RetryWhileOpen")),
+            .answers(seen::<Order<'static>>("The order.").with(Header::RetryWhileOpen)),
         post(
             "/acme/{profile}/order/{order}/finalize",
             "finalize",
             "Ask for the certificate of an order",
         )
         .signed(SignedBy::Account, object::<Finalize>())
-        .answers(seen::<Order<'static>>("The order.").with("Location").with("RetryWhileOpen")),
+        .answers(
+            seen::<Order<'static>>("The order.")
+                .with(Header::Location)
+                .with(Header::RetryWhileOpen),
+        ),
     ]
 }
 
@@ -98,17 +107,25 @@ fn authorizations() -> Vec<Operation> {
     let authorization = |path, id| {
         post(path, id, "Read an authorization, or give it up")
             .signed(SignedBy::Account, object_or_empty::<AuthorizationUpdate>())
-            .answers(seen::<Authorization<'static>>("The authorization.").with("RetryWhileOpen"))
+            .answers(
+                seen::<Authorization<'static>>("The authorization.").with(Header::RetryWhileOpen),
+            )
     };
     let challenge = |path, id| {
         post(path, id, "Respond to a challenge, or read it")
             .signed(SignedBy::Account, object_or_empty::<ChallengeResponse>())
-            .answers(seen::<Challenge<'static>>("The challenge.").with("Up").with("RetryWhileOpen"))
+            .answers(
+                seen::<Challenge<'static>>("The challenge.")
+                    .with(Header::Up)
+                    .with(Header::RetryWhileOpen),
+            )
     };
     vec![
         post("/acme/{profile}/new-authz", "newAuthz", "Authorize an identifier before an order")
             .signed(SignedBy::Account, object::<NewAuthorization>())
-            .answers(made::<Authorization<'static>>("The authorization.").with("RetryWhileOpen")),
+            .answers(
+                made::<Authorization<'static>>("The authorization.").with(Header::RetryWhileOpen),
+            ),
         authorization("/acme/{profile}/authorization/{order}/{index}", "authorization"),
         authorization("/acme/{profile}/authorization/{preAuthorization}", "preAuthorization"),
         challenge("/acme/{profile}/challenge/{order}/{index}/{type}", "challenge"),
@@ -125,8 +142,8 @@ fn certificates() -> Vec<Operation> {
             .of_type("application/pem-certificate-chain")
             .of_type("application/pkix-cert")
             .of_type("application/pkcs7-mime; smime-type=certs-only")
-            .with("NextNonce")
-            .with("Links");
+            .with(Header::NextNonce)
+            .with(Header::Links);
         post_as_get(path, id, summary).answers(chain)
     };
     vec![
@@ -142,7 +159,7 @@ fn certificates() -> Vec<Operation> {
         ),
         post("/acme/{profile}/revoke-cert", "revokeCert", "Revoke a certificate")
             .signed(SignedBy::Either, object::<Revoke>())
-            .answers(Answer::empty(200, "The certificate is revoked.").with("NextNonce")),
+            .answers(Answer::empty(200, "The certificate is revoked.").with(Header::NextNonce)),
     ]
 }
 
@@ -183,9 +200,9 @@ fn object_or_empty<T: JsonSchema>() -> Payload {
 }
 
 fn made<T: JsonSchema>(what: &'static str) -> Answer {
-    Answer::json::<T>(201, what).with("Location").with("NextNonce")
+    Answer::json::<T>(201, what).with(Header::Location).with(Header::NextNonce)
 }
 
 fn seen<T: JsonSchema>(what: &'static str) -> Answer {
-    Answer::json::<T>(200, what).with("NextNonce")
+    Answer::json::<T>(200, what).with(Header::NextNonce)
 }

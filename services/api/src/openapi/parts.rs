@@ -5,7 +5,7 @@ use domain::{AccountId, ChallengeType, IssuerId, OrderId, PreAuthorizationId, Pr
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use super::headers;
+use super::headers::{self, Header};
 
 /// The media type of signed requests (RFC 8555 §6.2).
 pub(super) const JOSE: &str = "application/jose+json";
@@ -46,15 +46,22 @@ pub(super) fn parameter(name: &str) -> Value {
 pub(super) fn responses(schemas: &mut SchemaGenerator) -> Value {
     let problem = schemas.subschema_for::<Problem>().to_value();
     let content = json!({ "application/problem+json": { "schema": problem } });
+    let of_problems = [
+        Header::Allow,
+        Header::KeyHolder,
+        Header::NextNonce,
+        Header::RetryWhenLimited,
+        Header::Terms,
+    ];
     json!({
         "Problem": {
             "description": "The request is refused; detail says why (RFC 8555 §6.7).",
-            "headers": headers::of(&["Allow", "KeyHolder", "NextNonce", "RetryWhenLimited", "Terms"]),
+            "headers": headers::of(&of_problems),
             "content": content,
         },
         "Unavailable": {
             "description": "Something needed is out of reach, or the server is busy: the same request later.",
-            "headers": headers::of(&["NextNonce", "RetryAfter"]),
+            "headers": headers::of(&[Header::NextNonce, Header::RetryAfter]),
             "content": content,
         },
     })
