@@ -6,6 +6,9 @@ use eventstore::{Actor, Context};
 use http::{HeaderMap, Method};
 use tokio::time::Instant;
 
+/// The media type of signed requests (RFC 8555 §6.2).
+pub(crate) const JOSE: &str = "application/jose+json";
+
 /// A request whose body has arrived.
 pub(crate) struct Request {
     pub(crate) id: String,
@@ -43,7 +46,7 @@ impl Request {
         let media_type = content_type
             .and_then(|value| value.to_str().ok())
             .map(|value| value.split(';').next().unwrap_or_default().trim());
-        media_type.is_some_and(|media| media.eq_ignore_ascii_case("application/jose+json"))
+        media_type.is_some_and(|media| media.eq_ignore_ascii_case(JOSE))
     }
 
     /// Whether the body is compressed, or coded in another way (RFC 9110 §8.4).

@@ -5,6 +5,7 @@
 //! left off.
 
 mod burn;
+mod calls;
 mod chains;
 mod crl;
 mod delivery;

@@ -7,12 +7,12 @@ use domain::{IssuerId, Serial, Timestamp};
 use eventstore::{Call, LoadError, OcspAnswer, Service};
 use readmodel::FindError;
 use runtime::metrics::names;
-use tokio::{sync::mpsc, time::sleep};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    IssuanceError,
+    IssuanceError, calls,
     desk::{Desk, now},
     issuance,
     issuers::Issuer,
@@ -24,26 +24,13 @@ use crate::{
 const RESPONDER_VALIDITY: Duration = Duration::from_hours(14 * 24);
 /// How long before its end the responder gets a new key and certificate.
 const RENEW_BEFORE: Duration = Duration::from_hours(5 * 24);
-/// How long the signer waits after a failure.
-const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// Serves until told to stop; does nothing where OCSP is off.
 pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
     if desk.settings.ocsp_issuers.is_empty() {
         return;
     }
-    let serving = async {
-        loop {
-            match desk.ports.calls.serve(Service::Ocsp).await {
-                Ok(calls) => answer_all(&desk, calls).await,
-                Err(error) => {
-                    warn!(error = &error as &dyn std::error::Error, "OCSP requests do not arrive");
-                }
-            }
-            sleep(RETRY_DELAY).await;
-        }
-    };
-    stop.run_until_cancelled(serving).await;
+    calls::serve(&desk, Service::Ocsp, |calls| answer_all(&desk, calls), stop).await;
 }
 
 async fn answer_all(desk: &Desk, mut calls: mpsc::Receiver<Call>) {

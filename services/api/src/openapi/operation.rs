@@ -9,6 +9,7 @@ use super::{
     headers::{self, Header},
     parts,
 };
+use crate::request::JOSE;
 
 type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
@@ -105,7 +106,7 @@ impl Operation {
         match self.request {
             Request::Nothing => {}
             Request::Signed(by, payload) => {
-                described["requestBody"] = parts::body(parts::JOSE, &signed(by, payload, schemas));
+                described["requestBody"] = parts::body(JOSE, &signed(by, payload, schemas));
             }
             Request::Other(media_type) => {
                 described["requestBody"] = parts::body(media_type, &json!({}));

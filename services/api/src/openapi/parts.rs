@@ -7,9 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::headers::{self, Header};
 
-/// The media type of signed requests (RFC 8555 §6.2).
-pub(super) const JOSE: &str = "application/jose+json";
-
 pub(super) const DESCRIPTION: &str = "Each profile is an ACME server of its own (RFC 8555): clients begin at a directory \
     and follow the URLs they find there, of which this document shows the form. Every POST below /acme has a flattened JWS \
     with a nonce as its body; its answer, also where it is a problem, has the next nonce in Replay-Nonce, unless none can be \

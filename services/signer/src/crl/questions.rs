@@ -1,37 +1,23 @@
 //! Answers whether a CRL is published: who does not find it in the read model has to know whether that lost it.
 
-use std::{str, sync::Arc, time::Duration};
+use std::{str, sync::Arc};
 
 use domain::CrlName;
 use eventstore::{Call, CrlAnswer, Service};
-use tokio::time::sleep;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
-use crate::desk::Desk;
-
-/// How long the signer waits after a failure.
-const RETRY_DELAY: Duration = Duration::from_secs(2);
+use crate::{calls, desk::Desk};
 
 /// Serves until told to stop.
 pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
-    let serving = async {
-        loop {
-            match desk.ports.calls.serve(Service::Crl).await {
-                Ok(mut calls) => {
-                    while let Some(call) = calls.recv().await {
-                        answer(&desk, call);
-                    }
-                }
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    warn!(error, "questions about CRLs do not arrive");
-                }
-            }
-            sleep(RETRY_DELAY).await;
-        }
-    };
-    stop.run_until_cancelled(serving).await;
+    calls::serve(&desk, Service::Crl, |calls| answer_all(&desk, calls), stop).await;
+}
+
+async fn answer_all(desk: &Desk, mut calls: mpsc::Receiver<Call>) {
+    while let Some(call) = calls.recv().await {
+        answer(desk, call);
+    }
 }
 
 /// Has a CRL that is missed put back. Before the log was read nobody knows which there are: the question is left unanswered.
