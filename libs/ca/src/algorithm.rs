@@ -17,6 +17,38 @@ pub enum KeyAlgorithm {
     Rsa,
 }
 
+/// What key to use for a new CA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChoice {
+    /// One that is there, of whatever kind; else a new one of this kind.
+    OrNew(KeyAlgorithm),
+    /// One of this kind: one that is there must be.
+    Only(KeyAlgorithm),
+}
+
+impl KeyChoice {
+    /// The kind of a new one.
+    pub(crate) fn algorithm(self) -> KeyAlgorithm {
+        match self {
+            Self::OrNew(algorithm) | Self::Only(algorithm) => algorithm,
+        }
+    }
+
+    /// Whether a key of this kind does.
+    pub(crate) fn permits(self, there: KeyAlgorithm) -> bool {
+        match self {
+            Self::OrNew(_) => true,
+            Self::Only(algorithm) => there == algorithm,
+        }
+    }
+}
+
+impl From<KeyAlgorithm> for KeyChoice {
+    fn from(algorithm: KeyAlgorithm) -> Self {
+        Self::OrNew(algorithm)
+    }
+}
+
 /// The text names no kind of CA key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a key algorithm: expected p256, p384, ed25519 or rsa")]

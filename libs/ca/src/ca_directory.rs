@@ -10,7 +10,7 @@ use std::{
 };
 
 use crate::{
-    algorithm::KeyAlgorithm,
+    algorithm::{KeyAlgorithm, KeyChoice},
     authority::{Authority, AuthorityError},
     ca_certificate::{CaCertificate, CaCertificateError},
     ca_key::CaKey,
@@ -103,6 +103,16 @@ pub enum CaDirectoryError {
     /// A certificate to install is expired or not valid yet.
     #[error("a certificate to install is not valid now")]
     NotValid,
+    /// The key that is there, from an import or an earlier call, is not of the kind that is asked for.
+    #[error(
+        "there is a key of kind {kind} already, in {path} or the token: leave out --key-type to use it, or move it away first"
+    )]
+    OtherKind {
+        /// Where it is, unless in the token.
+        path: PathBuf,
+        /// Its kind.
+        kind: KeyAlgorithm,
+    },
     /// A key cannot be used.
     #[error("a CA key cannot be used")]
     Key(#[from] KeyStoreError),
@@ -211,11 +221,16 @@ impl CaDirectory {
         Ok(Authority::new(key, &own, &roots)?)
     }
 
-    fn key(&self, name: &str, algorithm: KeyAlgorithm) -> Result<CaKey, KeyStoreError> {
-        if self.keys.contains(name)? {
-            self.keys.load(name)
+    fn key(&self, name: &str, choice: KeyChoice) -> Result<CaKey, CaDirectoryError> {
+        if !self.keys.contains(name)? {
+            return Ok(self.keys.create(name, choice.algorithm())?);
+        }
+        let key = self.keys.load(name)?;
+        let kind = key.algorithm();
+        if choice.permits(kind) {
+            Ok(key)
         } else {
-            self.keys.create(name, algorithm)
+            Err(CaDirectoryError::OtherKind { path: self.keys.path(name), kind })
         }
     }
 
@@ -305,6 +320,23 @@ mod tests {
         assert!(matches!(root, Err(CaDirectoryError::AlreadyExists(_))));
         let intermediate = ca.create_intermediate(KeyAlgorithm::EcdsaP256, &request("Issuing"));
         assert!(matches!(intermediate, Err(CaDirectoryError::AlreadyExists(_))));
+    }
+
+    #[test]
+    fn a_key_that_is_there_is_used_unless_another_kind_is_insisted_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = CaDirectory::new(dir.path(), None);
+        let wanted = request("Issuing");
+        let first = ca.request_intermediate(KeyAlgorithm::EcdsaP256, &wanted).unwrap();
+        let other = ca.request_intermediate(KeyChoice::Only(KeyAlgorithm::EcdsaP384), &wanted);
+        let there = KeyAlgorithm::EcdsaP256;
+        assert!(matches!(other, Err(CaDirectoryError::OtherKind { kind, .. }) if kind == there));
+        let requested = std::fs::read_to_string(dir.path().join("intermediate.csr")).unwrap();
+        assert_eq!(requested, first);
+        for choice in [KeyAlgorithm::EcdsaP384.into(), KeyChoice::Only(there)] {
+            ca.request_intermediate(choice, &wanted).unwrap();
+            assert_eq!(ca.keys.load(INTERMEDIATE_KEY).unwrap().algorithm(), there);
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ mod subject_name;
 mod token;
 mod unsigned;
 
-pub use algorithm::{KeyAlgorithm, UnknownKeyAlgorithm};
+pub use algorithm::{KeyAlgorithm, KeyChoice, UnknownKeyAlgorithm};
 pub use authority::{Authority, AuthorityError};
 pub use ca_certificate::{CaCertificate, CaCertificateError, ChainError};
 pub use ca_directory::{CaDirectory, CaDirectoryError};

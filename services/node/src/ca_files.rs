@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use ca::{
-    Authority, CaDirectory, CaDirectoryError, CaRequest, CaSubject, KeyAlgorithm, Passphrase,
+    Authority, CaDirectory, CaDirectoryError, CaRequest, CaSubject, KeyAlgorithm, KeyChoice,
+    Passphrase,
 };
 use domain::{IssuerName, Timestamp};
 use runtime::{Config, config::CaKeyType};
@@ -151,8 +152,8 @@ fn create(config: &Config, issuer: Option<&IssuerName>, now: Timestamp) -> Resul
             Err(error) => return Err(error.into()),
         }
     }
-    let algorithm = key_algorithm(config, issuer);
-    create_intermediate(config, issuer, algorithm, &intermediate_request(config, issuer, now))
+    let key = key_algorithm(config, issuer).into();
+    create_intermediate(config, issuer, key, &intermediate_request(config, issuer, now))
 }
 
 /// Creates an issuer's root.
@@ -162,10 +163,10 @@ fn create(config: &Config, issuer: Option<&IssuerName>, now: Timestamp) -> Resul
 pub(crate) fn create_root(
     config: &Config,
     issuer: Option<&IssuerName>,
-    algorithm: KeyAlgorithm,
+    key: KeyChoice,
     request: &CaRequest,
 ) -> Result<(), Failure> {
-    created(directory(config, issuer)?.create_root(algorithm, request), OTHER_ROOT_ADVICE)
+    created(directory(config, issuer)?.create_root(key, request), OTHER_ROOT_ADVICE)
 }
 
 /// Creates an issuer's intermediate: below the root whose key is in its directory, else below that of `[ca]`.
@@ -175,15 +176,15 @@ pub(crate) fn create_root(
 pub(crate) fn create_intermediate(
     config: &Config,
     issuer: Option<&IssuerName>,
-    algorithm: KeyAlgorithm,
+    key: KeyChoice,
     request: &CaRequest,
 ) -> Result<(), Failure> {
     let ca = directory(config, issuer)?;
     if issuer.is_none() || path_of(config, issuer).join("keys/root.key").exists() {
-        created(ca.create_intermediate(algorithm, request), OTHER_INTERMEDIATE_ADVICE)
+        created(ca.create_intermediate(key, request), OTHER_INTERMEDIATE_ADVICE)
     } else {
         let root = directory(config, None)?.open_root()?;
-        let below = ca.create_intermediate_below(&root, algorithm, request);
+        let below = ca.create_intermediate_below(&root, key, request);
         created(below, OTHER_INTERMEDIATE_ADVICE)
     }
 }
@@ -325,9 +326,9 @@ mod tests {
         let config = config(dir.path(), &[]);
         open_or_create(&config, clock()).unwrap();
         let algorithm = key_algorithm(&config, None);
-        let root = create_root(&config, None, algorithm, &root_request(&config, clock()));
+        let root = create_root(&config, None, algorithm.into(), &root_request(&config, clock()));
         let request = intermediate_request(&config, None, clock());
-        let intermediate = create_intermediate(&config, None, algorithm, &request);
+        let intermediate = create_intermediate(&config, None, algorithm.into(), &request);
         for (refused, advised) in [
             (root, "certmill ca --issuer NAME root"),
             (intermediate, "certmill ca --issuer NAME intermediate"),

@@ -4,7 +4,7 @@ use super::{
     CaDirectory, CaDirectoryError, INTERMEDIATE_KEY, INTERMEDIATE_PEM, ROOT_KEY, ROOT_PEM, encode,
 };
 use crate::{
-    algorithm::KeyAlgorithm,
+    algorithm::KeyChoice,
     authority::Authority,
     ca_key::CaKey,
     ca_profile::{CaRequest, intermediate_certificate, root_certificate},
@@ -17,13 +17,13 @@ impl CaDirectory {
     /// When there is a root already, or files cannot be written; a subject that cannot be makes no key.
     pub fn create_root(
         &self,
-        algorithm: KeyAlgorithm,
+        key: impl Into<KeyChoice>,
         request: &CaRequest,
     ) -> Result<Authority, CaDirectoryError> {
         request.subject.check()?;
         let _lock = self.lock()?;
         self.refuse_existing(ROOT_PEM)?;
-        self.write_root(&self.key(ROOT_KEY, algorithm)?, request)?;
+        self.write_root(&self.key(ROOT_KEY, key.into())?, request)?;
         self.open_root()
     }
 
@@ -33,13 +33,13 @@ impl CaDirectory {
     /// When there is an intermediate already, the root's key is elsewhere, or files cannot be written.
     pub fn create_intermediate(
         &self,
-        algorithm: KeyAlgorithm,
+        key: impl Into<KeyChoice>,
         request: &CaRequest,
     ) -> Result<Authority, CaDirectoryError> {
         request.subject.check()?;
         let _lock = self.lock()?;
         self.refuse_existing(INTERMEDIATE_PEM)?;
-        self.write_intermediate(&self.key(INTERMEDIATE_KEY, algorithm)?, request)?;
+        self.write_intermediate(&self.key(INTERMEDIATE_KEY, key.into())?, request)?;
         self.open()
     }
 
@@ -51,14 +51,14 @@ impl CaDirectory {
     pub fn create_intermediate_below(
         &self,
         root: &Authority,
-        algorithm: KeyAlgorithm,
+        key: impl Into<KeyChoice>,
         request: &CaRequest,
     ) -> Result<Authority, CaDirectoryError> {
         request.subject.check()?;
         let _lock = self.lock()?;
         self.refuse_existing(INTERMEDIATE_PEM)?;
         self.refuse_other_root(root)?;
-        let key = self.key(INTERMEDIATE_KEY, algorithm)?;
+        let key = self.key(INTERMEDIATE_KEY, key.into())?;
         let certificate = intermediate_certificate(root, &key, request)?;
         let roots: Vec<Vec<u8>> = root.roots().map(<[u8]>::to_vec).collect();
         // The roots first: an intermediate without its root could not be opened.

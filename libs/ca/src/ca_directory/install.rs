@@ -6,7 +6,7 @@ use super::{
     CaDirectory, CaDirectoryError, INTERMEDIATE_KEY, INTERMEDIATE_PEM, ROOT_KEY, ROOT_PEM, encode,
 };
 use crate::{
-    algorithm::KeyAlgorithm,
+    algorithm::KeyChoice,
     authority::Authority,
     ca_certificate::CaCertificate,
     ca_profile::{CaRequest, intermediate_request},
@@ -23,12 +23,12 @@ impl CaDirectory {
     /// When files cannot be written.
     pub fn request_intermediate(
         &self,
-        algorithm: KeyAlgorithm,
+        key: impl Into<KeyChoice>,
         request: &CaRequest,
     ) -> Result<String, CaDirectoryError> {
         request.subject.check()?;
         let _lock = self.lock()?;
-        let key = self.key(INTERMEDIATE_KEY, algorithm)?;
+        let key = self.key(INTERMEDIATE_KEY, key.into())?;
         let pem = encode_request(&intermediate_request(&key, request)?);
         self.replace(INTERMEDIATE_REQUEST, &pem)?;
         Ok(pem)
@@ -135,7 +135,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::ca_profile::{CaSubject, intermediate_certificate, rcgen_issuer};
+    use crate::{
+        algorithm::KeyAlgorithm,
+        ca_profile::{CaSubject, intermediate_certificate, rcgen_issuer},
+    };
 
     const VALIDITY: Duration = Duration::from_hours(24);
 

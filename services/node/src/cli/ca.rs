@@ -66,7 +66,7 @@ pub(crate) enum KeyOf {
 /// How a new CA is made. What is left out comes from `[ca]` of the configuration.
 #[derive(Debug, Args)]
 pub(crate) struct NewCa {
-    /// The kind of its key: p256, p384 or ed25519, in a token also rsa; a key that is there stays what it is
+    /// The kind of its key: p256, p384 or ed25519, in a token also rsa; a key that is there must be of it
     #[arg(long, value_name = "KIND", value_parser = KeyAlgorithm::from_str)]
     pub(crate) key_type: Option<KeyAlgorithm>,
     /// Its common name, of at most 64 characters

@@ -4,7 +4,7 @@ mod accept_log;
 mod permissions;
 mod show;
 
-use ca::{CaRequest, CaSubject, KeyAlgorithm};
+use ca::{CaRequest, CaSubject, KeyChoice};
 use domain::IssuerName;
 use runtime::Config;
 use serde::Serialize;
@@ -40,18 +40,17 @@ pub(crate) async fn run(
     match command {
         CaCommand::Root(new) => {
             let request = new.over(ca_files::root_request(config, now));
-            ca_files::create_root(config, issuer, new.algorithm(config, issuer), &request)?;
+            ca_files::create_root(config, issuer, new.key(config, issuer), &request)?;
             show::run(config, issuer, out)
         }
         CaCommand::Intermediate(new) => {
             let request = new.over(ca_files::intermediate_request(config, issuer, now));
-            let algorithm = new.algorithm(config, issuer);
-            ca_files::create_intermediate(config, issuer, algorithm, &request)?;
+            ca_files::create_intermediate(config, issuer, new.key(config, issuer), &request)?;
             show::run(config, issuer, out)
         }
         CaCommand::Request(new) => {
             let request = new.over(ca_files::intermediate_request(config, issuer, now));
-            let request = ca.request_intermediate(new.algorithm(config, issuer), &request)?;
+            let request = ca.request_intermediate(new.key(config, issuer), &request)?;
             match out.format() {
                 Format::Json => out.json(&Requested { request }),
                 Format::Text => out.line(request.trim_end()),
@@ -99,7 +98,10 @@ impl NewCa {
         }
     }
 
-    fn algorithm(&self, config: &Config, issuer: Option<&IssuerName>) -> KeyAlgorithm {
-        self.key_type.unwrap_or_else(|| ca_files::key_algorithm(config, issuer))
+    fn key(&self, config: &Config, issuer: Option<&IssuerName>) -> KeyChoice {
+        match self.key_type {
+            Some(algorithm) => KeyChoice::Only(algorithm),
+            None => ca_files::key_algorithm(config, issuer).into(),
+        }
     }
 }
