@@ -7,9 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::{AccountId, OrderId, Serial};
+use domain::{AccountId, OrderId, Serial, Timestamp};
 use eventstore::{
     AppendError, Envelope, EventStore, Expected, Message, Sequence, StoreError, Stream, Subject,
+    place_before,
 };
 use readmodel::CertificateEntry;
 use rusqlite::Connection;
@@ -78,6 +79,15 @@ impl ReadOnly {
     /// When the database cannot answer or is damaged.
     pub async fn log(&self, after: Sequence, limit: usize) -> Result<Vec<Message>, StoreError> {
         self.query(move |c| queries::log(c, after, limit)).await
+    }
+
+    /// Finds a place in all streams as [`eventstore::last_before`] does in one.
+    ///
+    /// # Errors
+    /// When the database cannot answer or is damaged.
+    pub async fn last_before(&self, time: Timestamp) -> Result<Sequence, StoreError> {
+        let end = self.query(|c| Ok(queries::tip(c)?.sequence)).await?;
+        place_before(time, end, |after| async move { Ok(self.log(after, 1).await?.pop()) }).await
     }
 
     /// Finds a certificate by its serial.

@@ -27,7 +27,7 @@ pub use execute::{
     Decided, ExecuteError, LoadError, Loaded, Verdict, attempt, execute, execute_after, load,
 };
 pub use feed::{Acknowledge, Delivery, EventFeed, KEEP_ALIVE, Subscription};
-pub use search::last_before;
+pub use search::{last_before, place_before};
 pub use store::{Dependent, EventStore, Expected, NewMessage, Pair};
 pub use subject::{InvalidSubject, Sequence, Stream, Subject};
 pub use tail::{EventTail, Tail};

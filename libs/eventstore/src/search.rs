@@ -2,7 +2,7 @@
 
 use domain::Timestamp;
 
-use crate::{EventStore, Sequence, StoreError, Stream};
+use crate::{EventStore, Message, Sequence, StoreError, Stream};
 
 /// Finds a place in a stream before which everything is older than a time: as far in as a few reads can tell.
 ///
@@ -16,10 +16,29 @@ pub async fn last_before(
     stream: Stream,
     time: Timestamp,
 ) -> Result<Sequence, StoreError> {
-    let (mut older, mut newer) = (Sequence::NONE, store.last_sequence(stream).await?);
+    let end = store.last_sequence(stream).await?;
+    place_before(time, end, |after| async move {
+        Ok(store.scan(stream, after, 1).await?.into_iter().next())
+    })
+    .await
+}
+
+/// As [`last_before`] in whatever ends at a sequence, and is read by the function that finds the first message after one.
+///
+/// # Errors
+/// Those of the function.
+pub async fn place_before<F>(
+    time: Timestamp,
+    end: Sequence,
+    first_after: impl Fn(Sequence) -> F,
+) -> Result<Sequence, StoreError>
+where
+    F: Future<Output = Result<Option<Message>, StoreError>>,
+{
+    let (mut older, mut newer) = (Sequence::NONE, end);
     while older < newer {
         let middle = Sequence(older.0.midpoint(newer.0));
-        match store.scan(stream, middle, 1).await?.first() {
+        match first_after(middle).await? {
             Some(message) if message.envelope.at < time => older = message.sequence,
             Some(_) | None => newer = middle,
         }

@@ -16,7 +16,7 @@ use clap::{
     Arg, ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
     builder::OsStringValueParser,
 };
-use domain::{AccountId, IssuerName, Serial, certificate::RevocationReason};
+use domain::{AccountId, IssuerName, Serial, Timestamp, certificate::RevocationReason};
 use eventstore::Subject;
 use runtime::{Config, ConfigError, Role, config};
 
@@ -141,6 +141,9 @@ pub(crate) enum Command {
         /// Only those of one aggregate: a subject such as `order.05.<id>`, an order id or an account id
         #[arg(long, value_name = "SUBJECT", value_parser = values::subject, allow_hyphen_values = true)]
         aggregate: Option<Subject>,
+        /// Only from this time on: RFC 3339, or a date; with --follow, what was before is not printed first
+        #[arg(long, value_name = "TIME", value_parser = values::time)]
+        since: Option<Timestamp>,
     },
     /// Tells why a certificate was issued: who ordered it, what was validated how, who signed
     Why {

@@ -14,7 +14,7 @@ mod why;
 
 use runtime::config::config_reference;
 
-use self::events::Until;
+use self::events::{Until, Wanted};
 use crate::{
     cli::{Cli, Command},
     failure::{Explain as _, Failure},
@@ -48,9 +48,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Account(command) => account::run(&config()?, command, &mut out).await?,
         Command::Eab(command) => eab::run(&config()?, command, &mut out).await?,
         Command::Audit(command) => audit::run(&config()?, &command, &mut out).await?,
-        Command::Events { follow, aggregate } => {
+        Command::Events { follow, aggregate, since } => {
             let until = if follow { Until::Interrupted } else { Until::End };
-            events::run(&config()?, until, aggregate.as_ref(), &mut out).await?;
+            let wanted = Wanted { aggregate, since, until };
+            events::run(&config()?, &wanted, &mut out).await?;
         }
         Command::Why { serial } => why::run(&config()?, &serial, &mut out).await?,
         Command::Schemas { dir } => schemas::write(&dir, &mut out)?,

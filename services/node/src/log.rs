@@ -2,9 +2,11 @@
 
 mod merge;
 
-use domain::{Serial, certificate::LedgerEvent};
+use std::time::Duration;
+
+use domain::{Serial, Timestamp, certificate::LedgerEvent};
 use embedded::ReadOnly;
-use eventstore::{EventStore, Message, Sequence, Stream};
+use eventstore::{EventStore, Message, Sequence, Stream, last_before};
 use readmodel::{Lookup, ReadModel as _};
 use runtime::{Config, config::EventLogKind};
 
@@ -14,6 +16,8 @@ use crate::{
 };
 use merge::Merge;
 
+/// How far the clocks of those who write are apart at most; those of one write at the same time and not in its order.
+const CLOCKS_APART: Duration = Duration::from_mins(1);
 /// How many messages are read at once.
 pub(crate) const PAGE: usize = 500;
 
@@ -72,8 +76,28 @@ impl Log {
         match self {
             Self::Embedded(log) => Tail::Embedded { log, after: Sequence::NONE },
             Self::JetStream(cluster) => {
-                let streams = Stream::all(cluster.log.order_shards());
-                Tail::JetStream(Merge::new(&cluster.log, streams))
+                let streams = cluster.streams().into_iter();
+                let places = streams.map(|stream| (stream, Sequence::NONE));
+                Tail::JetStream(Merge::new(&cluster.log, places))
+            }
+        }
+    }
+
+    /// All streams from a time on, and some of what is before, which is not read whole. Messages of a clock that was wrong
+    /// by more than a minute may be missing.
+    ///
+    /// # Errors
+    /// When the log is out of reach or damaged.
+    pub(crate) async fn tail_since(&self, time: Timestamp) -> Result<Tail<'_>, Failure> {
+        let time = time.minus(CLOCKS_APART);
+        match self {
+            Self::Embedded(log) => Ok(Tail::Embedded { log, after: log.last_before(time).await? }),
+            Self::JetStream(cluster) => {
+                let mut places = Vec::new();
+                for stream in cluster.streams() {
+                    places.push((stream, last_before(&cluster.log, stream, time).await?));
+                }
+                Ok(Tail::JetStream(Merge::new(&cluster.log, places)))
             }
         }
     }
@@ -148,6 +172,12 @@ impl Log {
     }
 }
 
+impl Cluster {
+    fn streams(&self) -> Vec<Stream> {
+        Stream::all(self.log.order_shards())
+    }
+}
+
 impl Tail<'_> {
     /// The next messages; none at the end, after which more may come.
     ///
@@ -176,5 +206,26 @@ pub(crate) fn serial_of(event: &LedgerEvent) -> &Serial {
         LedgerEvent::SerialReserved(reserved) => &reserved.serial,
         LedgerEvent::CertificateSigned(signed) => &signed.serial,
         LedgerEvent::SerialBurned(burned) => &burned.serial,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[tokio::test]
+    async fn a_tail_from_a_time_on_begins_a_minute_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let kinds = ["AccountCreated", "OrderPlaced", "SerialReserved", "OrderFinalized"];
+        fixtures::append(&fixtures::log(dir.path()), &kinds).await;
+        let log = Log::Embedded(ports::open_to_read(dir.path()).unwrap());
+        for from in 0..=kinds.len() {
+            let time = format!("2026-01-01T12:01:{from:02}Z").parse().unwrap();
+            let page = log.tail_since(time).await.unwrap().next().await.unwrap();
+            let shown: Vec<_> =
+                page.iter().flat_map(|message| message.envelope.event_types()).collect();
+            assert_eq!(shown, kinds[from..]);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use tokio::process::Child;
 
 use super::Certmill;
@@ -13,9 +14,40 @@ impl Certmill {
     /// # Errors
     /// When they cannot be read.
     pub async fn events(&self) -> anyhow::Result<Vec<Value>> {
-        let printed = self.operate(&["events", "--json"]).await?.success()?;
+        self.listed(&["events", "--json"]).await
+    }
+
+    /// The same from a time on.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn events_since(&self, time: &str) -> anyhow::Result<Vec<Value>> {
+        self.listed(&["events", "--json", "--since", time]).await
+    }
+
+    async fn listed(&self, command: &[&str]) -> anyhow::Result<Vec<Value>> {
+        let printed = self.operate(command).await?.success()?;
         let events: Result<Vec<Value>, _> = printed.lines().map(serde_json::from_str).collect();
         events.with_context(|| format!("certmill events printed no JSON lines:\n{printed}"))
+    }
+
+    /// Whether the events from the time of each event on are those that are listed, without the ones before.
+    ///
+    /// # Errors
+    /// When they are not, and when the command fails.
+    pub async fn lists_events_from_each_time_on(&self) -> anyhow::Result<()> {
+        let all = self.events().await?;
+        for from in all.iter().step_by(5) {
+            let since = self.events_since(from["at"].as_str().unwrap_or_default()).await?;
+            let mut expected = Vec::new();
+            for event in &all {
+                if time(event)? >= time(from)? {
+                    expected.push(event.clone());
+                }
+            }
+            ensure!(since == expected, "from {from} on, {since:?} instead of {expected:?}");
+        }
+        Ok(())
     }
 
     /// Follows the events as the operator does; they are read from the pipe of its standard output.
@@ -77,4 +109,9 @@ impl Certmill {
         let log = std::fs::read(self.files.path().join(format!("{}.log", self.name)))?;
         Ok(String::from_utf8_lossy(&log).into_owned())
     }
+}
+
+fn time(event: &Value) -> anyhow::Result<OffsetDateTime> {
+    let text = event["at"].as_str().context("an event has a time")?;
+    Ok(OffsetDateTime::parse(text, &Rfc3339)?)
 }

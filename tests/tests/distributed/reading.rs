@@ -135,3 +135,12 @@ async fn an_operator_who_knows_of_fewer_order_streams_is_shown_all_events() -> a
     ensure!(placed == 8, "{placed} of 8 orders are shown");
     Ok(())
 }
+
+#[tokio::test]
+async fn events_are_listed_from_a_time_on() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    for (client, name) in town.at.iter().zip(["a.localhost", "b.localhost"]) {
+        client.issue(&[name], &town.web).await?;
+    }
+    town.cluster.workers.lists_events_from_each_time_on().await
+}

@@ -156,6 +156,17 @@ async fn the_events_of_an_order_are_listed_in_their_order() -> anyhow::Result<()
 }
 
 #[tokio::test]
+async fn events_are_listed_from_a_time_on() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    for name in ["a.localhost", "b.localhost"] {
+        scene.client.issue(&[name], &scene.web).await?;
+    }
+    scene.server.lists_events_from_each_time_on().await?;
+    assert!(scene.server.events_since("2100-01-01").await?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
 async fn who_follows_the_events_may_stop_reading_before_the_next_one() -> anyhow::Result<()> {
     let server = Setup::embedded().start().await?;
     let mut follower = server.follow_events()?;

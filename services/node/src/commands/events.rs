@@ -44,24 +44,28 @@ pub(crate) enum Until {
     Interrupted,
 }
 
+/// Which events are listed.
+pub(crate) struct Wanted {
+    /// Those of one aggregate; otherwise all.
+    pub(crate) aggregate: Option<Subject>,
+    /// Those from a time on; otherwise from the beginning.
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) until: Until,
+}
+
 /// Where the messages come from.
 enum Source<'a> {
     All(Tail<'a>),
     One { log: &'a Log, subject: &'a Subject, after: Sequence },
 }
 
-/// Prints the events of all streams or of one aggregate.
-pub(crate) async fn run(
-    config: &Config,
-    until: Until,
-    aggregate: Option<&Subject>,
-    out: &mut Output,
-) -> Result<(), Failure> {
+/// Prints the events that are wanted.
+///
+/// # Errors
+/// When the log is out of reach or damaged, and when it knows nothing of the aggregate.
+pub(crate) async fn run(config: &Config, wanted: &Wanted, out: &mut Output) -> Result<(), Failure> {
     let log = Log::open(config).await?;
-    let mut source = match aggregate {
-        Some(subject) => Source::One { log: &log, subject, after: Sequence::NONE },
-        None => Source::All(log.tail()),
-    };
+    let mut source = Source::of(&log, wanted).await?;
     let mut ticks = interval(FOLLOW_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut is_known = false;
@@ -71,17 +75,22 @@ pub(crate) async fn run(
         let page = source.next().await?;
         for message in &page {
             is_known = true;
-            print(message, out)?;
+            if wanted.since.is_none_or(|since| message.envelope.at >= since) {
+                print(message, out)?;
+            }
         }
         out.flush()?;
-        match (page.is_empty(), until) {
+        match (page.is_empty(), wanted.until) {
             (false, Until::End | Until::Interrupted) => {}
             // Who reads two lines must not wait for a third that may never come.
             (true, Until::Interrupted) => tokio::select! {
                 _ = ticks.tick() => {}
                 () = &mut reader_gone => return Ok(()),
             },
-            (true, Until::End) => return aggregate.filter(|_| !is_known).map_or(Ok(()), unknown),
+            (true, Until::End) => {
+                let unmet = wanted.aggregate.as_ref().filter(|_| !is_known);
+                return unmet.map_or(Ok(()), unknown);
+            }
         }
     }
 }
@@ -92,7 +101,15 @@ fn unknown(subject: &Subject) -> Result<(), Failure> {
         .advise("Orders are forgotten after event_log.order_max_age, all else is kept.")
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    async fn of(log: &'a Log, wanted: &'a Wanted) -> Result<Self, Failure> {
+        match (&wanted.aggregate, wanted.since) {
+            (Some(subject), _) => Ok(Self::One { log, subject, after: Sequence::NONE }),
+            (None, Some(since)) => Ok(Self::All(log.tail_since(since).await?)),
+            (None, None) => Ok(Self::All(log.tail())),
+        }
+    }
+
     async fn next(&mut self) -> Result<Vec<Message>, Failure> {
         match self {
             Self::All(tail) => tail.next().await,

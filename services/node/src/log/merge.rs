@@ -21,15 +21,14 @@ struct Cursor {
 }
 
 impl<'a> Merge<'a> {
-    /// Begins each stream at its beginning.
-    pub(super) fn new(store: &'a dyn EventStore, streams: Vec<Stream>) -> Self {
-        let cursor = |stream| Cursor {
-            stream,
-            after: Sequence::NONE,
-            waiting: VecDeque::new(),
-            at_end: false,
-        };
-        Self { store, cursors: streams.into_iter().map(cursor).collect() }
+    /// Begins each stream after a place.
+    pub(super) fn new(
+        store: &'a dyn EventStore,
+        places: impl IntoIterator<Item = (Stream, Sequence)>,
+    ) -> Self {
+        let cursor =
+            |(stream, after)| Cursor { stream, after, waiting: VecDeque::new(), at_end: false };
+        Self { store, cursors: places.into_iter().map(cursor).collect() }
     }
 
     /// The next messages, at most a page; none when every stream is at its end. The next call looks there again.
@@ -79,8 +78,8 @@ mod tests {
         let first = ["AccountCreated", "OrderPlaced", "SerialReserved", "OrderFinalized"];
         fixtures::append(&log, &first).await;
         let shard = fixtures::order().shard();
-        let streams = vec![Stream::Ledger, Stream::Orders(shard), Stream::Accounts];
-        let mut merge = Merge::new(&log, streams);
+        let streams = [Stream::Ledger, Stream::Orders(shard), Stream::Accounts];
+        let mut merge = Merge::new(&log, streams.map(|stream| (stream, Sequence::NONE)));
         let kinds = |page: Vec<Message>| -> Vec<String> {
             page.iter().flat_map(|message| message.envelope.event_types()).collect()
         };
