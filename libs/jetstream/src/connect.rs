@@ -116,6 +116,16 @@ pub enum ConnectError {
         /// Why the last one did not.
         source: MonitorError,
     },
+    /// Servers that keep messages are not among those that show how they sync.
+    #[error(
+        "event_log.monitor_urls lead to {seen} different servers, but each message is kept on {replicas}: name the monitoring URL of every NATS server, or event_log.allow_unsafe_dev = true for development"
+    )]
+    ServersUnseen {
+        /// How many servers there may be behind the URLs.
+        seen: usize,
+        /// On how many each message is kept.
+        replicas: u8,
+    },
     /// The process has no TLS library to ask the monitor with.
     #[error("no TLS provider is installed in this process: install one before connecting")]
     NoCryptoProvider,

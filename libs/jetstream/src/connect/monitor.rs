@@ -37,8 +37,8 @@ struct JetStreamConfig {
     sync_always: bool,
 }
 
-/// Refuses servers that are too old or acknowledge before they sync. A minority may be down: one lost server must not
-/// keep the others' clients from starting.
+/// Refuses servers that are too old or acknowledge before they sync, and fewer of them than keep each message: nobody
+/// saw the others. A minority may be down: one lost server must not keep the others' clients from starting.
 pub(super) async fn check(urls: &[Url], replicas: u8) -> Result<(), ConnectError> {
     if async_nats::rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err(ConnectError::NoCryptoProvider);
@@ -75,12 +75,10 @@ pub(super) async fn check(urls: &[Url], replicas: u8) -> Result<(), ConnectError
         Some(source) if answered * 2 <= urls.len() => return Err(unreachable(answered, source)),
         Some(_) | None => {}
     }
-    if servers.len() < usize::from(replicas) {
-        tracing::warn!(
-            seen = servers.len(),
-            replicas,
-            "not every NATS server's sync mode was seen: name all in event_log.monitor_urls"
-        );
+    // What does not answer may be a server of its own.
+    let seen = servers.len() + (urls.len() - answered);
+    if seen < usize::from(replicas) {
+        return Err(ConnectError::ServersUnseen { seen, replicas });
     }
     Ok(())
 }

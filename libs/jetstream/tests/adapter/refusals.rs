@@ -112,9 +112,29 @@ async fn a_server_that_syncs_lazily_is_refused() {
 }
 
 #[tokio::test]
+async fn servers_beside_those_whose_sync_is_seen_are_refused() {
+    let server = Nats::start(Sync::Always).await;
+    let one = production(&server);
+    // One address for all servers shows any one of them, however often it is named.
+    let repeated =
+        Options { monitor_urls: vec![one.monitor_urls[0].clone(); 3], ..production(&server) };
+    for options in [one, repeated] {
+        let refusal = refusal(options).await;
+        let expected = matches!(refusal, ConnectError::ServersUnseen { seen: 1, replicas: 3 });
+        assert!(expected, "{refusal:?}");
+        assert!(refusal.to_string().contains("event_log.monitor_urls"), "{refusal}");
+    }
+}
+
+#[tokio::test]
 async fn one_server_cannot_keep_three_replicas() {
     let server = Nats::start(Sync::Always).await;
-    let refusal = refusal(production(&server)).await;
+    let others = [Nats::start(Sync::Always).await, Nats::start(Sync::Always).await];
+    let mut options = production(&server);
+    for other in &others {
+        options.monitor_urls.push(other.monitor_url().parse().unwrap());
+    }
+    let refusal = refusal(options).await;
     assert!(matches!(refusal, ConnectError::StreamRefused { .. }), "{refusal:?}");
     assert!(refusal.to_string().contains("replicas"));
 }

@@ -24,7 +24,7 @@ pub struct EventLog {
     pub client_certificate: Option<PathBuf>,
     /// jetstream: the PEM private key of `client_certificate`.
     pub client_key: Option<PathBuf>,
-    /// jetstream: the servers' monitoring URLs, such as `http://nats-0.nats:8222`, where it can be seen that each
+    /// jetstream: the monitoring URL of every server, such as `http://nats-0.nats:8222`, where it can be seen that each
     /// message is synced before it is acknowledged.
     #[schemars(with = "Vec<String>")]
     #[serde(deserialize_with = "super::form::list")]
