@@ -29,7 +29,7 @@ check: ## format, lints, licences and banned crates, documentation
 
 bench: release ## issue certificates against this CA, Pebble and Caddy side by side; ARGS are passed on
 	scripts/test-tools
-	cargo build --release -p load
+	cargo build --release -p load --target-dir target
 	scripts/tools-env target/release/load $(ARGS)
 
 image: release ## build the OCI image, its bill of materials and licences in target/image
@@ -58,4 +58,4 @@ clean-tools: ## remove the tools that make test unpacked
 
 release:
 	scripts/build-tools
-	cargo build --release -p certmill
+	cargo build --release -p certmill --target-dir target

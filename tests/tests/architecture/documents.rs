@@ -1,6 +1,6 @@
 //! Documents that rot give the wrong map: what they name is there.
 
-use std::path::Path;
+use std::{path::Path, process::Command};
 
 use acceptance::workspace;
 
@@ -76,5 +76,17 @@ fn the_commands_of_the_documents_are_targets_of_the_makefile() -> anyhow::Result
             assert!(makefile.contains(&format!("\n{target}:")), "{document}: make {target}");
         }
     }
+    Ok(())
+}
+
+#[test]
+fn binaries_are_where_the_documents_say_wherever_cargo_would_put_them() -> anyhow::Result<()> {
+    let mut make = Command::new("make");
+    make.args(["--dry-run", "run", "demo", "bench", "image"]).current_dir(workspace());
+    let output = make.env("CARGO_TARGET_DIR", "/elsewhere").output()?;
+    let commands = String::from_utf8(output.stdout)?;
+    let builds: Vec<&str> = commands.lines().filter(|line| line.contains("--release")).collect();
+    assert!(!builds.is_empty() && commands.contains("target/release/certmill"), "{commands}");
+    assert!(builds.iter().all(|build| build.contains("--target-dir target")), "{builds:#?}");
     Ok(())
 }
