@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use crate::{ca_files, files};
 
-/// Where http-01 starts unless it is configured otherwise.
+/// Where http-01 starts, and tls-alpn-01 connects to, unless it is configured otherwise.
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 /// A name that resolves to loopback where the configuration says so.
 const DEMO_NAME: &str = "demo.localhost";
 const OWN_NAME: &str = "YOUR.HOST.NAME";
@@ -127,6 +128,17 @@ fn warnings(config: &Config) -> Vec<String> {
             loopback.join(", ")
         ));
     }
+    let validation = &config.validation;
+    for (challenge, (port, standard), key) in [
+        ("http-01", (validation.http01_port, HTTP_PORT), "http01_port"),
+        ("tls-alpn-01", (validation.tls_alpn01_port, HTTPS_PORT), "tls_alpn01_port"),
+    ] {
+        if port != standard {
+            warnings.push(format!(
+                "{challenge} is validated on port {port} instead of {standard} (validation.{key})"
+            ));
+        }
+    }
     if config.event_log.kind == EventLogKind::Jetstream && config.event_log.allow_unsafe_dev {
         warnings
             .push("acknowledged certificates can be lost (event_log.allow_unsafe_dev)".to_owned());
@@ -187,7 +199,10 @@ mod tests {
             assert!(command.contains(part), "{command}");
         }
         assert!(!command.contains('\n'));
-        assert!(banner.to_string().contains("NOT FOR PRODUCTION: validation reaches loopback"));
+        for warning in ["validation reaches loopback", "http-01 is validated on port 5002"] {
+            let warning = format!("NOT FOR PRODUCTION: {warning}");
+            assert!(banner.to_string().contains(&warning), "{banner}");
+        }
     }
 
     #[test]
