@@ -181,13 +181,19 @@ async fn revoke(
         not_after: entry.not_after,
     };
     let key = certified_key(&entry, ports).await?;
+    let is_blocked = reason == RevocationReason::KeyCompromise && key.is_some();
     match ports.aggregates().revoke(revoked, key, context).await {
         Ok(_) => {
             Ok(Done::Revoked { issuer: entry.issuer, serial: entry.serial, reason, at: context.at })
         }
         Err(ExecuteError::Rejected(certificate::Rejection::AlreadyRevoked)) => {
+            let blocked = if is_blocked {
+                "Its key is blocked now, for certificates and accounts; the CRL keeps the reason it has. "
+            } else {
+                ""
+            };
             Err(Failure::new(format!("certificate {serial} is revoked already"))
-                .advise(format!("See when and why with `certmill why {serial}`.")))
+                .advise(format!("{blocked}See when and why with `certmill why {serial}`.")))
         }
         Err(error) => Err(error.into()),
     }

@@ -56,6 +56,22 @@ async fn an_operator_who_revokes_for_key_compromise_blocks_the_key() -> anyhow::
 }
 
 #[tokio::test]
+async fn an_operator_who_tells_of_a_compromise_too_late_hears_that_the_key_is_blocked()
+-> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issued = scene.client.issue(&["b.localhost"], &scene.web).await?;
+    let serial = issued.chain.serial()?;
+    scene.server.operate(&["revoke", &serial, "--reason", "superseded"]).await?.success()?;
+    for (reason, is_blocked) in [("superseded", false), ("keyCompromise", true)] {
+        let said = scene.server.operate(&["revoke", &serial, "--reason", reason]).await?.stderr;
+        assert!(said.contains("is revoked already"), "{said}");
+        assert_eq!(said.contains("Its key is blocked now"), is_blocked, "{said}");
+    }
+    refused(&scene.client, &scene, &issued.key).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_compromise_that_is_told_after_another_reason_blocks_the_key() -> anyhow::Result<()> {
     let scene = Scene::start().await?;
     let issued = scene.client.issue(&["b.localhost"], &scene.web).await?;
