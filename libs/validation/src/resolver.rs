@@ -11,11 +11,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
 pub(crate) use self::addresses::{Addresses, LateAddresses};
 pub use self::setup::{TrustAnchorError, check_trust_anchor};
-use self::{
-    answer::Answer,
-    failure::LookupError,
-    setup::{Client, Clients},
-};
+use self::{answer::Answer, connection::Client, failure::LookupError, setup::Clients};
 use crate::{
     Settings, SettingsError,
     caa::{Found, Property},

@@ -35,8 +35,8 @@ pub struct Settings {
     pub perspective: String,
     /// Whether `*.localhost` is 127.0.0.1 for http-01 while the system's resolver is chosen; for development.
     ///
-    /// Whatever is set here, the resolver library never sends queries for `*.localhost` (RFC 6761 §6.3): without this
-    /// it answers with both loopback addresses and no TXT record.
+    /// The system's resolvers are never asked about `*.localhost` (RFC 6761 §6.3): without this the resolver library
+    /// answers with both loopback addresses and no TXT record. One with an address of its own is asked about all names.
     pub localhost_to_loopback: bool,
     /// Trusted DNSKEY records in zone file syntax; when set, answers are validated and bogus ones refused.
     pub trust_anchor: Option<String>,

@@ -2,6 +2,7 @@
 //!
 //! A server may close a TCP connection whenever it is idle (RFC 7766 §6.2.3). The library keeps connections and learns of that
 //! only by the query that fails on one; where several were opened at once, its own second try meets the next closed one.
+//! Of names below `localhost` it asks nobody (RFC 6761 §6.3): a resolver that was set is asked about them past it.
 
 use std::{
     cell::Cell,
@@ -13,21 +14,63 @@ use std::{
 
 use futures::stream::{self, Stream};
 use hickory_resolver::{
-    ConnectionProvider, PoolContext, TlsConfig,
-    config::{ConnectionConfig, ResolverOpts},
+    ConnectionProvider, NameServerPool, PoolContext, Resolver, TlsConfig,
+    config::{ConnectionConfig, NameServerConfig, ResolverOpts},
     lookup::Lookup,
     net::{
         DnsError, NetError,
         runtime::TokioRuntimeProvider,
-        xfer::{DnsHandle, FirstAnswer as _},
+        xfer::{DnsHandle, FirstAnswer as _, RetryDnsHandle},
     },
     proto::{
-        op::{DnsRequest, DnsResponse, ResponseCode},
+        op::{DnsRequest, DnsRequestOptions, DnsResponse, Query, ResponseCode},
         rr::{Name, RecordType},
     },
 };
 
-use super::setup::Client;
+/// What lookups go through; it keeps no connection.
+pub(super) enum Client {
+    /// All of the library.
+    Library(Box<Resolver<Connections>>),
+    /// Its pool of servers alone, which gives no name an answer of its own.
+    Servers(Servers),
+}
+
+/// Servers, and how they are asked.
+pub(super) struct Servers {
+    pool: RetryDnsHandle<NameServerPool<Connections>>,
+    options: DnsRequestOptions,
+}
+
+impl Client {
+    async fn lookup(&self, name: Name, kind: RecordType) -> Result<Lookup, NetError> {
+        match self {
+            Self::Library(resolver) => resolver.lookup(name, kind).await,
+            Self::Servers(Servers { pool, options }) => {
+                let query = Query::query(name, kind);
+                let response = pool.lookup(query.clone(), *options).first_answer().await?;
+                let response = DnsError::from_response(response)?;
+                Ok(Lookup::new_with_max_ttl(query, response.answers.iter().cloned()))
+            }
+        }
+    }
+}
+
+impl Servers {
+    /// Asks the servers over these connections.
+    pub(super) fn new(servers: Vec<NameServerConfig>, connections: &Connections) -> Self {
+        let context = Arc::clone(&connections.context);
+        let set = &context.options;
+        let mut options = DnsRequestOptions::default();
+        options.recursion_desired = set.recursion_desired;
+        options.use_edns = set.edns0;
+        options.edns_payload_len = set.edns_payload_len;
+        options.case_randomization = set.case_randomization;
+        let attempts = set.attempts;
+        let pool = NameServerPool::from_config(servers, context, connections.clone());
+        Self { pool: RetryDnsHandle::new(pool, attempts), options }
+    }
+}
 
 /// Makes handles that connect for each query.
 #[derive(Clone)]
@@ -123,8 +166,7 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
 
     use hickory_resolver::{
-        Resolver,
-        config::{NameServerConfig, ResolverConfig},
+        config::ResolverConfig,
         proto::{
             op::Message,
             rr::{RData, Record, rdata::A},
@@ -161,6 +203,7 @@ mod tests {
             let config = ResolverConfig::from_name_servers(vec![config(&unable), config(&able)]);
             let connections = Connections::new(ResolverOpts::default()).unwrap();
             let resolver = Resolver::builder_with_config(config, connections).build().unwrap();
+            let resolver = Client::Library(Box::new(resolver));
             let serve = async {
                 let (mut denial, client) = query(&unable).await;
                 let (mut answer, other) = query(&able).await;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, str::FromStr as _, sync::Arc};
 
 use hickory_resolver::{
+    Resolver,
     config::{
         ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
         ResolverOpts,
@@ -15,7 +16,7 @@ use hickory_resolver::{
     system_conf::read_system_conf,
 };
 
-use super::connection::Connections;
+use super::connection::{Client, Connections, Servers};
 use crate::{ResolverChoice, Settings, SettingsError};
 
 /// The largest UDP answer asked for; larger ones come over TCP (RFC 9715 §3).
@@ -37,13 +38,17 @@ pub(super) fn answers_localhost(settings: &Settings) -> bool {
     settings.localhost_to_loopback && settings.resolver == ResolverChoice::System
 }
 
-/// A resolver client that keeps no connection.
-pub(super) type Client = hickory_resolver::Resolver<Connections>;
-
 /// The resolver clients of a validator: what lies below a trust anchor is validated, and nothing else can be.
 pub(super) struct Clients {
     plain: Client,
     validating: Option<Validating>,
+    /// For names below `localhost`, where a resolver is set.
+    localhost: Option<Localhost>,
+}
+
+struct Localhost {
+    zone: Name,
+    client: Client,
 }
 
 struct Validating {
@@ -59,26 +64,35 @@ impl Clients {
         let failed = |error| SettingsError::Resolver(Box::new(error));
         let connections = Connections::new(options(settings)).map_err(failed)?;
         let builder = || {
-            Client::builder_with_config(config.clone(), connections.clone())
+            Resolver::builder_with_config(config.clone(), connections.clone())
                 .with_options(options(settings))
         };
-        let plain = builder().build().map_err(failed)?;
+        let plain = Client::Library(Box::new(builder().build().map_err(failed)?));
+        let localhost = match settings.resolver {
+            ResolverChoice::Address(_) => Some(Localhost {
+                zone: Name::from_labels(["localhost"]).map_err(|error| failed(error.into()))?,
+                client: Client::Servers(Servers::new(config.name_servers().to_vec(), &connections)),
+            }),
+            ResolverChoice::System => None,
+        };
         let Some(text) = &settings.trust_anchor else {
-            return Ok(Self { plain, validating: None });
+            return Ok(Self { plain, validating: None, localhost });
         };
         let (anchors, trusted) = trust_anchors(text).map_err(SettingsError::TrustAnchor)?;
         let client = builder().with_trust_anchor(Arc::new(trusted)).build().map_err(failed)?;
-        Ok(Self { plain, validating: Some(Validating { anchors, client }) })
+        let client = Client::Library(Box::new(client));
+        Ok(Self { plain, validating: Some(Validating { anchors, client }), localhost })
     }
 
     /// The client for a name, and whether it validates. Of a name that lies below no anchor nothing can be proven, not
     /// even that it is unsigned: the validating client would take every answer for a forgery.
     pub(super) fn of(&self, name: &Name) -> (&Client, bool) {
-        match &self.validating {
-            Some(validating) if validating.anchors.iter().any(|anchor| anchor.zone_of(name)) => {
+        match (&self.validating, &self.localhost) {
+            (Some(validating), _) if validating.anchors.iter().any(|it| it.zone_of(name)) => {
                 (&validating.client, true)
             }
-            Some(_) | None => (&self.plain, false),
+            (_, Some(localhost)) if localhost.zone.zone_of(name) => (&localhost.client, false),
+            _ => (&self.plain, false),
         }
     }
 }

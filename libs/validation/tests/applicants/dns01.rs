@@ -23,6 +23,19 @@ async fn a_record_with_the_digest_is_accepted_with_evidence() {
 }
 
 #[tokio::test]
+async fn a_resolver_that_is_set_is_asked_about_names_below_localhost_too() {
+    let owner = "_acme-challenge.a.localhost";
+    let zone = Zone::default().txt(owner, &[&[TXT_VALUE]]).a("a.localhost", "192.0.2.1");
+    let scene = Scene::new(zone).await;
+    let evidence = scene.validate(ChallengeType::Dns01, "a.localhost").await.unwrap();
+    assert_eq!(evidence.records, [format!("{owner}. TXT {TXT_VALUE}")]);
+    let failed = failure(scene.validate(ChallengeType::Dns01, "b.localhost").await);
+    assert!(failed.detail.contains("NXDOMAIN"), "{}", failed.detail);
+    let rejected = scene.validate(ChallengeType::Http01, "a.localhost").await.unwrap_err();
+    assert_eq!(rejected.evidence.records, ["a.localhost. A 192.0.2.1"]);
+}
+
+#[tokio::test]
 async fn one_right_record_among_others_is_enough() {
     let scene = Scene::new(Zone::default().txt(OWNER, &[&["other"], &[TXT_VALUE], &[""]])).await;
     assert_eq!(scene.dns01().await.unwrap().records.len(), 3);
