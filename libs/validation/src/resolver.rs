@@ -13,7 +13,7 @@ pub(crate) use self::addresses::{Addresses, LateAddresses};
 pub use self::setup::{TrustAnchorError, check_trust_anchor};
 use self::{answer::Answer, connection::Client, failure::LookupError, setup::Clients};
 use crate::{
-    Settings, SettingsError,
+    ResolverChoice, Settings, SettingsError,
     caa::{Found, Property},
     observed::Observed,
 };
@@ -29,24 +29,28 @@ pub(crate) struct Resolver {
     /// Absent only in development, where a machine without any resolver can still validate `*.localhost`.
     clients: Option<Clients>,
     localhost_to_loopback: bool,
+    /// Whether the resolver of the settings is asked about `*.localhost` before that.
+    asked_about_localhost: bool,
     dnssec_required: bool,
 }
 
 impl Resolver {
     /// Sets up the resolver once.
     pub(crate) fn new(settings: &Settings) -> Result<Self, SettingsError> {
-        let localhost_to_loopback = setup::answers_localhost(settings);
-        let dnssec_required = settings.dnssec_required;
-        match Clients::new(settings) {
-            Ok(clients) => {
-                Ok(Self { clients: Some(clients), localhost_to_loopback, dnssec_required })
-            }
-            Err(error @ SettingsError::SystemResolver(_)) if localhost_to_loopback => {
+        let clients = match Clients::new(settings) {
+            Ok(clients) => Some(clients),
+            Err(error @ SettingsError::SystemResolver(_)) if settings.localhost_to_loopback => {
                 tracing::warn!(?error, "no resolver; only *.localhost can be validated");
-                Ok(Self { clients: None, localhost_to_loopback, dnssec_required })
+                None
             }
-            Err(error) => Err(error),
-        }
+            Err(error) => return Err(error),
+        };
+        Ok(Self {
+            clients,
+            localhost_to_loopback: settings.localhost_to_loopback,
+            asked_about_localhost: settings.resolver != ResolverChoice::System,
+            dnssec_required: settings.dnssec_required,
+        })
     }
 
     /// Looks up the TXT records at a name, following CNAMEs; the strings of each record are joined (RFC 8555 §8.4).
@@ -109,6 +113,11 @@ impl Resolver {
 
     /// Whether the name is one of this machine's, which no server is asked for.
     fn answers_itself(&self, owner: &str) -> bool {
+        !self.asked_about_localhost && self.is_loopback(owner)
+    }
+
+    /// Whether the name is loopback unless a resolver has another address of it.
+    fn is_loopback(&self, owner: &str) -> bool {
         self.localhost_to_loopback && (owner == "localhost" || owner.ends_with(".localhost"))
     }
 

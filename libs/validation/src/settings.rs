@@ -33,7 +33,7 @@ pub struct Settings {
     pub max_redirects: usize,
     /// The name of this network vantage point in the evidence.
     pub perspective: String,
-    /// Whether `*.localhost` is 127.0.0.1 for http-01 while the system's resolver is chosen; for development.
+    /// Whether `*.localhost` is 127.0.0.1 for http-01 where no resolver of its own has an address; for development.
     ///
     /// The system's resolvers are never asked about `*.localhost` (RFC 6761 §6.3): without this the resolver library
     /// answers with both loopback addresses and no TXT record. One with an address of its own is asked about all names.

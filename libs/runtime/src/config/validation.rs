@@ -35,7 +35,8 @@ pub struct Validation {
     pub caa_identities: Vec<String>,
     /// Whether CAA records that do not allow one of `caa_identities` forbid issuance.
     pub caa_enforced: bool,
-    /// Resolves `localhost` and every name below it to loopback when no `dns_resolver` is set; for development.
+    /// Resolves `localhost` and every name below it to loopback when no `dns_resolver` is set, or the one that is has no
+    /// address of them; for development.
     pub localhost_to_loopback: bool,
     /// How long one validation may take, from 1s to 1m.
     pub timeout: HumanDuration,

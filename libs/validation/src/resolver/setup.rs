@@ -33,11 +33,6 @@ pub enum TrustAnchorError {
     Empty,
 }
 
-/// Whether `*.localhost` is answered without asking anybody.
-pub(super) fn answers_localhost(settings: &Settings) -> bool {
-    settings.localhost_to_loopback && settings.resolver == ResolverChoice::System
-}
-
 /// The resolver clients of a validator: what lies below a trust anchor is validated, and nothing else can be.
 pub(super) struct Clients {
     plain: Client,

@@ -190,6 +190,20 @@ async fn localhost_names_are_loopback_when_development_says_so() {
     assert_eq!(evidence.hops.len(), 1);
 }
 
+#[tokio::test]
+async fn localhost_names_are_where_a_resolver_that_is_set_says_and_loopback_if_it_does_not_know() {
+    let web = WebServer::start(|_| Reply::body(KEY_AUTHORIZATION)).await;
+    let zone = Zone::default().a("a.localhost", "192.0.2.1");
+    let mut scene = Scene::new(zone).await.port(web.port);
+    scene.settings.localhost_to_loopback = true;
+    let rejected = scene.validate(ChallengeType::Http01, "a.localhost").await.unwrap_err();
+    assert_eq!(rejected.evidence.records, ["a.localhost. A 192.0.2.1"]);
+    let evidence = scene.validate(ChallengeType::Http01, "b.localhost").await.unwrap();
+    assert!(evidence.records.is_empty(), "nobody said {:?}", evidence.records);
+    scene.settings.localhost_to_loopback = false;
+    failure(scene.validate(ChallengeType::Http01, "b.localhost").await);
+}
+
 #[test]
 fn the_default_settings_are_those_of_the_rfc() {
     let settings = Settings::default();
