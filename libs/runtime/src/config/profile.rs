@@ -15,6 +15,7 @@ use super::{HumanDuration, Keys, ProfileValidation, Validity};
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
     /// The name in the profile's URLs: 1 to 250 of A-Z a-z 0-9 - _, case-sensitive, not `directory` or `raProfile`.
+    #[schemars(extend("not" = { "enum": ["directory", "raProfile"] }))]
     pub name: ProfileName,
     /// Whether the profile serves anyone. One that does not answers 404 under all its URLs and has nothing signed, while its
     /// accounts stay in the log and its certificates on CRLs and in OCSP.

@@ -201,6 +201,16 @@ fn the_development_sample_reaches_loopback_and_leaves_validation_to_the_command_
 }
 
 #[test]
+fn the_schema_knows_the_names_that_no_profile_can_have() {
+    let reserved = config_schema()["$defs"]["Profile"]["properties"]["name"]["not"]["enum"].clone();
+    assert_eq!(reserved, serde_json::json!(["directory", "raProfile"]));
+    for name in reserved.as_array().into_iter().flatten() {
+        let profile = format!("profile=[{{name={name}}}]");
+        assert!(Config::load(None, [], &[profile]).is_err(), "{name}");
+    }
+}
+
+#[test]
 fn the_schema_knows_every_key_its_description_and_its_default() {
     let schema = config_schema();
     assert_eq!(schema["additionalProperties"], false);
