@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acceptance::{Chain, Scene, eventually, revoked};
+use acceptance::{Chain, DnsServer, RawClient, Scene, eventually, revoked};
 use http::Method;
 use serde_json::json;
 
@@ -103,6 +103,28 @@ async fn an_account_that_proved_all_names_revokes_another_accounts_certificate()
     owner.ready_order(&["b.localhost"], &scene.web).await?;
     owner.post("revokeCert", &payload).await?.expect(200)?;
     assert_eq!(reason_on_crl(&scene, &issued.chain).await?, 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_proved_a_name_does_not_revoke_its_wildcard_nor_the_other_way_round()
+-> anyhow::Result<()> {
+    let dns = DnsServer::start().await?;
+    let scene = Scene::with(|setup| setup.set("validation.dns_resolver", dns.address())).await?;
+    let proven = async |client: &RawClient, name: &str| {
+        let order = client.place(&[name]).await?;
+        client.prove_by_dns(&order, &dns).await
+    };
+    for (name, other) in [("*.a.example", "a.example"), ("b.example", "*.b.example")] {
+        let order = proven(&scene.client, name).await?;
+        let issued = scene.client.finalize(&order, &[name]).await?;
+        let payload = json!({ "certificate": issued.chain.leaf_base64url()? });
+        let owner = scene.stranger().await?;
+        proven(&owner, other).await?;
+        owner.post("revokeCert", &payload).await?.refused((403, "unauthorized"))?;
+        proven(&owner, name).await?;
+        owner.post("revokeCert", &payload).await?.expect(200)?;
+    }
     Ok(())
 }
 
