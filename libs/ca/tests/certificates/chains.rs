@@ -66,6 +66,9 @@ fn ca_certificates_say_what_they_must() {
     assert!(
         intermediate.contains("Basic Constraints: critical\n                CA:TRUE, pathlen:0")
     );
+    // A leaf may claim any policy below it (RFC 5280 §6.1.3 (d)).
+    let any = "Certificate Policies: \n                Policy: X509v3 Any Policy\n";
+    assert!(intermediate.contains(any), "{intermediate}");
     assert!(root.contains("Subject: C = DE, O = Example, CN = Test Root"));
 }
 

@@ -92,13 +92,17 @@ fn a_crl_says_number_reasons_and_key() {
     let entries: Vec<CertRevoked> = RevocationReason::ALL
         .into_iter()
         .zip(1..)
-        .map(|(reason, serial)| revoked(&ca, serial, reason, end))
+        .map(|(reason, serial)| CertRevoked {
+            at: now().minus(DAY),
+            ..revoked(&ca, serial, reason, end)
+        })
         .collect();
     let file = ca.path("crl.pem");
     std::fs::write(&file, pem_of("X509 CRL", &crl(&ca, 258, now(), &entries))).unwrap();
     let shown = openssl(&["crl", "-noout", "-text", "-in", text(&file)]);
     for part in [
         "Version 2",
+        "Last Update: Sep 21 14:13:20 2026 GMT\n        Next Update: Sep 22 14:13:20 2026 GMT",
         "CRL Number: \n                258",
         "Authority Key Identifier",
         "Key Compromise",
@@ -110,7 +114,10 @@ fn a_crl_says_number_reasons_and_key() {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     assert_eq!(shown.matches("CRL Reason Code").count(), RevocationReason::ALL.len() - 1);
-    assert_eq!(shown.matches("Serial Number").count(), RevocationReason::ALL.len());
+    let date = "Revocation Date: Sep 20 14:13:20 2026 GMT";
+    for each in ["Serial Number", date] {
+        assert_eq!(shown.matches(each).count(), RevocationReason::ALL.len(), "{each} in {shown}");
+    }
 }
 
 #[test]
