@@ -220,6 +220,8 @@ mod tests {
         for broken in ["", "dns-01,", ",dns-01", "dns_01", "dns-01,a/b"] {
             check(&[&by(broken)], false, Err(Forbidden::Parameters));
         }
+        let twice = format!("{}; ValidationMethods=dns-01", by("dns-01"));
+        check(&[&twice], false, Err(Forbidden::Parameters));
         let both = format!("{}; accounturi=other", by("dns-01"));
         check(&[&both], false, Err(Forbidden::OtherAccount));
     }

@@ -209,6 +209,7 @@ fn the_default_settings_are_those_of_the_rfc() {
     let settings = Settings::default();
     assert_eq!(settings.http01_port, 80);
     assert_eq!(settings.redirect_ports, [80, 443]);
+    assert_eq!(settings.tls_alpn01_port, 443);
     assert!(!settings.localhost_to_loopback);
 }
 

@@ -8,7 +8,7 @@ use rcgen::{
 };
 use ring::digest::{SHA256, digest};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{io::AsyncReadExt as _, net::TcpListener, task::JoinHandle};
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
@@ -110,7 +110,10 @@ impl Drop for TlsServer {
 async fn serve(listener: TcpListener, acceptor: TlsAcceptor) -> Vec<String> {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        if let Ok(stream) = acceptor.accept(stream).await {
+        if let Ok(mut stream) = acceptor.accept(stream).await {
+            // Many clients say no goodbye.
+            let sent = stream.read(&mut [0]).await.unwrap_or(0);
+            assert_eq!(sent, 0, "the handshake is all there is (RFC 8737 §4)");
             let (_, connection) = stream.get_ref();
             return connection.server_name().map(str::to_owned).into_iter().collect();
         }
