@@ -352,3 +352,21 @@ pub(crate) fn ended_order() -> Problem {
         "the order expired or one of its authorizations was deactivated",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_inside_is_not_sent() {
+        let cause = || -> Source { "redis://certmill:secret@redis is away".into() };
+        for refusal in [
+            Refusal::Internal(cause()),
+            Refusal::Unavailable(cause()),
+            Refusal::BindingRefused(cause()),
+        ] {
+            let response = reply(&refusal, 1).into_response();
+            assert!(!format!("{response:?}").contains("secret"), "{response:?}");
+        }
+    }
+}

@@ -122,6 +122,8 @@ async fn scripts_of_any_origin_may_ask() -> anyhow::Result<()> {
     let reply = scene.client.request(Method::OPTIONS, &url, None).await?.expect(204)?;
     assert_eq!(reply.header("access-control-allow-origin"), Some("*"));
     assert_eq!(reply.header("access-control-max-age"), Some("86400"));
+    // The media type of a JWS is none that browsers send without asking.
+    assert_eq!(reply.header("access-control-allow-headers"), Some("Content-Type"));
     let exposed = reply.header("access-control-expose-headers").unwrap_or_default();
     for header in ["Link", "Replay-Nonce", "Location", "Retry-After"] {
         assert!(exposed.contains(header), "{exposed}");
