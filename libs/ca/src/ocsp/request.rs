@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use domain::Serial;
 use ring::digest::{Algorithm, SHA1_FOR_LEGACY_USE_ONLY, SHA256, SHA384, SHA512, digest};
 use x509_parser::{prelude::FromDer, x509::SubjectPublicKeyInfo};
-use yasna::{ASN1Result, BERReader, Tag, models::ObjectIdentifier};
+use yasna::{ASN1Error, ASN1ErrorKind, ASN1Result, BERReader, Tag, models::ObjectIdentifier};
 
 use super::NONCE;
 use crate::ca_certificate::CaCertificate;
@@ -126,7 +126,9 @@ fn asked(reader: BERReader<'_, '_>) -> ASN1Result<CertId> {
     reader.read_sequence(|reader| {
         let der = reader.next().read_der()?;
         let id = yasna::parse_der(&der, cert_id)?;
-        reader.read_optional(|it| it.read_tagged(Tag::context(0), |it| it.read_der()))?;
+        reader.read_optional(|it| {
+            it.read_tagged(Tag::context(0), |it| it.collect_sequence_of(extension))
+        })?;
         Ok(CertId { der, ..id })
     })
 }
@@ -147,17 +149,21 @@ fn cert_id(reader: BERReader<'_, '_>) -> ASN1Result<CertId> {
     })
 }
 
+/// What is critical has to be understood (RFC 6960 §4.4), and a nonce is all that is.
 fn extension(reader: BERReader<'_, '_>) -> ASN1Result<(Vec<u64>, Vec<u8>)> {
     reader.read_sequence(|reader| {
         let oid: ObjectIdentifier = reader.next().read_oid()?;
-        reader.read_optional(|it| it.read_bool())?;
+        let is_critical = reader.read_optional(|it| it.read_bool())?.unwrap_or(false);
+        if is_critical && *oid.components() != NONCE {
+            return Err(ASN1Error::new(ASN1ErrorKind::Invalid));
+        }
         Ok((oid.components().clone(), reader.next().read_bytes()?))
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use yasna::DERWriter;
+    use yasna::{DERWriter, DERWriterSeq};
 
     use super::*;
 
@@ -169,23 +175,46 @@ mod tests {
     }
 
     fn request(nonce: &[u8]) -> Vec<u8> {
+        request_with(&[], &[(&NONCE, None, nonce)])
+    }
+
+    /// An extension: its name, whether it says that it is critical, and what it says.
+    type Sent<'a> = (&'a [u64], Option<bool>, &'a [u8]);
+
+    /// A request with extensions about its only certificate, and about itself.
+    fn request_with(single: &[Sent<'_>], all: &[Sent<'_>]) -> Vec<u8> {
         yasna::construct_der(|writer| {
             writer.write_sequence(|writer| {
                 writer.next().write_sequence(|writer| {
                     writer.next().write_sequence_of(|writer| {
-                        writer.next().write_sequence(|writer| write_cert_id(writer.next()));
-                    });
-                    writer.next().write_tagged(Tag::context(2), |writer| {
-                        writer.write_sequence_of(|writer| {
-                            writer.next().write_sequence(|writer| {
-                                writer.next().write_oid(&ObjectIdentifier::from_slice(&NONCE));
-                                writer.next().write_bytes(nonce);
-                            });
+                        writer.next().write_sequence(|writer| {
+                            write_cert_id(writer.next());
+                            write_extensions(writer, Tag::context(0), single);
                         });
                     });
+                    write_extensions(writer, Tag::context(2), all);
                 });
             });
         })
+    }
+
+    fn write_extensions(writer: &mut DERWriterSeq<'_>, tag: Tag, extensions: &[Sent<'_>]) {
+        if extensions.is_empty() {
+            return;
+        }
+        writer.next().write_tagged(tag, |writer| {
+            writer.write_sequence_of(|writer| {
+                for (oid, critical, value) in extensions {
+                    writer.next().write_sequence(|writer| {
+                        writer.next().write_oid(&ObjectIdentifier::from_slice(oid));
+                        if let Some(critical) = critical {
+                            writer.next().write_bool(*critical);
+                        }
+                        writer.next().write_bytes(value);
+                    });
+                }
+            });
+        });
     }
 
     fn write_cert_id(writer: DERWriter<'_>) {
@@ -212,5 +241,17 @@ mod tests {
         for nonce in [wrapped(0), wrapped(129), bare(0), bare(129)] {
             assert_eq!(OcspRequest::parse(&request(&nonce)), Err(MalformedOcspRequest));
         }
+    }
+
+    #[test]
+    fn an_extension_that_is_not_known_is_ignored_unless_it_is_critical() {
+        let other = |critical| [(&[1, 3, 6, 1, 4, 1, 1][..], critical, &[5, 0][..])];
+        for (critical, is_ignored) in [(None, true), (Some(false), true), (Some(true), false)] {
+            for sent in [request_with(&other(critical), &[]), request_with(&[], &other(critical))] {
+                assert_eq!(OcspRequest::parse(&sent).is_ok(), is_ignored, "{critical:?}");
+            }
+        }
+        let nonce = request_with(&[], &[(&NONCE, Some(true), &[1; 16])]);
+        assert!(OcspRequest::parse(&nonce).unwrap().has_nonce());
     }
 }
