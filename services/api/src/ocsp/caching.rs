@@ -23,7 +23,7 @@ pub(super) fn reply(answer: Answer, headers: &HeaderMap, now: Timestamp) -> Resu
     let expires = expires.map_err(|error| Refusal::Internal(error.into()))?;
     let tag = entity_tag(&answer.der);
     let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    let is_there = lines.flat_map(|line| line.split(',')).any(|known| known.trim() == tag);
+    let is_there = lines.flat_map(|line| line.split(',')).any(|known| is_of(known.trim(), &tag));
     let reply = match is_there {
         true => Reply::empty(StatusCode::NOT_MODIFIED),
         false => answer.into_reply(),
@@ -33,6 +33,11 @@ pub(super) fn reply(answer: Answer, headers: &HeaderMap, now: Timestamp) -> Resu
         .with(header::CACHE_CONTROL, max_age)
         .with(header::EXPIRES, expires)
         .with(header::ETAG, tag))
+}
+
+/// Whether an entity tag that a client has is this one; whether it is weak does not matter (RFC 9110 §13.1.2).
+fn is_of(known: &str, tag: &str) -> bool {
+    known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
 }
 
 /// The hash of a response (RFC 9110 §8.8.3).
@@ -67,11 +72,16 @@ mod tests {
         assert!(said("cache-control").starts_with("max-age=12, public"));
         assert_eq!(said("expires"), "Thu, 01 Jan 1970 00:00:20 GMT");
 
-        let known = reply(&format!("\"another\", {}", said("etag")));
-        assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
-        assert!(known.body().is_empty());
-        for name in ["cache-control", "expires", "etag"] {
-            assert_eq!(known.headers()[name], said(name), "{name}");
+        // A proxy that compresses makes a weak tag of it.
+        for sent in
+            [format!("\"another\", {}", said("etag")), format!("W/{}", said("etag")), "*".into()]
+        {
+            let known = reply(&sent);
+            assert_eq!(known.status(), StatusCode::NOT_MODIFIED, "{sent}");
+            assert!(known.body().is_empty());
+            for name in ["cache-control", "expires", "etag"] {
+                assert_eq!(known.headers()[name], said(name), "{name}");
+            }
         }
     }
 
