@@ -10,6 +10,7 @@ mod certs_only;
 pub mod csr;
 pub mod directory;
 pub mod external_account;
+mod issuer_url;
 pub mod jwk;
 pub mod jws;
 pub mod key;
@@ -22,6 +23,7 @@ mod strict_json;
 mod time;
 
 pub use certs_only::certs_only;
+pub use issuer_url::issuer_url;
 pub use jwk::{PublicJwk, UncheckedJwk, account_id};
 pub use jws::{Jws, KeyReference, SignatureAlgorithm};
 pub use key::{BadPublicKey, PublicKey};

@@ -2,7 +2,7 @@
 
 mod format;
 
-use acme::base64url;
+use acme::{base64url, issuer_url};
 use domain::Serial;
 use eventstore::Sequence;
 use http::{StatusCode, header};
@@ -20,7 +20,8 @@ pub(crate) struct Wanted {
     pub(crate) chain: usize,
 }
 
-/// Sends the certificate in the form that is accepted, with a link to each of its other chains.
+/// Sends the certificate in the form that is accepted, with a link to each of its other chains, and where it goes without any
+/// to its issuer, if it says where that is.
 pub(crate) async fn download(
     api: &Api,
     profile: &Profile,
@@ -47,6 +48,8 @@ pub(crate) async fn download(
     let accept = request.headers.get_all(header::ACCEPT).iter();
     let format = Format::accepted(accept.filter_map(|line| line.to_str().ok()));
     let reply = Reply::body(StatusCode::OK, format.media_type(), format.write(&certificates));
+    let above = certificates.first().filter(|_| format.is_alone()).and_then(|der| issuer_url(der));
+    let reply = above.iter().fold(reply, |reply, url| reply.with_link("up", url));
     let others = (0..chains.len()).filter(|&chain| chain != wanted.chain);
     Ok(others.fold(reply, |reply, chain| {
         let other = Wanted { chain, ..wanted.clone() };

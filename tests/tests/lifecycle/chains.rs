@@ -58,7 +58,10 @@ async fn cross_sign(ca: &Path, files: &Path) -> anyhow::Result<PathBuf> {
 
 #[tokio::test]
 async fn a_certificate_is_sent_in_the_form_that_is_asked_for() -> anyhow::Result<()> {
-    let scene = Scene::start().await?;
+    let issuer = "http://ca.example.com/issuer.cer";
+    // Certificates name OCSP as well, and first.
+    let scene =
+        Scene::with(|setup| setup.set("ca.issuer_url", issuer).set("ca.ocsp", true)).await?;
     let issued = scene.client.issue(&["a.localhost"], &scene.web).await?;
     let url = issued.order.certificate()?;
     let files = TempDir::new()?;
@@ -71,6 +74,7 @@ async fn a_certificate_is_sent_in_the_form_that_is_asked_for() -> anyhow::Result
 
     let der = download(&scene.client, &url, "application/pkix-cert").await?;
     assert_eq!(der.header("content-type"), Some("application/pkix-cert"));
+    assert_eq!(der.links("up"), [issuer]);
     std::fs::write(&leaf, &der.body)?;
     let leaf = leaf.to_string_lossy();
     let as_pem = openssl(files.path(), &["x509", "-inform", "DER", "-in", &leaf]).await?;
@@ -79,6 +83,7 @@ async fn a_certificate_is_sent_in_the_form_that_is_asked_for() -> anyhow::Result
     let cms = download(&scene.client, &url, "application/pkcs7-mime").await?;
     let media_type = "application/pkcs7-mime; smime-type=certs-only";
     assert_eq!(cms.header("content-type"), Some(media_type));
+    assert!(pem.links("up").is_empty() && cms.links("up").is_empty());
     std::fs::write(&bundle, &cms.body)?;
     let arguments = ["pkcs7", "-inform", "DER", "-print_certs", "-in", &bundle.to_string_lossy()];
     let printed = openssl(files.path(), &arguments).await?;

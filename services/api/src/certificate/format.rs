@@ -60,6 +60,14 @@ impl Format {
         }
     }
 
+    /// Whether it has no room for a chain.
+    pub(super) fn is_alone(self) -> bool {
+        match self {
+            Self::PkixCert => true,
+            Self::PemChain | Self::CertsOnly => false,
+        }
+    }
+
     /// Writes a certificate, which stands first, with those above it.
     pub(super) fn write(self, certificates: &[Vec<u8>]) -> Vec<u8> {
         match self {

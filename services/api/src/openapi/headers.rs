@@ -74,7 +74,7 @@ impl Header {
                 "With the relation up, the authorization; with index, the directory. Each on a line of its own."
             }
             Self::Links => {
-                "With the relation next or alternate, what else there is; with index, the directory. Each on a line of its own."
+                "With the relation next or alternate, what else there is; with up, the issuer's certificate; with index, the directory. Each on a line of its own."
             }
         }
     }
