@@ -73,6 +73,21 @@ fn ca_certificates_say_what_they_must() {
 }
 
 #[test]
+fn years_have_two_digits_until_2049_and_four_from_then_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = CaDirectory::new(dir.path(), None);
+    let validity = Duration::from_hours(30 * 365 * 24);
+    ca.create_root(KeyAlgorithm::EcdsaP256, &request("Root", validity)).unwrap();
+    let shown = openssl(&["asn1parse", "-in", text(&dir.path().join("root.pem"))]);
+    let dates = shown.lines().filter(|line| line.contains("TIME "));
+    let dates: Vec<&str> =
+        dates.filter_map(|line| line.split_once("prim: ")).map(|it| it.1).collect();
+    let [start, end] = dates[..] else { panic!("{shown}") };
+    assert!(start.starts_with("UTCTIME           :26"), "{start}");
+    assert!(end.starts_with("GENERALIZEDTIME   :2056"), "{end}");
+}
+
+#[test]
 fn an_intermediate_is_for_servers_and_clients_and_what_was_asked() {
     use ExtendedKeyUsage::{ClientAuth, CodeSigning, EmailProtection, IpsecIke, ServerAuth};
     let is_for = |authority: &Authority| {

@@ -235,8 +235,14 @@ fn a_printed_configuration_shows_no_secret() {
 fn an_identity_that_no_caa_record_can_name_is_refused() {
     load("", &[], &[r#"validation.caa_identities=["CA.Example.com", "ca", "1-2.example"]"#])
         .unwrap();
-    for identity in ["ca.example.com.", ".example.com", "ca..example", "-ca.example", "ca-.example"]
-    {
+    for identity in [
+        "ca.example.com.",
+        ".example.com",
+        "ca..example",
+        "-ca.example",
+        "ca-.example",
+        "cä.example",
+    ] {
         let set = format!("validation.caa_identities=[\"{identity}\"]");
         let message = message(load("", &[], &[&set]));
         assert!(message.contains("must be domain names without a dot at the end"), "{message}");
