@@ -41,6 +41,29 @@ mod tests {
 
     use super::*;
 
+    /// Every bit is sometimes set and sometimes not.
+    fn is_random<const N: usize>(make: impl Fn() -> [u8; N]) -> bool {
+        let made: Vec<[u8; N]> = (0..100).map(|_| make()).collect();
+        let joined = |join: fn(u8, u8) -> u8, first| {
+            let octets = (0..N).map(|at| made.iter().map(|it| it[at]).fold(first, join));
+            octets.collect::<Vec<_>>()
+        };
+        joined(|a, b| a | b, 0) == [0xff; N] && joined(|a, b| a & b, 0xff) == [0; N]
+    }
+
+    #[test]
+    fn every_bit_of_tokens_and_ids_is_random() {
+        assert!(is_random::<32>(|| base64url::decode(&token().unwrap())
+            .unwrap()
+            .try_into()
+            .unwrap()));
+        assert!(is_random(|| order_id(1).unwrap().random_bits()));
+        let pre_authorization = || pre_authorization_id().unwrap().to_string();
+        assert!(is_random::<16>(|| {
+            base64url::decode(&pre_authorization()).unwrap().try_into().unwrap()
+        }));
+    }
+
     #[test]
     fn new_orders_are_spread_over_all_shards() {
         let shards: BTreeSet<String> =

@@ -98,3 +98,18 @@ pub(crate) fn random_serial() -> Result<Serial, IssuanceError> {
     SystemRandom::new().fill(&mut random).map_err(|_| IssuanceError::Random)?;
     Ok(Serial::from_random(&random))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bit_of_a_serial_but_those_of_its_first_octet_is_random() {
+        let made: Vec<Vec<u8>> = (0..100).map(|_| random_serial().unwrap().octets()).collect();
+        for at in 1..17 {
+            let octets = || made.iter().map(|serial| serial[at]);
+            let (set, unset) = (octets().fold(0, |a, b| a | b), octets().fold(0xff, |a, b| a & b));
+            assert_eq!((set, unset), (0xff, 0), "octet {at}");
+        }
+    }
+}
