@@ -43,7 +43,11 @@ async fn contacts_that_cannot_be_used_are_refused() -> anyhow::Result<()> {
             {
                 for contact in contacts {
                     let payload = json!({ "contact": [contact] });
-                    newcomer.post("newAccount", &payload).await?.refused((400, kind))?;
+                    let reply = newcomer.post("newAccount", &payload).await?;
+                    let problem = reply.refused((400, kind))?;
+                    // Which ones can be used (RFC 8555 §7.3).
+                    let detail = problem["detail"].as_str().unwrap_or_default();
+                    assert!(detail.contains("must be mailto"), "{detail}");
                     let account = scene.client.account()?;
                     scene.client.post(account, &payload).await?.refused((400, kind))?;
                 }

@@ -32,15 +32,21 @@ async fn resources_are_not_read_by_get() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn head_is_answered_without_a_body() -> anyhow::Result<()> {
-    Scene::start()
-        .await?
+async fn head_is_answered_as_get_without_a_body() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let crl = scene.client.issue(&["a.localhost"], &scene.web).await?.chain.crl_url()?;
+    scene
         .unimpressed(async |scene| {
             let client = &scene.client;
             let directory = scene.server.directory_url();
-            for (url, status) in [(directory, 200), (client.url("newOrder")?, 405)] {
+            for (url, status) in [(directory, 200), (crl, 200), (client.url("newOrder")?, 405)] {
                 let reply = client.request(Method::HEAD, &url, None).await?;
                 assert_eq!((reply.status, reply.body.len()), (status, 0), "{url}");
+                let get = client.request(Method::GET, &url, None).await?;
+                assert_eq!(reply.header("content-length"), Some(&*get.body.len().to_string()));
+                for name in ["content-type", "cache-control", "link", "allow"] {
+                    assert_eq!(reply.header(name), get.header(name), "{name} of {url}");
+                }
             }
             Ok(())
         })
