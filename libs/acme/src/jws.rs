@@ -16,6 +16,7 @@ pub use inner::InnerJws;
 
 use crate::{PublicJwk, nonce::Nonce, problem};
 pub(crate) use flattened::Flattened;
+use flattened::header_of;
 use header::Header;
 
 /// The longest request body: a CSR of [`crate::csr::MAX_CSR_BYTES`] is encoded twice within it.
@@ -77,8 +78,10 @@ impl Jws {
     /// When it is not a flattened JWS with one signature and a protected header only, or its header is not what
     /// RFC 8555 §6.2 asks for.
     pub fn parse(body: &[u8]) -> Result<Self, JwsError> {
-        let flattened =
-            Flattened::parse(body).map_err(|reason| JwsError { reason, nonce: None })?;
+        let flattened = Flattened::parse(body).map_err(|reason| {
+            let nonce = header_of(body).and_then(|json| header::nonce_of(&json));
+            JwsError { reason, nonce }
+        })?;
         let header = Header::parse(&flattened.header)?;
         Ok(Self { header, flattened })
     }

@@ -48,6 +48,19 @@ async fn a_refused_request_spends_its_nonce_as_well() -> anyhow::Result<()> {
                 let repaired = client.key().sign(&good, b"{}")?;
                 client.send_jws(&url, &repaired).await?.refused(BAD_NONCE)?;
             }
+            // And one that is no JWS, but has a protected header.
+            for (member, value) in [
+                ("payload", json!("e30=")),
+                ("signature", json!("*")),
+                ("signature", json!(null)),
+                ("header", json!({ "kid": "x" })),
+            ] {
+                let good = client.key().sign(&client.protected(&url).await?, b"{}")?;
+                let mut spoiled = good.clone();
+                spoiled[member] = value;
+                client.send_jws(&url, &spoiled).await?.refused(MALFORMED)?;
+                client.send_jws(&url, &good).await?.refused(BAD_NONCE)?;
+            }
             Ok(())
         })
         .await

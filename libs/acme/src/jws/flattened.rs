@@ -21,6 +21,17 @@ pub(crate) struct Flattened {
     pub(crate) signature: Vec<u8>,
 }
 
+/// The protected header's JSON of what may be no JWS otherwise.
+pub(super) fn header_of(body: &[u8]) -> Option<Vec<u8>> {
+    if body.len() > MAX_BODY_BYTES {
+        return None;
+    }
+    let object = Object::parse(body).ok()?;
+    let protected = object.text("protected").ok()??;
+    let fits = protected.len() <= MAX_PROTECTED_BYTES;
+    fits.then(|| base64url::decode(protected).ok())?
+}
+
 impl Flattened {
     /// Reads a JWS that has one signature and nothing but a protected header.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, JwsErrorReason> {

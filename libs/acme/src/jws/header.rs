@@ -53,6 +53,11 @@ impl Header {
     }
 }
 
+/// The nonce of a protected header, whatever else is in it.
+pub(super) fn nonce_of(json: &[u8]) -> Option<Nonce> {
+    Object::parse(json).ok()?.text("nonce").ok()??.parse().ok()
+}
+
 /// Reads the header of a JWS inside a request, which has no nonce of its own.
 pub(crate) fn parse_inner(json: &[u8]) -> Result<Object<'_>, JwsErrorReason> {
     let header = Object::parse(json)

@@ -185,6 +185,23 @@ fn an_unsupported_algorithm_is_told_apart_and_still_shows_the_nonce() {
 }
 
 #[test]
+fn what_is_no_jws_shows_its_nonce_all_the_same() {
+    let protected = base64url::encode(header("ES256", KID).as_bytes());
+    let nonce = |body: &[u8]| Jws::parse(body).unwrap_err().nonce;
+    for spoiled in [body(&protected, "e30=", ""), body(&protected, "", "*")] {
+        assert_eq!(nonce(&spoiled).unwrap().as_str(), "AAAA");
+    }
+    let protected = format!(r#""protected":"{protected}""#);
+    for rest in ["", r#","payload":7"#, r#","payload":"","signature":"","header":{}"#] {
+        assert_eq!(nonce(format!("{{{protected}{rest}}}").as_bytes()).unwrap().as_str(), "AAAA");
+    }
+    // Which of two, nobody can say.
+    assert_eq!(nonce(format!("{{{protected},{protected}}}").as_bytes()), None);
+    let long = format!(r#"{{{protected},"payload":"{}"}}"#, "A".repeat(70_000));
+    assert_eq!(nonce(long.as_bytes()), None);
+}
+
+#[test]
 fn an_absent_nonce_and_a_malformed_one_are_told_apart() {
     let request = |nonce: &str| {
         let header = format!(r#"{{"alg":"ES256",{nonce}"url":"u",{KID}}}"#);
