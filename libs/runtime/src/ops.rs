@@ -34,7 +34,7 @@ pub fn serve(listener: TcpListener, health: Health, metrics: Metrics, stop: &Sto
         let routes = routes(health, metrics);
         let serve = |stream| {
             let (routes, requested) = (routes.clone(), requested.clone());
-            async move { http::serve(stream, routes, &requested).await }
+            async move { http::serve(stream, routes, &requested, Duration::ZERO).await }
         };
         http::accept(listener, BOUNDS, &requested, serve).await;
         Ok::<_, Infallible>(())

@@ -45,4 +45,9 @@ impl Places {
         .await
         .flatten()
     }
+
+    /// Takes a place if there is one.
+    pub fn free(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
 }

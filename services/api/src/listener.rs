@@ -10,14 +10,14 @@ use rustls::{ServerConfig, sign::CertifiedKey};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 use warp::{Filter, Reply};
 
-use crate::limits::{DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT};
+use crate::limits::{ARRIVAL_TIMEOUT, DRAIN_TIMEOUT, HANDSHAKE_TIMEOUT};
 
 /// The certificate the server shows; a new one can be put in its place while connections are open.
 #[derive(Clone, Debug)]
@@ -82,13 +82,19 @@ where
     F::Future: Send,
 {
     let _open = Open::count();
-    let handshake = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream));
-    let stream = match stop.run_until_cancelled(handshake).await {
-        Some(Ok(Ok(stream))) => stream,
-        Some(Ok(Err(error))) => return debug!(%error, "TLS handshake failed"),
-        Some(Err(_)) => return debug!("TLS handshake took too long"),
-        // Whoever still shakes hands at the stop has asked for nothing.
-        None => return,
+    let stream = tokio::select! {
+        accepted = acceptor.accept(stream) => match accepted {
+            Ok(stream) => stream,
+            Err(error) => return debug!(%error, "TLS handshake failed"),
+        },
+        () = too_long(&stop) => return debug!("TLS handshake took too long"),
     };
-    http::serve(stream, filter, &stop).await;
+    http::serve(stream, filter, &stop, ARRIVAL_TIMEOUT).await;
+}
+
+/// Waits for as long as a handshake may take. A request comes right behind it, so the stop leaves it a moment.
+async fn too_long(stop: &CancellationToken) {
+    if timeout(HANDSHAKE_TIMEOUT, stop.cancelled()).await.is_ok() {
+        sleep(ARRIVAL_TIMEOUT).await;
+    }
 }

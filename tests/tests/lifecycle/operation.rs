@@ -1,8 +1,8 @@
 //! What an operator does: start, stop, ask.
 
 use std::{
-    io::{Read as _, Write as _},
-    net::TcpStream,
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
     process::Command,
     sync::Arc,
     time::Duration,
@@ -91,6 +91,35 @@ async fn who_is_slow_to_ask_does_not_spoil_the_stop() -> anyhow::Result<()> {
     let took = scene.server.stop().await?;
     assert!(took <= Duration::from_secs(10), "{took:?}");
     Ok(())
+}
+
+/// Whether nobody listens there; a full queue only takes long.
+fn is_refused(address: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&address, Duration::from_millis(50))
+        .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
+/// Asks for the directory once nobody can connect any more, and returns the answer.
+fn ask_after_the_stop(mut connection: Tls) -> anyhow::Result<String> {
+    let address = connection.sock.peer_addr()?;
+    while !is_refused(address) {}
+    write!(connection, "GET /acme/directory HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+#[tokio::test]
+async fn who_had_connected_before_the_stop_is_answered() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    // Hands are shaken with the first octet that is sent.
+    let connection = connect(&scene.server, &[])?;
+    let asking = tokio::task::spawn_blocking(move || ask_after_the_stop(connection));
+    let (stopped, answer) = tokio::join!(scene.server.stop(), asking);
+    let answer = answer??;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    stopped.map(drop)
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     pin,
     sync::watch,
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
@@ -34,29 +34,36 @@ const MAX_HEADER_BYTES: u16 = 16 * 1024;
 /// The most requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
 
-/// Serves HTTP until the client leaves, is silent for too long, or the stop; replies under way are finished.
+/// Serves HTTP until the client leaves, is silent for too long, or the stop. Then replies under way are finished, and whoever
+/// asked or came within the last `silence` may have sent a request: it has that long to arrive, and the reply ends the connection.
 pub async fn serve<F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     filter: F,
     stop: &CancellationToken,
+    silence: Duration,
 ) where
     F: Filter<Extract: Reply, Error = warp::Rejection> + Clone + Send + Sync + 'static,
     F::Future: Send,
 {
-    let (requests, quiet) = watch::channel(0);
+    let (requests, quiet) = watch::channel(Requests { under_way: 0, since: Instant::now() });
     let requests = Arc::new(requests);
     let answers = TowerToHyperService::new(warp::service(filter));
+    let stopping = stop.clone();
     let service = service_fn(move |request| {
         let under_way = UnderWay::count(Arc::clone(&requests));
         let version = request.version();
         let answering = names_one_host(&request).then(|| answers.call(with_path(request)));
+        let stopping = stopping.clone();
         async move {
-            let response: Result<_, Infallible> = match answering {
+            let Ok::<_, Infallible>(mut response) = match answering {
                 Some(answering) => answering.await,
                 None => Ok(malformed(version)),
             };
+            if stopping.is_cancelled() {
+                end_after(version, &mut response);
+            }
             drop(under_way);
-            response
+            Ok::<_, Infallible>(response)
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
@@ -78,8 +85,8 @@ pub async fn serve<F>(
     tokio::select! {
         ended = connection.as_mut() => return note(ended.err().as_deref()),
         // What hyper bounds by itself begins with the first request line, or never with HTTP/2.
-        () = quiet_for_long(quiet) => {}
-        () = stop.cancelled() => {}
+        () = quiet_for_long(quiet.clone()) => {}
+        () = stopped(stop, quiet, silence) => {}
     }
     connection.as_mut().graceful_shutdown();
     match timeout(LINGER_TIMEOUT, connection).await {
@@ -91,10 +98,15 @@ pub async fn serve<F>(
 /// The answer to what is no request of HTTP, as hyper gives it: nothing more is read of such a client.
 fn malformed(version: Version) -> warp::reply::Response {
     let mut response = StatusCode::BAD_REQUEST.into_response();
+    end_after(version, &mut response);
+    response
+}
+
+/// Tells the client that the connection ends with this answer. HTTP/2 has no header for that.
+fn end_after(version: Version, response: &mut warp::reply::Response) {
     if version != Version::HTTP_2 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    response
 }
 
 /// CONNECT names a host and no path, without which warp panics; whoever asks for a tunnel is told that there is none.
@@ -106,12 +118,27 @@ fn with_path<B>(mut request: Request<B>) -> Request<B> {
 }
 
 /// Waits until no request was under way for as long as a connection may be idle.
-async fn quiet_for_long(mut requests: watch::Receiver<usize>) {
+async fn quiet_for_long(mut requests: watch::Receiver<Requests>) {
     // The sender lives as long as the connection.
-    while requests.wait_for(|under_way| *under_way == 0).await.is_ok() {
+    while requests.wait_for(|requests| requests.under_way == 0).await.is_ok() {
         if timeout(IDLE_TIMEOUT, requests.changed()).await.is_err() {
             return;
         }
+    }
+}
+
+/// Waits for the stop, and then for a request, or until there was none for so long: a request that is on its way while its
+/// connection is closed is lost, and few clients send it again.
+async fn stopped(
+    stop: &CancellationToken,
+    mut requests: watch::Receiver<Requests>,
+    silence: Duration,
+) {
+    stop.cancelled().await;
+    let Requests { under_way, since } = *requests.borrow_and_update();
+    if under_way == 0 {
+        // However it ends, nothing is on its way any more.
+        let _ = timeout_at(since + silence, requests.changed()).await;
     }
 }
 
@@ -121,19 +148,31 @@ fn note(error: Option<&(dyn std::error::Error + Send + Sync)>) {
     }
 }
 
+/// The requests of a connection.
+#[derive(Clone, Copy)]
+struct Requests {
+    under_way: usize,
+    /// When the last one came or was answered, or the connection began.
+    since: Instant,
+}
+
 /// Counts a request as under way while it lives.
-struct UnderWay(Arc<watch::Sender<usize>>);
+struct UnderWay(Arc<watch::Sender<Requests>>);
 
 impl UnderWay {
-    fn count(requests: Arc<watch::Sender<usize>>) -> Self {
-        requests.send_modify(|under_way| *under_way += 1);
+    fn count(requests: Arc<watch::Sender<Requests>>) -> Self {
+        requests.send_modify(|requests| {
+            *requests = Requests { under_way: requests.under_way + 1, since: Instant::now() };
+        });
         Self(requests)
     }
 }
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.send_modify(|under_way| *under_way -= 1);
+        self.0.send_modify(|requests| {
+            *requests = Requests { under_way: requests.under_way - 1, since: Instant::now() };
+        });
     }
 }
 
@@ -141,7 +180,7 @@ impl Drop for UnderWay {
 mod tests {
     use tokio::{
         io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
-        time::{Instant, sleep},
+        time::sleep,
     };
 
     use super::*;
@@ -150,15 +189,21 @@ mod tests {
     const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     const BODY_BYTES: usize = 100_000;
+    const ARRIVAL: Duration = Duration::from_secs(1);
 
     /// A connection whose requests take so long to be answered.
     fn connect(takes: Duration) -> DuplexStream {
+        connect_until(takes, CancellationToken::new())
+    }
+
+    /// The same, until a stop after which requests may arrive for so long.
+    fn connect_until(takes: Duration, stop: CancellationToken) -> DuplexStream {
         let (client, server) = duplex(1024);
         let filter = warp::body::stream().then(move |_| async move {
             sleep(takes).await;
             "x".repeat(BODY_BYTES)
         });
-        tokio::spawn(async move { serve(server, filter, &CancellationToken::new()).await });
+        tokio::spawn(async move { serve(server, filter, &stop, ARRIVAL).await });
         client
     }
 
@@ -227,6 +272,66 @@ mod tests {
     async fn a_request_that_takes_longer_is_answered() {
         let takes = 2 * IDLE_TIMEOUT;
         check(kept(REQUEST, takes).await, takes + IDLE_TIMEOUT);
+    }
+
+    /// Sends a request on a connection that is kept, and reads the reply.
+    async fn ask(client: &mut DuplexStream) {
+        let (mut reply, mut part) = (Vec::new(), [0; 1024]);
+        client.write_all(REQUEST).await.unwrap();
+        while reply.len() < BODY_BYTES || !reply.ends_with(b"x") {
+            let read = client.read(&mut part).await.unwrap();
+            reply.extend_from_slice(&part[..read]);
+        }
+        assert!(!String::from_utf8_lossy(&reply).contains("connection: close"));
+    }
+
+    #[track_caller]
+    fn check_last(reply: &[u8]) {
+        let reply = String::from_utf8_lossy(reply);
+        assert!(reply.len() > BODY_BYTES, "{reply}");
+        assert!(reply.contains("\r\nconnection: close\r\n"), "{reply}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_is_on_its_way_at_the_stop_is_the_last_to_be_answered() {
+        for has_asked in [true, false] {
+            let stop = CancellationToken::new();
+            let (mut client, mut reply) = (connect_until(Duration::ZERO, stop.clone()), Vec::new());
+            if has_asked {
+                ask(&mut client).await;
+            }
+            stop.cancel();
+            sleep(ARRIVAL / 2).await;
+            client.write_all(REQUEST).await.unwrap();
+            client.read_to_end(&mut reply).await.unwrap();
+            check_last(&reply);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_under_way_at_the_stop_is_the_last_to_be_answered() {
+        let stop = CancellationToken::new();
+        let (mut client, mut reply) = (connect_until(2 * ARRIVAL, stop.clone()), Vec::new());
+        client.write_all(REQUEST).await.unwrap();
+        sleep(ARRIVAL).await;
+        stop.cancel();
+        client.read_to_end(&mut reply).await.unwrap();
+        check_last(&reply);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_stop_does_not_wait_for_who_is_silent() {
+        for (silent, left) in [(ARRIVAL / 4, ARRIVAL * 3 / 4), (2 * ARRIVAL, Duration::ZERO)] {
+            let stop = CancellationToken::new();
+            let mut client = connect_until(Duration::ZERO, stop.clone());
+            ask(&mut client).await;
+            sleep(silent).await;
+            stop.cancel();
+            let stopped = Instant::now();
+            client.read_to_end(&mut Vec::new()).await.unwrap();
+            let tolerance = ARRIVAL / 10;
+            assert!((left..left + tolerance).contains(&stopped.elapsed()), "{silent:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Takes connections until the stop, then lets those that are open finish.
 
-use std::time::Duration;
+use std::{iter, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -10,6 +10,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use crate::Places;
+
+/// More connections than the system keeps for a listener that does not take them.
+const MAX_QUEUED: usize = 1024;
 
 /// What a listener bears.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +34,7 @@ pub async fn accept<S>(
 {
     let places = Places::new(bounds.connections);
     let open = TaskTracker::new();
-    while let Some(((stream, _), place)) = places.next(|| listener.accept(), stop).await {
+    let spawn = |stream: TcpStream, place| {
         // Replies are small and a client waits for each: they leave at once.
         if let Err(error) = stream.set_nodelay(true) {
             debug!(%error, "connection without TCP_NODELAY");
@@ -41,12 +44,28 @@ pub async fn accept<S>(
             serving.await;
             drop(place);
         });
+    };
+    while let Some(((stream, _), place)) = places.next(|| listener.accept(), stop).await {
+        spawn(stream, place);
     }
-    drop(listener);
+    match listener.into_std() {
+        Ok(listener) => queued(&listener)
+            .zip(iter::from_fn(|| places.free()))
+            .for_each(|(stream, place)| spawn(stream, place)),
+        Err(error) => warn!(%error, "connections not accepted"),
+    }
     open.close();
     if timeout(bounds.drain, open.wait()).await.is_err() {
         warn!("connections cut off that did not finish in time");
     }
+}
+
+/// Takes the connections that wait in the system's queue, which would reset them. Others may go on to come.
+fn queued(listener: &std::net::TcpListener) -> impl Iterator<Item = TcpStream> {
+    iter::from_fn(|| listener.accept().ok()).take(MAX_QUEUED).filter_map(|(stream, _)| {
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    })
 }
 
 #[cfg(test)]
@@ -110,6 +129,24 @@ mod tests {
         }
         echo.stop.cancel();
         echo.accepting.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_had_connected_before_the_stop_is_served() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let bounds = Bounds { connections: 2, drain: Duration::from_secs(10) };
+        let serve = |mut stream: TcpStream| async move {
+            let (mut from, mut to) = stream.split();
+            tokio::io::copy(&mut from, &mut to).await.unwrap();
+        };
+        let asking = async {
+            send_and_receive(&mut client).await;
+            drop(client);
+        };
+        tokio::join!(accept(listener, bounds, &stop, serve), asking);
     }
 
     #[tokio::test]
