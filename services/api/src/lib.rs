@@ -38,7 +38,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use eventstore::{Calls, Wakes};
 use readmodel::{Admission, Aggregates};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 pub use listener::ServerCertificate;
@@ -66,9 +66,11 @@ struct Api {
     kept_crls: crl::Kept,
     kept_ocsp: ocsp::Kept,
     pre_authorization_rate: pre_authorization::rate::Rate,
+    /// Cancelled when a stop waits for answers no longer.
+    late: CancellationToken,
 }
 
-/// Serves ACME on the listener until told to stop, then finishes the requests under way.
+/// Serves ACME on the listener until told to stop, then finishes the requests under way, or has their clients come again.
 ///
 /// # Errors
 /// When the listener's address cannot be read.
@@ -83,6 +85,8 @@ pub async fn run(
     tracing::info!(%address, base_url = settings.urls.base(), "ACME listener ready");
     let holds = Arc::new(hold::Holds::new(settings.hold, settings.max_held, stop.clone()));
     let listening = tokio::spawn(hold::listen(Arc::clone(&holds), ports.wakes.subscribe()));
+    let late = CancellationToken::new();
+    let hurrying = tokio::spawn(hurry(stop.clone(), late.clone()));
     let limits = settings.connections;
     let api = Arc::new(Api {
         settings,
@@ -91,8 +95,16 @@ pub async fn run(
         kept_crls: crl::Kept::default(),
         kept_ocsp: ocsp::Kept::default(),
         pre_authorization_rate: pre_authorization::rate::Rate::default(),
+        late,
     });
     listener::accept(listener, service::service(api), certificate, limits, stop).await;
     listening.abort();
+    hurrying.abort();
     Ok(())
+}
+
+async fn hurry(stop: CancellationToken, late: CancellationToken) {
+    stop.cancelled().await;
+    sleep(limits::ANSWER_TIMEOUT).await;
+    late.cancel();
 }

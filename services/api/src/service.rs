@@ -72,9 +72,14 @@ async fn answer<B: Buf>(
         handled.unwrap_or_else(|_| Err(Refusal::Unavailable("the answer took too long".into())))
     };
     let respond = |outcome| response::respond(api, route.as_ref(), &method, outcome);
+    let handling = async {
+        let handled = api.late.run_until_cancelled(handling).await;
+        respond(handled.unwrap_or_else(|| Err(Refusal::Unavailable("the server stops".into()))))
+            .await
+    };
     let answering = async {
         // A panic is a bug, but one client's request must not take the others' connection down with it.
-        match AssertUnwindSafe(async { respond(handling.await).await }).catch_unwind().await {
+        match AssertUnwindSafe(handling).catch_unwind().await {
             Ok(response) => response,
             Err(_) => respond(Err(Refusal::Internal("a handler panicked".into()))).await,
         }

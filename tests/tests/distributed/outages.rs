@@ -75,6 +75,19 @@ async fn without_redis_requests_are_asked_to_come_back() -> anyhow::Result<()> {
 }
 
 #[tokio::test]
+async fn who_waits_for_the_log_is_asked_to_come_back_when_its_node_stops() -> anyhow::Result<()> {
+    let mut town = Town::start().await?;
+    let [client, _] = &town.at;
+    client.post_as_get(client.account()?).await?.expect(200)?;
+    town.cluster.nats.pause(0).await?;
+    let identifiers = json!({ "identifiers": [{ "type": "dns", "value": "a.localhost" }] });
+    let asking = client.post("newOrder", &identifiers);
+    let (reply, stopped) = tokio::join!(asking, town.cluster.api[0].stop());
+    ensure!(unavailable_or(&reply?, 201)?.is_none(), "an order was placed without the log");
+    stopped.map(drop)
+}
+
+#[tokio::test]
 async fn a_held_reply_says_what_was_accepted_though_redis_goes_away_meanwhile() -> anyhow::Result<()>
 {
     let mut town = Town::start().await?;
