@@ -31,17 +31,31 @@ impl Aggregates {
     /// # Errors
     /// When the log had to be asked and failed, or the view could not be written.
     pub async fn load<A: Viewed>(&self, id: &A::Id) -> Result<Option<View<A::State>>, LoadError> {
-        match A::read(self.views.as_ref(), id).await {
-            Ok(Some(view)) => Ok(Some(view)),
-            Ok(None) => self.fold::<A>(id).await,
-            Err(error) => {
-                warn!(
-                    error = &error as &dyn std::error::Error,
-                    "view not read, folding from the log"
-                );
-                self.fold::<A>(id).await
-            }
+        match self.view::<A>(id).await {
+            Some(view) => Ok(Some(view)),
+            None => self.fold::<A>(id).await,
         }
+    }
+
+    /// Loads an aggregate as the log has it now. What its view knows is not read again: an account may have a long history,
+    /// and anybody may have it looked at.
+    ///
+    /// # Errors
+    /// When the log failed, or the view could not be written.
+    pub async fn load_newest<A: Viewed>(
+        &self,
+        id: &A::Id,
+    ) -> Result<Option<View<A::State>>, LoadError> {
+        let known = self.view::<A>(id).await.map(loaded);
+        self.fold_from::<A>(id, known.unwrap_or_default()).await
+    }
+
+    /// The view, if there is one that can be read.
+    async fn view<A: Viewed>(&self, id: &A::Id) -> Option<View<A::State>> {
+        A::read(self.views.as_ref(), id).await.unwrap_or_else(|error| {
+            warn!(error = &error as &dyn std::error::Error, "view not read, folding from the log");
+            None
+        })
     }
 
     /// Loads an aggregate as it was after a message or later: a worker may hear of a message before its view is written, and,

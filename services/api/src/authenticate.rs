@@ -218,7 +218,7 @@ impl<'a> Unverified<'a> {
 
     /// The account as the log has it.
     async fn newest(&self, id: &AccountId) -> Result<AccountView, Refusal> {
-        let account = self.api.ports.aggregates.fold::<Account>(id).await?;
+        let account = self.api.ports.aggregates.load_newest::<Account>(id).await?;
         self.of_profile(account.ok_or(Refusal::AccountDoesNotExist)?)
     }
 

@@ -38,7 +38,7 @@ async fn stopped(desk: &Desk, order: &State) -> Result<Option<Failure>, Issuance
     }
     let failure = |detail: &str| Ok(Some(Failure::new(FailureKind::Unauthorized, detail)));
     let aggregates = &desk.ports.aggregates;
-    let account = aggregates.fold::<Account>(&order.account).await?;
+    let account = aggregates.load_newest::<Account>(&order.account).await?;
     if account.is_some_and(|account| account.state.status == Status::Deactivated) {
         return failure("the account was deactivated before the certificate was made");
     }
@@ -64,7 +64,7 @@ async fn given_up(desk: &Desk, order: &State) -> Result<Option<Failure>, Issuanc
     }
     let failure = |detail: &str| Ok(Some(Failure::new(FailureKind::Unauthorized, detail)));
     let aggregates = &desk.ports.aggregates;
-    let account = aggregates.fold::<Account>(&order.account).await?;
+    let account = aggregates.load_newest::<Account>(&order.account).await?;
     if account.is_none_or(|account| account.state.status == Status::Deactivated) {
         return failure("the account that was authorized is deactivated");
     }

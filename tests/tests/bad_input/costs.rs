@@ -21,6 +21,8 @@ const MEASUREMENTS: usize = 3;
 const ORDERS: usize = 100;
 /// So many orders of 100 names each has an account whose validations hang: more than a feed once delivered.
 const HANGING_ORDERS: usize = 14;
+/// So often was an account changed that is a burden.
+const UPDATES: usize = 4000;
 /// How much the server may grow by with each thousand requests, in KiB.
 const GROWTH_LIMIT: u64 = 1024;
 /// So many thousand requests are sent: the allocator's own ups and downs are a few MiB.
@@ -246,5 +248,24 @@ async fn a_stranger_whose_validations_hang_keeps_nobody_waiting() -> anyhow::Res
     }
     let issuing = scene.client.issue(&["a.localhost"], &scene.web);
     timeout(Duration::from_secs(30), issuing).await.context("it waits for the stranger")??;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_account_with_a_long_history_costs_no_more() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let client = scene.client.change_key(AccountKey::p256()?).await?;
+    for number in 0..UPDATES {
+        let update = json!({ "contact": [format!("mailto:n{number}@example.com")] });
+        client.post(client.account()?, &update).await?.expect(200)?;
+    }
+    let forger = client.with_key(AccountKey::p256()?);
+    let forged = cost(&mut scene.server, async || forger.post_as_get(client.account()?).await);
+    let forged = forged.await?;
+    assert!(forged <= LIMIT, "a forged signature costs {forged:?}");
+    // Looks whose the key is: the account's that changed to it.
+    let in_use = client.key_change(client.key())?;
+    let found = cost(&mut scene.server, async || client.post("keyChange", &in_use).await).await?;
+    assert!(found <= LIMIT, "a key that was changed costs {found:?}");
     Ok(())
 }

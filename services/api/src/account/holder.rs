@@ -44,7 +44,7 @@ pub(super) async fn find(
             None => Err(Refusal::Internal("an account was made and is not there".into())),
         },
         Some(State::Claimed(claim)) => {
-            let account = aggregates.fold::<Account>(&claim.account).await?;
+            let account = aggregates.load_newest::<Account>(&claim.account).await?;
             let followed = account.filter(|account| {
                 account.state.key == *key.account_key() || account.state.had_key(key.thumbprint())
             });
