@@ -20,6 +20,8 @@ use crate::{Api, problem::Refusal, reply::Reply, request::Request};
 const MAX_REQUEST_BYTES: usize = 4096;
 /// How many responses are kept.
 const MAX_KEPT: usize = 10_000;
+/// The longest request whose response is kept: one certificate is named by less, with whichever hash.
+const MAX_KEPT_REQUEST_BYTES: usize = 256;
 /// For how long it is taken for granted that nothing was revoked: a kept response is out of date no longer than this.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -34,6 +36,21 @@ struct State {
     revoked_to: Sequence,
     /// When that was looked at.
     looked_at: Option<Instant>,
+}
+
+impl State {
+    /// Forgets what has ended, and where that is little, every other one: anybody may ask for anything, and what clients ask
+    /// for is asked for again.
+    fn make_room(&mut self, now: Timestamp) {
+        self.answers.retain(|_, answer| !answer.left(now).is_zero());
+        if self.answers.len() > MAX_KEPT / 2 {
+            let mut stays = false;
+            self.answers.retain(|_, _| {
+                stays = !stays;
+                stays
+            });
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -82,15 +99,13 @@ impl Kept {
     /// Keeps the answer to a request that was made when `asked_at` was the last revocation, if that is still so.
     fn keep(&self, asked_at: Sequence, (request, answer): (Vec<u8>, Answer), now: Timestamp) {
         let mut state = self.lock();
-        if state.revoked_to != asked_at {
+        if state.revoked_to != asked_at || request.len() > MAX_KEPT_REQUEST_BYTES {
             return;
         }
         if state.answers.len() >= MAX_KEPT {
-            state.answers.retain(|_, answer| !answer.left(now).is_zero());
+            state.make_room(now);
         }
-        if state.answers.len() < MAX_KEPT {
-            state.answers.insert(request, answer);
-        }
+        state.answers.insert(request, answer);
     }
 
     /// Has the next request look into the log: something was revoked.
@@ -240,14 +255,27 @@ mod tests {
         for number in 0..MAX_KEPT {
             kept.keep(Sequence(7), (number.to_be_bytes().to_vec(), answer().1), at(10));
         }
-        kept.keep(Sequence(7), answer(), at(19));
-        assert!(kept.find(b"request", at(19)).is_none());
         assert!(kept.find(&0usize.to_be_bytes(), at(19)).is_some());
         let (request, answer) = answer();
         let longer = Answer { kept_until: Some(at(30)), ..answer };
         kept.keep(Sequence(7), (request, longer), at(20));
         assert!(kept.find(b"request", at(20)).is_some());
         assert_eq!(kept.lock().answers.len(), 1);
+    }
+
+    #[test]
+    fn who_asks_for_very_much_takes_nobody_the_room() {
+        let (kept, at) = (kept_at(7), Timestamp::from_unix_seconds);
+        for number in 0..3 * MAX_KEPT {
+            kept.keep(Sequence(7), (number.to_be_bytes().to_vec(), answer().1), at(10));
+            assert!(kept.find(&number.to_be_bytes(), at(10)).is_some());
+            assert!(kept.lock().answers.len() <= MAX_KEPT);
+        }
+        kept.keep(Sequence(7), answer(), at(10));
+        assert!(kept.find(b"request", at(10)).is_some());
+        let long = vec![0; MAX_KEPT_REQUEST_BYTES + 1];
+        kept.keep(Sequence(7), (long.clone(), answer().1), at(10));
+        assert!(kept.find(&long, at(10)).is_none());
     }
 
     #[test]

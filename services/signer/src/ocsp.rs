@@ -144,7 +144,10 @@ async fn answer(
         Ok(der) => {
             measure::signed("ocsp", started);
             metrics::counter!(names::OCSP_RESPONSES).increment(1);
-            OcspAnswer { kept_until: (!request.has_nonce()).then_some(next_update), der }
+            // Of what there is not anybody can ask without end: nobody is to keep that.
+            let is_known = !statuses.contains(&OcspStatus::Unknown);
+            let is_kept = is_known && !request.has_nonce();
+            OcspAnswer { kept_until: is_kept.then_some(next_update), der }
         }
         Err(error) => {
             warn!(error = &error as &dyn std::error::Error, "OCSP response not signed");

@@ -84,8 +84,12 @@ async fn a_certificate_of_another_issuer_is_unknown() -> anyhow::Result<()> {
     let mut question = about(&other, &foreign.chain)?;
     question.url = url;
     let request = question.request(&["-no_nonce"]).await?;
-    let body = Some((REQUEST, request));
-    let reply = scene.client.request(Method::POST, &question.url, body).await?.expect(200)?;
+    let ask = async || {
+        let body = Some((REQUEST, request.clone()));
+        scene.client.request(Method::POST, &question.url, body).await?.expect(200)
+    };
+    let reply = ask().await?;
+    assert_ne!(ask().await?.body, reply.body, "what anybody can ask for without end is kept");
     let file = question.file("response.der");
     std::fs::write(&file, &reply.body)?;
     let said = question.openssl(&["-respin", &file, "-noverify", "-resp_text"]).await?;
