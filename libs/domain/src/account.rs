@@ -125,6 +125,11 @@ impl State {
     pub fn had_key(&self, key: &Thumbprint) -> bool {
         self.former_keys.contains(key)
     }
+
+    /// Whether the account had fewer than [`MAX_KEY_CHANGES`] keys before.
+    pub fn may_change_key(&self) -> bool {
+        self.former_keys.len() < MAX_KEY_CHANGES
+    }
 }
 
 impl Aggregate for Account {

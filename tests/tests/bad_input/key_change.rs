@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::MALFORMED;
 
+/// How often an account may change its key.
+const MAX_KEY_CHANGES: usize = 1000;
+
 /// The parts of a good change, for a test to spoil.
 struct Change {
     protected: Value,
@@ -182,4 +185,25 @@ async fn a_key_that_any_account_had_before_does_not_come_back() -> anyhow::Resul
             Ok(())
         })
         .await
+}
+
+#[tokio::test]
+async fn a_key_that_comes_too_late_for_an_account_is_free_for_another() -> anyhow::Result<()> {
+    let mut scene = Scene::start().await?;
+    let mut client = scene.client.change_key(AccountKey::p256()?).await?;
+    for _ in 1..MAX_KEY_CHANGES {
+        client = client.change_key(AccountKey::p256()?).await?;
+    }
+    let newcomer = scene.newcomer(AccountKey::p256()?).await?;
+    scene
+        .unimpressed(async |_| {
+            for _ in 0..2 {
+                let inner = client.key_change(newcomer.key())?;
+                client.post("keyChange", &inner).await?.refused((403, "unauthorized"))?;
+            }
+            Ok(())
+        })
+        .await?;
+    newcomer.post("newAccount", &json!({})).await?.expect(201)?;
+    Ok(())
 }

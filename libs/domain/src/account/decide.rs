@@ -2,7 +2,7 @@
 
 use super::{
     AccountDeactivated, AccountKeyChanged, AccountUpdated, Command, Event, ExternalAccount,
-    KeyChange, MAX_KEY_CHANGES, Rejection, State, Status,
+    KeyChange, Rejection, State, Status,
 };
 use crate::key_use::CLAIM_IS_GOOD_FOR;
 
@@ -42,7 +42,7 @@ fn change_key(account: &State, change: &KeyChange) -> Result<Vec<Event>, Rejecti
     if change.now > change.claimed_at.plus(CLAIM_IS_GOOD_FOR) {
         return Err(Rejection::ClaimTooOld);
     }
-    if account.former_keys.len() >= MAX_KEY_CHANGES {
+    if !account.may_change_key() {
         return Err(Rejection::TooManyKeys);
     }
     let (key, at) = (change.to.clone(), change.now);
@@ -97,7 +97,9 @@ pub(super) fn evolve(state: Option<State>, event: &Event) -> Option<State> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Account, AccountBound, AccountCreated, AccountTermsAgreed, Binding};
+    use super::super::{
+        Account, AccountBound, AccountCreated, AccountTermsAgreed, Binding, MAX_KEY_CHANGES,
+    };
     use super::*;
     use crate::{AccountId, AccountKey, Aggregate, Thumbprint, Timestamp};
 

@@ -3,7 +3,7 @@
 use acme::{PublicJwk, jws::InnerJws, key_change::KeyChange as Signed};
 use domain::{
     AccountId, Timestamp,
-    account::{Account, AccountKeyClaimed, Command, KeyChange},
+    account::{Account, AccountKeyClaimed, Command, KeyChange, State},
     key_use::{self, Claim, KeyUse},
 };
 use eventstore::{Actor, ExecuteError, Loaded, Subject, execute};
@@ -37,7 +37,7 @@ pub(crate) async fn key_change(
     let new = new_key(api, profile, &signed)?;
     keys::check_account(api, profile, new.public_key()).await?;
     let id = signed.id().clone();
-    claim(api, profile, (&id, &new), request).await?;
+    claim(api, profile, (&signed.account.state, &new), request).await?;
     let command = Command::ChangeKey(KeyChange {
         from: signed.key.thumbprint().clone(),
         to: new.account_key().clone(),
@@ -71,16 +71,20 @@ fn new_key(api: &Api, profile: &Profile, signed: &ByAccount) -> Result<PublicJwk
     Ok(new)
 }
 
-/// Claims the new key for the account.
+/// Claims the new key for the account, if that may change to it: nobody else can have a key that is claimed.
 async fn claim(
     api: &Api,
     profile: &Profile,
-    (id, new): (&AccountId, &PublicJwk),
+    (account, new): (&State, &PublicJwk),
     request: &Request,
 ) -> Result<(), Refusal> {
+    let id = &account.id;
     let mut refused = key_use::Rejection::Claimed;
     for _ in 0..ATTEMPTS {
         let unfollowed = free(api, profile, (id, new), request.now).await?;
+        if !account.may_change_key() {
+            return Err(Refusal::TooManyKeys);
+        }
         let command = key_use::Command::Claim {
             claim: AccountKeyClaimed {
                 account: id.clone(),
