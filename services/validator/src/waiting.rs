@@ -10,6 +10,8 @@ use tokio::time::Instant;
 
 /// How many may wait at one node; a feed has room for more messages than that.
 const MAX_WAITING: usize = 512;
+/// Beyond so many only one of each account may wait: a few accounts that fail all the time take nobody the second look.
+const MAX_WAITING_FREELY: usize = MAX_WAITING / 2;
 /// How many of one account may wait: whoever fails all the time leaves room for others.
 const MAX_WAITING_OF_ACCOUNT: usize = 32;
 
@@ -32,7 +34,8 @@ impl Waiting {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.forget_ended(now);
         let own = inner.by_account.get(account).copied().unwrap_or(0);
-        inner.due.len() < MAX_WAITING && own < MAX_WAITING_OF_ACCOUNT
+        let most = if own == 0 { MAX_WAITING } else { MAX_WAITING_FREELY };
+        own < MAX_WAITING_OF_ACCOUNT && inner.due.len() < most
     }
 
     /// Notes that a challenge of the account waits until then.
@@ -81,6 +84,23 @@ mod tests {
         assert!(!waiting.has_room(&account(1), now) && waiting.has_room(&account(2), now));
         assert!(waiting.has_room(&account(1), now + WAIT));
         assert!(waiting.0.lock().unwrap().by_account.is_empty());
+    }
+
+    #[test]
+    fn accounts_that_fail_all_the_time_leave_room_for_another() {
+        let (waiting, now) = (Waiting::default(), Instant::now());
+        for n in (0..200).cycle().take(10 * MAX_WAITING) {
+            if waiting.has_room(&account(n), now) {
+                waiting.add(&account(n), now + WAIT);
+            }
+        }
+        assert!(waiting.has_room(&account(251), now));
+        for n in (0..16).flat_map(|n| [n; MAX_WAITING_OF_ACCOUNT]) {
+            if waiting.has_room(&account(n), now + WAIT) {
+                waiting.add(&account(n), now + 2 * WAIT);
+            }
+        }
+        assert!(waiting.has_room(&account(251), now + WAIT));
     }
 
     #[test]
