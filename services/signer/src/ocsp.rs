@@ -5,6 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use ca::{OcspFailure, OcspRequest, OcspResponder, OcspStatus};
 use domain::{IssuerId, Serial, Timestamp};
 use eventstore::{Call, LoadError, OcspAnswer, Service};
+use futures::{
+    future::try_join_all,
+    stream::{FuturesUnordered, StreamExt as _},
+};
 use readmodel::FindError;
 use runtime::metrics::names;
 use tokio::sync::mpsc;
@@ -22,6 +26,8 @@ use crate::{
 
 /// How long the responder's certificate is valid: short, because nobody checks it for revocation (RFC 6960 §4.2.2.2.1).
 const RESPONDER_VALIDITY: Duration = Duration::from_hours(14 * 24);
+/// How many requests are answered at once.
+const AT_ONCE: usize = 32;
 /// How long before its end the responder gets a new key and certificate.
 const RENEW_BEFORE: Duration = Duration::from_hours(5 * 24);
 
@@ -33,14 +39,24 @@ pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
     calls::serve(&desk, Service::Ocsp, |calls| answer_all(&desk, calls), stop).await;
 }
 
+/// Answers so many requests at once as may be: each asks the log and the read model, and nobody is to wait for all before.
 async fn answer_all(desk: &Desk, mut calls: mpsc::Receiver<Call>) {
     let mut responders = HashMap::new();
-    while let Some(call) = calls.recv().await {
-        let answer = match OcspRequest::parse(&call.question) {
-            Ok(request) => respond(desk, &mut responders, &request).await,
-            Err(_) => failure(OcspFailure::MalformedRequest),
-        };
-        call.answer(answer.to_octets());
+    let mut answering = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(call) = calls.recv(), if answering.len() < AT_ONCE => {
+                match OcspRequest::parse(&call.question) {
+                    Ok(request) => match responder(desk, &mut responders, &request).await {
+                        Ok(responder) => answering.push(respond(desk, responder, request, call)),
+                        Err(refusal) => call.answer(failure(refusal).to_octets()),
+                    },
+                    Err(_) => call.answer(failure(OcspFailure::MalformedRequest).to_octets()),
+                }
+            }
+            Some(()) = answering.next() => {}
+            else => return,
+        }
     }
 }
 
@@ -48,30 +64,38 @@ fn failure(failure: OcspFailure) -> OcspAnswer {
     OcspAnswer::once(failure.to_der())
 }
 
-/// The response of the issuer that is asked about.
-async fn respond(
-    desk: &Desk,
-    responders: &mut HashMap<IssuerId, Current>,
+/// Who answers for the issuer that is asked about.
+async fn responder<'a>(
+    desk: &'a Desk,
+    responders: &mut HashMap<IssuerId, Arc<Current>>,
     request: &OcspRequest,
-) -> OcspAnswer {
+) -> Result<(&'a Issuer, Arc<Current>), OcspFailure> {
     let issuer = asked(desk, request);
     let certificate = issuer.authority.certificate();
     let (issuer_start, issuer_end) = (certificate.not_before(), certificate.not_after());
     // With the issuer its certificates ended: nobody needs to know more, and nobody can be certified to say it.
     if !issuer.answers_ocsp || issuer_end <= now() {
-        return failure(OcspFailure::Unauthorized);
+        return Err(OcspFailure::Unauthorized);
     }
-    let is_due = |current: &Current| is_due(current.validity, (issuer_start, issuer_end), now());
+    let is_due =
+        |current: &Arc<Current>| is_due(current.validity, (issuer_start, issuer_end), now());
     if responders.get(issuer.id()).is_none_or(is_due) {
         match Current::issue(desk, issuer).await {
-            Ok(issued) => drop(responders.insert(issuer.id().clone(), issued)),
+            Ok(issued) => drop(responders.insert(issuer.id().clone(), Arc::new(issued))),
             Err(error) => warn!(error = &error as &dyn std::error::Error, "no OCSP responder"),
         }
     }
-    match responders.get(issuer.id()).filter(|current| current.validity.1 > now()) {
-        Some(current) => answer(desk, (issuer, current), request).await,
-        None => failure(OcspFailure::TryLater),
-    }
+    let current = responders.get(issuer.id()).filter(|current| current.validity.1 > now());
+    current.map(|current| (&**issuer, Arc::clone(current))).ok_or(OcspFailure::TryLater)
+}
+
+async fn respond(
+    desk: &Desk,
+    (issuer, current): (&Issuer, Arc<Current>),
+    request: OcspRequest,
+    call: Call,
+) {
+    call.answer(answer(desk, (issuer, &current), &request).await.to_octets());
 }
 
 /// Whose certificates a request is about; where it is about none of ours, any answers that it does not know them.
@@ -125,17 +149,16 @@ async fn answer(
     (issuer, current): (&Issuer, &Current),
     request: &OcspRequest,
 ) -> OcspAnswer {
-    let mut statuses = Vec::new();
-    for serial in request.serials(issuer.authority.certificate()) {
-        match status(desk, issuer.id(), serial).await {
-            Ok(status) => statuses.push(status),
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                warn!(error, "the status of a certificate is not known");
-                return failure(OcspFailure::TryLater);
-            }
+    let serials = request.serials(issuer.authority.certificate()).into_iter();
+    let statuses = try_join_all(serials.map(|serial| status(desk, issuer.id(), serial))).await;
+    let statuses = match statuses {
+        Ok(statuses) => statuses,
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            warn!(error, "the status of a certificate is not known");
+            return failure(OcspFailure::TryLater);
         }
-    }
+    };
     let (now, validity) = (now(), desk.settings.ocsp_validity);
     // Nobody can verify it any more when the responder's certificate has ended.
     let next_update = now.plus(validity).min(current.validity.1);

@@ -27,6 +27,7 @@ pub(crate) struct Faulty {
     pub(crate) log: Embedded,
     pub(crate) views: Arc<dyn ReadModel>,
     pub(crate) faults: Arc<Faults>,
+    pub(crate) calls: Arc<LocalCalls>,
 }
 
 impl Faulty {
@@ -39,7 +40,7 @@ impl Faulty {
             aggregates: self.aggregates(),
             feed: Arc::new(self.clone()),
             wakes: Arc::new(self.log.clone()),
-            calls: Arc::new(LocalCalls::default()),
+            calls: Arc::<LocalCalls>::clone(&self.calls),
         }
     }
 }

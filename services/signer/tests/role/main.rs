@@ -23,6 +23,8 @@ mod issuance;
 #[cfg(test)]
 mod issuers;
 #[cfg(test)]
+mod ocsp;
+#[cfg(test)]
 mod position;
 #[cfg(test)]
 mod reliance;

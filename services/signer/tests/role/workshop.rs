@@ -172,7 +172,7 @@ impl Workshop {
 
     pub(crate) fn ports(&self, faults: &Arc<Faults>) -> Faulty {
         let (log, views) = (self.log.clone(), Arc::clone(&self.views));
-        Faulty { log, views, faults: Arc::clone(faults) }
+        Faulty { log, views, faults: Arc::clone(faults), calls: Arc::default() }
     }
 
     /// Opens the signer of that name, once the one before has let go of its journal.

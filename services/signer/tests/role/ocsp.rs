@@ -1,0 +1,63 @@
+//! Answers to OCSP requests, of which none waits for another.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use ca::{Authority, KeyAlgorithm};
+use eventstore::{Calls as _, Service};
+use ring::digest::{SHA256, digest};
+use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
+
+use crate::{
+    faults::{Fate, Faults, Port},
+    workshop::{Running, Workshop, until},
+};
+
+const SEQUENCE: u8 = 0x30;
+const OCTETS: u8 = 0x04;
+/// The DER of an AlgorithmIdentifier for SHA-256.
+const BY_SHA256: [u8; 13] = [SEQUENCE, 11, 6, 9, 0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1];
+
+fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    [&[tag, u8::try_from(content.len()).unwrap()], content].concat()
+}
+
+/// What is asked about a serial of an issuer.
+fn question(issuer: &Authority, serial: u8) -> Vec<u8> {
+    let (_, issuer) = X509Certificate::from_der(issuer.certificate().der()).unwrap();
+    let hash = |of: &[u8]| der(OCTETS, digest(&SHA256, of).as_ref());
+    let (name, key) = (issuer.subject().as_raw(), &issuer.public_key().subject_public_key.data);
+    let id = [&BY_SHA256[..], &hash(name), &hash(key), &der(2, &[serial; 16])].concat();
+    (0..5).fold(id, |content, _| der(SEQUENCE, &content))
+}
+
+#[tokio::test]
+async fn a_request_that_hangs_keeps_no_other_waiting() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    workshop.config.ca.ocsp = true;
+    let next_hangs = Arc::new(AtomicBool::new(false));
+    let hangs = Arc::clone(&next_hangs);
+    let plan = move |port, key: &str| match port {
+        Port::Read if key == "revocations" && hangs.swap(false, Ordering::Relaxed) => {
+            Fate::Slow(u32::MAX)
+        }
+        _ => Fate::Done,
+    };
+    let ports = workshop.ports(&Arc::new(Faults::new(plan)));
+    let calls = Arc::clone(&ports.calls);
+    let running = Running::start(workshop.open("signer", &ports).await.unwrap());
+    until("the signer serves", async || calls.call(Service::Ocsp, vec![]).await.ok()).await;
+
+    let issuer = workshop.authority();
+    next_hangs.store(true, Ordering::Relaxed);
+    let (hung, answered) = tokio::join!(calls.call(Service::Ocsp, question(&issuer, 1)), async {
+        let hangs = async || (!next_hangs.load(Ordering::Relaxed)).then_some(());
+        until("the first hangs", hangs).await;
+        calls.call(Service::Ocsp, question(&issuer, 2)).await
+    });
+    assert!(hung.is_err());
+    answered.unwrap();
+    running.kill().await;
+}
