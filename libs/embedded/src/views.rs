@@ -1,8 +1,8 @@
 //! The read model: states in memory, certificates and CRLs in the database.
 //!
-//! Views are a bounded cache: an evicted one is a miss, and whoever asked folds it from the log beside it. Certificates
-//! are indexed in the transaction that appends them to the ledger, so that index is always complete, but for the time of
-//! a rebuild.
+//! Views are a bounded cache: an evicted one is a miss, and whoever asked folds it from the log beside it. An append takes the
+//! view away that it makes outdated, because nobody looks later whether the next one was written. Certificates are indexed in
+//! the transaction that appends them to the ledger, so that index is always complete, but for the time of a rebuild.
 
 use std::{
     collections::HashMap,

@@ -190,7 +190,9 @@ impl Thread {
             shared.counts.commits.add(1);
         }
         for (subject, end) in staged.ends {
-            shared.positions.insert(subject, end);
+            shared.positions.insert(subject.clone(), end);
+            // Whoever appended may have left before the view of it is written, as with a client that hung up.
+            shared.views.forget(&subject);
         }
         let answered = batch.drain(..).zip(staged.outcomes);
         let mut news = Vec::new();
