@@ -34,7 +34,7 @@ pub(crate) struct Head {
 /// What the head file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remembered {
-    /// There is no head file: nothing was ever written here.
+    /// There is no head file, or none that was ever written: a first start may have been cut short there.
     Nothing,
     /// The log reaches at least to here.
     Tip(Tip),
@@ -52,7 +52,7 @@ impl Head {
             }
             Err(error) => return Err(error),
         };
-        let mut newest: Option<Tip> = None;
+        let (mut newest, mut is_written): (Option<Tip>, _) = (None, false);
         for slot in 0..2 {
             let mut bytes = [0; SLOT_BYTES];
             match file.read_exact_at(&mut bytes, slot * SECTOR_BYTES) {
@@ -60,10 +60,15 @@ impl Head {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => continue,
                 Err(error) => return Err(error),
             }
+            is_written |= bytes != [0; SLOT_BYTES];
             let newer = |tip: &Tip| newest.is_none_or(|found| tip.sequence >= found.sequence);
             newest = decode(&bytes).filter(newer).or(newest);
         }
-        Ok(newest.map_or(Remembered::Unreadable, Remembered::Tip))
+        Ok(match newest {
+            Some(tip) => Remembered::Tip(tip),
+            None if is_written => Remembered::Unreadable,
+            None => Remembered::Nothing,
+        })
     }
 
     /// Opens the head file and has both slots say where the log ends, durably.
@@ -152,7 +157,7 @@ mod tests {
     #[test]
     fn a_head_without_a_good_slot_is_unreadable() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), [0; 1024]).unwrap();
+        std::fs::write(dir.path().join(FILE), [1; 1024]).unwrap();
         assert_eq!(Head::read(dir.path()).unwrap(), Remembered::Unreadable);
     }
 }

@@ -90,3 +90,21 @@ async fn crls_and_certificates_are_there_after_a_restart() {
     let last = store.last_sequence(Stream::Ledger).await.unwrap();
     assert_eq!((last, store.complete_to(Stream::Ledger).await.unwrap()), (Sequence(7), last));
 }
+
+/// A full disk, or a kill, may end the very first start as soon as the head file has its name.
+#[tokio::test]
+async fn a_first_start_that_was_cut_short_is_made_up_for_by_the_next() {
+    for written in [0, 1024] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("head"), vec![0; written]).unwrap();
+        let store = Embedded::open(dir.path(), &Options::default()).unwrap();
+        write_log(&store, 0..1).await;
+        store.close().await;
+        assert_eq!(Embedded::verify_directory(dir.path()).unwrap().messages, 4);
+
+        std::fs::write(dir.path().join("head"), vec![0; written]).unwrap();
+        drop(store);
+        let refused = Embedded::open(dir.path(), &Options::default()).unwrap_err();
+        assert!(matches!(refused, OpenError::Damaged { .. }), "now there is a log: {refused:?}");
+    }
+}
