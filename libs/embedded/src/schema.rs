@@ -247,4 +247,19 @@ mod tests {
         connection.execute_batch("PRAGMA user_version = 1; DROP INDEX kept_streams").unwrap();
         assert!(kind(&connection).is_err());
     }
+
+    #[test]
+    fn a_commit_is_on_the_disk_before_it_is_acknowledged() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = open_writer(&database(dir.path())).unwrap();
+        configure_writer(&connection, None).unwrap();
+        let pragma = |name: &str| -> String {
+            let ask = format!("SELECT * FROM pragma_{name}");
+            connection
+                .query_row(&format!("SELECT CAST(({ask}) AS TEXT)"), (), |row| row.get(0))
+                .unwrap()
+        };
+        // NORMAL, which is 1, syncs a write-ahead log only when it is moved into the database.
+        assert_eq!((pragma("journal_mode"), pragma("synchronous")), ("wal".into(), "2".into()));
+    }
 }

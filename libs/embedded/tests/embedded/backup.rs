@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use embedded::{BackupError, Embedded};
+use embedded::{BackupError, Damage, Embedded, OpenError, Options};
 use eventstore::{EventStore as _, Sequence, Stream, Subject};
 use readmodel::{Lookup, ReadModel as _};
 
@@ -80,4 +80,19 @@ async fn a_backup_is_for_its_owner_only() {
         let path = entry.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{}", path.display());
     }
+}
+
+#[tokio::test]
+async fn a_backup_remembers_where_its_log_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir.path().join("live"));
+    let [shorter, longer] = ["shorter", "longer"].map(|name| dir.path().join(name));
+    write_log(&store, 0..1).await;
+    store.backup(&shorter).unwrap();
+    write_log(&store, 1..2).await;
+    store.backup(&longer).unwrap();
+    std::fs::copy(shorter.join("events.db"), longer.join("events.db")).unwrap();
+    let refused = Embedded::open(&longer, &Options::default()).unwrap_err();
+    let OpenError::Damaged { source, .. } = refused else { panic!("{refused:?}") };
+    assert!(matches!(source, Damage::EndsBeforeHead { .. }), "{source:?}");
 }

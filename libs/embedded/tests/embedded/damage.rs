@@ -286,3 +286,38 @@ async fn an_index_changed_by_hand_is_found_and_made_anew() {
         Embedded::verify_directory(dir.path()).unwrap();
     }
 }
+
+#[tokio::test]
+async fn what_is_beside_the_messages_and_was_changed_by_hand_is_found() {
+    for change in [
+        "INSERT INTO subjects VALUES ('account.stray', 9)",
+        "UPDATE subjects SET aggregate = aggregate + 1 WHERE aggregate = 1",
+        "INSERT INTO kept_bodies VALUES (9999, x'00')",
+        "UPDATE crls SET der = x'00'",
+        "UPDATE marks SET sequence = sequence + 1",
+    ] {
+        let dir = checkpointed().await.write();
+        let connection = Connection::open(dir.path().join(DATABASE)).unwrap();
+        assert_eq!(connection.execute(change, ()).unwrap(), 1, "{change}");
+        drop(connection);
+        assert!(Embedded::verify_directory(dir.path()).is_err(), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_is_torn_is_found_at_the_start_whatever_it_holds() {
+    let files = checkpointed().await;
+    let dir = files.write();
+    let connection = Connection::open(dir.path().join(DATABASE)).unwrap();
+    let page_bytes: usize = connection.query_row("PRAGMA page_size", (), |row| row.get(0)).unwrap();
+    let trees = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0";
+    let mut trees = connection.prepare(trees).unwrap();
+    let trees = trees.query_map((), |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let trees: Vec<(String, usize)> = trees.map(Result::unwrap).collect();
+    assert!(trees.len() > 9, "{trees:?}");
+    for (tree, page) in trees {
+        let mut torn = files.clone();
+        torn.bytes(DATABASE)[(page - 1) * page_bytes..page * page_bytes].fill(0);
+        assert_eq!(judge(&torn), Verdict::FoundAtStart, "{tree}");
+    }
+}
