@@ -295,3 +295,80 @@ impl Request {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        AccountId, Failure, FailureKind, OrderId,
+        order::{Event, IssuanceFailed, OrderPlaced},
+    };
+    use eventstore::{Actor, Context, Envelope, MessageId, NewMessage};
+
+    use super::*;
+    use crate::schema;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(seconds)
+    }
+
+    fn append(expected: Expected, event: Event) -> Request {
+        let context =
+            Context { actor: Actor::Signer, request_id: None, traceparent: None, at: at(0) };
+        let envelope = Envelope::new(MessageId::random(), &context, &[event]).unwrap();
+        let subject = Subject::order(&OrderId::new(0, &[1; 16]));
+        let message = Prepared::new(NewMessage { subject, expected, envelope }).unwrap();
+        Request::Append(Box::new(Append { message, reply: oneshot::channel().0 }))
+    }
+
+    fn place() -> Request {
+        append(
+            Expected::Last(Sequence::NONE),
+            Event::OrderPlaced(OrderPlaced {
+                id: OrderId::new(0, &[1; 16]),
+                profile: "default".parse().unwrap(),
+                account: AccountId::from_hash(&[1; 32]),
+                identifiers: vec![],
+                not_before: None,
+                not_after: None,
+                at: at(0),
+                expires_at: at(0),
+                authorizations: vec![],
+            }),
+        )
+    }
+
+    fn prune() -> Request {
+        let before = at(1);
+        Request::Change(Change::Prune { before, limit: 9 }, oneshot::channel().0)
+    }
+
+    fn fail() -> Request {
+        let failure = Failure::new(FailureKind::Dns, "late");
+        let failed = Event::IssuanceFailed(IssuanceFailed { failure, at: at(0) });
+        append(Expected::Last(Sequence(1)), failed)
+    }
+
+    /// What becomes of the last request, where each list is a transaction.
+    fn outcome(transactions: Vec<Vec<Request>>) -> Outcome {
+        let connection = Connection::open_in_memory().unwrap();
+        schema::create(&connection).unwrap();
+        let (positions, mut tip, mut last) = (Positions::new(9), Tip::default(), None);
+        for mut requests in transactions {
+            let stage = Stage::new(&connection, &positions, tip);
+            let staged = stage.apply_all(&mut requests).unwrap();
+            staged.ends.into_iter().for_each(|(subject, end)| positions.insert(subject, end));
+            (tip, last) = (staged.tip, staged.outcomes.into_iter().next_back());
+        }
+        last.unwrap()
+    }
+
+    #[test]
+    fn nothing_is_appended_to_an_order_that_goes_in_the_same_transaction() {
+        assert!(matches!(outcome(vec![vec![place()], vec![fail()]]), Outcome::Stored(Sequence(2))));
+        for transactions in
+            [vec![vec![place()], vec![prune(), fail()]], vec![vec![place(), prune(), fail()]]]
+        {
+            assert!(matches!(outcome(transactions), Outcome::Conflict));
+        }
+    }
+}

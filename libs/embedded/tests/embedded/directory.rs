@@ -83,6 +83,8 @@ async fn crls_and_certificates_are_there_after_a_restart() {
     let store = open(dir.path());
     write_log(&store, 0..2).await;
     store.put_crl(&name, &crl).await.unwrap();
+    let older = readmodel::Crl { number: 2, ..crl.clone() };
+    store.put_crl(&name, &older).await.unwrap();
     drop(store);
     let store = open(dir.path());
     assert_eq!(store.crl(&name).await.unwrap().as_deref(), Some(&crl));

@@ -1,8 +1,11 @@
 //! Old orders go, what others need of them stays.
 
+use std::sync::Arc;
+
+use domain::order::Order;
 use embedded::Embedded;
 use eventstore::{EventFeed as _, EventStore as _, Sequence, Stream, Subject};
-use readmodel::{Lookup, ReadModel as _};
+use readmodel::{Aggregates, Lookup, ReadModel as _};
 
 use crate::samples::{account, at, open, order, order_failed, serial, write_log};
 
@@ -67,4 +70,15 @@ async fn a_consumer_that_comes_later_skips_what_went() {
     let mut worker = store.subscribe("late", &streams).await.unwrap();
     let delivery = worker.next().await.unwrap();
     assert_eq!(delivery.message.subject, Subject::order(&order(199)));
+}
+
+#[tokio::test]
+async fn the_view_of_an_order_goes_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(dir.path()));
+    let log = Aggregates { store: Arc::clone(&store) as _, views: Arc::clone(&store) as _ };
+    write_log(&store, 0..1).await;
+    assert!(log.load::<Order>(&order(0)).await.unwrap().is_some());
+    store.prune(at(1)).await.unwrap();
+    assert!(log.load::<Order>(&order(0)).await.unwrap().is_none());
 }

@@ -1,4 +1,4 @@
-//! Finding a place by time.
+//! Finding a place by time, and what stands at it.
 
 use eventstore::{EventStore as _, Sequence, Stream, Subject, last_before};
 
@@ -27,4 +27,17 @@ async fn what_is_after_a_place_found_by_time_is_not_older() {
     }
     let nothing = last_before(&store, Stream::Revocations, at(0)).await.unwrap();
     assert_eq!(nothing, Sequence::NONE);
+}
+
+#[tokio::test]
+async fn a_place_is_one_of_its_own_stream_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let place = append(&store, &Subject::account(&account(1)), &account_update("a")).await.unwrap();
+    assert!(store.message(Stream::Accounts, place).await.unwrap().is_some());
+    assert!(store.message(Stream::Ledger, place).await.unwrap().is_none());
+    drop(store);
+    let store = open(dir.path());
+    assert!(store.message(Stream::Accounts, place).await.unwrap().is_some());
+    assert!(store.message(Stream::Ledger, place).await.unwrap().is_none(), "nor on the disk");
 }
