@@ -13,6 +13,7 @@ use eventstore::{
 };
 use projector::Ports;
 use readmodel::{Aggregates, OrdersPart, OrdersQuery, ReadModel as _};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     observed::Observed,
@@ -102,6 +103,55 @@ async fn what_stands_before_a_message_that_cannot_be_read_is_in_the_index() {
     for n in 1..=3 {
         assert!(scene.has_certificate(n).await, "{n}");
     }
+    projector.stop().await;
+}
+
+/// Delivers nothing until it is told to.
+struct Late {
+    log: Embedded,
+    delivers: CancellationToken,
+}
+
+struct LateTail {
+    tail: Box<dyn Tail>,
+    delivers: CancellationToken,
+}
+
+#[async_trait]
+impl EventTail for Late {
+    async fn follow(&self, from: &[(Stream, Sequence)]) -> Result<Box<dyn Tail>, StoreError> {
+        let (tail, delivers) = (self.log.follow(from).await?, self.delivers.clone());
+        Ok(Box::new(LateTail { tail, delivers }))
+    }
+}
+
+#[async_trait]
+impl Tail for LateTail {
+    async fn next(&mut self) -> Result<Arc<Message>, StoreError> {
+        self.delivers.cancelled().await;
+        self.tail.next().await
+    }
+}
+
+#[tokio::test]
+async fn what_is_delivered_late_is_not_taken_for_nothing() {
+    let scene = Scene::new();
+    scene.sign(1).await;
+    let (views, delivers) =
+        (Arc::new(Observed::new(&scene.views, &scene.log)), CancellationToken::new());
+    let late = Late { log: scene.log.clone(), delivers: delivers.clone() };
+    let ports = scene.ports(views.clone());
+    let projector = Running::start(Ports { tail: Arc::new(late), ..ports });
+    // At the start, and each time it is looked whether a stream ends with nothing.
+    let streams = u64::from(SHARDS) + 3;
+    until("it was looked twice", async || {
+        (views.markers_read.load(Ordering::Relaxed) >= 3 * streams).then_some(())
+    })
+    .await;
+    assert_eq!(scene.views.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
+    delivers.cancel();
+    complete(&scene).await;
+    assert!(scene.has_certificate(1).await);
     projector.stop().await;
 }
 

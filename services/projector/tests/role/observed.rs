@@ -26,6 +26,8 @@ pub(crate) struct Observed {
     pub(crate) is_down: AtomicBool,
     /// How often nothing worked.
     pub(crate) refusals: AtomicU64,
+    /// How often it was asked for a marker.
+    pub(crate) markers_read: AtomicU64,
     /// Of so many certificates one is not taken; none for zero.
     pub(crate) refused: AtomicU64,
     /// Where certificates wait for each other.
@@ -40,6 +42,7 @@ impl Observed {
             log: log.clone(),
             is_down: AtomicBool::default(),
             refusals: AtomicU64::default(),
+            markers_read: AtomicU64::default(),
             refused: AtomicU64::default(),
             meeting: None,
             puts: AtomicU64::default(),
@@ -137,6 +140,7 @@ impl ReadModel for Observed {
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
         self.check_up()?;
+        self.markers_read.fetch_add(1, Ordering::Relaxed);
         self.inner.complete_to(stream).await
     }
 

@@ -36,15 +36,16 @@ pub(crate) struct Scene {
 
 /// A projector at work.
 pub(crate) struct Running {
+    pub(crate) health: Health,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
-fn at(seconds: i64) -> Timestamp {
+pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_unix_seconds(1_800_000_000 + seconds)
 }
 
-fn context() -> Context {
+pub(crate) fn context() -> Context {
     Context { actor: Actor::Signer, request_id: None, traceparent: None, at: at(0) }
 }
 
@@ -206,9 +207,10 @@ pub(crate) fn open(path: &Path) -> Embedded {
 impl Running {
     pub(crate) fn start(ports: Ports) -> Self {
         let stop = CancellationToken::new();
-        let health = Health::new().register("projector");
-        let task = tokio::spawn(projector::run(ports, SHARDS, health, stop.clone()));
-        Self { stop, task }
+        let health = Health::new();
+        let check = health.register("projector");
+        let task = tokio::spawn(projector::run(ports, SHARDS, check, stop.clone()));
+        Self { health, stop, task }
     }
 
     pub(crate) async fn stop(self) {

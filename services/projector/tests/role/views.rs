@@ -2,11 +2,17 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use domain::{
+    Failure, FailureKind,
+    order::{Event, IssuanceFailed},
+};
+use eventstore::{Envelope, EventStore as _, Expected, MessageId, Subject};
+use futures::FutureExt as _;
 use readmodel::ReadModel as _;
 
 use crate::{
     observed::Observed,
-    scene::{Running, Scene, account_id, order_id, pre_authorization_id, until},
+    scene::{Running, Scene, account_id, at, context, order_id, pre_authorization_id, until},
 };
 
 #[tokio::test]
@@ -87,4 +93,36 @@ async fn a_projector_goes_on_where_the_one_before_ended() {
     let second = scene.start();
     scene.shows(1, responded).await;
     second.stop().await;
+}
+
+#[tokio::test]
+async fn a_projector_is_ready_while_it_can_keep_the_read_model_complete() {
+    let scene = Scene::new();
+    let views = Arc::new(Observed::new(&scene.views, &scene.log));
+    let projector = Running::start(scene.ports(views.clone()));
+    let is_ready = || projector.health.until_ready().now_or_never();
+    until("it is ready", async || is_ready()).await;
+    views.is_down.store(true, Ordering::Relaxed);
+    let placed = scene.place(1).await;
+    until("it is not ready any more", async || is_ready().is_none().then_some(())).await;
+    views.is_down.store(false, Ordering::Relaxed);
+    until("it is ready again", async || is_ready()).await;
+    scene.shows(1, placed).await;
+    projector.stop().await;
+}
+
+#[tokio::test]
+async fn an_aggregate_of_a_newer_release_does_not_keep_the_others_waiting() {
+    let scene = Scene::new();
+    let projector = scene.start();
+    scene.create_account(1).await;
+    // No account of this release knows it.
+    let failure = Failure::new(FailureKind::Dns, "unknown");
+    let unknown = Event::IssuanceFailed(IssuanceFailed { failure, at: at(1) });
+    let envelope = Envelope::new(MessageId::random(), &context(), &[unknown]).unwrap();
+    let subject = Subject::account(&account_id(1));
+    scene.log.append(&subject, Expected::Anything, &envelope).await.unwrap();
+    let placed = scene.place(2).await;
+    scene.shows(2, placed).await;
+    projector.stop().await;
 }
