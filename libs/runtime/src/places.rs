@@ -51,3 +51,22 @@ impl Places {
         Arc::clone(&self.0).try_acquire_owned().ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_not_accepted_is_not_the_last() {
+        let tries = Cell::new(0);
+        let accept = || {
+            tries.set(tries.get() + 1);
+            let is_full = tries.get() < 3;
+            async move { if is_full { Err(io::Error::other("too many open files")) } else { Ok(()) } }
+        };
+        assert!(Places::new(1).next(accept, &CancellationToken::new()).await.is_some());
+        assert_eq!(tries.get(), 3);
+    }
+}

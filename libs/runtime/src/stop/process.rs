@@ -217,6 +217,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_error_of_a_task_that_stops_is_told() {
+        let process = Process::new().unwrap();
+        let stage = process.workers().clone();
+        process.workers().spawn("signer", async move {
+            stage.requested().await;
+            Err(io::Error::other("journal not written"))
+        });
+        process.stopper().stop();
+        let error = process.run(&Health::new()).await.unwrap_err();
+        assert_eq!(error.to_string(), "signer failed");
+    }
+
+    #[tokio::test]
     async fn a_panic_of_a_task_stops_the_process() {
         let process = Process::new().unwrap();
         process.workers().spawn::<Infallible>("signer", async { panic!("impossible {}", 7) });

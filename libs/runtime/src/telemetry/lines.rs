@@ -140,7 +140,7 @@ mod tests {
 
     use opentelemetry::trace::TracerProvider as _;
     use opentelemetry_sdk::trace::SdkTracerProvider;
-    use tracing::{info_span, subscriber::with_default, warn};
+    use tracing::{debug, info, info_span, subscriber::with_default, trace, warn};
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::super::{logs, set_order_trace};
@@ -186,6 +186,24 @@ mod tests {
             warn!("nothing to sign");
         });
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn no_filter_shows_what_libraries_tell_of_secrets() {
+        let config = Telemetry { log_filter: "trace".to_owned(), ..Telemetry::default() };
+        let lines = Lines::default();
+        let to = lines.clone();
+        let subscriber =
+            tracing_subscriber::registry().with(logs(&config, move || to.clone()).unwrap());
+        with_default(subscriber, || {
+            debug!(target: "async_nats::connection", "password");
+            trace!(target: "rustls::conn", "ticket");
+            info!(target: "async_nats", "connected");
+            trace!("ours");
+        });
+        let written = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(written.contains("connected") && written.contains("ours"), "{written}");
+        assert!(!written.contains("password") && !written.contains("ticket"), "{written}");
     }
 
     #[test]
