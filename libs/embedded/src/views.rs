@@ -67,9 +67,12 @@ impl<K: Key + Eq + Clone, S> States<K, S> {
         self.lock().get(id)
     }
 
-    fn put(&self, id: &K, state: &View<S>) {
+    /// Keeps a view, unless a newer one is there or it is outdated. That is asked while nobody can forget it: an append may
+    /// come in between.
+    fn put(&self, id: &K, state: &View<S>, is_outdated: impl FnOnce() -> bool) {
         let mut states = self.lock();
-        if states.get(id).is_none_or(|known| known.sequence < state.sequence) {
+        let is_newer = states.get(id).is_none_or(|known| known.sequence < state.sequence);
+        if is_newer && !is_outdated() {
             states.insert(id.clone(), state.clone());
         }
     }
@@ -146,10 +149,8 @@ impl ReadModel for Embedded {
 
     async fn put_account(&self, account: &View<account::State>) -> Result<(), Unavailable> {
         let (shared, id) = (self.shared(), &account.state.id);
-        // Whoever appended what is newer writes the view of it.
-        if !shared.is_outdated(&Subject::account(id), account.sequence) {
-            shared.views.accounts.put(id, account);
-        }
+        let is_outdated = || shared.is_outdated(&Subject::account(id), account.sequence);
+        shared.views.accounts.put(id, account, is_outdated);
         Ok(())
     }
 
@@ -159,9 +160,8 @@ impl ReadModel for Embedded {
 
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         let (shared, id) = (self.shared(), &order.state.id);
-        if !shared.is_outdated(&Subject::order(id), order.sequence) {
-            shared.views.orders.put(id, order);
-        }
+        let is_outdated = || shared.is_outdated(&Subject::order(id), order.sequence);
+        shared.views.orders.put(id, order, is_outdated);
         Ok(())
     }
 
@@ -177,9 +177,8 @@ impl ReadModel for Embedded {
         view: &View<pre_authorization::State>,
     ) -> Result<(), Unavailable> {
         let (shared, id) = (self.shared(), &view.state.id);
-        if !shared.is_outdated(&Subject::pre_authorization(id), view.sequence) {
-            shared.views.pre_authorizations.put(id, view);
-        }
+        let is_outdated = || shared.is_outdated(&Subject::pre_authorization(id), view.sequence);
+        shared.views.pre_authorizations.put(id, view, is_outdated);
         Ok(())
     }
 
