@@ -7,7 +7,7 @@ mod profile;
 use std::{collections::BTreeSet, time::Duration};
 
 use domain::ProfileName;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
     BindingForm, Ca, Config, ConfigError, EventLogKind, Key, ORDER_GRACE, Problem, Profile, Role,
@@ -315,10 +315,17 @@ fn check_telemetry(config: &Config, problems: &mut Problems) {
         "must begin with http:// or https://, also for gRPC",
     );
     problems.require(
-        EnvFilter::try_new(&telemetry.log_filter).is_ok(),
+        is_log_filter(&telemetry.log_filter),
         "telemetry.log_filter",
         "must be a level (error, warn, info, debug, trace) or targets with levels, such as \"info,signer=debug\"",
     );
+}
+
+/// A word alone that is no level would be taken for a target, and a mistyped `wran` silence all others.
+fn is_log_filter(text: &str) -> bool {
+    let is_word = |part: &&str| part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let mut words = text.split(',').filter(is_word);
+    words.all(|word| word.parse::<LevelFilter>().is_ok()) && EnvFilter::try_new(text).is_ok()
 }
 
 fn between(

@@ -167,6 +167,20 @@ fn a_value_of_another_kind_is_refused_in_the_words_of_toml() {
 }
 
 #[test]
+fn a_level_that_is_misspelt_does_not_silence_the_log() {
+    for refused in ["wran", "infoo", "info,wran", "signer", "wran,signer=debug", "signer=debgu"] {
+        let message = message(load("", &[], &[&format!("telemetry.log_filter={refused}")]));
+        let expected = "telemetry.log_filter: must be a level (error, warn, info, debug, trace)";
+        assert!(message.contains(expected), "{refused}: {message}");
+    }
+    for taken in
+        ["info", "WARN", "off", "info,signer=debug", "warn,api::order=trace", "signer=debug"]
+    {
+        load("", &[], &[&format!("telemetry.log_filter={taken}")]).unwrap();
+    }
+}
+
+#[test]
 fn what_is_empty_by_accident_is_refused() {
     for (set, refused) in [
         ("data_dir=", "data_dir: must not be empty"),
