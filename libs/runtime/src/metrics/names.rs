@@ -100,7 +100,7 @@ metrics! {
     Counter FEED_REDELIVERIES = "certmill_feed_redeliveries_total" ["role"]
         "Messages that were given to a worker again.";
     Histogram FEED_LAG_SECONDS = "certmill_feed_lag_seconds" ["role"]
-        "Time between an append and its delivery to a worker.";
+        "Time between an append and its first delivery to a worker.";
     Counter VIEW_READS = "certmill_view_reads_total" ["view", "outcome"]
         "Views that were asked for: hit, miss, or failed because the read model was out of reach.";
     Histogram READ_MODEL_SECONDS = "certmill_read_model_seconds" ["operation"]
