@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use acceptance::{run, tool};
+use acceptance::{run, tool, workspace};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -50,12 +50,14 @@ fn rules() -> anyhow::Result<Vec<Value>> {
 #[test]
 fn every_alert_is_tested_says_what_to_do_and_is_installed() -> anyhow::Result<()> {
     let tests = std::fs::read_to_string(directory().join("alerts/certmill.test.yaml"))?;
+    let page = std::fs::read_to_string(workspace().join("docs/operations.md"))?;
     let rules = rules()?;
     let installed: Vec<_> = installed()?.iter().map(of_any_release).collect::<Result<_, _>>()?;
     ensure!(installed == rules, "the chart installs other rules");
     for rule in rules {
         let name = rule["alert"].as_str().context("a name")?;
         ensure!(tests.contains(name), "{name} is not tested");
+        ensure!(page.contains(&format!("\n| {name} | ")), "no page says what to do about {name}");
         ensure!(
             ["page", "ticket"].contains(&rule["labels"]["severity"].as_str().unwrap_or_default())
         );
