@@ -62,6 +62,8 @@ impl Metrics {
 
     /// All metrics in the Prometheus text format.
     pub fn render(&self) -> String {
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        ::metrics::gauge!(names::CLOCK).set(clock.as_secs_f64());
         let mut text = self.recorder.render();
         text.push_str(&process::render(self.started_at));
         text
@@ -94,6 +96,23 @@ mod tests {
         assert!(text.contains("certmill_append_seconds_bucket{le=\"0.0025\"} 1"), "{text}");
         assert!(text.contains("certmill_append_seconds_bucket{le=\"0.001\"} 0"), "{text}");
         assert_eq!(rendered.started_at, Metrics::install().unwrap().started_at);
+    }
+
+    #[test]
+    fn the_clock_is_shown_as_it_is_when_it_is_asked_for() {
+        let metrics = Metrics::install().unwrap();
+        let shown = || {
+            let text = metrics.render();
+            let found =
+                text.lines().find_map(|it| it.strip_prefix("certmill_clock_timestamp_seconds "));
+            found.unwrap().parse::<f64>().unwrap()
+        };
+        let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+        let (first, second) = (shown(), shown());
+        assert!(
+            before <= first && first < second && second < before + 60.0,
+            "{before} {first} {second}"
+        );
     }
 
     #[test]

@@ -109,6 +109,8 @@ metrics! {
         "Time until Redis had answered a command, or failed to; waiting for a connection and a second try included.";
     Gauge TLS_NOT_AFTER = "certmill_tls_not_after_timestamp_seconds" []
         "When the certificate of the HTTPS listener ends, in seconds since 1970.";
+    Gauge CLOCK = "certmill_clock_timestamp_seconds" []
+        "What time it is by the clock of the process when it is asked, in seconds since 1970.";
     Gauge BUILD = "certmill_build_info" ["version"]
         "The release that runs; always 1.";
     Gauge PART_READY = "certmill_part_ready" ["part"]
