@@ -1,13 +1,13 @@
 //! Loading and changing aggregates: the view first, the log when in doubt, the view written before anyone is told.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::resume_unwind, sync::Arc, time::Duration};
 
 use eventstore::{
     AppendError, Context, Decided, EventStore, ExecuteError, LoadError, Loaded, NewMessage,
-    Sequence, StoreError, Stream, Verdict, attempt, execute_after, load,
+    Sequence, StoreError, Stream, Subject, Verdict, attempt, execute_after, load,
 };
 use tokio::time::{Instant, sleep};
-use tracing::warn;
+use tracing::{Instrument as _, warn};
 
 use crate::{ReadModel, Unavailable, View, Viewed};
 
@@ -120,6 +120,9 @@ impl Aggregates {
     /// Executes a command, starting from a view if the caller has one, and writes the new view through. A refusal tells of a
     /// state, too: where that is newer than the view, it is written before the refusal is told.
     ///
+    /// What is begun is finished though the caller leaves, as with a client that hangs up: whatever was appended, nobody is to
+    /// be shown the state before, or to be believed by it.
+    ///
     /// # Errors
     /// [`ExecuteError::Store`] also when the view could not be written: the command took effect, but answering with a
     /// state that other nodes do not show would let a status step back; the client tries again.
@@ -130,9 +133,29 @@ impl Aggregates {
         command: &A::Command,
         context: &Context,
     ) -> Result<View<A::State>, ExecuteError<A::Rejection>> {
+        let (aggregates, subject) = (self.clone(), A::subject(id));
+        let (command, context) = (command.clone(), context.clone());
+        let executing = async move {
+            aggregates.execute_and_write::<A>((&subject, known), &command, &context).await
+        };
+        match tokio::spawn(executing.in_current_span()).await {
+            Ok(executed) => executed,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(ended) => Err(ExecuteError::Store(StoreError::unavailable(ended))),
+            },
+        }
+    }
+
+    async fn execute_and_write<A: Viewed>(
+        &self,
+        (subject, known): (&Subject, Option<View<A::State>>),
+        command: &A::Command,
+        context: &Context,
+    ) -> Result<View<A::State>, ExecuteError<A::Rejection>> {
         let loaded = known.map(loaded).unwrap_or_default();
-        let (subject, shown) = (A::subject(id), loaded.sequence);
-        match attempt::<A>(self.store.as_ref(), &subject, loaded, command, context).await? {
+        let shown = loaded.sequence;
+        match attempt::<A>(self.store.as_ref(), subject, loaded, command, context).await? {
             Verdict::Decided(decided) => self.write(decided).await,
             Verdict::Rejected(rejection, Loaded { state: Some(state), sequence })
                 if sequence > shown =>

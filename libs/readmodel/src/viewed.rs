@@ -13,7 +13,7 @@ use crate::{ReadModel, Unavailable, View};
 
 /// An aggregate that has a view.
 #[async_trait]
-pub trait Viewed: Aggregate {
+pub trait Viewed: Aggregate<Command: Clone + 'static> + 'static {
     /// What names one of its kind.
     type Id: Sync;
 

@@ -67,7 +67,7 @@ async fn answer<B: Buf>(
         let body = read_body(body, api.settings.max_body_bytes, deadline).await?;
         let (Head { method, path, query, headers }, now) = (head, request::now());
         let request = Request { id, deadline, order, method, path, query, headers, body, now };
-        // What is under way is left there, as when the client hangs up: whoever comes again finds what became of it.
+        // Nobody waits for what is under way, as when the client hangs up: whoever comes again finds what became of it.
         let handled = timeout_at(deadline, dispatch::handle(api, route.as_ref(), &request)).await;
         handled.unwrap_or_else(|_| Err(Refusal::Unavailable("the answer took too long".into())))
     };

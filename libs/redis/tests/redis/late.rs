@@ -1,16 +1,18 @@
 //! Views that are written late: after memory was lost that held newer ones.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     AccountId, AccountKey, Thumbprint, Timestamp,
-    account::{Account, AccountCreated, Command},
+    account::{Account, AccountCreated, Command, Status},
     key_use::{self, KeyUse},
 };
 use embedded::{Embedded, Options};
 use eventstore::{Actor, Context, EventStore, ExecuteError, Loaded, Subject, execute};
+use futures::FutureExt as _;
 use readmodel::{Aggregates, contract::account};
 use redis_store::RedisStore;
+use tokio::time::{sleep, timeout};
 
 use crate::server::on_each;
 
@@ -84,6 +86,32 @@ async fn a_refusal_is_told_when_others_see_the_state_it_tells_of() {
         assert!(matches!(refused, Err(ExecuteError::Rejected(_))));
         let shown = other.views.account(&id).await.unwrap().unwrap();
         assert_eq!(shown.sequence, deactivated);
+    })
+    .await;
+}
+
+/// A command is stored and its view written in less time.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn a_command_whose_client_hung_up_is_seen_by_whoever_comes_next() {
+    on_each(&[], async |server| {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Arc::new(Embedded::open(dir.path(), &Options::default()).unwrap());
+        let over = |views: RedisStore| Aggregates { store: log.clone(), views: Arc::new(views) };
+        let (node, other) = (over(server.store().await), over(server.store().await));
+        let id = create(log.as_ref()).await;
+        let known = node.fold::<Account>(&id).await.unwrap();
+
+        let context = context();
+        let executing = node.execute::<Account>(&id, known, &Command::Deactivate, &context);
+        assert!(executing.now_or_never().is_none(), "it is on its way, and nobody waits for it");
+        let shown = async {
+            while other.views.account(&id).await.unwrap().unwrap().state.status == Status::Valid {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(PATIENCE, shown).await.expect("nobody is shown the account as it was before");
     })
     .await;
 }
