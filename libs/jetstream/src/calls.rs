@@ -1,6 +1,6 @@
 //! Calls as core NATS requests: whoever serves shares a queue group, so that one of them answers.
 
-use async_nats::{Client, Message, Subscriber};
+use async_nats::{Client, Message, Subscriber, client::Request};
 use eventstore::{CALL_TIMEOUT, CALLS_WAITING, Call, CallError};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
@@ -15,7 +15,9 @@ pub(crate) async fn call(
     subject: String,
     question: Vec<u8>,
 ) -> Result<Vec<u8>, CallError> {
-    let answering = client.request(subject, question.into());
+    // The inbox that requests share remembers for ever what is never answered, and anybody can ask for more than is answered.
+    let question = Request::new().payload(question.into()).inbox(client.new_inbox());
+    let answering = client.send_request(subject, question);
     match tokio::time::timeout(CALL_TIMEOUT, answering).await {
         Ok(Ok(answer)) => Ok(answer.payload.to_vec()),
         Ok(Err(error)) => Err(CallError::Unavailable(error.into())),

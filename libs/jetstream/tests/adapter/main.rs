@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
+mod calls;
 mod cluster;
 mod credentials;
 mod feed;
