@@ -43,6 +43,7 @@ struct Attempt {
     number: u64,
     /// When whoever needs it sees to it that its server is checked again.
     check_at: Instant,
+    begun: bool,
     connection: Shared<Connecting>,
 }
 
@@ -64,15 +65,13 @@ impl Link {
         };
         target.client()?;
         let (target, check_every) = (Arc::new(target), options.check_every);
-        let first = connect(Arc::clone(&target)).boxed();
-        let current = Mutex::new(Attempt::start(1, first, check_every));
+        let current = Mutex::new(Attempt::new(1, &target, check_every));
         Ok(Self { target, current, check_every, observe: options.observe })
     }
 
     /// Waits until the connection stands and its server is one to use.
     pub(crate) async fn ready(&self) -> Result<(), ConnectError> {
-        let attempt = self.current().clone();
-        attempt.connection.await.map(drop)
+        self.attempt().connection.await.map(drop)
     }
 
     /// Calls a script, which has a name for whoever measures; loads it when the server does not know it.
@@ -121,7 +120,7 @@ impl Link {
     }
 
     async fn send_once<T: FromRedisValue>(&self, request: Request<'_>) -> Result<T, Fault> {
-        let attempt = self.current().clone();
+        let attempt = self.attempt();
         let mut connection = attempt.connection.await.map_err(|error| {
             self.replace(attempt.number);
             Fault::Connect(error)
@@ -165,9 +164,22 @@ impl Link {
     fn replace(&self, number: u64) {
         let mut current = self.current();
         if current.number == number {
-            let next = connect(Arc::clone(&self.target)).boxed();
-            *current = Attempt::start(number + 1, next, self.check_every);
+            *current = Attempt::new(number + 1, &self.target, self.check_every);
         }
+    }
+
+    /// The connection to use. It is made though whoever wanted it first hangs up: looked after by nobody it would be out of time
+    /// once the next one comes. One that could not be made before anybody came to see says nothing of now.
+    fn attempt(&self) -> Attempt {
+        let mut current = self.current();
+        if matches!(current.connection.peek(), Some(Err(_))) {
+            *current = Attempt::new(current.number + 1, &self.target, self.check_every);
+        }
+        if !current.begun {
+            current.begun = true;
+            tokio::spawn(current.connection.clone());
+        }
+        current.clone()
     }
 
     fn current(&self) -> MutexGuard<'_, Attempt> {
@@ -176,9 +188,9 @@ impl Link {
 }
 
 impl Attempt {
-    fn start(number: u64, connecting: Connecting, check_every: Duration) -> Self {
-        let check_at = Instant::now() + check_every;
-        Self { number, check_at, connection: connecting.shared() }
+    fn new(number: u64, target: &Arc<Target>, check_every: Duration) -> Self {
+        let connection = connect(Arc::clone(target)).boxed().shared();
+        Self { number, check_at: Instant::now() + check_every, begun: false, connection }
     }
 }
 

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use acme::{Nonces, Redeemed};
+use futures::FutureExt as _;
 use readmodel::{Admission, ReadModel, contract::order};
 use redis_store::{Options, RedisStore};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 
 use crate::{proxy::Proxy, server::on_each};
 
@@ -114,6 +115,40 @@ async fn a_server_that_is_not_there_at_start_is_unreachable() {
         let error = RedisStore::connect(&server.url(), Options::default()).await.unwrap_err();
         assert_eq!(error.to_string(), "redis cannot be reached");
         assert!(started.elapsed() < PATIENCE);
+    })
+    .await;
+}
+
+/// How long it takes at most until a process hears that its connection is gone.
+const NOTICE: Duration = Duration::from_millis(100);
+/// Longer than a connection may take to be made.
+const LATER: Duration = Duration::from_millis(1500);
+
+#[tokio::test]
+async fn a_connection_is_made_for_the_next_though_the_first_who_wants_it_hangs_up() {
+    on_each(&[], async |server| {
+        let (store, view) = (server.store().await, order(1));
+        store.put_order(&view).await.unwrap();
+        server.command::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+        sleep(NOTICE).await;
+        let first = store.order(&view.state.id);
+        assert!(first.now_or_never().is_none(), "it waits for a connection");
+        sleep(LATER).await;
+        assert_eq!(store.order(&view.state.id).await.unwrap(), Some(view));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_failed_after_who_wanted_it_hung_up_is_not_told_to_the_next() {
+    on_each(&[], async |mut server| {
+        let (store, id) = (server.store().await, order(1).state.id.clone());
+        server.kill();
+        sleep(NOTICE).await;
+        assert!(store.order(&id).now_or_never().is_none(), "it waits for a connection");
+        sleep(NOTICE).await;
+        server.start_again();
+        assert_eq!(store.order(&id).await.unwrap(), None);
     })
     .await;
 }
