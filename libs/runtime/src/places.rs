@@ -45,11 +45,6 @@ impl Places {
         .await
         .flatten()
     }
-
-    /// Takes a place if there is one.
-    pub fn free(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.0).try_acquire_owned().ok()
-    }
 }
 
 #[cfg(test)]

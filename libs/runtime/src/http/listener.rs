@@ -46,12 +46,11 @@ pub async fn accept<S>(
         });
     };
     while let Some(((stream, _), place)) = places.next(|| listener.accept(), stop).await {
-        spawn(stream, place);
+        spawn(stream, Some(place));
     }
     match listener.into_std() {
-        Ok(listener) => queued(&listener)
-            .zip(iter::from_fn(|| places.free()))
-            .for_each(|(stream, place)| spawn(stream, place)),
+        // No place is asked for: they are few and end soon, and they may be there because all places are taken.
+        Ok(listener) => queued(&listener).for_each(|stream| spawn(stream, None)),
         Err(error) => warn!(%error, "connections not accepted"),
     }
     open.close();
@@ -147,6 +146,18 @@ mod tests {
             drop(client);
         };
         tokio::join!(accept(listener, bounds, &stop, serve), asking);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_place_at_the_stop_is_served() {
+        let echo = echo(Bounds { connections: 1, drain: Duration::from_secs(10) }).await;
+        let mut first = TcpStream::connect(echo.address).await.unwrap();
+        send_and_receive(&mut first).await;
+        let mut second = TcpStream::connect(echo.address).await.unwrap();
+        echo.stop.cancel();
+        send_and_receive(&mut second).await;
+        drop((first, second));
+        echo.accepting.await.unwrap();
     }
 
     #[tokio::test]
