@@ -10,6 +10,7 @@ use tracing::warn;
 use crate::{
     IssuanceError, NoSuchRoot, Settings,
     chains::{ChainRule, Chains},
+    ocsp::Responder,
 };
 
 /// Every CA that a signer signs with: one for whoever names none, and those with a name.
@@ -37,7 +38,8 @@ pub enum IssuersError {
 pub(crate) struct Issuer {
     pub(crate) authority: Authority,
     pub(crate) chains: Chains,
-    pub(crate) answers_ocsp: bool,
+    /// Who answers OCSP requests about its certificates, where that is on.
+    pub(crate) responder: Option<Responder>,
     /// Tells that nobody is to wait any more for what the token with the key has not signed by then.
     pub(crate) given_up: Notify,
 }
@@ -108,8 +110,9 @@ impl Issuers {
                 .collect();
             let chains = Chains::new(&authority, &rules).map_err(IssuersError::Root)?;
             let answers_ocsp = settings.ocsp_issuers.contains(&name.cloned());
+            let responder = answers_ocsp.then(Responder::default);
             let given_up = Notify::new();
-            Ok::<_, IssuersError>(Arc::new(Issuer { authority, chains, answers_ocsp, given_up }))
+            Ok::<_, IssuersError>(Arc::new(Issuer { authority, chains, responder, given_up }))
         };
         let mut issuers = Self {
             default: open(None, authorities.default)?,

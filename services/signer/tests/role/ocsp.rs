@@ -6,8 +6,10 @@ use std::sync::{
 };
 
 use ca::{Authority, KeyAlgorithm};
-use eventstore::{Calls as _, Service};
+use eventstore::{Calls as _, Sequence, Service, Stream};
+use futures::future::join_all;
 use ring::digest::{SHA256, digest};
+use runtime::config::Issuer;
 use x509_parser::{certificate::X509Certificate, prelude::FromDer as _};
 
 use crate::{
@@ -31,6 +33,53 @@ fn question(issuer: &Authority, serial: u8) -> Vec<u8> {
     let (name, key) = (issuer.subject().as_raw(), &issuer.public_key().subject_public_key.data);
     let id = [&BY_SHA256[..], &hash(name), &hash(key), &der(2, &[serial; 16])].concat();
     (0..5).fold(id, |content, _| der(SEQUENCE, &content))
+}
+
+/// More than are answered at once.
+const MANY: u8 = 40;
+/// What is signed is longer.
+const MOST_OF_A_REFUSAL: usize = 20;
+
+#[tokio::test]
+async fn an_issuer_whose_responder_is_long_in_coming_keeps_no_other_waiting() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    let second = workshop.add_issuer("second", KeyAlgorithm::EcdsaP256);
+    workshop.config.ca.ocsp = true;
+    workshop.config.ca.issuer.push(Issuer {
+        name: "second".parse().unwrap(),
+        key_source: None,
+        key_label: None,
+        key_type: None,
+        intermediate_name: None,
+        intermediate_validity: None,
+        ocsp: None,
+        issuer_url: None,
+    });
+    let next_hangs = Arc::new(AtomicBool::new(false));
+    let hangs = Arc::clone(&next_hangs);
+    let plan = move |port, key: &str| match port {
+        Port::Append if key == "ledger" && hangs.swap(false, Ordering::Relaxed) => {
+            Fate::Slow(u32::MAX)
+        }
+        _ => Fate::Done,
+    };
+    let ports = workshop.ports(&Arc::new(Faults::new(plan)));
+    let calls = Arc::clone(&ports.calls);
+    let running = Running::start(workshop.open("signer", &ports).await.unwrap());
+    until("the signer serves", async || calls.call(Service::Ocsp, vec![]).await.ok()).await;
+
+    workshop.views.mark_complete(Stream::Ledger, Sequence(100)).await.unwrap();
+    let first = workshop.authority();
+    next_hangs.store(true, Ordering::Relaxed);
+    let ask = |serial| calls.call(Service::Ocsp, question(&first, serial));
+    let (hung, answered) = tokio::join!(join_all((1..=MANY).map(ask)), async {
+        let hangs = async || (!next_hangs.load(Ordering::Relaxed)).then_some(());
+        until("the first hangs", hangs).await;
+        calls.call(Service::Ocsp, question(&second, 1)).await
+    });
+    assert!(hung.iter().any(Result::is_err));
+    assert!(answered.unwrap().len() > MOST_OF_A_REFUSAL);
+    running.kill().await;
 }
 
 #[tokio::test]
