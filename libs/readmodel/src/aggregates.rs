@@ -1,15 +1,15 @@
 //! Loading and changing aggregates: the view first, the log when in doubt, the view written before anyone is told.
 
-use std::{panic::resume_unwind, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use eventstore::{
     AppendError, Context, Decided, EventStore, ExecuteError, LoadError, Loaded, NewMessage,
     Sequence, StoreError, Stream, Subject, Verdict, attempt, execute_after, load,
 };
 use tokio::time::{Instant, sleep};
-use tracing::{Instrument as _, warn};
+use tracing::warn;
 
-use crate::{ReadModel, Unavailable, View, Viewed};
+use crate::{ReadModel, Unavailable, View, Viewed, finished::Finished};
 
 /// How long a server that is read from may take to store what another one delivered, and how often it is asked: mostly it
 /// takes milliseconds.
@@ -138,13 +138,7 @@ impl Aggregates {
         let executing = async move {
             aggregates.execute_and_write::<A>((&subject, known), &command, &context).await
         };
-        match tokio::spawn(executing.in_current_span()).await {
-            Ok(executed) => executed,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),
-                Err(ended) => Err(ExecuteError::Store(StoreError::unavailable(ended))),
-            },
-        }
+        Finished::new(executing).await
     }
 
     async fn execute_and_write<A: Viewed>(

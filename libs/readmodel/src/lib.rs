@@ -9,6 +9,7 @@ mod certificate;
 #[cfg(feature = "contract")]
 #[expect(clippy::expect_used, reason = "the contract suite is test code")]
 pub mod contract;
+mod finished;
 mod index;
 mod port;
 mod revoking;
