@@ -36,7 +36,8 @@ pub struct Settings {
     /// Whether `*.localhost` is 127.0.0.1 for http-01 where no resolver of its own has an address; for development.
     ///
     /// The system's resolvers are never asked about `*.localhost` (RFC 6761 §6.3): without this the resolver library
-    /// answers with both loopback addresses and no TXT record. One with an address of its own is asked about all names.
+    /// answers with both loopback addresses and no TXT record, as it does below a trust anchor of the root. Otherwise a
+    /// resolver with an address of its own is asked about all names.
     pub localhost_to_loopback: bool,
     /// Trusted DNSKEY records in zone file syntax; when set, answers are validated and bogus ones refused.
     pub trust_anchor: Option<String>,

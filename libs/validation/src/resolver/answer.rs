@@ -40,7 +40,7 @@ impl Answer {
 }
 
 /// A name and those that its CNAMEs lead to, in whatever order they came.
-fn with_aliases(name: Name, came: &[Record]) -> Vec<Name> {
+pub(super) fn with_aliases(name: Name, came: &[Record]) -> Vec<Name> {
     let mut names = vec![name];
     while names.len() <= MAX_ALIASES {
         let next = came.iter().find_map(|record| match &record.data {

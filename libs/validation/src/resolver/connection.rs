@@ -2,7 +2,7 @@
 //!
 //! A server may close a TCP connection whenever it is idle (RFC 7766 §6.2.3). The library keeps connections and learns of that
 //! only by the query that fails on one; where several were opened at once, its own second try meets the next closed one.
-//! Of names below `localhost` it asks nobody (RFC 6761 §6.3): a resolver that was set is asked about them past it.
+//! Of some names it asks nobody (RFC 6761 §6), such as those below `localhost`: a resolver that was set is asked past it.
 
 use std::{
     cell::Cell,
@@ -18,7 +18,7 @@ use hickory_resolver::{
     config::{ConnectionConfig, NameServerConfig, ResolverOpts},
     lookup::Lookup,
     net::{
-        DnsError, NetError,
+        DnsError, NetError, NoRecords,
         runtime::TokioRuntimeProvider,
         xfer::{DnsHandle, FirstAnswer as _, RetryDnsHandle},
     },
@@ -27,6 +27,11 @@ use hickory_resolver::{
         rr::{Name, RecordType},
     },
 };
+
+use super::answer::with_aliases;
+
+/// How many questions one lookup may take, as the library has it: a CNAME leads to each but the first.
+const MAX_QUERIES: usize = 8;
 
 /// What lookups go through; it keeps no connection.
 pub(super) enum Client {
@@ -46,12 +51,7 @@ impl Client {
     async fn lookup(&self, name: Name, kind: RecordType) -> Result<Lookup, NetError> {
         match self {
             Self::Library(resolver) => resolver.lookup(name, kind).await,
-            Self::Servers(Servers { pool, options }) => {
-                let query = Query::query(name, kind);
-                let response = pool.lookup(query.clone(), *options).first_answer().await?;
-                let response = DnsError::from_response(response)?;
-                Ok(Lookup::new_with_max_ttl(query, response.answers.iter().cloned()))
-            }
+            Self::Servers(servers) => servers.lookup(name, kind).await,
         }
     }
 }
@@ -69,6 +69,26 @@ impl Servers {
         let attempts = set.attempts;
         let pool = NameServerPool::from_config(servers, context, connections.clone());
         Self { pool: RetryDnsHandle::new(pool, attempts), options }
+    }
+
+    /// Looks up what a name has or is an alias for; where the servers do not follow a CNAME, they are asked about its target.
+    async fn lookup(&self, name: Name, kind: RecordType) -> Result<Lookup, NetError> {
+        let (mut records, mut end, mut asked) = (Vec::new(), name.clone(), 0);
+        loop {
+            let query = Query::query(end.clone(), kind);
+            let response = self.pool.lookup(query.clone(), self.options).first_answer().await?;
+            let response = DnsError::from_response(response)?;
+            records.extend(response.answers.iter().cloned());
+            let names = with_aliases(name.clone(), &records);
+            if records.iter().any(|it| it.record_type() == kind && names.contains(&it.name)) {
+                return Ok(Lookup::new_with_max_ttl(Query::query(name, kind), records));
+            }
+            asked += 1;
+            match names.into_iter().next_back() {
+                Some(next) if next != end && asked < MAX_QUERIES => end = next,
+                _ => return Err(NoRecords::new(query, response.response_code).into()),
+            }
+        }
     }
 }
 

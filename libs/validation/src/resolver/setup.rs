@@ -37,13 +37,6 @@ pub enum TrustAnchorError {
 pub(super) struct Clients {
     plain: Client,
     validating: Option<Validating>,
-    /// For names below `localhost`, where a resolver is set.
-    localhost: Option<Localhost>,
-}
-
-struct Localhost {
-    zone: Name,
-    client: Client,
 }
 
 struct Validating {
@@ -62,32 +55,29 @@ impl Clients {
             Resolver::builder_with_config(config.clone(), connections.clone())
                 .with_options(options(settings))
         };
-        let plain = Client::Library(Box::new(builder().build().map_err(failed)?));
-        let localhost = match settings.resolver {
-            ResolverChoice::Address(_) => Some(Localhost {
-                zone: Name::from_labels(["localhost"]).map_err(|error| failed(error.into()))?,
-                client: Client::Servers(Servers::new(config.name_servers().to_vec(), &connections)),
-            }),
-            ResolverChoice::System => None,
+        let plain = match settings.resolver {
+            ResolverChoice::Address(_) => {
+                Client::Servers(Servers::new(config.name_servers().to_vec(), &connections))
+            }
+            ResolverChoice::System => Client::Library(Box::new(builder().build().map_err(failed)?)),
         };
         let Some(text) = &settings.trust_anchor else {
-            return Ok(Self { plain, validating: None, localhost });
+            return Ok(Self { plain, validating: None });
         };
         let (anchors, trusted) = trust_anchors(text).map_err(SettingsError::TrustAnchor)?;
         let client = builder().with_trust_anchor(Arc::new(trusted)).build().map_err(failed)?;
         let client = Client::Library(Box::new(client));
-        Ok(Self { plain, validating: Some(Validating { anchors, client }), localhost })
+        Ok(Self { plain, validating: Some(Validating { anchors, client }) })
     }
 
     /// The client for a name, and whether it validates. Of a name that lies below no anchor nothing can be proven, not
     /// even that it is unsigned: the validating client would take every answer for a forgery.
     pub(super) fn of(&self, name: &Name) -> (&Client, bool) {
-        match (&self.validating, &self.localhost) {
-            (Some(validating), _) if validating.anchors.iter().any(|it| it.zone_of(name)) => {
+        match &self.validating {
+            Some(validating) if validating.anchors.iter().any(|anchor| anchor.zone_of(name)) => {
                 (&validating.client, true)
             }
-            (_, Some(localhost)) if localhost.zone.zone_of(name) => (&localhost.client, false),
-            _ => (&self.plain, false),
+            Some(_) | None => (&self.plain, false),
         }
     }
 }

@@ -111,6 +111,15 @@ async fn cnames_that_are_not_followed_to_their_end_forbid() {
 }
 
 #[tokio::test]
+async fn records_behind_a_cname_below_localhost_count_where_a_resolver_is_set() {
+    let zone = Zone::default()
+        .txt("_acme-challenge.a.localhost", &[&[TXT_VALUE]])
+        .cname("a.localhost", "x.elsewhere.test.")
+        .caa("x.elsewhere.test", &[(0, "issue", ";")]);
+    forbidden(zone, "a.localhost", "a.localhost").await;
+}
+
+#[tokio::test]
 async fn a_wildcard_is_judged_by_issuewild_at_its_base() {
     let zone = || zone().caa(NAME, &[(0, "issue", "ca.example"), (0, "issuewild", ";")]);
     permitted(zone(), NAME).await;

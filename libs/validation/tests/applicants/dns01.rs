@@ -7,7 +7,7 @@ use validation::Validator;
 
 use crate::{
     dns_server::{Answer, Sections, Zone, record, txt},
-    scene::{Scene, TXT_VALUE, attempt, failure, identifier},
+    scene::{NAME, Scene, TXT_VALUE, attempt, failure, identifier},
 };
 
 const OWNER: &str = "_acme-challenge.a.example";
@@ -33,6 +33,31 @@ async fn a_resolver_that_is_set_is_asked_about_names_below_localhost_too() {
     assert!(failed.detail.contains("NXDOMAIN"), "{}", failed.detail);
     let rejected = scene.validate(ChallengeType::Http01, "a.localhost").await.unwrap_err();
     assert_eq!(rejected.evidence.records, ["a.localhost. A 192.0.2.1"]);
+}
+
+#[tokio::test]
+async fn cnames_from_and_to_names_below_localhost_are_followed_at_a_resolver_that_is_set() {
+    let owner = "_acme-challenge.a.localhost";
+    let zone = Zone::default()
+        .cname(owner, "challenges.example.net.")
+        .txt("challenges.example.net", &[&[TXT_VALUE]])
+        .cname(OWNER, "b.localhost.")
+        .txt("b.localhost", &[&[TXT_VALUE]])
+        .cname(NAME, "c.localhost.")
+        .a("c.localhost", "192.0.2.1");
+    let scene = Scene::new(zone).await;
+    for (name, alias, end) in
+        [("a.localhost", owner, "challenges.example.net"), (NAME, OWNER, "b.localhost")]
+    {
+        let evidence = scene.validate(ChallengeType::Dns01, name).await.unwrap();
+        let expected = [format!("{alias}. CNAME {end}."), format!("{end}. TXT {TXT_VALUE}")];
+        assert_eq!(evidence.records, expected);
+    }
+    let rejected = scene.validate(ChallengeType::Http01, NAME).await.unwrap_err();
+    assert_eq!(
+        rejected.evidence.records,
+        ["a.example. CNAME c.localhost.", "c.localhost. A 192.0.2.1"]
+    );
 }
 
 #[tokio::test]
