@@ -126,6 +126,14 @@ pub enum ConnectError {
         /// On how many each message is kept.
         replicas: u8,
     },
+    /// A server keeps messages that is not among those that show how they sync, of which there are more than replicas.
+    #[error(
+        "nats-server {name} keeps messages, and none of event_log.monitor_urls leads to it: name the monitoring URL of every NATS server, or event_log.allow_unsafe_dev = true for development"
+    )]
+    KeeperUnseen {
+        /// The server.
+        name: String,
+    },
     /// The process has no TLS library to ask the monitor with.
     #[error("no TLS provider is installed in this process: install one before connecting")]
     NoCryptoProvider,
@@ -298,9 +306,13 @@ pub(crate) async fn prepare(
     options: &Options,
 ) -> Result<(), ConnectError> {
     server::check(connection).await?;
-    if !options.allow_unsafe_dev {
-        monitor::check(&options.monitor_urls, options.replicas).await?;
-    }
+    let seen = match options.allow_unsafe_dev {
+        true => None,
+        false => Some(monitor::check(&options.monitor_urls, options.replicas).await?),
+    };
     streams::ensure(connection, names, options).await?;
+    if let Some(seen) = seen {
+        seen.refuse_others(streams::keepers(connection, names, options).await?)?;
+    }
     self_test::run(connection, names).await
 }

@@ -37,9 +37,28 @@ struct JetStreamConfig {
     sync_always: bool,
 }
 
+/// What the monitoring URLs showed.
+pub(super) struct Seen {
+    /// The names of the servers that answered.
+    names: BTreeSet<String>,
+    /// How many URLs did not answer, each of which may be of another server.
+    silent: usize,
+}
+
+impl Seen {
+    /// Refuses more servers than may be those that did not answer: with fewer replicas than servers, any may keep messages.
+    pub(super) fn refuse_others(&self, mut keepers: BTreeSet<String>) -> Result<(), ConnectError> {
+        keepers.retain(|keeper| !self.names.contains(keeper));
+        match keepers.into_iter().nth(self.silent) {
+            Some(name) => Err(ConnectError::KeeperUnseen { name }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Refuses servers that are too old or acknowledge before they sync, and fewer of them than keep each message: nobody
 /// saw the others. A minority may be down: one lost server must not keep the others' clients from starting.
-pub(super) async fn check(urls: &[Url], replicas: u8) -> Result<(), ConnectError> {
+pub(super) async fn check(urls: &[Url], replicas: u8) -> Result<Seen, ConnectError> {
     if async_nats::rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err(ConnectError::NoCryptoProvider);
     }
@@ -51,7 +70,8 @@ pub(super) async fn check(urls: &[Url], replicas: u8) -> Result<(), ConnectError
     let client = Client::builder().timeout(TIMEOUT).no_proxy().redirect(Policy::none()).build();
     let client = client.map_err(|error| unreachable(0, error.into()))?;
     let answers = join_all(urls.iter().map(|url| state(&client, url))).await;
-    let (mut servers, mut answered, mut failure) = (BTreeSet::new(), 0, None);
+    let (mut servers, mut names) = (BTreeSet::new(), BTreeSet::new());
+    let (mut answered, mut failure) = (0, None);
     for (url, answer) in urls.iter().zip(answers) {
         match answer {
             Ok(state) => {
@@ -63,6 +83,7 @@ pub(super) async fn check(urls: &[Url], replicas: u8) -> Result<(), ConnectError
                     });
                 }
                 servers.insert(state.server_id);
+                names.insert(state.server_name);
                 answered += 1;
             }
             Err(error) => {
@@ -76,11 +97,12 @@ pub(super) async fn check(urls: &[Url], replicas: u8) -> Result<(), ConnectError
         Some(_) | None => {}
     }
     // What does not answer may be a server of its own.
-    let seen = servers.len() + (urls.len() - answered);
+    let silent = urls.len() - answered;
+    let seen = servers.len() + silent;
     if seen < usize::from(replicas) {
         return Err(ConnectError::ServersUnseen { seen, replicas });
     }
-    Ok(())
+    Ok(Seen { names, silent })
 }
 
 async fn state(client: &Client, url: &Url) -> Result<ServerState, MonitorError> {

@@ -2,9 +2,11 @@
 
 mod wanted;
 
+use std::{collections::BTreeSet, time::Duration};
+
 use async_nats::jetstream::ErrorCode;
 use eventstore::Stream;
-use futures::{TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
 use self::wanted::{Config, MAX_AGE, Wanted, accept_longer, limits, refuse_difference};
@@ -17,12 +19,44 @@ use crate::{
 
 /// How many streams are set up at once.
 const AT_ONCE: usize = 4;
+/// Who has not answered a leader for so long, which asks every second, is away.
+const AWAY_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 struct Info {
     config: Config,
     created: String,
     state: State,
+    #[serde(default)]
+    cluster: Keepers,
+}
+
+/// The servers that keep a stream: its leader, and the others.
+#[derive(Default, Deserialize)]
+struct Keepers {
+    leader: Option<String>,
+    #[serde(default)]
+    replicas: Vec<Replica>,
+}
+
+#[derive(Deserialize)]
+struct Replica {
+    name: String,
+    #[serde(default)]
+    current: bool,
+    #[serde(default)]
+    offline: bool,
+    /// For how many nanoseconds the leader has not heard of it; zero also where it never has.
+    #[serde(default)]
+    active: u64,
+}
+
+impl Replica {
+    /// Whether it acknowledges nothing. The servers take minutes to say that one which was killed is offline.
+    fn is_away(&self) -> bool {
+        let silent = Duration::from_nanos(self.active);
+        self.offline || !self.current && (silent.is_zero() || silent > AWAY_AFTER)
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,6 +100,26 @@ pub(crate) async fn compare(
     stream::iter(Wanted::all(names, options).into_iter().map(Ok))
         .try_for_each_concurrent(AT_ONCE, compare_one)
         .await
+}
+
+/// The names of all servers that keep streams, but for those that are away, which may be gone for good.
+pub(super) async fn keepers(
+    connection: &Connection,
+    names: &Names,
+    options: &Options,
+) -> Result<BTreeSet<String>, ConnectError> {
+    let keepers_of =
+        async |stream: Wanted| existing(connection, &stream.name).await.map(|info| info.cluster);
+    let keepers: Vec<Keepers> = stream::iter(Wanted::all(names, options))
+        .map(keepers_of)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let there = |Keepers { leader, replicas }| {
+        let others = replicas.into_iter().filter(|it: &Replica| !it.is_away()).map(|it| it.name);
+        leader.into_iter().chain(others)
+    };
+    Ok(keepers.into_iter().flat_map(there).collect())
 }
 
 /// Sees to it that every stream that a reader needs is there, and answers over how many streams orders are spread, also where

@@ -67,6 +67,30 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_keeps_messages_and_whose_sync_is_not_seen_is_refused() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::start_of(4).await;
+    settled(&Logs(cluster.options())).await;
+    let leader = accounts_leader(&cluster).await;
+    // As many are left as keep each message.
+    let others = cluster.servers.iter().filter(|server| server.name != leader);
+    let urls = others.map(|server| server.monitor_url().parse().unwrap()).collect();
+    let options = Options { monitor_urls: urls, ..cluster.options() };
+    let refusal =
+        eventually("a refusal", async || match JetStream::connect(options.clone()).await {
+            Err(refusal) if !refusal.is_passing() => Ok(refusal),
+            other => Err(other.map(drop)),
+        })
+        .await;
+    let expected = matches!(&refusal, ConnectError::KeeperUnseen { name } if *name == leader);
+    assert!(expected, "{refusal:?}");
+    assert!(refusal.to_string().contains("event_log.monitor_urls"), "{refusal}");
+    cluster.servers.iter_mut().filter(|server| server.name == leader).for_each(Nats::kill);
+    // Its URL would lead to nobody.
+    settled(&Logs(options)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn streams_that_lack_a_server_for_a_replica_are_made_when_it_is_there() {
     let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
     let mut cluster = Cluster::start().await;

@@ -131,14 +131,18 @@ impl Drop for Nats {
     }
 }
 
-/// Three servers that sync each message.
+/// Servers that sync each message, three unless a test wants more.
 pub(crate) struct Cluster {
     pub(crate) servers: Vec<Nats>,
 }
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
-        let routes: Vec<SocketAddr> = (0..3).map(|_| free_address()).collect();
+        Self::start_of(3).await
+    }
+
+    pub(crate) async fn start_of(count: usize) -> Self {
+        let routes: Vec<SocketAddr> = (0..count).map(|_| free_address()).collect();
         let list: Vec<String> = routes.iter().map(|route| format!("nats://{route}")).collect();
         let list = list.join(", ");
         let server = |(i, route): (usize, &SocketAddr)| {
