@@ -66,6 +66,24 @@ pub async fn serve<F>(
             Ok::<_, Infallible>(response)
         }
     });
+    let builder = bounded();
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return note(ended.err().as_deref()),
+        // What hyper bounds by itself begins with the first request line, or never with HTTP/2.
+        () = quiet_for_long(quiet.clone()) => {}
+        () = stopped(stop, quiet, silence) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    match timeout(LINGER_TIMEOUT, connection).await {
+        Ok(ended) => note(ended.err().as_deref()),
+        Err(_) => debug!("connection cut off whose client does not take its reply"),
+    }
+}
+
+/// Both versions of HTTP, with what bounds a client's heads and silence.
+fn bounded() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -80,19 +98,7 @@ pub async fn serve<F>(
         .max_header_list_size(MAX_HEADER_BYTES.into())
         .max_concurrent_streams(MAX_STREAMS)
         .keep_alive_interval(IDLE_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
-    pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return note(ended.err().as_deref()),
-        // What hyper bounds by itself begins with the first request line, or never with HTTP/2.
-        () = quiet_for_long(quiet.clone()) => {}
-        () = stopped(stop, quiet, silence) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    match timeout(LINGER_TIMEOUT, connection).await {
-        Ok(ended) => note(ended.err().as_deref()),
-        Err(_) => debug!("connection cut off whose client does not take its reply"),
-    }
+    builder
 }
 
 /// The answer to what is no request of HTTP, as hyper gives it: nothing more is read of such a client.
