@@ -1,8 +1,11 @@
 //! A read model that fails when told to, and that holds every marker against the index.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -16,7 +19,7 @@ use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
     View,
 };
-use tokio::sync::Barrier;
+use tokio::sync::{Barrier, Mutex};
 
 /// The read model.
 pub(crate) struct Observed {
@@ -33,9 +36,18 @@ pub(crate) struct Observed {
     /// Where certificates wait for each other.
     pub(crate) meeting: Option<Barrier>,
     puts: AtomicU64,
+    /// How often the read model was cleared, by whomever.
+    clears: Arc<Mutex<u64>>,
+    /// After how many of these the marker of a stream was first read: after another one its marks are refused, as on Redis.
+    bound: Mutex<HashMap<Stream, u64>>,
 }
 
 impl Observed {
+    /// The same read model, as another process sees it.
+    pub(crate) fn beside(&self) -> Self {
+        Self { clears: Arc::clone(&self.clears), ..Self::new(&self.inner, &self.log) }
+    }
+
     pub(crate) fn new(inner: &Embedded, log: &Embedded) -> Self {
         Self {
             inner: inner.clone(),
@@ -46,6 +58,8 @@ impl Observed {
             refused: AtomicU64::default(),
             meeting: None,
             puts: AtomicU64::default(),
+            clears: Arc::default(),
+            bound: Mutex::default(),
         }
     }
 
@@ -141,11 +155,21 @@ impl ReadModel for Observed {
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
         self.check_up()?;
         self.markers_read.fetch_add(1, Ordering::Relaxed);
+        let clears = self.clears.lock().await;
+        self.bound.lock().await.entry(stream).or_insert(*clears);
         self.inner.complete_to(stream).await
     }
 
     async fn mark_complete(&self, stream: Stream, sequence: Sequence) -> Result<(), Unavailable> {
-        self.check_index(sequence).await;
+        let clears = self.clears.lock().await;
+        let mut bound = self.bound.lock().await;
+        if *bound.entry(stream).or_insert(*clears) != *clears {
+            bound.clear();
+            return Err(Unavailable::MemoryLost);
+        }
+        if stream == Stream::Ledger {
+            self.check_index(sequence).await;
+        }
         self.inner.mark_complete(stream, sequence).await
     }
 
@@ -158,6 +182,9 @@ impl ReadModel for Observed {
     }
 
     async fn clear(&self) -> Result<(), Unavailable> {
+        let mut clears = self.clears.lock().await;
+        *clears += 1;
+        self.bound.lock().await.clear();
         self.inner.clear().await
     }
 }

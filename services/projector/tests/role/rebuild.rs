@@ -51,7 +51,9 @@ async fn a_read_model_that_answers_late_is_asked_for_several_entries_at_once() {
 #[tokio::test]
 async fn nothing_is_missed_when_rebuilt_while_appends_go_on() {
     let scene = Arc::new(Scene::new());
-    let projector = scene.start();
+    let views = Observed::new(&scene.views, &scene.log);
+    let ports = scene.ports(Arc::new(views.beside()));
+    let projector = Running::start(scene.ports(Arc::new(views)));
     let appending = {
         let scene = Arc::clone(&scene);
         tokio::spawn(async move {
@@ -64,7 +66,6 @@ async fn nothing_is_missed_when_rebuilt_while_appends_go_on() {
             last
         })
     };
-    let ports = scene.ports(Arc::new(scene.views.clone()));
     while !appending.is_finished() {
         projector::rebuild(&ports, SHARDS).await.unwrap();
     }
