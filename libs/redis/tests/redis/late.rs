@@ -11,14 +11,25 @@ use embedded::{Embedded, Options};
 use eventstore::{Actor, Context, EventStore, ExecuteError, Loaded, Subject, execute};
 use futures::FutureExt as _;
 use readmodel::{Aggregates, contract::account};
-use redis_store::RedisStore;
+use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use crate::server::on_each;
+use crate::server::{Server, on_each};
 
 fn context() -> Context {
     let at = Timestamp::from_unix_seconds(1_800_000_000);
     Context { actor: Actor::Signer, request_id: None, traceparent: None, at }
+}
+
+fn log() -> (TempDir, Arc<Embedded>) {
+    let dir = tempfile::tempdir().unwrap();
+    let log = Embedded::open(dir.path(), &Options::default()).unwrap();
+    (dir, Arc::new(log))
+}
+
+/// What one node has: the log, and a connection of its own to the views.
+async fn node(log: &Arc<Embedded>, server: &Server) -> Aggregates {
+    Aggregates { store: log.clone(), views: Arc::new(server.store().await) }
 }
 
 /// Creates an account that has no view yet.
@@ -41,10 +52,8 @@ async fn create(log: &dyn EventStore) -> AccountId {
 #[tokio::test]
 async fn a_view_that_is_written_late_does_not_bring_back_an_account_that_was_deactivated() {
     on_each(&[], async |server| {
-        let dir = tempfile::tempdir().unwrap();
-        let log = Arc::new(Embedded::open(dir.path(), &Options::default()).unwrap());
-        let over = |views: RedisStore| Aggregates { store: log.clone(), views: Arc::new(views) };
-        let (slow, other) = (over(server.store().await), over(server.store().await));
+        let (_dir, log) = log();
+        let (slow, other) = (node(&log, &server).await, node(&log, &server).await);
         let id = create(log.as_ref()).await;
 
         // One node has read the account; another deactivates it, and tells.
@@ -66,12 +75,10 @@ async fn a_view_that_is_written_late_does_not_bring_back_an_account_that_was_dea
 #[tokio::test]
 async fn a_refusal_is_told_when_others_see_the_state_it_tells_of() {
     on_each(&[], async |server| {
-        let dir = tempfile::tempdir().unwrap();
-        let log = Arc::new(Embedded::open(dir.path(), &Options::default()).unwrap());
-        let over = |views: RedisStore| Aggregates { store: log.clone(), views: Arc::new(views) };
-        let (node, other) = (over(server.store().await), over(server.store().await));
+        let (_dir, log) = log();
+        let (one, other) = (node(&log, &server).await, node(&log, &server).await);
         let id = create(log.as_ref()).await;
-        let read = node.fold::<Account>(&id).await.unwrap().unwrap();
+        let read = one.fold::<Account>(&id).await.unwrap().unwrap();
 
         // Somebody deactivated it and ended before the view was written.
         let (subject, deactivate) = (Subject::account(&id), Command::Deactivate);
@@ -82,7 +89,7 @@ async fn a_refusal_is_told_when_others_see_the_state_it_tells_of() {
         assert_eq!(other.views.account(&id).await.unwrap(), Some(read.clone()));
 
         let update = Command::UpdateContact(vec!["mailto:a@example.com".to_owned()]);
-        let refused = node.execute::<Account>(&id, Some(read), &update, &context()).await;
+        let refused = one.execute::<Account>(&id, Some(read), &update, &context()).await;
         assert!(matches!(refused, Err(ExecuteError::Rejected(_))));
         let shown = other.views.account(&id).await.unwrap().unwrap();
         assert_eq!(shown.sequence, deactivated);
@@ -96,15 +103,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[tokio::test]
 async fn a_command_whose_client_hung_up_is_seen_by_whoever_comes_next() {
     on_each(&[], async |server| {
-        let dir = tempfile::tempdir().unwrap();
-        let log = Arc::new(Embedded::open(dir.path(), &Options::default()).unwrap());
-        let over = |views: RedisStore| Aggregates { store: log.clone(), views: Arc::new(views) };
-        let (node, other) = (over(server.store().await), over(server.store().await));
+        let (_dir, log) = log();
+        let (one, other) = (node(&log, &server).await, node(&log, &server).await);
         let id = create(log.as_ref()).await;
-        let known = node.fold::<Account>(&id).await.unwrap();
+        let known = one.fold::<Account>(&id).await.unwrap();
 
         let context = context();
-        let executing = node.execute::<Account>(&id, known, &Command::Deactivate, &context);
+        let executing = one.execute::<Account>(&id, known, &Command::Deactivate, &context);
         assert!(executing.now_or_never().is_none(), "it is on its way, and nobody waits for it");
         let shown = async {
             while other.views.account(&id).await.unwrap().unwrap().state.status == Status::Valid {

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use ca::{Authority, KeyAlgorithm};
-use eventstore::{Calls as _, Sequence, Service, Stream};
+use eventstore::{Calls as _, LocalCalls, Sequence, Service, Stream};
 use futures::future::join_all;
 use ring::digest::{SHA256, digest};
 use runtime::config::Issuer;
@@ -35,6 +35,40 @@ fn question(issuer: &Authority, serial: u8) -> Vec<u8> {
     (0..5).fold(id, |content, _| der(SEQUENCE, &content))
 }
 
+/// Has one call of a port hang for ever.
+#[derive(Clone, Default)]
+struct Hanging(Arc<AtomicBool>);
+
+impl Hanging {
+    /// Hangs the next call that is meant.
+    fn hangs(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_hanging(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+
+    fn plan(&self, is_meant: fn(Port, &str) -> bool) -> Arc<Faults> {
+        let next = self.clone();
+        Arc::new(Faults::new(move |port, key: &str| {
+            match is_meant(port, key) && next.0.swap(false, Ordering::Relaxed) {
+                true => Fate::Slow(u32::MAX),
+                false => Fate::Done,
+            }
+        }))
+    }
+}
+
+/// A signer that answers.
+async fn serve(workshop: &Workshop, faults: Arc<Faults>) -> (Running, Arc<LocalCalls>) {
+    let ports = workshop.ports(&faults);
+    let calls = Arc::clone(&ports.calls);
+    let running = Running::start(workshop.open("signer", &ports).await.unwrap());
+    until("the signer serves", async || calls.call(Service::Ocsp, vec![]).await.ok()).await;
+    (running, calls)
+}
+
 /// More than are answered at once.
 const MANY: u8 = 40;
 /// What is signed is longer.
@@ -55,26 +89,16 @@ async fn an_issuer_whose_responder_is_long_in_coming_keeps_no_other_waiting() {
         ocsp: None,
         issuer_url: None,
     });
-    let next_hangs = Arc::new(AtomicBool::new(false));
-    let hangs = Arc::clone(&next_hangs);
-    let plan = move |port, key: &str| match port {
-        Port::Append if key == "ledger" && hangs.swap(false, Ordering::Relaxed) => {
-            Fate::Slow(u32::MAX)
-        }
-        _ => Fate::Done,
-    };
-    let ports = workshop.ports(&Arc::new(Faults::new(plan)));
-    let calls = Arc::clone(&ports.calls);
-    let running = Running::start(workshop.open("signer", &ports).await.unwrap());
-    until("the signer serves", async || calls.call(Service::Ocsp, vec![]).await.ok()).await;
+    let next = Hanging::default();
+    let (running, calls) =
+        serve(&workshop, next.plan(|port, key| port == Port::Append && key == "ledger")).await;
 
     workshop.views.mark_complete(Stream::Ledger, Sequence(100)).await.unwrap();
     let first = workshop.authority();
-    next_hangs.store(true, Ordering::Relaxed);
+    next.hangs();
     let ask = |serial| calls.call(Service::Ocsp, question(&first, serial));
     let (hung, answered) = tokio::join!(join_all((1..=MANY).map(ask)), async {
-        let hangs = async || (!next_hangs.load(Ordering::Relaxed)).then_some(());
-        until("the first hangs", hangs).await;
+        until("the first hangs", async || next.is_hanging().then_some(())).await;
         calls.call(Service::Ocsp, question(&second, 1)).await
     });
     assert!(hung.iter().any(Result::is_err));
@@ -86,24 +110,14 @@ async fn an_issuer_whose_responder_is_long_in_coming_keeps_no_other_waiting() {
 async fn a_request_that_hangs_keeps_no_other_waiting() {
     let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     workshop.config.ca.ocsp = true;
-    let next_hangs = Arc::new(AtomicBool::new(false));
-    let hangs = Arc::clone(&next_hangs);
-    let plan = move |port, key: &str| match port {
-        Port::Read if key == "revocations" && hangs.swap(false, Ordering::Relaxed) => {
-            Fate::Slow(u32::MAX)
-        }
-        _ => Fate::Done,
-    };
-    let ports = workshop.ports(&Arc::new(Faults::new(plan)));
-    let calls = Arc::clone(&ports.calls);
-    let running = Running::start(workshop.open("signer", &ports).await.unwrap());
-    until("the signer serves", async || calls.call(Service::Ocsp, vec![]).await.ok()).await;
+    let next = Hanging::default();
+    let (running, calls) =
+        serve(&workshop, next.plan(|port, key| port == Port::Read && key == "revocations")).await;
 
     let issuer = workshop.authority();
-    next_hangs.store(true, Ordering::Relaxed);
+    next.hangs();
     let (hung, answered) = tokio::join!(calls.call(Service::Ocsp, question(&issuer, 1)), async {
-        let hangs = async || (!next_hangs.load(Ordering::Relaxed)).then_some(());
-        until("the first hangs", hangs).await;
+        until("the first hangs", async || next.is_hanging().then_some(())).await;
         calls.call(Service::Ocsp, question(&issuer, 2)).await
     });
     assert!(hung.is_err());
