@@ -7,6 +7,7 @@ pub mod metrics;
 mod open_files;
 pub mod ops;
 mod places;
+mod seldom;
 pub mod stop;
 pub mod telemetry;
 
@@ -15,5 +16,6 @@ pub use health::{Check, Health};
 pub use metrics::{Metrics, MetricsError};
 pub use open_files::allow_open_files;
 pub use places::Places;
+pub use seldom::Seldom;
 pub use stop::{Process, Stop, StopError, Stopper};
 pub use telemetry::{Telemetry, TelemetryError};

@@ -20,7 +20,7 @@ use eventstore::{
     NewMessage, Sequence, StoreError, Stream, Subject,
 };
 use metrics::histogram;
-use runtime::metrics::names;
+use runtime::{Seldom, metrics::names};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -48,6 +48,8 @@ pub(crate) struct Desk {
     pub(crate) restored_at: OnceLock<Timestamp>,
     /// The journal takes nothing more until it is opened again.
     pub(crate) journal_failed: CancellationToken,
+    /// What was told of issuances that are tried again.
+    pub(crate) complaints: Seldom,
     under_way: Mutex<HashSet<OrderId>>,
 }
 
@@ -108,6 +110,7 @@ impl Desk {
             crl_missed: Notify::new(),
             restored_at: OnceLock::new(),
             journal_failed: CancellationToken::new(),
+            complaints: Seldom::default(),
             under_way: Mutex::default(),
         })
     }

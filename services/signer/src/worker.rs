@@ -10,7 +10,7 @@ use runtime::{
 };
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 
 use crate::{
     desk::{Desk, now},
@@ -131,8 +131,12 @@ async fn issue(desk: &Arc<Desk>, order: &OrderId, at_least: Sequence) -> Next {
     match issuance::issue(&taken, order, at_least).await {
         Ok(()) => Next::Done,
         Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            warn!(error, "issuance not finished; it is tried again");
+            let error = &error as &(dyn std::error::Error + 'static);
+            // Each order that is stuck comes here every two seconds.
+            match desk.complaints.due(error) {
+                Some(untold) => warn!(error, untold, "issuance not finished; it is tried again"),
+                None => debug!(error, "issuance not finished; it is tried again"),
+            }
             metrics::counter!(names::ISSUANCES_RETRIED).increment(1);
             Next::Again
         }
