@@ -25,7 +25,8 @@ pub fn allow_open_files(clients: u32, validations: u32) {
         warn!(
             allowed,
             needed,
-            "fewer files may be open than api.max_connections and validation.concurrency ask for"
+            "fewer files may be open than api.max_connections and validation.concurrency ask for: raise LimitNOFILE of systemd, \
+             or `ulimit -Hn`"
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use rustix::io::Errno;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
@@ -9,17 +10,25 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use crate::Seldom;
+
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What ends that.
+const TOO_MANY_FILES: &str = "raise the limit of open files (LimitNOFILE of systemd, `ulimit -Hn`), or lower api.max_connections";
 
 /// The places of a listener: so many connections are served at once, more wait in the system's queue.
 #[derive(Debug)]
-pub struct Places(Arc<Semaphore>);
+pub struct Places {
+    free: Arc<Semaphore>,
+    complaints: Seldom,
+}
 
 impl Places {
     /// So many places.
     pub fn new(connections: usize) -> Self {
-        Self(Arc::new(Semaphore::new(connections)))
+        let free = Arc::new(Semaphore::new(connections));
+        Self { free, complaints: Seldom::default() }
     }
 
     /// Takes the next connection once there is a place for it, which it keeps as long as the permit lives; `None` at the stop.
@@ -34,16 +43,26 @@ impl Places {
         stop.run_until_cancelled(async {
             loop {
                 // The semaphore is never closed.
-                let place = Arc::clone(&self.0).acquire_owned().await.ok()?;
+                let place = Arc::clone(&self.free).acquire_owned().await.ok()?;
                 match accept().await {
                     Ok(connection) => return Some((connection, place)),
-                    Err(error) => warn!(%error, "connection not accepted"),
+                    Err(error) => self.tell(&error),
                 }
                 sleep(ACCEPT_PAUSE).await;
             }
         })
         .await
         .flatten()
+    }
+
+    fn tell(&self, error: &io::Error) {
+        let Some(untold) = self.complaints.due(error) else { return };
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::MFILE) => {
+                warn!(%error, untold, advice = TOO_MANY_FILES, "connection not accepted")
+            }
+            Some(_) | None => warn!(%error, untold, "connection not accepted"),
+        }
     }
 }
 
