@@ -14,7 +14,7 @@ use futures::FutureExt as _;
 use metrics::histogram;
 use runtime::metrics::names;
 use tokio::time::Instant;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use validation::{Attempt, Rejected};
 
 use crate::{
@@ -34,6 +34,8 @@ enum Wanted {
     Now,
     /// Another look is planned, after this time.
     Later(Duration),
+    /// Its time is over, and nobody decided it.
+    TooLate,
     /// It is decided, or the client asked again and that message takes its place.
     No,
 }
@@ -51,6 +53,11 @@ pub(crate) async fn look<A: Applies>(
         match loaded.map_or(Wanted::No, |it| wanted::<A>(&it.state, ready, now())) {
             Wanted::Now => {}
             Wanted::Later(wait) => return Ok(Next::Again(wait)),
+            Wanted::TooLate => {
+                let (identifier, challenge) = (&ready.identifier, ready.challenge.as_str());
+                warn!(%identifier, challenge, ?age, "challenge ended before it was decided: is the clock right?");
+                return Ok(Next::Done);
+            }
             Wanted::No => return Ok(Next::Done),
         }
     }
@@ -68,15 +75,23 @@ pub(crate) async fn look<A: Applies>(
             desk.waiting.add(&ready.account, Instant::now() + wait);
             Next::Again(wait)
         }
-        Wanted::No => Next::Done,
+        Wanted::TooLate | Wanted::No => Next::Done,
     })
 }
 
 fn wanted<A: Applies>(state: &A::State, ready: &ChallengeReady, now: Timestamp) -> Wanted {
     let found = A::authorization(state, ready.authorization, now);
-    let Some((authorization, AuthorizationStatus::Pending)) = found else { return Wanted::No };
+    let Some((authorization, status)) = found else { return Wanted::No };
+    let is_over = match status {
+        AuthorizationStatus::Pending => false,
+        AuthorizationStatus::Expired => true,
+        AuthorizationStatus::Valid
+        | AuthorizationStatus::Invalid
+        | AuthorizationStatus::Deactivated => return Wanted::No,
+    };
     match authorization.challenge(ready.challenge).map(|challenge| &challenge.status) {
         Some(ChallengeStatus::Processing(attempts)) if attempts.round > ready.round => Wanted::No,
+        Some(ChallengeStatus::Processing(_)) if is_over => Wanted::TooLate,
         Some(ChallengeStatus::Processing(attempts)) => {
             attempts.wait(now).map_or(Wanted::Now, Wanted::Later)
         }
@@ -158,4 +173,61 @@ fn retries(desk: &Desk, ready: &ChallengeReady, kind: FailureKind) -> Option<Ret
         FailureKind::Caa | FailureKind::RejectedIdentifier | FailureKind::ServerInternal => false,
     };
     (worthwhile && desk.waiting.has_room(&ready.account, Instant::now())).then_some(desk.retries)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{
+        AccountId, Aggregate as _, ChallengeType, Identifier, OrderId,
+        order::{
+            AuthorizationIndex, AuthorizationPlaced, ChallengePlaced, Event, Order, OrderPlaced,
+        },
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_challenge_that_nobody_decided_in_time_is_told_from_one_that_is_decided() {
+        let at = Timestamp::from_unix_seconds(1_800_000_000);
+        let (profile, account) = ("default".parse().unwrap(), AccountId::from_hash(&[1; 32]));
+        let identifier = Identifier::Dns("h.example".parse().unwrap());
+        let (authorization, kind) = (AuthorizationIndex::FIRST, ChallengeType::Http01);
+        let placed = OrderPlaced {
+            id: OrderId::new(0, &[1; 16]),
+            profile,
+            account,
+            identifiers: vec![identifier.clone()],
+            not_before: None,
+            not_after: None,
+            at,
+            expires_at: at.plus(Duration::from_hours(24)),
+            authorizations: vec![AuthorizationPlaced {
+                identifier: identifier.clone(),
+                wildcard: false,
+                challenges: vec![ChallengePlaced { kind, token: "token".to_owned() }],
+                relies_on: None,
+            }],
+        };
+        let ready = ChallengeReady {
+            authorization,
+            challenge: kind,
+            identifier: identifier.clone(),
+            wildcard: false,
+            round: 1,
+            token: "token".to_owned(),
+            key_authorization: "token.thumbprint".to_owned(),
+            account: placed.account.clone(),
+            profile: placed.profile.clone(),
+        };
+        let evidence = Evidence::default();
+        let proven =
+            ChallengeValidated { authorization, challenge: kind, identifier, at, evidence };
+        let asked = [Event::OrderPlaced(placed), Event::ChallengeReady(ready.clone())];
+        let state = Order::fold(None, &asked).unwrap();
+        let day = Duration::from_hours(24);
+        assert_eq!(wanted::<Order>(&state, &ready, at), Wanted::Now);
+        assert_eq!(wanted::<Order>(&state, &ready, at.plus(day)), Wanted::TooLate);
+        let state = Order::fold(Some(state), &[Event::ChallengeValidated(proven)]).unwrap();
+        assert_eq!(wanted::<Order>(&state, &ready, at.plus(day)), Wanted::No);
+    }
 }
