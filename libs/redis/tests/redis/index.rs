@@ -1,5 +1,7 @@
 //! Markers after a loss of memory.
 
+use std::time::Duration;
+
 use domain::{AccountId, Timestamp};
 use eventstore::{Sequence, Stream};
 use readmodel::{
@@ -128,6 +130,26 @@ fn placed(account: &AccountId) -> OrderEntry {
     let (order, account) = (order(1).state.id.clone(), account.clone());
     let placed_at = Timestamp::from(time::OffsetDateTime::now_utc());
     OrderEntry { order, account, placed_at, sequence: Sequence(1) }
+}
+
+#[tokio::test]
+async fn an_order_is_listed_also_where_a_clock_that_is_ahead_takes_it_for_too_old() {
+    on_each(&[], async |server| {
+        let store = server.store().await;
+        let account = readmodel::contract::account(1).state.id.clone();
+        let (mut earlier, later) = (placed(&account), placed(&account));
+        earlier.placed_at = later.placed_at.minus(Duration::from_hours(24 * 365));
+        let listed = async || {
+            let part = OrdersPart::First;
+            let query = OrdersQuery { account: &account, part, limit: 10, order_shards: 1 };
+            store.orders_page(&query).await.unwrap().orders
+        };
+        store.put_order_entry(&earlier).await.unwrap();
+        assert_eq!(listed().await, [earlier.order]);
+        store.put_order_entry(&later).await.unwrap();
+        assert_eq!(listed().await, [later.order], "the log has lost the earlier one");
+    })
+    .await;
 }
 
 #[tokio::test]
