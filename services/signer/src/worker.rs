@@ -8,7 +8,10 @@ use runtime::{
     Check,
     metrics::{delivered, names},
 };
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info_span, warn};
 
@@ -25,6 +28,8 @@ const TYPES: [&str; 2] = ["OrderFinalized", "CaaChecked"];
 const CONCURRENCY: usize = 64;
 /// How long a failed issuance waits before it is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// How often it is looked whether every stream delivers again: after an outage nothing may come for long.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
 /// How long issuances that are begun may go on after the stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -54,15 +59,11 @@ impl Worker {
                 () = stop.cancelled() => break,
             };
             let failed = match subscribed {
-                Ok(subscription) => {
-                    self.health.ready();
-                    self.consume(subscription, &mut issuing, &stop).await
-                }
+                Ok(subscription) => self.consume(subscription, &mut issuing, &stop).await,
                 Err(error) => Some(error),
             };
             if let Some(error) = failed {
-                warn!(error = &error as &dyn std::error::Error, "the event log does not deliver");
-                self.health.not_ready("the event log does not deliver");
+                self.out_of_reach(&error);
                 tokio::select! {
                     () = tokio::time::sleep(RETRY_DELAY) => {}
                     () = stop.cancelled() => {}
@@ -82,11 +83,21 @@ impl Worker {
         issuing: &mut JoinSet<()>,
         stop: &CancellationToken,
     ) -> Option<eventstore::StoreError> {
+        let mut ticks = interval(HEALTH_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut paused_until = Instant::now();
         loop {
             let delivery = tokio::select! {
                 () = stop.cancelled() => return None,
                 Some(_) = issuing.join_next(), if !issuing.is_empty() => continue,
-                delivery = subscription.next(), if issuing.len() < CONCURRENCY => delivery,
+                _ = ticks.tick() => {
+                    if subscription.delivers() {
+                        self.health.ready();
+                    }
+                    continue;
+                }
+                delivery = next_after(paused_until, subscription.as_mut()),
+                    if issuing.len() < CONCURRENCY => delivery,
             };
             match delivery {
                 Ok(delivery) => {
@@ -99,10 +110,29 @@ impl Worker {
                         None => note(delivery.ack().await),
                     }
                 }
+                // One stream does not deliver, and goes on by itself; the others do.
+                Err(error) if !subscription.delivers() => {
+                    self.out_of_reach(&error);
+                    paused_until = Instant::now() + RETRY_DELAY;
+                }
                 Err(error) => return Some(error),
             }
         }
     }
+
+    fn out_of_reach(&self, error: &eventstore::StoreError) {
+        warn!(error = error as &dyn std::error::Error, "the event log does not deliver");
+        self.health.not_ready("the event log does not deliver");
+    }
+}
+
+/// Waits for the next delivery, not before a time. Cancel safe, as `next` is.
+async fn next_after(
+    time: Instant,
+    subscription: &mut dyn Subscription,
+) -> Result<Delivery, eventstore::StoreError> {
+    sleep_until(time).await;
+    subscription.next().await
 }
 
 /// The order for which there is something to do after a message.

@@ -117,7 +117,10 @@ impl Worker {
                 Some(_) = self.giving_back.join_next() => {}
                 next = next_after(paused_until, subscription), if self.has_room() => match next {
                     Ok(delivery) => {
-                        self.health.ready();
+                        // One stream may deliver while another does not.
+                        if subscription.delivers() {
+                            self.health.ready();
+                        }
                         self.take(delivery).await;
                     }
                     Err(error) => {

@@ -24,6 +24,8 @@ const SHORT_OUTAGE: Duration = Duration::from_secs(1);
 /// The pauses before a consumer that failed is joined again.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How often it is looked whether a consumer from which nothing comes was paused: servers tell nobody who waits for messages.
+const LOOK_INTERVAL: Duration = Duration::from_mins(2);
 
 type Worker = mpsc::Sender<Result<Received, StoreError>>;
 
@@ -31,8 +33,11 @@ type Worker = mpsc::Sender<Result<Received, StoreError>>;
 pub(super) struct Pull {
     consumer: Consumer,
     joined: PullConsumer,
+    joined_at: Instant,
     worker: Worker,
     interrupted: Arc<AtomicBool>,
+    /// That the consumer is paused was told: it may be meant, and last for hours.
+    paused: bool,
 }
 
 /// Why pulling came to an end.
@@ -48,11 +53,14 @@ pub(super) enum Ended {
     Gap,
     #[error("the server refuses to deliver")]
     Refused,
+    #[error("the consumer was paused: resume it with `nats consumer resume`")]
+    Paused,
 }
 
 impl Pull {
     pub(super) fn new(consumer: Consumer, joined: PullConsumer, worker: Worker) -> Self {
-        Self { consumer, joined, worker, interrupted: Arc::default() }
+        let (joined_at, interrupted) = (Instant::now(), Arc::default());
+        Self { consumer, joined, joined_at, worker, interrupted, paused: false }
     }
 
     /// Whether the worker was told of an outage that goes on.
@@ -69,7 +77,8 @@ impl Pull {
                 ended @ (Ended::OutOfReach(_)
                 | Ended::ConsumerGone
                 | Ended::Gap
-                | Ended::Refused) => {
+                | Ended::Refused
+                | Ended::Paused) => {
                     self.note(&outage, ended);
                 }
             }
@@ -77,25 +86,36 @@ impl Pull {
                 () = sleep(outage.pause()) => {}
                 () = self.worker.closed() => return,
             }
-            match self.consumer.join().await {
-                Ok(joined) => self.joined = joined,
-                Err(error) => {
-                    let stream = &self.consumer.stream;
-                    tracing::debug!(stream, %error, "a feed stays interrupted");
-                }
+            self.join().await;
+        }
+    }
+
+    async fn join(&mut self) {
+        self.joined_at = Instant::now();
+        match self.consumer.join().await {
+            Ok(joined) => self.joined = joined,
+            Err(error) => {
+                let stream = &self.consumer.stream;
+                tracing::debug!(stream, %error, "a consumer was not joined again");
             }
         }
     }
 
+    fn is_paused(&self) -> bool {
+        self.joined.cached_info().paused
+    }
+
     /// Tells the worker, if this goes on for a while: a consumer that was just created, or has a new leader, is not
     /// known to every server at once.
-    fn note(&self, outage: &Outage, ended: Ended) {
+    fn note(&mut self, outage: &Outage, ended: Ended) {
         let stream = &self.consumer.stream;
-        if outage.is_short() {
+        let is_paused = matches!(ended, Ended::Paused);
+        if outage.is_short() || is_paused && self.paused {
             tracing::debug!(stream, error = %ended, "a feed is interrupted");
             return;
         }
         tracing::warn!(stream, error = %ended, "a feed is interrupted");
+        self.paused = is_paused;
         self.interrupted.store(true, Ordering::Relaxed);
         // A worker that already has an error to look at needs no second one.
         let _ = self.worker.try_send(Err(StoreError::unavailable(ended)));
@@ -103,6 +123,9 @@ impl Pull {
 
     /// Pulls until something is wrong.
     async fn pull(&mut self, outage: &mut Outage) -> Ended {
+        if self.is_paused() {
+            return Ended::Paused;
+        }
         // What the worker was given moves the place from which a follower's next session begins.
         let consumer = self.consumer.clone();
         let mut session = match Session::open(&consumer).await {
@@ -115,6 +138,7 @@ impl Pull {
             }
             if session.served {
                 outage.end();
+                self.paused = false;
                 self.interrupted.store(false, Ordering::Relaxed);
             }
         };
@@ -124,6 +148,12 @@ impl Pull {
 
     async fn step(&mut self, session: &mut Session<'_>) -> Result<(), Ended> {
         if session.wanted == 0 && session.queue.len() <= self.consumer.prefetch() / 2 {
+            if session.idle && self.joined_at.elapsed() >= LOOK_INTERVAL {
+                self.join().await;
+                if self.is_paused() {
+                    return Err(Ended::Paused);
+                }
+            }
             session.request(&self.joined).await?;
         }
         tokio::select! {

@@ -38,6 +38,8 @@ pub(super) struct Session<'a> {
     pub(super) silent_at: Instant,
     /// The consumer has answered.
     pub(super) served: bool,
+    /// Nothing was delivered since the last request.
+    pub(super) idle: bool,
     pub(super) link: watch::Receiver<Link>,
     /// How many messages the consumer has sent.
     sent: u64,
@@ -54,8 +56,8 @@ impl<'a> Session<'a> {
         let subscriber = connection.attended(connection.client.subscribe(inbox.clone())).await?;
         let subscriber = subscriber.map_err(|_| ApiError::Disconnected)?;
         let (queue, silent_at) = (VecDeque::new(), Instant::now());
-        let (wanted, served, sent) = (0, false, 0);
-        Ok(Self { consumer, inbox, subscriber, queue, wanted, silent_at, served, link, sent })
+        let (wanted, served, idle, sent) = (0, false, false, 0);
+        Ok(Self { consumer, inbox, subscriber, queue, wanted, silent_at, served, idle, link, sent })
     }
 
     /// Asks for as many messages as there is room for.
@@ -73,6 +75,7 @@ impl<'a> Session<'a> {
         }
         let asked = connection.attended(joined.request_batch(batch, self.inbox.clone())).await?;
         asked.map_err(|_| ApiError::Disconnected)?;
+        self.idle = true;
         self.silent_at = Instant::now() + SILENCE;
         Ok(())
     }
@@ -89,7 +92,7 @@ impl<'a> Session<'a> {
         self.silent_at = Instant::now() + SILENCE;
         match message.status {
             None | Some(StatusCode::OK) => {
-                self.served = true;
+                (self.served, self.idle) = (true, false);
                 self.wanted = self.wanted.saturating_sub(1);
                 let Some(received) = Received::new(self.consumer, message) else { return Ok(()) };
                 self.sent += 1;

@@ -1,6 +1,6 @@
 //! Deliveries beyond the contract.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use eventstore::{
@@ -143,6 +143,40 @@ async fn each_streams_order_is_kept_and_every_stream_is_served() {
     }
     let expected: Vec<u64> = (1..=50).collect();
     assert_eq!(seen, [expected.clone(), expected]);
+}
+
+#[tokio::test]
+async fn a_consumer_that_was_paused_is_told_of_while_other_streams_are_served() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, account) = fresh_account();
+    let order = eventstore::Subject::order(&domain::OrderId::new(1, &[7; 16]));
+    drop(log.subscribe("worker", &Stream::all(2)).await.unwrap());
+    let stranger = stranger(&server).await;
+    let pausing = stranger.get_stream("certmill-accounts").await.unwrap();
+    let until = domain::Timestamp::from_unix_seconds(4_000_000_000).to_offset_date_time();
+    pausing.pause_consumer("worker", until).await.unwrap();
+    append(&log, &account, Expected::Anything, "a").await.unwrap();
+    append(&log, &order, Expected::Anything, "a").await.unwrap();
+
+    let mut worker = log.subscribe("worker", &Stream::all(2)).await.unwrap();
+    let mut told = String::new();
+    let mut seen = Vec::new();
+    while told.is_empty() || seen.is_empty() {
+        match timeout(SOON, worker.next()).await.unwrap() {
+            Ok(delivery) => {
+                seen.push(delivery.message.subject.clone());
+                delivery.ack().await.unwrap();
+            }
+            Err(error) => told = error.source().unwrap().to_string(),
+        }
+    }
+    assert_eq!(seen, [order]);
+    assert!(told.contains("nats consumer resume") && !worker.delivers(), "{told}");
+    pausing.resume_consumer("worker").await.unwrap();
+    let delivery = timeout(SOON, worker.next()).await.unwrap().unwrap();
+    assert!(delivery.message.subject == account && worker.delivers());
+    delivery.ack().await.unwrap();
 }
 
 async fn receive(subscription: &mut dyn Subscription, count: usize) -> Vec<Sequence> {
