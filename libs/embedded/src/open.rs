@@ -88,6 +88,7 @@ impl Embedded {
         let shared = Arc::new(shared.map_err(|error| Refused::from(error).in_dir(dir))?);
 
         schema::configure_writer(&connection, options.max_bytes).map_err(database_error)?;
+        schema::settle(&connection).map_err(database_error)?;
         schema::keep_wal_at_close(&connection, false).map_err(database_error)?;
         let head = Head::write_new(dir, &tip).map_err(io_error)?;
         let desk = Desk { connection, head, tip, shared: Arc::clone(&shared) };

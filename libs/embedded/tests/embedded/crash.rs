@@ -11,7 +11,7 @@ use std::{
 use embedded::Embedded;
 use eventstore::{EventFeed as _, EventStore as _, Expected, Sequence, Stream, Subject};
 
-use crate::samples::{account, account_update, open};
+use crate::samples::{account, account_update, append, open, write_log};
 
 /// Set for the process that is to be killed: the directory it writes to.
 const VICTIM: &str = "CERTMILL_TEST_VICTIM";
@@ -88,4 +88,51 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         let verified = Embedded::verify_directory(dir.path()).unwrap();
         assert!(verified.messages >= acknowledged.len() as u64);
     }
+}
+
+/// The files of a data directory, the write-ahead log first.
+const FILES: [&str; 3] = ["events.db-wal", "events.db", "head"];
+const PAGE: usize = 4096;
+
+fn files(dir: &Path) -> [Vec<u8>; 3] {
+    FILES.map(|name| std::fs::read(dir.join(name)).unwrap())
+}
+
+fn directory(files: &[Vec<u8>; 3]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in FILES.iter().zip(files) {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    dir
+}
+
+/// After a sync that failed the system takes the pages for written: the next process sees them, and a loss of power takes them
+/// away.
+#[tokio::test]
+async fn what_a_failing_disk_never_got_takes_nothing_with_it_that_was_acknowledged_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    write_log(&store, 0..5).await;
+    let [on_disk, ..] = files(dir.path());
+    let subject = Subject::account(&account(0));
+    append(&store, &subject, &account_update("unsynced")).await.unwrap();
+    let [unsynced, rest @ ..] = files(dir.path());
+
+    let [database, head] = rest;
+    let next = directory(&[unsynced.clone(), database, head]);
+    let store = open(next.path());
+    let acknowledged = append(&store, &subject, &account_update("after")).await.unwrap();
+    let [mut wal, database, head] = files(next.path());
+    for (n, page) in wal.chunks_mut(PAGE).enumerate() {
+        let is_in = |file: &[u8]| file.chunks(PAGE).nth(n) == Some(&*page);
+        if is_in(&unsynced) && !is_in(&on_disk) {
+            // Nobody wrote it again, so no later sync brought it to the disk.
+            page.fill(0);
+            let synced = on_disk.chunks(PAGE).nth(n).unwrap_or_default();
+            page[..synced.len()].copy_from_slice(synced);
+        }
+    }
+    let left = directory(&[wal, database, head]);
+    let after = open(left.path());
+    assert_eq!(after.last_sequence(Stream::Accounts).await.unwrap(), acknowledged);
 }
