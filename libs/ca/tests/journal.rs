@@ -5,7 +5,7 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::mpsc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use ca::journal::{
@@ -92,6 +92,28 @@ fn written() -> tempfile::TempDir {
         append(&journal, entry).unwrap();
     }
     dir
+}
+
+/// A sync that failed before may have left it in memory alone, where it looks as if it were on disk.
+#[test]
+fn what_was_not_acknowledged_is_written_again_before_anything_follows() {
+    let dir = written();
+    let (path, head) = (segment(dir.path(), 1), dir.path().join("head"));
+    let acknowledged = std::fs::read(&head).unwrap();
+    append(&Journal::open(dir.path()).unwrap(), reserved(4)).unwrap();
+    let contents = std::fs::read(&path).unwrap();
+    let is_written_at_open = || {
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        drop(Journal::open(dir.path()).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), contents);
+        file.metadata().unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH
+    };
+    assert!(!is_written_at_open());
+    std::fs::write(&head, acknowledged).unwrap();
+    assert!(is_written_at_open(), "the last line was not acknowledged");
+    std::fs::remove_file(&head).unwrap();
+    assert!(is_written_at_open(), "nobody knows what was acknowledged");
 }
 
 #[test]

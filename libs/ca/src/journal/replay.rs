@@ -31,6 +31,8 @@ pub(super) struct Replayed {
     pub(super) segment: Segment,
     /// How many of its bytes are whole lines; what follows was never acknowledged.
     pub(super) whole_bytes: u64,
+    /// How many of these are known to be on disk.
+    pub(super) synced_bytes: u64,
     /// The reservations that are neither issued nor burned.
     pub(super) pending: Pending,
 }
@@ -82,7 +84,7 @@ pub(super) fn find(
             break;
         }
         let (mut here, mut newest) = (BTreeMap::new(), None);
-        read(segment, None, |_, content| {
+        read(segment, None, |_, _, content| {
             let Some(entry) = entry(content) else { return Ok(()) };
             newest = newest.max(Some(entry.at()));
             if serials.contains(entry.serial()) {
@@ -107,7 +109,7 @@ pub(super) fn records(
 ) -> Result<BTreeMap<Serial, Record>, OpenError> {
     let mut records = BTreeMap::new();
     for segment in Segment::list(dir)? {
-        read(&segment, None, |_, content| {
+        read(&segment, None, |_, _, content| {
             note(&mut records, content, &mut wanted);
             Ok(())
         })?;
@@ -144,13 +146,18 @@ fn follow(
     acknowledged: Option<Chain>,
 ) -> Result<Option<Replayed>, OpenError> {
     let mut pending = Pending::new();
-    let mut end = None;
+    let (mut end, mut synced_bytes) = (None, 0);
     for segment in segments {
         let before = end.map(|(chain, _)| chain);
-        let read_to = read(segment, before, |chain, content| {
+        synced_bytes = 0;
+        let read_to = read(segment, before, |chain, bytes, content| {
             apply(&mut pending, content);
             match acknowledged {
                 Some(head) if head.number == chain.number && head.hash != chain.hash => Err(()),
+                Some(head) if head.number >= chain.number => {
+                    synced_bytes = bytes;
+                    Ok(())
+                }
                 Some(_) | None => Ok(()),
             }
         })?;
@@ -167,6 +174,7 @@ fn follow(
         chain,
         segment: segment.clone(),
         whole_bytes,
+        synced_bytes,
         pending,
     }))
 }
@@ -178,27 +186,33 @@ struct ReadTo {
     is_whole: bool,
 }
 
-/// Reads a segment up to its end or an unfinished line. Without the chain before, what its first line says is trusted.
+/// Reads a segment up to its end or an unfinished line, and shows each line with where it ends. Without the chain before, what
+/// its first line says is trusted.
 fn read(
     segment: &Segment,
     before: Option<Chain>,
-    mut visit: impl FnMut(&Chain, Content) -> Result<(), ()>,
+    mut visit: impl FnMut(&Chain, u64, Content) -> Result<(), ()>,
 ) -> Result<ReadTo, OpenError> {
     let damaged = |offset| OpenError::Damaged { path: segment.path.clone(), offset };
     let mut lines = segment.lines()?;
     // Segments begin to exist with their first line, so a file without one was changed by others.
     let line = lines.next().map_err(at(&segment.path))?.ok_or_else(|| damaged(0))?;
+    let ends = line.len() as u64;
     let (mut chain, start) = enter(segment, line)?.ok_or_else(|| damaged(0))?;
     if before.is_some_and(|mut before| before.follow(line).is_none()) {
         return Err(damaged(0));
     }
-    visit(&chain, Content::Segment(start)).map_err(|()| damaged(0))?;
+    visit(&chain, ends, Content::Segment(start)).map_err(|()| damaged(0))?;
     loop {
         let Some(line) = lines.next().map_err(at(&segment.path))? else {
             return Ok(ReadTo { chain, bytes: lines.offset(), is_whole: true });
         };
+        let length = line.len() as u64;
         match chain.follow(line) {
-            Some(content) => visit(&chain, content).map_err(|()| damaged(lines.offset()))?,
+            Some(content) => {
+                let begins = lines.offset();
+                visit(&chain, begins + length, content).map_err(|()| damaged(begins))?;
+            }
             None => return unfinished(segment, &mut lines, chain),
         }
     }

@@ -4,6 +4,7 @@ use std::{
     fmt,
     fs::{File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -26,6 +27,8 @@ use crate::durable::{self, Access};
 
 /// So many requests go into one write at most.
 const MAX_BATCH: usize = 256;
+/// How many bytes are written again at once.
+const REWRITTEN_AT_ONCE: usize = 1 << 16;
 
 /// Called once the entry is where it has to be.
 pub(super) type Reply = Box<dyn FnOnce(Result<(), AppendError>) + Send>;
@@ -94,6 +97,7 @@ impl Writer {
         let path = &replayed.segment.path;
         let file = OpenOptions::new().append(true).open(path).map_err(at(path))?;
         cut(&file, &replayed).map_err(at(path))?;
+        write_again(&replayed).map_err(at(path))?;
         let shared =
             Arc::new(Shared { pending: Mutex::new(replayed.pending), commits: AtomicU64::new(0) });
         let writer = Self {
@@ -214,7 +218,14 @@ fn start(dir: &Path) -> Result<Replayed, OpenError> {
         .map_err(io::Error::from)
         .map_err(at(&segment.path))?;
     durable::write_new(&segment.path, &line, Access::Owner).map_err(at(&segment.path))?;
-    Ok(Replayed { chain, segment, whole_bytes: line.len() as u64, pending: Pending::new() })
+    let bytes = line.len() as u64;
+    Ok(Replayed {
+        chain,
+        segment,
+        whole_bytes: bytes,
+        synced_bytes: bytes,
+        pending: Pending::new(),
+    })
 }
 
 fn first_line(
@@ -240,6 +251,25 @@ fn cut(file: &File, replayed: &Replayed) -> io::Result<()> {
         file.sync_all()?;
     }
     Ok(())
+}
+
+/// Brings to the disk what is not known to be there. After a sync that failed the system takes the pages for written, so that
+/// another sync alone would leave them out.
+fn write_again(replayed: &Replayed) -> io::Result<()> {
+    let Replayed { segment, whole_bytes, synced_bytes, .. } = replayed;
+    if synced_bytes >= whole_bytes {
+        return Ok(());
+    }
+    // The writer's own file only appends.
+    let file = OpenOptions::new().read(true).write(true).open(&segment.path)?;
+    let (mut from, mut chunk) = (*synced_bytes, vec![0; REWRITTEN_AT_ONCE]);
+    while from < *whole_bytes {
+        let left = usize::try_from(whole_bytes - from).unwrap_or(usize::MAX).min(chunk.len());
+        file.read_exact_at(&mut chunk[..left], from)?;
+        file.write_all_at(&chunk[..left], from)?;
+        from += left as u64;
+    }
+    file.sync_data()
 }
 
 fn fail(error: io::Error, replies: impl IntoIterator<Item = Reply>) -> Arc<io::Error> {
