@@ -132,6 +132,24 @@ impl Nats {
         self.restart(number).await
     }
 
+    /// Lets all servers lose all that they had stored, so that none gets it back from another; they run again, empty.
+    ///
+    /// # Errors
+    /// When one does not become healthy.
+    pub async fn lose_all(&mut self) -> anyhow::Result<()> {
+        for number in 0..self.size() {
+            self.kill(number).await?;
+            std::fs::remove_dir_all(self.files.path().join(&self.nodes[number].name))?;
+        }
+        for number in 0..self.size() {
+            self.spawn(number)?;
+        }
+        for number in 0..self.size() {
+            self.wait_until_healthy(number).await?;
+        }
+        Ok(())
+    }
+
     /// Copies what one server has stored, which is stopped meanwhile.
     ///
     /// # Errors

@@ -20,7 +20,8 @@ use crate::{
     names::Names,
 };
 
-pub(crate) use self::streams::{compare, created, find};
+pub use self::streams::Identity;
+pub(crate) use self::streams::{compare, find, identity};
 
 /// Fewer copies than this lose acknowledged messages with one server.
 const MIN_REPLICAS: u8 = 3;

@@ -10,7 +10,7 @@ use eventstore::{
 use tokio::sync::{broadcast, mpsc};
 
 use crate::{
-    ConnectError, Options,
+    ConnectError, Identity, Options,
     append::Publication,
     calls, connect,
     connection::Connection,
@@ -56,9 +56,9 @@ impl JetStream {
     ///
     /// # Errors
     /// When the log is out of reach.
-    pub async fn identity(&self) -> Result<String, ConnectError> {
+    pub async fn identity(&self) -> Result<Identity, ConnectError> {
         let Log { connection, names, .. } = self.log.as_ref();
-        connect::created(connection, names, Stream::Accounts).await
+        connect::identity(connection, names).await
     }
 
     /// Sees whether each stream is still as it was made: an operator, or a controller, may have changed or removed one.

@@ -20,7 +20,7 @@ mod read;
 mod read_only;
 mod wakes;
 
-pub use connect::ConnectError;
+pub use connect::{ConnectError, Identity};
 pub use jet_stream::JetStream;
 pub use options::{ClientCertificate, Options};
 pub use read_only::ReadOnly;

@@ -6,7 +6,8 @@ use eventstore::{
 };
 
 use crate::{
-    ConnectError, JetStream, Options, connect, connection::Connection, names::Names, read::Reader,
+    ConnectError, Identity, JetStream, Options, connect, connection::Connection, names::Names,
+    read::Reader,
 };
 
 /// A log on NATS JetStream opened for reading: it asks for streams and their messages, and for nothing else.
@@ -35,8 +36,8 @@ impl ReadOnly {
     ///
     /// # Errors
     /// When the log is out of reach.
-    pub async fn identity(&self) -> Result<String, ConnectError> {
-        connect::created(&self.connection, &self.names, Stream::Accounts).await
+    pub async fn identity(&self) -> Result<Identity, ConnectError> {
+        connect::identity(&self.connection, &self.names).await
     }
 
     /// Over how many streams orders are spread: who reads all of them must not miss those that a server with another

@@ -12,7 +12,7 @@ use domain::ProfileName;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::info;
 
-use crate::{ConnectError, RedisStore, fault::Fault, key};
+use crate::{ConnectError, LogIdentity, RedisStore, fault::Fault, key};
 
 /// An epoch's random number, written as 16 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,9 +61,9 @@ impl RedisStore {
         let random = SystemRandom::new();
         random.fill(&mut id).and_then(|()| random.fill(&mut key)).map_err(|_| Fault::Random)?;
         let new = EpochId(u64::from_be_bytes(id));
-        let log = &self.options.log;
+        let LogIdentity { made_at: log, group } = &self.options.log;
         let mut call = self.scripts.epoch.key(key::EPOCH);
-        call.arg(log).arg(new.to_string()).arg(&key[..]);
+        call.arg(log).arg(group.as_deref().unwrap_or_default()).arg(new.to_string()).arg(&key[..]);
         let answer = self.link.invoke("epoch", &call).await?;
         let (found, id, key, is_new): (String, String, Vec<u8>, bool) = answer;
         if found != *log {

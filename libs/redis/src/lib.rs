@@ -23,7 +23,7 @@ mod stamp;
 mod store;
 mod views;
 
-pub use options::{Asked, Options};
+pub use options::{Asked, LogIdentity, Options};
 pub use rights::Rights;
 pub use server::ConnectError;
 pub use store::RedisStore;

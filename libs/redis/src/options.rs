@@ -9,11 +9,20 @@ use crate::Rights;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
+/// What tells a log from all others. It is the same log if either is the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogIdentity {
+    /// When it was made.
+    pub made_at: String,
+    /// What those who keep it call themselves, if there are several.
+    pub group: Option<String>,
+}
+
 /// What can be chosen about a [`crate::RedisStore`].
 #[derive(Clone)]
 pub struct Options {
     /// The identity of the log that all this is about: a database with what belongs to another log is refused.
-    pub log: String,
+    pub log: LogIdentity,
     /// How long a nonce is good.
     pub nonce_lifetime: NonceLifetime,
     /// How long an account's view is kept after it was last written, or read for a request of its account.
@@ -50,7 +59,7 @@ pub struct Asked {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            log: String::new(),
+            log: LogIdentity::default(),
             nonce_lifetime: NonceLifetime::default(),
             keep_account: DAY,
             keep_order: HOUR,

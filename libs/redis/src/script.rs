@@ -25,17 +25,20 @@ end
 
 /// Reads the epoch of this memory, or makes the one in the arguments, unless the database belongs to another log.
 ///
-/// Keys: epoch. Arguments: the log, a new epoch, a new sealing key. Answer: the log that the database belongs to, and if that
-/// is the one in the arguments: epoch, sealing key, and 1 if they are new. It belongs to the first that asks.
+/// Keys: epoch. Arguments: when the log was made, its group or nothing, a new epoch, a new sealing key. Answer: when the log was
+/// made that the database belongs to, and if it is the one in the arguments: epoch, sealing key, and 1 if they are new. It
+/// belongs to the first that asks; what of the two differs by then is noted.
 const EPOCH: &str = with_fence!(
     r"
-local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'key', 'log')
-if held[4] and held[4] ~= ARGV[1] then return {held[4], '', '', 0} end
-if not held[4] then redis.call('HSET', KEYS[1], 'log', ARGV[1]) end
+local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'key', 'log', 'group')
+local shared = ARGV[2] ~= '' and held[5] == ARGV[2]
+if held[4] and held[4] ~= ARGV[1] and not shared then return {held[4], '', '', 0} end
+if held[4] ~= ARGV[1] then redis.call('HSET', KEYS[1], 'log', ARGV[1]) end
+if ARGV[2] ~= '' and not shared then redis.call('HSET', KEYS[1], 'group', ARGV[2]) end
 local now = memory()
 if held[1] == now and held[2] and held[3] then return {ARGV[1], held[2], held[3], 0} end
-redis.call('HSET', KEYS[1], 'memory', now, 'epoch', ARGV[2], 'key', ARGV[3])
-return {ARGV[1], ARGV[2], ARGV[3], 1}
+redis.call('HSET', KEYS[1], 'memory', now, 'epoch', ARGV[3], 'key', ARGV[4])
+return {ARGV[1], ARGV[3], ARGV[4], 1}
 "
 );
 

@@ -62,9 +62,9 @@ pub enum ConnectError {
          of its own; where the log was made anew or restored, stop all processes and empty this one with FLUSHDB"
     )]
     OtherLog {
-        /// The identity of the log that the database belongs to.
+        /// When the log was made that the database belongs to.
         found: String,
-        /// That of ours.
+        /// When ours was.
         log: String,
     },
     /// The server does not say what it must.

@@ -25,6 +25,7 @@ class Connection:
         self.stream = socket.create_connection((address.hostname, address.port), timeout=30).makefile("rwb")
         self.stream.readline()
         options = {"verbose": False, "pedantic": False, "lang": "python", "version": "0", "headers": True}
+        options["no_responders"] = True
         self.send(f"CONNECT {json.dumps(options)}")
         self.send(f"SUB {INBOX}.> 1")
 
@@ -37,7 +38,7 @@ class Connection:
         self.stream.flush()
 
     def next(self):
-        """The next message: its subject, whom to answer, what it says."""
+        """The next message: its subject, whom to answer, what it says; None where nobody hears what it answers."""
         while line := self.stream.readline().decode().split():
             match line:
                 case ["PING"]:
@@ -47,7 +48,8 @@ class Connection:
                     return subject, reply[0] if reply else None, payload
                 case ["HMSG", subject, _, *reply, head, size]:
                     payload = self.stream.read(int(size) + 2)[:-2]
-                    return subject, reply[0] if reply else None, payload[int(head):]
+                    unheard = payload.startswith(b"NATS/1.0 503")
+                    return subject, reply[0] if reply else None, None if unheard else payload[int(head):]
                 case ["-ERR", *error]:
                     sys.exit(" ".join(error))
         sys.exit("the server hung up")
@@ -58,6 +60,14 @@ class Connection:
         if "error" in answer:
             sys.exit(f"{subject}: {answer['error']['description']}")
         return answer
+
+    def hand_over(self, subject, payload, reply):
+        """Sends a message and waits for what comes of it. A cluster's servers hear of who takes it in any order."""
+        while True:
+            self.publish(subject, payload, reply)
+            answer = self.next()[2]
+            if answer is not None:
+                return answer
 
 
 def names(connection):
@@ -86,10 +96,8 @@ def restore(connection, directory):
     answer = connection.ask(f"STREAM.RESTORE.{about['config']['name']}", about)
     with open(directory / "stream.tar.s2", "rb") as copy:
         while chunk := copy.read(CHUNK):
-            connection.publish(answer["deliver_subject"], chunk, f"{INBOX}.taken")
-            connection.next()
-    connection.publish(answer["deliver_subject"], b"", f"{INBOX}.restored")
-    restored = json.loads(connection.next()[2])
+            connection.hand_over(answer["deliver_subject"], chunk, f"{INBOX}.taken")
+    restored = json.loads(connection.hand_over(answer["deliver_subject"], b"", f"{INBOX}.restored"))
     if "error" in restored:
         sys.exit(f"{directory.name}: {restored['error']['description']}")
 

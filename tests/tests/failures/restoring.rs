@@ -7,8 +7,8 @@ use std::{
 };
 
 use acceptance::{
-    Certmill, ChallengeServer, Cluster, RawClient, Scene, Setup, Surroundings, documented, python,
-    workspace,
+    Certmill, ChallengeServer, Cluster, Nats, RawClient, RedisServer, Scene, Setup, Surroundings,
+    documented, python, workspace,
 };
 use anyhow::ensure;
 use futures::future::try_join_all;
@@ -181,18 +181,23 @@ fn nats_tool(directory: &TempDir) -> anyhow::Result<()> {
     Ok(std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755))?)
 }
 
+/// What the commands for a cluster need, whose copies have a place.
+fn surroundings_of(cluster: &Cluster, place: &TempDir) -> anyhow::Result<Surroundings> {
+    nats_tool(place)?;
+    Ok(Surroundings::default()
+        .variable("COPY", place.path().join("copy"))
+        .variable("NATS_URL", &cluster.nats.servers()[0])
+        .variable("REDIS_URL", cluster.redis.url())
+        .programs_of(place.path()))
+}
+
 #[tokio::test]
 async fn a_cluster_whose_streams_and_redis_are_lost_is_restored() -> anyhow::Result<()> {
     let web = ChallengeServer::start().await?;
     let setup = Setup::embedded().set("validation.http01_port", web.port());
     let mut cluster = Cluster::start(setup.set("api.retry_after", "1s")).await?;
     let place = TempDir::new()?;
-    nats_tool(&place)?;
-    let surroundings = Surroundings::default()
-        .variable("COPY", place.path().join("copy"))
-        .variable("NATS_URL", &cluster.nats.servers()[0])
-        .variable("REDIS_URL", cluster.redis.url())
-        .programs_of(place.path());
+    let surroundings = surroundings_of(&cluster, &place)?;
     let (directory, trust) = (cluster.directory_url(), cluster.trust());
     let clients = patients(async || RawClient::register(&directory, &trust).await).await?;
     let known = Known::gather(clients, &web, async || {
@@ -217,4 +222,32 @@ async fn a_cluster_whose_streams_and_redis_are_lost_is_restored() -> anyhow::Res
     known.check_before(&web).await?;
     known.check_all(&cluster.workers).await?;
     check_log(&cluster.workers, &known).await
+}
+
+/// The server that took a copy back gives the stream another age than those it shares it with, until it is restarted itself.
+#[tokio::test]
+async fn a_restored_cluster_is_the_same_log_on_each_of_its_servers() -> anyhow::Result<()> {
+    let (nats, redis) = (Nats::cluster().await?, RedisServer::start().await?);
+    let mut cluster = Cluster::start_on(nats, redis, Setup::embedded()).await?;
+    let place = TempDir::new()?;
+    let surroundings = surroundings_of(&cluster, &place)?;
+    for block in documented("Backup of a cluster", "sh")? {
+        cluster.workers.follow(&block, &surroundings, place.path()).await?;
+    }
+    for server in cluster.api.iter_mut().chain([&mut cluster.workers, &mut cluster.projector]) {
+        server.stop().await?;
+    }
+    cluster.nats.lose_all().await?;
+    for block in documented("Restore of a cluster", "sh")? {
+        cluster.workers.follow(&block, &surroundings, place.path()).await?;
+    }
+    cluster.workers.start().await?;
+    cluster.projector.start().await?;
+    for number in 0..cluster.nats.size() {
+        cluster.nats.stop(number).await?;
+        cluster.nats.restart(number).await?;
+        cluster.projector.stop().await?;
+        cluster.projector.start().await?;
+    }
+    Ok(())
 }

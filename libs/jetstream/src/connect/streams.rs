@@ -17,6 +17,16 @@ use crate::{
     names::Names,
 };
 
+/// What tells a log from all others, also from one that was made anew or restored in its place: it is the same if either is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// When its stream of accounts was made, which no restart, edit or move changes. But of a stream that was restored, the
+    /// server that took the copy says something else than the others, until it is restarted.
+    pub made_at: String,
+    /// What the servers that share that stream call themselves, all of them the same, until there was but one of them.
+    pub group: Option<String>,
+}
+
 /// How many streams are set up at once.
 const AT_ONCE: usize = 4;
 /// Who has not answered a leader for so long, which asks every second, is away.
@@ -31,9 +41,10 @@ struct Info {
     cluster: Keepers,
 }
 
-/// The servers that keep a stream: its leader, and the others.
+/// The servers that keep a stream: its leader, and the others; and what they call themselves, unless there is one alone.
 #[derive(Default, Deserialize)]
 struct Keepers {
+    raft_group: Option<String>,
     leader: Option<String>,
     #[serde(default)]
     replicas: Vec<Replica>,
@@ -115,7 +126,7 @@ pub(super) async fn keepers(
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    let there = |Keepers { leader, replicas }| {
+    let there = |Keepers { leader, replicas, .. }| {
         let others = replicas.into_iter().filter(|it: &Replica| !it.is_away()).map(|it| it.name);
         leader.into_iter().chain(others)
     };
@@ -143,13 +154,13 @@ pub(crate) async fn find(
     Ok(u8::MAX)
 }
 
-/// When a stream was made, which no other stream shares and no restart, edit or move changes.
-pub(crate) async fn created(
+/// What tells the log from all others, by its stream of accounts.
+pub(crate) async fn identity(
     connection: &Connection,
     names: &Names,
-    stream: Stream,
-) -> Result<String, ConnectError> {
-    existing(connection, &names.stream(stream)).await.map(|info| info.created)
+) -> Result<Identity, ConnectError> {
+    let info = existing(connection, &names.stream(Stream::Accounts)).await?;
+    Ok(Identity { made_at: info.created, group: info.cluster.raft_group })
 }
 
 /// A stream that has to be there.

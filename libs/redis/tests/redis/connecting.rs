@@ -7,7 +7,7 @@ use std::{
 };
 
 use acme::{Nonces, Redeemed};
-use redis_store::{ConnectError, Options, RedisStore};
+use redis_store::{ConnectError, LogIdentity, Options, RedisStore};
 
 use crate::server::{Server, on_each, programs};
 
@@ -91,7 +91,7 @@ async fn a_password_is_sent_and_a_wrong_one_is_refused() {
 #[tokio::test]
 async fn a_database_belongs_to_one_log_until_it_is_emptied() {
     on_each(&[], async |server| {
-        let of = |log: &str| Options { log: log.to_owned(), ..Options::default() };
+        let of = |log: &str| of(log, None);
         let [one, other] = ["2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"];
         let store = RedisStore::connect(&server.url(), of(one)).await.unwrap();
         let error = RedisStore::connect(&server.url(), of(other)).await.unwrap_err();
@@ -119,11 +119,37 @@ async fn a_database_of_a_release_that_named_no_log_is_taken_over() {
         let store = server.store().await;
         let nonce = store.issue(&crate::profile()).await.unwrap();
         server.command::<()>(&["HDEL", "certmill:epoch", "log"]).await;
-        let options = Options { log: "2026-11-01T00:00:00Z".to_owned(), ..Options::default() };
+        let options = of("2026-11-01T00:00:00Z", Some("a"));
         let later = RedisStore::connect(&server.url(), options).await.unwrap();
         assert_eq!(later.redeem(&crate::profile(), &nonce).await.unwrap(), Redeemed::Fresh);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_log_is_the_same_if_its_moment_or_its_group_is() {
+    on_each(&[], async |server| {
+        let url = server.url();
+        let connect = |log: &str, group| RedisStore::connect(&url, of(log, group));
+        // As a release before wrote it.
+        connect("1", None).await.unwrap();
+        connect("1", Some("a")).await.unwrap();
+        assert!(connect("2", None).await.is_err());
+        assert!(connect("2", Some("b")).await.is_err());
+        connect("2", Some("a")).await.unwrap();
+        assert!(connect("1", Some("b")).await.is_err());
+        connect("2", None).await.unwrap();
+        connect("2", Some("b")).await.unwrap();
+        assert!(connect("1", Some("a")).await.is_err());
+        connect("1", Some("b")).await.unwrap();
+    })
+    .await;
+}
+
+/// The options for a log that was made at a time by a group.
+fn of(made_at: &str, group: Option<&str>) -> Options {
+    let log = LogIdentity { made_at: made_at.to_owned(), group: group.map(str::to_owned) };
+    Options { log, ..Options::default() }
 }
 
 /// A certificate for `localhost` that signed itself, and its key.

@@ -44,7 +44,7 @@ async fn jetstream(
     config: &Config,
     roles: &BTreeSet<Role>,
     patience: Patience,
-) -> Result<(JetStream, String), Failure> {
+) -> Result<(JetStream, jetstream::Identity), Failure> {
     let options = jetstream::Options { may_begin: !roles.is_empty(), ..options(config) };
     let connect = async || {
         let log = JetStream::connect(options.clone()).await?;
@@ -93,10 +93,10 @@ pub(crate) async fn redis(
     config: &Config,
     roles: &BTreeSet<Role>,
     patience: Patience,
-    log: String,
+    jetstream::Identity { made_at, group }: jetstream::Identity,
 ) -> Result<RedisStore, Failure> {
     let options = redis_store::Options {
-        log,
+        log: redis_store::LogIdentity { made_at, group },
         nonce_lifetime: super::nonce_lifetime(config)?,
         tls_roots: config.redis.root_certificates.clone(),
         keep_order_entry: config.order_max_age(),
