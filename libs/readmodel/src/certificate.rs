@@ -1,12 +1,20 @@
 //! Certificates by serial: where the index leads to, and what the ledger holds there.
 
+use std::time::Duration;
+
 use domain::{
     Serial,
     certificate::{CertificateSigned, LedgerEvent},
 };
 use eventstore::{LoadError, Sequence, StoreError, Stream};
+use tokio::time::{Instant, sleep};
 
 use crate::{Aggregates, CertificateEntry, Lookup, Unavailable};
+
+/// How long an index that is behind is waited for: it follows the log about once a second.
+pub const INDEX_PATIENCE: Duration = Duration::from_secs(3);
+/// How often it is looked at meanwhile.
+pub const INDEX_PAUSE: Duration = Duration::from_millis(50);
 
 /// Why nobody can say whether there is a certificate.
 #[derive(Debug, thiserror::Error)]
@@ -23,19 +31,37 @@ pub enum FindError {
 }
 
 impl Aggregates {
-    /// The index's entry of a certificate; `None` when there is none with that serial.
+    /// The index's entry of a certificate; `None` when there is none with that serial. An index that is behind is waited
+    /// for: where certificates are issued all the time, it always is.
     ///
     /// # Errors
-    /// Also when the index has none and is not complete: such an index cannot say that there is none.
+    /// Also when the index has none and is not complete in time: such an index cannot say that there is none.
     pub async fn certificate(
         &self,
         serial: &Serial,
     ) -> Result<Option<CertificateEntry>, FindError> {
-        // First: whatever the ledger holds up to here is in the index once it is complete up to here.
-        let last = self.store.last_sequence(Stream::Ledger).await?;
+        let end = self.store.last_sequence(Stream::Ledger).await?;
+        let deadline = Instant::now() + INDEX_PATIENCE;
+        loop {
+            match self.certificate_up_to(end, serial).await {
+                Err(FindError::Behind) if Instant::now() < deadline => sleep(INDEX_PAUSE).await,
+                found => return found,
+            }
+        }
+    }
+
+    /// The same at once, where the ledger ended at a place before.
+    ///
+    /// # Errors
+    /// Also when the index has none and is not complete up to there.
+    pub async fn certificate_up_to(
+        &self,
+        end: Sequence,
+        serial: &Serial,
+    ) -> Result<Option<CertificateEntry>, FindError> {
         match self.views.certificate(serial).await? {
             Lookup::Found(entry) => Ok(Some(entry)),
-            Lookup::Missing { complete_to } if complete_to >= last => Ok(None),
+            Lookup::Missing { complete_to } if complete_to >= end => Ok(None),
             Lookup::Missing { .. } => Err(FindError::Behind),
         }
     }

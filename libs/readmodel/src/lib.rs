@@ -18,7 +18,7 @@ mod viewed;
 
 pub use admission::{Admission, Admitted};
 pub use aggregates::Aggregates;
-pub use certificate::FindError;
+pub use certificate::{FindError, INDEX_PATIENCE, INDEX_PAUSE};
 pub use index::{
     CertificateEntry, InvalidCursor, Lookup, OrderCursor, OrderEntry, OrdersPage, OrdersPart,
     OrdersQuery,

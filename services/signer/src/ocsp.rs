@@ -6,16 +6,21 @@ use std::sync::Arc;
 
 use ca::{OcspFailure, OcspRequest, OcspStatus};
 use domain::{IssuerId, Serial};
-use eventstore::{CALLS_WAITING, Call, LoadError, OcspAnswer, Service};
+use eventstore::{
+    CALLS_WAITING, Call, LoadError, OcspAnswer, Sequence, Service, StoreError, Stream,
+};
 use futures::{
     future::try_join_all,
     stream::{FuturesUnordered, StreamExt as _},
 };
-use readmodel::FindError;
+use readmodel::{FindError, INDEX_PATIENCE, INDEX_PAUSE};
 use runtime::metrics::names;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use self::responder::Current;
 pub(crate) use self::responder::Responder;
@@ -28,6 +33,14 @@ use crate::{
 
 /// How many requests are answered at once.
 const AT_ONCE: usize = 32;
+/// How many wait at once until the index of certificates knows all that the ledger holds: anybody may ask for what there is not.
+const WAITING: usize = 64;
+
+/// Where requests take turns.
+struct Places {
+    answering: Semaphore,
+    waiting: Semaphore,
+}
 
 /// Serves until told to stop; does nothing where OCSP is off.
 pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
@@ -39,7 +52,7 @@ pub(crate) async fn serve(desk: Arc<Desk>, stop: CancellationToken) {
 
 /// Answers all requests, so many at once as may be: each asks the log and the read model, and nobody is to wait for all before.
 async fn answer_all(desk: &Desk, mut calls: mpsc::Receiver<Call>) {
-    let places = Semaphore::new(AT_ONCE);
+    let places = Places { answering: Semaphore::new(AT_ONCE), waiting: Semaphore::new(WAITING) };
     let mut answering = FuturesUnordered::new();
     loop {
         tokio::select! {
@@ -56,7 +69,7 @@ fn failure(failure: OcspFailure) -> OcspAnswer {
     OcspAnswer::once(failure.to_der())
 }
 
-async fn respond(desk: &Desk, places: &Semaphore, call: Call) {
+async fn respond(desk: &Desk, places: &Places, call: Call) {
     let refuse = |call: Call, why| call.answer(failure(why).to_octets());
     let Ok(request) = OcspRequest::parse(&call.question) else {
         return refuse(call, OcspFailure::MalformedRequest);
@@ -69,10 +82,15 @@ async fn respond(desk: &Desk, places: &Semaphore, call: Call) {
     let Some(current) = responder.current(desk, issuer).await else {
         return refuse(call, OcspFailure::TryLater);
     };
-    // Taken only now: a CA whose token hangs keeps nobody waiting who asks about another's certificates.
-    let place = places.acquire().await;
-    call.answer(answer(desk, (issuer, &current), &request).await.to_octets());
-    drop(place);
+    // Places are taken only now: a CA whose token hangs keeps nobody waiting who asks about another's certificates.
+    let answer = match statuses(desk, (issuer, &request), places).await {
+        Ok(statuses) => answer(desk, &current, (&request, &statuses)),
+        Err(error) => {
+            tell(&error);
+            failure(OcspFailure::TryLater)
+        }
+    };
+    call.answer(answer.to_octets());
     responder.renew(desk, issuer).await;
 }
 
@@ -85,26 +103,16 @@ fn asked<'a>(desk: &'a Desk, request: &OcspRequest) -> &'a Arc<Issuer> {
     desk.issuers.all().find(is_asked).or_else(answering).unwrap_or(desk.issuers.default())
 }
 
-async fn answer(
+fn answer(
     desk: &Desk,
-    (issuer, current): (&Issuer, &Current),
-    request: &OcspRequest,
+    current: &Current,
+    (request, statuses): (&OcspRequest, &[OcspStatus]),
 ) -> OcspAnswer {
-    let serials = request.serials(issuer.authority.certificate()).into_iter();
-    let statuses = try_join_all(serials.map(|serial| status(desk, issuer.id(), serial))).await;
-    let statuses = match statuses {
-        Ok(statuses) => statuses,
-        Err(error) => {
-            let error = &error as &dyn std::error::Error;
-            warn!(error, "the status of a certificate is not known");
-            return failure(OcspFailure::TryLater);
-        }
-    };
     let (now, validity) = (now(), desk.settings.ocsp_validity);
     // Nobody can verify it any more when the responder's certificate has ended.
     let next_update = now.plus(validity).min(current.validity.1);
     let started = std::time::Instant::now();
-    match current.key.respond(request, &statuses, (now, next_update)) {
+    match current.key.respond(request, statuses, (now, next_update)) {
         Ok(der) => {
             measure::signed("ocsp", started);
             metrics::counter!(names::OCSP_RESPONSES).increment(1);
@@ -123,17 +131,60 @@ async fn answer(
 /// Why nobody can say what became of a certificate.
 #[derive(Debug, thiserror::Error)]
 enum StatusError {
+    #[error("nobody can say where the ledger ends")]
+    End(#[source] StoreError),
     #[error("nobody can say whether it was revoked")]
     Revocation(#[source] LoadError),
     #[error("nobody can say whether it was issued")]
     Certificate(#[source] FindError),
 }
 
-/// What the log says of a serial of this issuer.
+fn tell(error: &StatusError) {
+    let cause = error as &dyn std::error::Error;
+    match error {
+        // Anybody can have that said without end, and the projector says why it is behind.
+        StatusError::Certificate(FindError::Behind) => {
+            debug!(error = cause, "the status of a certificate is not known");
+        }
+        StatusError::End(_) | StatusError::Revocation(_) | StatusError::Certificate(_) => {
+            warn!(error = cause, "the status of a certificate is not known");
+        }
+    }
+}
+
+/// What the log says of all serials of a request. An index that is behind is waited for, and nobody else for that: while
+/// certificates are issued it always is.
+async fn statuses(
+    desk: &Desk,
+    (issuer, request): (&Issuer, &OcspRequest),
+    places: &Places,
+) -> Result<Vec<OcspStatus>, StatusError> {
+    let serials = request.serials(issuer.authority.certificate());
+    let deadline = Instant::now() + INDEX_PATIENCE;
+    let (mut place, mut waiting) = (places.answering.acquire().await, None);
+    let store = &desk.ports.aggregates.store;
+    let ledger_end = store.last_sequence(Stream::Ledger).await.map_err(StatusError::End)?;
+    loop {
+        let each = |serial| status(desk, (issuer.id(), serial), ledger_end);
+        let found = try_join_all(serials.iter().map(|serial| each(*serial))).await;
+        drop(place);
+        if !matches!(found, Err(StatusError::Certificate(FindError::Behind))) {
+            return found;
+        }
+        waiting = waiting.or_else(|| places.waiting.try_acquire().ok());
+        if waiting.is_none() || Instant::now() >= deadline {
+            return found;
+        }
+        sleep(INDEX_PAUSE).await;
+        place = places.answering.acquire().await;
+    }
+}
+
+/// What the log says of a serial of this issuer, if the ledger ended there.
 async fn status(
     desk: &Desk,
-    issuer: &IssuerId,
-    serial: Option<&Serial>,
+    (issuer, serial): (&IssuerId, Option<&Serial>),
+    ledger_end: Sequence,
 ) -> Result<OcspStatus, StatusError> {
     let Some(serial) = serial else { return Ok(OcspStatus::Unknown) };
     let aggregates = &desk.ports.aggregates;
@@ -141,7 +192,8 @@ async fn status(
     if let Some(revoked) = revoked {
         return Ok(OcspStatus::Revoked { at: revoked.at, reason: revoked.reason });
     }
-    match aggregates.certificate(serial).await.map_err(StatusError::Certificate)? {
+    let found = aggregates.certificate_up_to(ledger_end, serial).await;
+    match found.map_err(StatusError::Certificate)? {
         Some(entry) if entry.issuer == *issuer => Ok(OcspStatus::Good),
         Some(_) | None => Ok(OcspStatus::Unknown),
     }

@@ -157,12 +157,17 @@ async fn an_incomplete_index_says_of_no_certificate_that_there_is_none() {
     let log = Aggregates { store: Arc::clone(&store) as _, views: Arc::clone(&store) as _ };
     let found = log.certificate(&serial(1)).await.unwrap().unwrap();
     assert_eq!(log.certificate(&serial(9)).await.unwrap(), None);
+    let end = store.last_sequence(Stream::Ledger).await.unwrap();
     store.clear().await.unwrap();
     for missing in [1, 9] {
-        let asked = log.certificate(&serial(missing)).await;
+        let asked = log.certificate_up_to(end, &serial(missing)).await;
         assert!(matches!(asked, Err(FindError::Behind)), "{missing}");
     }
-    store.rebuild().await.unwrap();
+    let (unindexed, none) = (serial(1), serial(9));
+    let asked = async { tokio::join!(log.certificate(&unindexed), log.certificate(&none)) };
+    let ((first, second), rebuilt) = tokio::join!(asked, store.rebuild());
+    rebuilt.unwrap();
+    assert_eq!((first.unwrap(), second.unwrap()), (Some(found.clone()), None));
     assert_eq!(log.certificate(&serial(1)).await.unwrap(), Some(found.clone()));
     assert_eq!(log.certificate(&serial(9)).await.unwrap(), None);
     let signed = log.signed_certificate(found.ledger_sequence, &serial(1)).await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU8, Ordering},
 };
 
 use ca::{Authority, KeyAlgorithm};
@@ -122,5 +122,31 @@ async fn a_request_that_hangs_keeps_no_other_waiting() {
     });
     assert!(hung.is_err());
     answered.unwrap();
+    running.kill().await;
+}
+
+#[tokio::test]
+async fn what_there_is_not_is_unknown_also_while_the_index_follows_the_ledger() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    workshop.config.ca.ocsp = true;
+    let asked_for_its_end = Arc::new(AtomicU8::new(0));
+    let asked = Arc::clone(&asked_for_its_end);
+    let faults = Faults::new(move |port, key: &str| {
+        let is_meant = port == Port::LastSequence && key == "ledger";
+        asked.fetch_add(u8::from(is_meant), Ordering::Relaxed);
+        Fate::Done
+    });
+    let (running, calls) = serve(&workshop, Arc::new(faults)).await;
+    let issuer = workshop.authority();
+
+    // Nobody has indexed the responder's own certificate.
+    asked_for_its_end.store(0, Ordering::Relaxed);
+    let ask = |serial| calls.call(Service::Ocsp, question(&issuer, serial));
+    let (answers, ()) = tokio::join!(join_all((1..=MANY).map(ask)), async {
+        let all = async || (asked_for_its_end.load(Ordering::Relaxed) >= MANY).then_some(());
+        until("all are looked at", all).await;
+        workshop.views.mark_complete(Stream::Ledger, Sequence(100)).await.unwrap();
+    });
+    assert!(answers.iter().flatten().all(|answer| answer.len() > MOST_OF_A_REFUSAL));
     running.kill().await;
 }
