@@ -14,7 +14,10 @@ use domain::{
 use eventstore::{LoadError, Loaded, Stream, Subject, Subscription, execute, load};
 use futures::future::try_join_all;
 use readmodel::Crl;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    task::{JoinError, spawn_blocking},
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -39,9 +42,11 @@ const MAX_NUMBER: u64 = 1 << 40;
 /// How many revocations that were forgotten are read from the log at once.
 const READS_AT_ONCE: usize = 16;
 
+/// Clones share what they know.
+#[derive(Clone)]
 pub(crate) struct Publisher {
     desk: Arc<Desk>,
-    revocations: Revocations,
+    revocations: Arc<Revocations>,
 }
 
 /// Why a CRL was not published; tried again at the next check.
@@ -63,6 +68,8 @@ enum PublishError {
     Number,
     #[error("the last CRL cannot be read")]
     Last(#[from] last::Damaged),
+    #[error("the thread on which it is made was lost")]
+    Thread(#[source] JoinError),
 }
 
 /// Has the log remember which CRLs certificates will name, before the first does. An undivided one is always published.
@@ -94,7 +101,7 @@ struct Before {
 
 impl Publisher {
     pub(crate) fn new(desk: Arc<Desk>) -> Self {
-        Self { desk, revocations: Revocations::default() }
+        Self { desk, revocations: Arc::default() }
     }
 
     /// Publishes until told to stop.
@@ -147,7 +154,7 @@ impl Publisher {
     /// Publishes the CRLs on which something is missing, that are due, or that the read model lost.
     async fn publish_if_needed(&mut self) -> Result<(), PublishError> {
         let desk = Arc::clone(&self.desk);
-        self.revocations.catch_up(&desk).await?;
+        Arc::make_mut(&mut self.revocations).catch_up(&desk).await?;
         let issuers = desk.issuers.all();
         let crls = issuers.flat_map(|issuer| self.revocations.crls(issuer.id())).collect();
         desk.crls.send_replace(Some(crls));
@@ -166,7 +173,7 @@ impl Publisher {
             }
         }
         // After the last CRLs were read: whatever they list is in what is read now.
-        self.revocations.catch_up(&self.desk).await?;
+        Arc::make_mut(&mut self.revocations).catch_up(&self.desk).await?;
         for before in all {
             let name = before.name.clone();
             match self.publish(issuer, before).await {
@@ -193,18 +200,22 @@ impl Publisher {
         Some(read.map_or((now(), now()), |last| (last.made, last.next_update)))
     }
 
-    async fn before(&self, issuer: &Issuer, name: &CrlName) -> Result<Before, PublishError> {
-        let kept = files::read(&self.path(name)).map_err(PublishError::File)?;
-        let kept = kept.map(Last::parse).transpose()?;
+    async fn before(&self, issuer: &Arc<Issuer>, name: &CrlName) -> Result<Before, PublishError> {
         let views = &self.desk.ports.aggregates.views;
         let published = views.crl(name).await.map_err(PublishError::View)?;
-        // Our own goes beyond where it followed the last of these.
-        let most = kept.as_ref().map_or(MAX_NUMBER, |kept| kept.number.max(MAX_NUMBER));
-        if published.as_ref().is_some_and(|crl| crl.number > most) {
-            return Err(PublishError::Number);
-        }
-        let last = Last::newer(kept, published.as_deref(), &issuer.authority);
-        Ok(Before { name: name.clone(), last, published })
+        let (path, issuer, name) = (self.path(name), Arc::clone(issuer), name.clone());
+        apart(move || {
+            let kept = files::read(&path).map_err(PublishError::File)?;
+            let kept = kept.map(Last::parse).transpose()?;
+            // Our own goes beyond where it followed the last of these.
+            let most = kept.as_ref().map_or(MAX_NUMBER, |kept| kept.number.max(MAX_NUMBER));
+            if published.as_ref().is_some_and(|crl| crl.number > most) {
+                return Err(PublishError::Number);
+            }
+            let last = Last::newer(kept, published.as_deref(), &issuer.authority);
+            Ok(Before { name, last, published })
+        })
+        .await
     }
 
     /// Publishes one CRL if that is needed, and returns when the published one is valid.
@@ -213,18 +224,25 @@ impl Publisher {
         issuer: &Arc<Issuer>,
         before: Before,
     ) -> Result<Validity, PublishError> {
-        let now = now();
-        let plan = self.plan(issuer, &before, now);
-        let (name, views) = (&before.name, &self.desk.ports.aggregates.views);
-        if let Some(last) = self.current(&before, &plan, now) {
+        let (now, own, of) = (now(), self.clone(), Arc::clone(issuer));
+        let (before, plan, beyond) = apart(move || {
+            let plan = own.plan(&of, &before, now);
+            let is_current = own.is_current(&before, &plan, now);
+            let beyond = (!is_current).then(|| own.beyond(&of, &before, &plan));
+            Ok((before, plan, beyond))
+        })
+        .await?;
+        let (name, views) = (before.name.clone(), &self.desk.ports.aggregates.views);
+        if let (None, Some(last)) = (&beyond, &before.last) {
             if before.published.as_ref().is_none_or(|published| published.number < last.number) {
-                views.put_crl(name, &last.crl()).await.map_err(PublishError::View)?;
+                views.put_crl(&name, &last.crl()).await.map_err(PublishError::View)?;
             }
             return Ok((last.made, last.next_update));
         }
         let revoked = plan.entries.len();
-        let crl = self.make(issuer, &before, plan).await?;
-        views.put_crl(name, &crl).await.map_err(PublishError::View)?;
+        let forgotten = self.forgotten(&beyond.unwrap_or_default()).await?;
+        let crl = self.make(issuer, (before, forgotten), plan).await?;
+        views.put_crl(&name, &crl).await.map_err(PublishError::View)?;
         info!(crl = %name, number = crl.number, revoked, "CRL published");
         Ok((now, crl.next_update))
     }
@@ -247,13 +265,13 @@ impl Publisher {
         }
     }
 
-    /// The last CRL, if it needs no other after it.
-    fn current<'a>(&self, before: &'a Before, plan: &CrlPlan, now: Timestamp) -> Option<&'a Last> {
+    /// Whether there is a last CRL that needs no other after it.
+    fn is_current(&self, before: &Before, plan: &CrlPlan, now: Timestamp) -> bool {
         let settings = &self.desk.settings;
         let left_at_refresh = settings.crl_validity.saturating_sub(settings.crl_refresh);
         // What was published after the copy is known to those who read it, and a number must not go back.
         let restored_at = self.desk.restored_at.get();
-        before.last.as_ref().filter(|last| {
+        before.last.as_ref().is_some_and(|last| {
             last.made <= now
                 && restored_at.is_none_or(|restored| last.made >= restored.whole_seconds())
                 && last.made.plus(settings.crl_refresh) > now
@@ -270,38 +288,38 @@ impl Publisher {
     async fn make(
         &self,
         issuer: &Arc<Issuer>,
-        before: &Before,
+        (before, forgotten): (Before, Vec<CertRevoked>),
         plan: CrlPlan,
     ) -> Result<Crl, PublishError> {
         let started = std::time::Instant::now();
         let (number, next_update) = (plan.number, plan.next_update);
-        let forgotten = self.forgotten(issuer, before, &plan).await?;
-        let signed = issuer.sign(move |authority| sign_crl(authority, &plan)).await;
+        let signed = issuer.sign_apart(move |authority| sign_crl(authority, &plan)).await;
         let missing = CrlError::Build(rcgen::Error::RemoteKeyError);
         let der = signed.unwrap_or(Err(missing)).map_err(PublishError::Crl)?;
         measure::signed("crl", started);
-        if let Some(last) = &before.last {
-            let period = self.desk.settings.crl_validity;
-            let revocations = self.revocations.of(&before.name).chain(&forgotten);
-            check_successor(&last.der, &der, period, revocations)
-                .map_err(PublishError::Successor)?;
-        }
-        files::replace(&self.path(&before.name), &der).map_err(PublishError::File)?;
-        Ok(Crl { der, number, next_update })
+        let own = self.clone();
+        apart(move || {
+            if let Some(last) = &before.last {
+                let period = own.desk.settings.crl_validity;
+                let revocations = own.revocations.of(&before.name).chain(&forgotten);
+                check_successor(&last.der, &der, period, revocations)
+                    .map_err(PublishError::Successor)?;
+            }
+            files::replace(&own.path(&before.name), &der).map_err(PublishError::File)?;
+            Ok(Crl { der, number, next_update })
+        })
+        .await
     }
 
-    /// The revocations on the last CRL that are listed no more and were forgotten, as the log has them: after a long time
-    /// without a signer.
-    async fn forgotten(
-        &self,
-        issuer: &Issuer,
-        before: &Before,
-        plan: &CrlPlan,
-    ) -> Result<Vec<CertRevoked>, PublishError> {
+    /// The revocations on the last CRL that are listed no more and were forgotten: after a long time without a signer.
+    fn beyond(&self, issuer: &Issuer, before: &Before, plan: &CrlPlan) -> Vec<Subject> {
         let beyond = before.last.iter().flat_map(|last| last.beyond(plan));
         let forgotten = beyond.filter(|serial| !self.revocations.holds(issuer.id(), serial));
-        let subject = |serial| Subject::revocation(issuer.id(), serial);
-        let forgotten: Vec<Subject> = forgotten.map(subject).collect();
+        forgotten.map(|serial| Subject::revocation(issuer.id(), serial)).collect()
+    }
+
+    /// Revocations that were forgotten, as the log has them.
+    async fn forgotten(&self, forgotten: &[Subject]) -> Result<Vec<CertRevoked>, PublishError> {
         let (store, mut found) = (self.desk.ports.aggregates.store.as_ref(), Vec::new());
         for some in forgotten.chunks(READS_AT_ONCE) {
             let loads = some.iter().map(|it| load::<Revocation>(store, it, Loaded::default()));
@@ -317,6 +335,13 @@ impl Publisher {
     fn path(&self, name: &CrlName) -> PathBuf {
         self.desk.settings.crl_file(name)
     }
+}
+
+/// Works on a thread that serves nobody else: a CRL may have hundreds of thousands of entries.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PublishError> + Send + 'static,
+) -> Result<T, PublishError> {
+    spawn_blocking(work).await.map_err(PublishError::Thread)?
 }
 
 /// Grows even when the last CRL was lost with the signer's disk: no number of the past can be above the time.

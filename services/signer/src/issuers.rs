@@ -91,6 +91,14 @@ impl Issuer {
             // Takes less than handing it to another thread and back.
             return Some(work(&self.authority));
         }
+        self.sign_apart(work).await
+    }
+
+    /// The same of what takes long with every key.
+    pub(crate) async fn sign_apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Authority) -> T + Send + 'static,
+    ) -> Option<T> {
         let (issuer, given_up) = (Arc::clone(self), self.given_up.notified());
         tokio::select! {
             signed = spawn_blocking(move || work(&issuer.authority)) => signed.ok(),

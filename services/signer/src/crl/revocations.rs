@@ -22,6 +22,7 @@ const FORGET_INTERVAL: Duration = Duration::from_hours(1);
 
 /// The revocations and divisions of every issuer, up to a place in the log, but for those of certificates that ended so long
 /// ago that no CRL lists them any more: these grow with the log for ever.
+#[derive(Clone)]
 pub(super) struct Revocations {
     of_issuers: HashMap<IssuerId, OfIssuer>,
     read_to: Sequence,
@@ -29,7 +30,7 @@ pub(super) struct Revocations {
     forgotten_to: Timestamp,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct OfIssuer {
     /// By last octet, so that a shard costs no more than what it lists.
     revoked: BTreeMap<u8, BTreeMap<Serial, CertRevoked>>,

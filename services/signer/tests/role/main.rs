@@ -11,6 +11,8 @@ mod crash;
 #[cfg(test)]
 mod crl;
 #[cfg(test)]
+mod crl_large;
+#[cfg(test)]
 mod crl_shards;
 #[cfg(test)]
 mod faults;
