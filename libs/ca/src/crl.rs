@@ -93,6 +93,16 @@ pub(crate) fn is_listed(not_after: Timestamp, now: Timestamp, period: Duration) 
 /// # Errors
 /// When it cannot be built, as with an empty period, or does not verify.
 pub fn sign_crl(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, CrlError> {
+    let der = build(authority, plan).map_err(CrlError::Build)?;
+    if authority.has_signed_crl(&der) {
+        return Ok(der);
+    }
+    authority.key().put_away();
+    Err(CrlError::Unverified)
+}
+
+/// Apart, so that what it is made from is not in memory any more while the result is parsed.
+fn build(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, rcgen::Error> {
     let params = CertificateRevocationListParams {
         this_update: plan.this_update.to_offset_date_time(),
         next_update: plan.next_update.to_offset_date_time(),
@@ -104,15 +114,8 @@ pub fn sign_crl(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, CrlErr
             authority.certificate().key_identifier().to_vec(),
         ),
     };
-    let crl = rcgen_issuer(authority.certificate(), authority.key())
-        .and_then(|issuer| params.signed_by(&issuer))
-        .map_err(CrlError::Build)?;
-    let der = crl.der().to_vec();
-    if authority.has_signed_crl(&der) {
-        return Ok(der);
-    }
-    authority.key().put_away();
-    Err(CrlError::Unverified)
+    let issuer = rcgen_issuer(authority.certificate(), authority.key())?;
+    Ok(params.signed_by(&issuer)?.der().to_vec())
 }
 
 /// Only the certificates that we issue are divided, and none of them is a CA's (RFC 5280 §5.2.5).

@@ -1,12 +1,12 @@
 //! Whether a CRL may follow another: nothing revoked may become unrevoked.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     time::Duration,
 };
 
 use domain::{Serial, Timestamp, certificate::CertRevoked};
-use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList};
+use x509_parser::{prelude::FromDer, revocation_list::CertificateRevocationList, time::ASN1Time};
 
 use crate::crl::is_listed;
 
@@ -43,42 +43,57 @@ pub fn check_successor<'a>(
     period: Duration,
     revocations: impl IntoIterator<Item = &'a CertRevoked>,
 ) -> Result<(), SuccessorError> {
-    let (previous, next) = (parse(previous)?, parse(next)?);
-    if previous.issuer().as_raw() != next.issuer().as_raw() {
+    let (previous, next) = (Compared::parse(previous)?, Compared::parse(next)?);
+    if previous.issuer != next.issuer {
         return Err(SuccessorError::OtherIssuer);
     }
-    if next.crl_number() <= previous.crl_number() {
+    if next.number <= previous.number {
         return Err(SuccessorError::NumberNotAbove);
     }
     // After a clock that ran ahead the right date is an earlier one. A clock that is late would make a CRL that ends early.
-    if next.last_update() < previous.last_update() && next.next_update() < previous.next_update() {
+    if next.made < previous.made && next.next_update < previous.next_update {
         return Err(SuccessorError::DatedBefore);
     }
-    let made = Timestamp::from_unix_seconds(next.last_update().timestamp());
-    let listed: HashSet<&[u8]> =
-        next.iter_revoked_certificates().map(|revoked| revoked.raw_serial()).collect();
-    let missing = previous
-        .iter_revoked_certificates()
-        .filter(|revoked| !listed.contains(revoked.raw_serial()))
-        .map(|revoked| Serial::from_octets(revoked.raw_serial()))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| SuccessorError::Malformed)?;
-    if missing.is_empty() {
+    let mut missing = previous.serials.difference(&next.serials).peekable();
+    if missing.peek().is_none() {
         return Ok(());
     }
     let ends: HashMap<&Serial, Timestamp> =
         revocations.into_iter().map(|revoked| (&revoked.serial, revoked.not_after)).collect();
     let expired =
-        |serial: &Serial| ends.get(serial).is_some_and(|end| !is_listed(*end, made, period));
-    match missing.into_iter().find(|serial| !expired(serial)) {
-        Some(serial) => Err(SuccessorError::LacksEntry(serial)),
+        |serial: &Serial| ends.get(serial).is_some_and(|end| !is_listed(*end, next.made, period));
+    match missing.find(|serial| !expired(serial)) {
+        Some(serial) => Err(SuccessorError::LacksEntry(serial.clone())),
         None => Ok(()),
     }
 }
 
-fn parse(der: &[u8]) -> Result<CertificateRevocationList<'_>, SuccessorError> {
-    match CertificateRevocationList::from_der(der) {
-        Ok(([], crl)) if crl.crl_number().is_some() => Ok(crl),
-        _ => Err(SuccessorError::Malformed),
+/// What is compared of a CRL: parsed, an entry takes ten times as much memory as its serial.
+struct Compared {
+    issuer: Vec<u8>,
+    number: u64,
+    made: Timestamp,
+    next_update: Option<Timestamp>,
+    serials: BTreeSet<Serial>,
+}
+
+impl Compared {
+    fn parse(der: &[u8]) -> Result<Self, SuccessorError> {
+        let Ok(([], crl)) = CertificateRevocationList::from_der(der) else {
+            return Err(SuccessorError::Malformed);
+        };
+        let number = crl.crl_number().and_then(|number| u64::try_from(number).ok());
+        let at = |time: ASN1Time| Timestamp::from_unix_seconds(time.timestamp());
+        let serials = crl
+            .iter_revoked_certificates()
+            .map(|revoked| Serial::from_octets(revoked.raw_serial()))
+            .collect::<Result<_, _>>();
+        Ok(Self {
+            issuer: crl.issuer().as_raw().to_vec(),
+            number: number.ok_or(SuccessorError::Malformed)?,
+            made: at(crl.last_update()),
+            next_update: crl.next_update().map(at),
+            serials: serials.map_err(|_| SuccessorError::Malformed)?,
+        })
     }
 }
