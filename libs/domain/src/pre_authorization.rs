@@ -154,12 +154,7 @@ impl Aggregate for PreAuthorization {
         let event = match command {
             Command::Place(_) => return Err(Rejection::AlreadyExists),
             Command::RespondToChallenge { challenge, thumbprint, now } => {
-                match state.proving().respond(*challenge, thumbprint, *now)? {
-                    Some(_) if state.status(*now) != AuthorizationStatus::Pending => {
-                        return Err(Rejection::NotPending);
-                    }
-                    ready => ready.map(Event::ChallengeReady),
-                }
+                state.proving().respond(*challenge, thumbprint, *now)?.map(Event::ChallengeReady)
             }
             Command::RecordValidation(validated) => {
                 state.proving().take_proof(validated)?.map(Event::ChallengeValidated)

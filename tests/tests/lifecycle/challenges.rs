@@ -102,6 +102,24 @@ async fn a_decided_authorization_shows_the_challenge_that_decided_it() -> anyhow
     Ok(())
 }
 
+/// certbot responds for all names before it looks at any, and lego goes on with the next name.
+#[tokio::test]
+async fn a_name_is_proven_though_another_of_its_order_was_not() -> anyhow::Result<()> {
+    let scene = Scene::with(|setup| setup.set("validation.attempts", 1)).await?;
+    let order = scene.client.place(&["missed.localhost", "proven.localhost"]).await?;
+    let [missed, proven] = &order.authorizations()[..] else { anyhow::bail!("{order:?}") };
+    let challenge = scene.client.challenge(missed, "http-01").await?;
+    assert_eq!(respond(&scene, &challenge).await?.json()?["status"], "invalid");
+    let challenge = scene.client.challenge(proven, "http-01").await?;
+    let token = challenge["token"].as_str().unwrap_or_default();
+    scene.web.answer(token, &scene.client.key().key_authorization(token))?;
+    assert_eq!(respond(&scene, &challenge).await?.json()?["status"], "valid");
+    let shown = scene.client.read(&order.url).await?.body;
+    assert_eq!(shown["status"], "invalid", "{shown}");
+    assert!(shown["error"]["detail"].is_string(), "{shown}");
+    Ok(())
+}
+
 /// A server that enforces CAA for `ca.example`, and the DNS it asks.
 async fn caa_scene() -> anyhow::Result<(Scene, DnsServer)> {
     let dns = DnsServer::start().await?;

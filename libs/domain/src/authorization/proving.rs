@@ -1,6 +1,8 @@
 //! Proving control: what a response, a proof and a failure do to an authorization, of an order or by itself.
 
-use super::{Attempts, Authorization, AuthorizationIndex, Challenge, ChallengeStatus};
+use super::{
+    Attempts, Authorization, AuthorizationIndex, AuthorizationStatus, Challenge, ChallengeStatus,
+};
 use crate::{
     AccountId, ChallengeType, Identifier, ProfileName, Thumbprint, Timestamp,
     order::{
@@ -65,7 +67,7 @@ impl Proving<'_> {
             | ChallengeStatus::Valid { .. }
             | ChallengeStatus::Invalid { .. } => return Ok(None),
         };
-        if !self.authorization.is_undecided() {
+        if self.authorization.status(self.expires_at, now) != AuthorizationStatus::Pending {
             return Err(Rejection::NotPending);
         }
         Ok(Some(ChallengeReady {

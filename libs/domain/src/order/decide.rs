@@ -21,12 +21,9 @@ pub(super) fn decide(state: Option<&State>, command: &Command) -> Decision {
     match command {
         Command::Place(_) => Err(Rejection::AlreadyExists),
         Command::RespondToChallenge { authorization, challenge, thumbprint, now } => {
-            match proving(order, *authorization)?.respond(*challenge, thumbprint, *now)? {
-                Some(_) if order.status(*now) != Status::Pending => {
-                    Err(Rejection::AuthorizationNotPending)
-                }
-                ready => Ok(ready.map(Event::ChallengeReady).into_iter().collect()),
-            }
+            // Also where the order is lost: clients respond for all names, and only then look which one failed.
+            let ready = proving(order, *authorization)?.respond(*challenge, thumbprint, *now)?;
+            Ok(ready.map(Event::ChallengeReady).into_iter().collect())
         }
         Command::RecordValidation(validated) => {
             let proven = proving(order, validated.authorization)?.take_proof(validated)?;

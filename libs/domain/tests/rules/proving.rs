@@ -84,7 +84,20 @@ fn a_response_to_a_decided_authorization_is_refused() {
     check(&proven(), &respond(0, DNS, 3), &Err(Rejection::AuthorizationNotPending));
     let lost = [placed(), ready(0, HTTP), failed(0, HTTP)];
     check(&lost, &respond(0, DNS, 3), &Err(Rejection::AuthorizationNotPending));
-    check(&lost, &respond(1, DNS, 3), &Err(Rejection::AuthorizationNotPending));
+}
+
+#[test]
+fn what_is_left_to_prove_is_looked_at_though_the_order_is_lost() {
+    let lost = [placed(), ready(0, HTTP), failed(0, HTTP)];
+    check(&lost, &respond(1, DNS, 3), &Ok(vec![ready(1, DNS)]));
+    check(&lost, &respond(1, DNS, EXPIRES), &Err(Rejection::AuthorizationNotPending));
+    let given_up = [placed(), deactivated(0)];
+    check(&given_up, &respond(0, HTTP, 3), &Err(Rejection::AuthorizationNotPending));
+    check(&given_up, &respond(1, DNS, 3), &Ok(vec![ready(1, DNS)]));
+    let proven = [&lost[..], &[ready(1, DNS), validated(1, DNS)]].concat();
+    assert_eq!(authorization_status(&proven, 1, 4), AuthorizationStatus::Valid);
+    assert_eq!(status(&proven, 4), Status::Invalid);
+    assert_eq!(state(&proven).unwrap().failure(), Some(&failure()));
 }
 
 #[test]
