@@ -1,6 +1,9 @@
 //! The rules every ledger keeps: nothing signed that was not reserved, no serial and no order twice.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+};
 
 use acme::base64url;
 use domain::{
@@ -17,6 +20,8 @@ const MAX_TOLD: usize = 100;
 pub(super) struct LedgerCheck {
     serials: HashMap<Serial, Progress>,
     issued: HashMap<OrderId, Serial>,
+    /// Makes the hashes of certificates: to keep all of them whole would take too much memory.
+    hashes: RandomState,
     problems: Vec<String>,
     untold: usize,
 }
@@ -24,7 +29,7 @@ pub(super) struct LedgerCheck {
 /// How far a serial came.
 enum Progress {
     Reserved { tbs: String },
-    Signed { certificate_bytes: usize },
+    Signed { hash: u64 },
     Burned,
 }
 
@@ -79,19 +84,18 @@ impl LedgerCheck {
 
     fn sign(&mut self, signed: &CertificateSigned) -> Option<String> {
         let serial = &signed.serial;
+        let said = self.hashes.hash_one(&signed.certificate);
         let problem = match self.serials.get(serial) {
             None => Some(format!("serial {serial} is signed without being reserved")),
             Some(Progress::Burned) => {
                 Some(format!("serial {serial} is signed after it was given up"))
             }
-            Some(Progress::Signed { certificate_bytes }) => (*certificate_bytes
-                != signed.certificate.len())
-            .then(|| format!("serial {serial} is signed again with other contents")),
+            Some(Progress::Signed { hash }) => (*hash != said)
+                .then(|| format!("serial {serial} is signed again with other contents")),
             Some(Progress::Reserved { tbs }) => (!holds(&signed.certificate, tbs))
                 .then(|| format!("serial {serial} is not signed as it was reserved")),
         };
-        let certificate_bytes = signed.certificate.len();
-        self.serials.insert(serial.clone(), Progress::Signed { certificate_bytes });
+        self.serials.insert(serial.clone(), Progress::Signed { hash: said });
         problem.or_else(|| self.complete(signed))
     }
 
@@ -141,12 +145,18 @@ mod tests {
     use super::*;
 
     const TBS: &[u8] = &[0x30, 0x01, 0x07];
+    /// As long as the other.
+    const OTHER_TBS: &[u8] = &[0x30, 0x01, 0x08];
 
     fn serial(n: u8) -> Serial {
         Serial::from_random(&[n; 16])
     }
 
     fn reserved(n: u8) -> LedgerEvent {
+        reserved_for(n, TBS)
+    }
+
+    fn reserved_for(n: u8, tbs: &[u8]) -> LedgerEvent {
         LedgerEvent::SerialReserved(SerialReserved {
             issuer: IssuerId::from_hash(&[1; 32]),
             serial: serial(n),
@@ -154,7 +164,7 @@ mod tests {
             account: None,
             profile: None,
             identifiers: vec![],
-            tbs: base64url::encode(TBS),
+            tbs: base64url::encode(tbs),
             not_before: Timestamp::from_unix_seconds(1),
             not_after: Timestamp::from_unix_seconds(2),
         })
@@ -184,12 +194,16 @@ mod tests {
         })
     }
 
-    fn check(ledger: &[LedgerEvent], expected: &[&str]) {
+    fn problems(ledger: &[LedgerEvent]) -> Vec<String> {
         let mut check = LedgerCheck::default();
         for (place, event) in (1..).zip(ledger) {
             check.see(Sequence(place), event);
         }
-        let (_, problems) = check.finish();
+        check.finish().1
+    }
+
+    fn check(ledger: &[LedgerEvent], expected: &[&str]) {
+        let problems = problems(ledger);
         assert_eq!(problems.len(), expected.len(), "{problems:?}");
         for (problem, expected) in problems.iter().zip(expected) {
             assert!(problem.contains(expected), "{problem}");
@@ -206,7 +220,7 @@ mod tests {
     #[test]
     fn a_certificate_needs_the_reservation_of_its_bytes() {
         check(&[signed(1, TBS)], &["without being reserved"]);
-        check(&[reserved(1), signed(1, &[0x30, 0x01, 0x08])], &["not signed as it was reserved"]);
+        check(&[reserved(1), signed(1, OTHER_TBS)], &["not signed as it was reserved"]);
     }
 
     #[test]
@@ -219,5 +233,24 @@ mod tests {
     fn a_serial_that_was_given_up_is_not_signed() {
         check(&[reserved(1), burned(1), signed(1, TBS)], &["after it was given up"]);
         check(&[reserved(1), signed(1, TBS), burned(1)], &["after it was signed"]);
+        check(&[burned(1)], &["given up without being reserved"]);
+    }
+
+    #[test]
+    fn a_serial_is_for_one_certificate() {
+        let again = ["is reserved again"];
+        check(&[reserved(1), reserved_for(1, OTHER_TBS)], &again);
+        check(&[reserved(1), signed(1, TBS), reserved(1)], &again);
+        check(&[reserved(1), burned(1), reserved(1)], &again);
+        let other = signed(1, OTHER_TBS);
+        check(&[reserved(1), signed(1, TBS), other], &["signed again with other contents"]);
+    }
+
+    #[test]
+    fn problems_that_are_too_many_to_be_told_are_counted() {
+        let ledger: Vec<LedgerEvent> = (0..150).map(|n| signed(n, TBS)).collect();
+        let problems = problems(&ledger);
+        assert_eq!(problems.len(), MAX_TOLD + 1);
+        assert_eq!(problems.last().map(String::as_str), Some("50 more problems"));
     }
 }
