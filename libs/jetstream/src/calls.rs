@@ -1,6 +1,6 @@
 //! Calls as core NATS requests: whoever serves shares a queue group, so that one of them answers.
 
-use async_nats::{Client, Message, Subscriber, client::Request};
+use async_nats::{Client, Message, RequestErrorKind, Subscriber, client::Request};
 use eventstore::{CALL_TIMEOUT, CALLS_WAITING, Call, CallError};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
@@ -20,7 +20,14 @@ pub(crate) async fn call(
     let answering = client.send_request(subject, question);
     match tokio::time::timeout(CALL_TIMEOUT, answering).await {
         Ok(Ok(answer)) => Ok(answer.payload.to_vec()),
-        Ok(Err(error)) => Err(CallError::Unavailable(error.into())),
+        Ok(Err(error)) => match error.kind() {
+            RequestErrorKind::NoResponders | RequestErrorKind::TimedOut => {
+                Err(CallError::Unanswered)
+            }
+            RequestErrorKind::InvalidSubject
+            | RequestErrorKind::MaxPayloadExceeded
+            | RequestErrorKind::Other => Err(CallError::Unavailable(error.into())),
+        },
         Err(_) => Err(CallError::Unanswered),
     }
 }

@@ -1,9 +1,10 @@
 //! Questions to other roles, and what stays of those that nobody answers.
 
-use std::time::Duration;
+use std::{cell::Cell, time::Duration};
 
-use eventstore::{Calls as _, Service};
+use eventstore::{CALL_TIMEOUT, CallError, Calls as _, EventStore as _, Service, Stream};
 use futures::future::join_all;
+use jetstream::Options;
 use tokio::time::timeout;
 
 use super::{
@@ -25,6 +26,75 @@ fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     1024 * line.trim().trim_end_matches(" kB").parse::<usize>().unwrap()
+}
+
+#[tokio::test]
+async fn each_question_is_answered_by_one_of_those_who_serve() {
+    const QUESTIONS: usize = 20;
+    let server = Nats::start(Sync::Lazy).await;
+    let logs = Logs(development(vec![server.url()]));
+    let (asking, one, other) = (logs.connect().await, logs.connect().await, logs.connect().await);
+    let nobody = asking.call(Service::Ocsp, vec![1]).await;
+    assert!(matches!(nobody, Err(CallError::Unanswered)), "{nobody:?}");
+    let mut one_serves = one.serve(Service::Ocsp).await.unwrap();
+    let mut other_serves = other.serve(Service::Ocsp).await.unwrap();
+    // The answers show that the server knows who serves.
+    for serving in [&one, &other] {
+        serving.last_sequence(Stream::Accounts).await.unwrap();
+    }
+    let asked = Cell::new(0);
+    let answering = async {
+        loop {
+            let call = tokio::select! {
+                call = one_serves.recv() => call.unwrap(),
+                call = other_serves.recv() => call.unwrap(),
+            };
+            asked.set(asked.get() + 1);
+            let answer = [&call.question[..], b"!"].concat();
+            call.answer(answer);
+        }
+    };
+    let asking_all = async {
+        for n in 0..QUESTIONS {
+            let question = n.to_string().into_bytes();
+            let answer = asking.call(Service::Ocsp, question.clone()).await.unwrap();
+            assert_eq!(answer, [&question[..], b"!"].concat());
+        }
+    };
+    tokio::select! { () = answering => {}, () = asking_all => {} }
+    assert_eq!(asked.get(), QUESTIONS, "what one answers nobody else is asked");
+
+    // Who ends serves no more.
+    drop(other_serves);
+    let answering = async {
+        while let Some(call) = one_serves.recv().await {
+            call.answer(Vec::new());
+        }
+    };
+    let asking_again = async {
+        let mut served = 0;
+        while served < QUESTIONS {
+            // What was on its way when the other ended is lost.
+            served = if asking.call(Service::Ocsp, vec![1]).await.is_ok() { served + 1 } else { 0 };
+        }
+    };
+    tokio::select! {
+        () = answering => {}
+        served = timeout(4 * CALL_TIMEOUT, asking_again) => served.expect("only one serves"),
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_answers_in_time_is_given_up() {
+    let server = Nats::start(Sync::Lazy).await;
+    let request_timeout = 4 * CALL_TIMEOUT;
+    let logs = Logs(Options { request_timeout, ..development(vec![server.url()]) });
+    let (asking, serving) = (logs.connect().await, logs.connect().await);
+    let _busy = serving.serve(Service::Crl).await.unwrap();
+    serving.last_sequence(Stream::Accounts).await.unwrap();
+    let unanswered = timeout(2 * CALL_TIMEOUT, asking.call(Service::Crl, vec![1])).await;
+    let unanswered = unanswered.expect("it is given up");
+    assert!(matches!(unanswered, Err(CallError::Unanswered)), "{unanswered:?}");
 }
 
 #[tokio::test]
