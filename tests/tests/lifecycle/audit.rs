@@ -42,6 +42,9 @@ async fn an_audit_lists_what_was_issued_revoked_and_refused() -> anyhow::Result<
     assert_eq!(lines[1]["serial"], lines[2]["serial"]);
     assert_eq!(lines[2]["names"], json!(["c.localhost"]));
     assert_eq!(lines[2]["reason"], "superseded");
+    // As long as that it is on CRLs.
+    assert_eq!(lines[2]["not_after"], lines[1]["not_after"]);
+    assert!(lines[1]["not_after"].is_string());
     assert_eq!(lines[3]["names"], json!(["d.localhost"]));
     let reason = lines[3]["reason"].as_str().unwrap_or_default();
     assert!(
@@ -53,6 +56,7 @@ async fn an_audit_lists_what_was_issued_revoked_and_refused() -> anyhow::Result<
     assert_eq!(export(&scene, &["--account", account]).await?.len(), 2);
     assert_eq!(export(&scene, &["--name", "A.localhost"]).await?.len(), 1);
     assert_eq!(export(&scene, &["--name", ".localhost"]).await?.len(), 4);
+    assert_eq!(export(&scene, &["--name", "localhost"]).await?.len(), 1, "the server's own");
     assert_eq!(export(&scene, &["--outcome", "revoked", "--outcome", "failed"]).await?.len(), 2);
     let at = lines[2]["at"].as_str().unwrap_or_default();
     assert_eq!(export(&scene, &["--profile", "default", "--since", at]).await?.len(), 2);
@@ -72,6 +76,7 @@ async fn an_audit_of_what_is_not_there_fails_instead_of_being_empty() -> anyhow:
         (["--profile", "defualt"].as_slice(), "no profile defualt"),
         (&["--account", &nobody], "no account"),
         (&["--since", "2026-01-02", "--until", "2026-01-01"], "--until is not after --since"),
+        (&["--since", "2026-01-01", "--until", "2026-01-01"], "--until is not after --since"),
         (&["--name", "https://a.localhost"], "--name"),
     ] {
         let command = [&["audit", "export"], arguments].concat();
@@ -82,6 +87,10 @@ async fn an_audit_of_what_is_not_there_fails_instead_of_being_empty() -> anyhow:
     let missing = ["events", "--aggregate", &nobody];
     let refused = scene.server.operate(&missing).await?;
     assert!(refused.stderr.contains("no event of account"), "{}", refused.stderr);
+
+    let account = scene.client.account()?.rsplit('/').next().unwrap_or_default();
+    let quiet = ["events", "--aggregate", account, "--since", "2100-01-01"];
+    assert_eq!(scene.server.operate(&quiet).await?.success()?, "", "it is known");
 
     // Who has no certificate yet is known, and so is a profile that only the log knows.
     assert_eq!(export(&scene, &["--profile", "idle"]).await?.len(), 0);

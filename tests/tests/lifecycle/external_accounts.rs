@@ -1,7 +1,10 @@
 //! Accounts that are bound to those of another system (RFC 8555 §7.3.4).
 
+use std::time::Duration;
+
 use acceptance::{
-    AccountKey, Certmill, ChallengeServer, ExternalKey, OperatorKey, RawClient, Setup, verify,
+    AccountKey, Certmill, ChallengeServer, ExternalKey, OperatorKey, RawClient, Setup, eventually,
+    verify,
 };
 use serde_json::{Value, json};
 
@@ -124,6 +127,35 @@ async fn keys_are_listed_without_secrets_and_disabled() -> anyhow::Result<()> {
     let again = server.operate(&["eab", "disable", &key.kid]).await?;
     assert!(again.success().is_err());
     Ok(())
+}
+
+#[tokio::test]
+async fn a_key_is_for_its_profile_until_it_ends() -> anyhow::Result<()> {
+    let operator = OperatorKey::new()?;
+    let profiles = r#"[{name="default"}, {name="bound", external_account_required=true}]"#;
+    let setup = Setup::embedded().set("profile", profiles).set("default_profile", "default");
+    let server = operator.configure(setup).start().await?;
+    let directory = server.profile_url("bound");
+    let newcomer =
+        async || RawClient::connect(&directory, &server.root(), AccountKey::p256()?).await;
+
+    let elsewhere = server.external_key(&[]).await?;
+    let client = newcomer().await?;
+    let reply = client.post("newAccount", &payload(&client, &elsewhere, "HS256")?).await?;
+    reply.refused((403, "unauthorized"))?;
+    let key = server.external_key(&["--profile", "bound"]).await?;
+    client.post("newAccount", &payload(&client, &key, "HS256")?).await?.expect(201)?;
+
+    let short = server.external_key(&["--profile", "bound", "--expires", "1s"]).await?;
+    eventually("the key has ended", Duration::from_secs(20), async || {
+        let listed = server.operate(&["eab", "list"]).await?.success()?;
+        let line = listed.lines().find(|line| line.starts_with(&short.kid));
+        Ok(line.is_some_and(|line| line.contains(" expired ")).then_some(()))
+    })
+    .await?;
+    let late = newcomer().await?;
+    let reply = late.post("newAccount", &payload(&late, &short, "HS256")?).await?;
+    reply.refused((403, "unauthorized")).map(drop)
 }
 
 #[tokio::test]

@@ -239,6 +239,10 @@ async fn an_operator_lists_shows_and_deactivates_accounts() -> anyhow::Result<()
     assert!(shown.contains("valid"), "{shown}");
     scene.server.operate(&["account", "deactivate", id]).await?.success()?;
     scene.client.post_as_get(&account).await?.refused((401, "unauthorized"))?;
+    for command in [["account", "list", "--json"].as_slice(), &["account", "show", id, "--json"]] {
+        let shown: Value = serde_json::from_str(&scene.server.operate(command).await?.success()?)?;
+        assert_eq!((&shown["id"], &shown["status"]), (&json!(id), &json!("deactivated")));
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use acceptance::{Chain, DnsServer, RawClient, Scene, eventually, revoked};
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// How soon a revocation is to be on the CRL.
 const CRL_LIMIT: Duration = Duration::from_secs(20);
@@ -59,6 +59,11 @@ async fn an_operator_revokes_beside_the_running_server() -> anyhow::Result<()> {
     assert_eq!(reason_on_crl(&scene, &issued.chain).await?, 9);
     let again = scene.server.operate(&command).await?;
     assert!(!again.status.success(), "{}", again.stdout);
+    let audit = ["audit", "export", "--json", "--profile", "default"];
+    let audit = scene.server.operate(&audit).await?.success()?;
+    let lines = audit.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+    let ends: Vec<&Value> = lines.iter().map(|line| &line["not_after"]).collect();
+    assert_eq!(ends[0], ends[1], "it is on CRLs as long as it would have been valid");
     Ok(())
 }
 

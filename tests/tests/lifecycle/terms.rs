@@ -73,11 +73,32 @@ async fn an_account_agrees_again_by_itself_where_that_is_allowed() -> anyhow::Re
 async fn an_operator_records_that_an_account_agreed() -> anyhow::Result<()> {
     let (server, client) = after_a_change("").await?;
     is_refused(&client, NEW).await?;
-    server.operate(&["account", "agree", client.account()?]).await?.success()?;
+    let account = client.account()?;
+    server.operate(&["account", "agree", account]).await?.success()?;
+    let shown = server.operate(&["account", "show", account]).await?.success()?;
+    assert!(shown.contains(&format!(" agreed {NEW}")) && !shown.contains("not agreed"), "{shown}");
     client.place(&["a.localhost"]).await?;
     let events = server.events().await?;
     let agreed = events.iter().filter(|event| event.to_string().contains("AccountTermsAgreed"));
     assert_eq!(agreed.count(), 2, "one when the account was made, one by the operator");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_operator_records_the_terms_of_the_accounts_own_profile() -> anyhow::Result<()> {
+    let profiles = format!(
+        r#"[{{name="default", terms_of_service="{OLD}"}},
+            {{name="strict", terms_of_service="{NEW}", terms_approval_required=true}}]"#
+    );
+    let setup = Setup::embedded().set("profile", profiles).set("default_profile", "default");
+    let server = setup.start().await?;
+    let directory = server.profile_url("strict");
+    let client = RawClient::connect(&directory, &server.root(), AccountKey::p256()?).await?;
+    let account = client.post("newAccount", &json!({})).await?.expect(201)?.location()?;
+    let shown = server.operate(&["account", "show", &account]).await?.success()?;
+    assert!(shown.contains("not agreed"), "{shown}");
+    server.operate(&["account", "agree", &account]).await?.success()?;
+    client.with_account_at(account).place(&["a.localhost"]).await?;
     Ok(())
 }
 

@@ -276,6 +276,19 @@ mod tests {
         assert_eq!(added.len(), 1);
         assert_eq!(added[0].serial, Some(fixtures::serial()));
         assert!(added[0].names.is_empty());
+        assert!(added[0].not_after.is_some(), "it is on CRLs until then");
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_failure_is_listed_with_whose_order_it_was() {
+        for kind in ["ChallengeFailed", "CaaCheckFailed", "IssuanceFailed"] {
+            let added = added(&["OrderPlaced", kind], &Wanted::default()).await.unwrap();
+            let [failed] = added.as_slice() else { panic!("{kind}: {added:?}") };
+            assert_eq!(failed.outcome, Outcome::Failed);
+            assert_eq!(failed.order, Some(fixtures::order()));
+            assert!(failed.account.is_some() && failed.profile.is_some(), "{kind}");
+            assert!(!failed.names.is_empty() && failed.reason.is_some(), "{kind}");
+        }
     }
 
     #[tokio::test]
