@@ -181,6 +181,11 @@ mod tests {
     }
 
     #[test]
+    fn the_same_message_on_its_way_is_not_said_not_to_be_stored() {
+        assert!(matches!(answer(10158), Failed::Finally(AppendError::Unknown(_))));
+    }
+
+    #[test]
     fn overload_missing_leaders_and_changed_streams_say_that_nothing_was_stored() {
         for code in [10167, 10008, 10023, 10077, 10054, 10109] {
             assert!(matches!(answer(code), Failed::Finally(AppendError::Unavailable(_))), "{code}");

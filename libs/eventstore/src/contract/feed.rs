@@ -1,6 +1,9 @@
 //! Deliveries and wakes.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{Harness, Ports, context, fresh_account, update};
 use crate::{
@@ -83,9 +86,16 @@ pub async fn unacknowledged_deliveries_come_again(ports: &Ports) {
     let delivery = next(worker.as_mut(), &subject).await;
     assert_eq!(delivery.message.sequence, sequences[0]);
     assert!(delivery.attempt > 1, "attempt {}", delivery.attempt);
-    delivery.nak(Duration::from_millis(10)).await.expect("the log answers");
+    // However often, and never before its time.
+    let (began, pause) = (Instant::now(), Duration::from_secs(1));
+    delivery.nak(pause).await.expect("the log answers");
+    for _ in 0..10 {
+        let delivery = next(worker.as_mut(), &subject).await;
+        assert_eq!(delivery.message.sequence, sequences[0]);
+        assert!(began.elapsed() > pause * 9 / 10, "after {:?}", began.elapsed());
+        delivery.nak(Duration::from_millis(1)).await.expect("the log answers");
+    }
     let delivery = next(worker.as_mut(), &subject).await;
-    assert_eq!(delivery.message.sequence, sequences[0]);
     delivery.ack().await.expect("the log answers");
 }
 

@@ -1,6 +1,10 @@
 //! Deliveries beyond the contract.
 
-use std::{error::Error as _, time::Duration};
+use std::{
+    collections::BTreeSet,
+    error::Error as _,
+    time::{Duration, Instant},
+};
 
 use async_nats::{HeaderMap, header::NATS_MESSAGE_ID};
 use eventstore::{
@@ -11,12 +15,15 @@ use jetstream::Options;
 use tokio::time::timeout;
 
 use super::{
-    Logs, append, development,
+    Logs, append, development, eventually,
     nats::{Nats, Sync},
 };
 
 /// Much less than the time until redelivery.
 const SOON: Duration = Duration::from_secs(10);
+
+/// The time before what a worker dropped comes again, and a little less, since clocks differ.
+const NOT_AT_ONCE: Duration = Duration::from_millis(900);
 
 /// With this time until redelivery, only what is given back comes again in a test.
 fn patient(server: &Nats) -> Logs {
@@ -61,6 +68,11 @@ async fn what_somebody_else_published_by_mistake_is_passed_over() {
 
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
     assert_eq!(receive(worker.as_mut(), 2).await, [first, last]);
+    eventually("nothing is left to be acknowledged", async || match delivered(&server).await {
+        (_, 0) => Ok(()),
+        other => Err(other),
+    })
+    .await;
     let mut follower = log.follow(&[(Stream::Accounts, Sequence::NONE)]).await.unwrap();
     for expected in [first, last] {
         assert_eq!(follower.next().await.unwrap().sequence, expected);
@@ -82,9 +94,12 @@ async fn a_message_that_cannot_be_read_does_not_hold_up_the_others() {
     headers.insert(NATS_MESSAGE_ID, "of another release");
     let unreadable = stranger.publish_with_headers("certmill.account.x", headers, "{}".into());
     unreadable.await.unwrap().await.unwrap();
-    let next = append(&log, &subject, Expected::Anything, "a").await.unwrap();
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
-    assert_eq!(receive(worker.as_mut(), 1).await, [next]);
+    for _ in 0..20 {
+        let next = append(&log, &subject, Expected::Anything, "a").await.unwrap();
+        assert_eq!(receive(worker.as_mut(), 1).await, [next]);
+    }
+    assert_eq!(delivered(&server).await, (21, 1), "it comes again and again");
     // Whoever counts on having seen all is told.
     let mut follower = log.follow(&[(Stream::Accounts, Sequence::NONE)]).await.unwrap();
     assert!(follower.next().await.is_err());
@@ -98,11 +113,91 @@ async fn a_dropped_delivery_comes_again() {
     let (_, subject) = fresh_account();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let mut dropped = None;
     for attempt in 1..=2 {
         let delivery = timeout(SOON, worker.next()).await.unwrap().unwrap();
         assert_eq!(delivery.attempt, attempt);
+        let pause = dropped.replace(Instant::now()).map(|before: Instant| before.elapsed());
+        assert!(pause.is_none_or(|pause| pause >= NOT_AT_ONCE), "a worker that fails would spin");
         drop(delivery);
     }
+}
+
+#[tokio::test]
+async fn what_a_worker_that_hangs_does_not_speak_of_comes_again() {
+    let server = Nats::start(Sync::Lazy).await;
+    let ack_wait = Duration::from_secs(1);
+    let log = Logs(Options { ack_wait, ..development(vec![server.url()]) }).connect().await;
+    let (_, subject) = fresh_account();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    std::mem::forget(worker.next().await.unwrap());
+    let again = timeout(SOON, worker.next()).await.unwrap().unwrap();
+    assert_eq!(again.attempt, 2);
+    again.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_consumer_that_was_removed_is_made_anew_and_nobody_hears_of_it() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let stream = stranger(&server).await.get_stream("certmill-accounts").await.unwrap();
+    let began = Instant::now();
+    // Each time is forgotten when it is over, although they are more than a short outage together.
+    while began.elapsed() < Duration::from_secs(3) {
+        let wanted = append(&log, &subject, Expected::Anything, "a").await.unwrap();
+        loop {
+            let delivery = timeout(SOON, worker.next()).await.unwrap().unwrap();
+            let sequence = delivery.message.sequence;
+            delivery.ack().await.unwrap();
+            if sequence == wanted {
+                break;
+            }
+        }
+        assert!(worker.delivers());
+        stream.delete_consumer("worker").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_held_for_a_busy_worker_until_another_did_it_is_not_done_twice() {
+    let server = Nats::start(Sync::Lazy).await;
+    let ack_wait = Duration::from_secs(1);
+    let log = Logs(Options { ack_wait, ..development(vec![server.url()]) }).connect().await;
+    let (_, subject) = fresh_account();
+    let mut busy = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    for _ in 0..3 {
+        append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    }
+    let first = busy.next().await.unwrap();
+    let mut other = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let mut done = BTreeSet::new();
+    while done.len() < 3 {
+        done.extend(receive(other.as_mut(), 1).await);
+    }
+    drop(first);
+    for worker in [&mut other, &mut busy] {
+        let again = timeout(ack_wait, worker.next()).await;
+        assert!(again.is_err(), "it is handed out again");
+    }
+}
+
+#[tokio::test]
+async fn who_works_on_several_streams_hears_that_one_does_not_deliver() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    let streams = [Stream::Accounts, Stream::Orders(0)];
+    let mut worker = log.subscribe("worker", &streams).await.unwrap();
+    stranger(&server).await.delete_stream("certmill-orders-00").await.unwrap();
+    assert!(timeout(SOON, worker.next()).await.unwrap().is_err());
+    assert!(!worker.delivers());
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let delivered = async { while worker.next().await.is_err() {} };
+    timeout(SOON, delivered).await.expect("the others go on");
+    assert!(!worker.delivers());
 }
 
 #[tokio::test]
@@ -177,6 +272,13 @@ async fn a_consumer_that_was_paused_is_told_of_while_other_streams_are_served() 
     let delivery = timeout(SOON, worker.next()).await.unwrap().unwrap();
     assert!(delivery.message.subject == account && worker.delivers());
     delivery.ack().await.unwrap();
+}
+
+/// How many deliveries the worker's consumer has made, and how many it has not acknowledged.
+async fn delivered(server: &Nats) -> (u64, usize) {
+    let stream = stranger(server).await.get_stream("certmill-accounts").await.unwrap();
+    let info = stream.consumer_info("worker").await.unwrap();
+    (info.delivered.consumer_sequence, info.num_ack_pending)
 }
 
 async fn receive(subscription: &mut dyn Subscription, count: usize) -> Vec<Sequence> {

@@ -117,6 +117,12 @@ impl Nats {
         self.child.wait().expect("the server ends");
     }
 
+    /// Has the server write down what it knows, and end.
+    pub(crate) fn stop(&mut self) {
+        self.signal("-TERM");
+        self.child.wait().expect("the server ends");
+    }
+
     /// Starts a killed server again on what it had stored.
     pub(crate) async fn restart(&mut self) {
         self.child = spawn(self.directory.path());

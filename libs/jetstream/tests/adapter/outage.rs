@@ -5,10 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use domain::OrderId;
 use eventstore::{
     AppendError, EventFeed as _, EventStore as _, EventTail as _, Expected, Sequence, StoreError,
-    Stream, contract::fresh_account,
+    Stream, Subject, contract::fresh_account,
 };
+use jetstream::Options;
 use tokio::time::timeout;
 
 use super::{
@@ -57,6 +59,24 @@ async fn a_dead_server_is_unavailable_soon_and_is_found_again() {
     };
     let delivery = timeout(PATIENCE, delivered).await.expect("the feed goes on");
     delivery.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_order_that_newer_nodes_placed_is_not_missing_while_the_log_is_away() {
+    let mut server = Nats::start(Sync::Lazy).await;
+    let url = server.url();
+    let shards = |order_shards| Logs(Options { order_shards, ..development(vec![url.clone()]) });
+    let newer = shards(4).connect().await;
+    let older = shards(2).connect().await;
+    let order = Subject::order(&OrderId::new(3, &[7; 16]));
+    let placed = append(&newer, &order, Expected::Anything, "a").await.unwrap();
+    server.kill();
+    let (read, message, end) = tokio::join!(
+        older.read(&order, Sequence::NONE),
+        older.message(order.stream(), placed),
+        older.last_sequence(order.stream())
+    );
+    assert!(read.is_err() && message.is_err() && end.is_err(), "{read:?} {message:?} {end:?}");
 }
 
 #[tokio::test]
@@ -124,23 +144,29 @@ async fn what_is_given_back_while_the_server_is_away_comes_again_soon_after_its_
     let options = jetstream::Options { ack_wait, ..development(vec![server.url()]) };
     let log = Logs(options).connect().await;
     let (_, subject) = fresh_account();
-    for text in ["refused", "dropped"] {
+    for text in ["refused", "dropped", "done"] {
         append(&log, &subject, Expected::Anything, text).await.unwrap();
     }
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
-    let (refused, dropped) = (worker.next().await.unwrap(), worker.next().await.unwrap());
-    server.kill();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(worker.next().await.unwrap());
+    }
+    let [refused, dropped, done] = held.try_into().ok().unwrap();
+    // One that is killed may forget what it has delivered.
+    server.stop();
     refused.nak(Duration::ZERO).await.unwrap();
     drop(dropped);
+    assert!(done.ack().await.is_err(), "nobody was told");
     server.restart().await;
     let again = async {
         let mut seen = BTreeSet::new();
-        while seen.len() < 2 {
+        while seen.len() < 3 {
             if let Ok(delivery) = worker.next().await {
                 seen.insert(delivery.message.sequence);
                 delivery.ack().await.unwrap();
             }
         }
     };
-    timeout(PATIENCE, again).await.expect("both come again");
+    timeout(PATIENCE, again).await.expect("all come again");
 }

@@ -160,8 +160,14 @@ async fn a_stream_that_was_made_otherwise_is_refused_by_field() {
 #[tokio::test]
 async fn a_server_without_jetstream_is_refused() {
     let server = Nats::start_without_jetstream().await;
-    let refusal = refusal(development(vec![server.url()])).await;
-    assert!(matches!(refusal, ConnectError::Disabled), "{refusal:?}");
+    let none = refusal(development(vec![server.url()])).await;
+    assert!(matches!(none, ConnectError::Disabled), "{none:?}");
+    let accounts =
+        "accounts { A { jetstream: enabled }, B { users: [ { user: b, password: b } ] } }";
+    let server = Nats::start_with_blocks(accounts).await;
+    let login = server.url().replace("nats://", "nats://b:b@");
+    let not_for_all = refusal(development(vec![login])).await;
+    assert!(matches!(not_for_all, ConnectError::Disabled), "{not_for_all:?}");
 }
 
 #[tokio::test]
@@ -204,6 +210,7 @@ async fn servers_that_are_not_there_are_an_error() {
     let absent = refusal(development(vec![format!("nats://{}", free_address())])).await;
     assert!(matches!(absent, ConnectError::Unreachable(_)), "{absent:?}");
     assert!(absent.to_string().contains("event_log.servers"));
+    assert!(absent.is_passing(), "it may be starting");
     assert!(matches!(refusal(development(Vec::new())).await, ConnectError::NoServer));
     let nonsense = refusal(development(vec!["ftp://127.0.0.1".to_owned()])).await;
     assert!(matches!(nonsense, ConnectError::InvalidServer { entry: 1, .. }), "{nonsense:?}");
@@ -221,6 +228,10 @@ authorization {
     } }
     { user: api, password: a, permissions: {
         publish: [ "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "certmill.self-test.>" ]
+        subscribe: [ "_INBOX.>", "certmill.wake" ]
+    } }
+    { user: untried, password: u, permissions: {
+        publish: [ "$JS.API.INFO", "$JS.API.STREAM.INFO.*" ]
         subscribe: [ "_INBOX.>", "certmill.wake" ]
     } }
     { user: nobody, password: n, permissions: {
@@ -253,6 +264,11 @@ async fn what_a_user_may_not_do_is_told_at_once_with_what_to_do() {
     check("signer:s", 10, "run `certmill rebuild` with the operator's credentials").await;
     JetStream::connect(as_user("operator:o", 10)).await.unwrap();
     let log = JetStream::connect(as_user("api:a", 10)).await.unwrap();
+    let untried = refusal(as_user("untried:u", 10)).await;
+    assert!(matches!(untried, ConnectError::SelfTest(_)), "{untried:?}");
+    // Waiting mends no password.
+    let stranger = refusal(as_user("api:wrong", 10)).await;
+    assert!(!stranger.is_passing(), "{stranger:?}");
     let (began, order) = (Instant::now(), Subject::order(&OrderId::new(0, &[7; 16])));
     let refused = append(&log, &order, Expected::Anything, "a").await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");

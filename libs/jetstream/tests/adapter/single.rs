@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use async_nats::{header::NATS_MESSAGE_ID, jetstream::stream};
 use domain::{
     OrderId,
     account::{Account, Command},
@@ -208,6 +209,9 @@ async fn the_header_names_the_types_of_the_events() {
     let message = stream.get_raw_message(sequence.0).await.unwrap();
     let header = message.headers.get("Certmill-Events").unwrap();
     assert_eq!(header.as_str(), "AccountCreated,AccountUpdated");
+    // Whoever cannot read a message knows by its id that it is ours.
+    let id = message.headers.get(NATS_MESSAGE_ID).map(|id| id.as_str());
+    assert_eq!(id, Some(envelope.id.as_str()));
 }
 
 #[tokio::test]
@@ -237,6 +241,46 @@ async fn a_stream_that_was_set_to_take_less_than_a_message_needs_is_unavailable(
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");
     context.update_stream(config).await.unwrap();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
+}
+
+#[tokio::test]
+async fn what_another_stream_holds_in_the_place_of_ours_is_neither_read_nor_written() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let order = Subject::order(&OrderId::new(1, &[7; 16]));
+    let context = raw(&server).await;
+    for (subject, name) in [(fresh_account().1, "accounts"), (order, "orders-01")] {
+        let last = append(&log, &subject, Expected::Last(Sequence::NONE), "a").await.unwrap();
+        let ours = format!("certmill-{name}");
+        let info = context.get_stream(&ours).await.unwrap().cached_info().clone();
+        context.delete_stream(&ours).await.unwrap();
+        // As after `nats stream restore` under another name.
+        let config = stream::Config { name: format!("restored-{name}"), ..info.config };
+        context.create_stream(config).await.unwrap();
+        let lost = append(&log, &subject, Expected::Anything, "b").await;
+        assert!(matches!(lost, Err(AppendError::Unavailable(_))), "{lost:?}");
+        let stream = subject.stream();
+        assert!(log.read(&subject, Sequence::NONE).await.is_err());
+        assert!(log.message(stream, last).await.is_err());
+        assert!(log.scan(stream, Sequence::NONE, 7).await.is_err());
+        assert!(log.last_sequence(stream).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn nodes_that_start_at_once_make_one_log() {
+    let server = Nats::start(Sync::Lazy).await;
+    let hours = |hours: u64| Options {
+        order_max_age: Duration::from_hours(hours),
+        order_shards: 16,
+        ..development(vec![server.url()])
+    };
+    // As while they are replaced by others that keep orders for longer.
+    let (before, after) =
+        tokio::join!(JetStream::connect(hours(100)), JetStream::connect(hours(200)));
+    for node in [before.expect("it starts"), after.expect("it starts")] {
+        node.verify().await.unwrap();
+    }
 }
 
 #[tokio::test]
