@@ -316,7 +316,7 @@ async fn an_account_makes_as_many_pre_authorizations_as_the_profile_allows() -> 
     let reply = scene.client.post("newAuthz", &asked).await?;
     reply.refused((429, "rateLimited"))?;
     let wait: u64 = reply.header("retry-after").unwrap_or_default().parse()?;
-    assert!((1..=3600).contains(&wait), "{wait}");
+    assert!((3000..=3600).contains(&wait), "what is left of the hour: {wait}");
     // What is found again is not made, an order needs none, and others have their own number.
     assert_eq!(scene.client.pre_authorize("a.localhost").await?, first);
     scene.client.issue(&["c.localhost"], &scene.web).await?;

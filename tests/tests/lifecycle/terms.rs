@@ -112,6 +112,8 @@ async fn changed_terms_hurt_nobody_where_no_approval_is_required() -> anyhow::Re
     server.start().await?;
     client.forget_nonces();
     client.place(&["a.localhost"]).await?;
+    let shown = client.post_as_get(client.account()?).await?.expect(200)?.json()?;
+    assert_eq!(shown["termsOfServiceAgreed"], true, "it agreed once");
     // Nor does anybody have to agree to any.
     let (directory, root) = (server.directory_url(), server.root());
     let silent = RawClient::connect(&directory, &root, AccountKey::p256()?).await?;
