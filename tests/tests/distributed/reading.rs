@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use acceptance::{RawClient, eventually};
 use anyhow::ensure;
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::json;
 
@@ -143,4 +144,16 @@ async fn events_are_listed_from_a_time_on() -> anyhow::Result<()> {
         client.issue(&[name], &town.web).await?;
     }
     town.cluster.workers.lists_events_from_each_time_on().await
+}
+
+#[tokio::test]
+async fn a_foreign_certificate_is_refused_right_after_another_was_issued() -> anyhow::Result<()> {
+    let town = Town::start().await?;
+    let [issuing, revoking] = &town.at;
+    let foreign = rcgen::generate_simple_self_signed(["a.localhost".to_owned()])?;
+    let foreign = BASE64_URL_SAFE_NO_PAD.encode(foreign.cert.der());
+    issuing.issue(&["a.localhost"], &town.web).await?;
+    let refused = revoking.post("revokeCert", &json!({ "certificate": foreign })).await?;
+    refused.refused((403, "unauthorized"))?;
+    Ok(())
 }
