@@ -41,7 +41,19 @@ impl Aggregates {
         serial: &Serial,
     ) -> Result<Option<CertificateEntry>, FindError> {
         let end = self.store.last_sequence(Stream::Ledger).await?;
-        let deadline = Instant::now() + INDEX_PATIENCE;
+        self.certificate_by(Instant::now() + INDEX_PATIENCE, end, serial).await
+    }
+
+    /// The same by a time, where the ledger ended at a place before.
+    ///
+    /// # Errors
+    /// Also when the index has none and is not complete up to there by then.
+    pub async fn certificate_by(
+        &self,
+        deadline: Instant,
+        end: Sequence,
+        serial: &Serial,
+    ) -> Result<Option<CertificateEntry>, FindError> {
         loop {
             match self.certificate_up_to(end, serial).await {
                 Err(FindError::Behind) if Instant::now() < deadline => sleep(INDEX_PAUSE).await,

@@ -13,11 +13,11 @@ use futures::{
     future::try_join_all,
     stream::{FuturesUnordered, StreamExt as _},
 };
-use readmodel::{FindError, INDEX_PATIENCE, INDEX_PAUSE};
+use readmodel::{FindError, INDEX_PATIENCE};
 use runtime::metrics::names;
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::{Instant, sleep},
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -161,23 +161,27 @@ async fn statuses(
 ) -> Result<Vec<OcspStatus>, StatusError> {
     let serials = request.serials(issuer.authority.certificate());
     let deadline = Instant::now() + INDEX_PATIENCE;
-    let (mut place, mut waiting) = (places.answering.acquire().await, None);
-    let store = &desk.ports.aggregates.store;
-    let ledger_end = store.last_sequence(Stream::Ledger).await.map_err(StatusError::End)?;
-    loop {
-        let each = |serial| status(desk, (issuer.id(), serial), ledger_end);
-        let found = try_join_all(serials.iter().map(|serial| each(*serial))).await;
-        drop(place);
-        if !matches!(found, Err(StatusError::Certificate(FindError::Behind))) {
-            return found;
-        }
-        waiting = waiting.or_else(|| places.waiting.try_acquire().ok());
-        if waiting.is_none() || Instant::now() >= deadline {
-            return found;
-        }
-        sleep(INDEX_PAUSE).await;
-        place = places.answering.acquire().await;
+    let aggregates = &desk.ports.aggregates;
+    let place = places.answering.acquire().await;
+    let end = aggregates.store.last_sequence(Stream::Ledger).await.map_err(StatusError::End)?;
+    let all = async || {
+        let each = serials.iter().map(|serial| status(desk, (issuer.id(), *serial), end));
+        try_join_all(each).await
+    };
+    let found = all().await;
+    drop(place);
+    if !matches!(found, Err(StatusError::Certificate(FindError::Behind))) {
+        return found;
     }
+    let Ok(_waiting) = places.waiting.try_acquire() else { return found };
+    // Only the index is asked again and again.
+    for serial in serials.iter().flatten() {
+        let indexed = aggregates.certificate_by(deadline, end, serial).await;
+        indexed.map_err(StatusError::Certificate)?;
+    }
+    let _place = places.answering.acquire().await;
+    // From the beginning: what was revoked meanwhile is not good.
+    all().await
 }
 
 /// What the log says of a serial of this issuer, if the ledger ended there.

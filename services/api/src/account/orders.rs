@@ -1,7 +1,5 @@
 //! The list of an account's orders, page by page (RFC 8555 §7.1.2.1).
 
-use std::time::Duration;
-
 use acme::account::OrderList;
 use domain::{
     AccountId, OrderId,
@@ -10,7 +8,7 @@ use domain::{
 use eventstore::{Sequence, Stream};
 use futures::future::try_join_all;
 use http::StatusCode;
-use readmodel::{OrderCursor, OrdersPage, OrdersPart, OrdersQuery};
+use readmodel::{INDEX_PATIENCE, INDEX_PAUSE, OrderCursor, OrdersPage, OrdersPart, OrdersQuery};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -19,10 +17,6 @@ use crate::{
 
 /// How many orders one page has at most.
 const ORDERS_PER_PAGE: usize = 50;
-/// How long a reply waits for the index to know the newest orders: it follows the log about once a second.
-const INDEX_PATIENCE: Duration = Duration::from_secs(3);
-/// How often the index is looked at meanwhile.
-const INDEX_INTERVAL: Duration = Duration::from_millis(50);
 /// What precedes the cursor in the query of a page's URL.
 const CURSOR: &str = "cursor=";
 
@@ -88,7 +82,7 @@ pub(crate) async fn complete_page(
         if Instant::now() >= deadline {
             return Err(Refusal::Unavailable("the index of orders is behind the log".into()));
         }
-        sleep(INDEX_INTERVAL).await;
+        sleep(INDEX_PAUSE).await;
     }
 }
 

@@ -150,3 +150,24 @@ async fn what_there_is_not_is_unknown_also_while_the_index_follows_the_ledger() 
     assert!(answers.iter().flatten().all(|answer| answer.len() > MOST_OF_A_REFUSAL));
     running.kill().await;
 }
+
+#[tokio::test]
+async fn whoever_waits_for_the_index_asks_the_log_once() {
+    let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
+    workshop.config.ca.ocsp = true;
+    let read = Arc::new(AtomicU8::new(0));
+    let reads = Arc::clone(&read);
+    let faults = Faults::new(move |port, key: &str| {
+        let is_meant = port == Port::Read && key == "revocations";
+        reads.fetch_add(u8::from(is_meant), Ordering::Relaxed);
+        Fate::Done
+    });
+    let (running, calls) = serve(&workshop, Arc::new(faults)).await;
+
+    // Nobody ever indexes the responder's own certificate.
+    read.store(0, Ordering::Relaxed);
+    let answer = calls.call(Service::Ocsp, question(&workshop.authority(), 1)).await.unwrap();
+    assert!(answer.len() < MOST_OF_A_REFUSAL);
+    assert_eq!(read.load(Ordering::Relaxed), 1);
+    running.kill().await;
+}
