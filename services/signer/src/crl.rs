@@ -196,8 +196,12 @@ impl Publisher {
     async fn not_published(&self, name: &CrlName, error: &PublishError) -> Option<Validity> {
         error!(crl = %name, error = error as &dyn std::error::Error, "CRL not published");
         let published = self.desk.ports.aggregates.views.crl(name).await.ok()?;
-        let read = published.and_then(|crl| Last::parse(crl.der.clone()).ok());
-        Some(read.map_or((now(), now()), |last| (last.made, last.next_update)))
+        let validity = |crl: Arc<Crl>| {
+            let last = Last::parse(crl.der.clone()).ok()?;
+            Some((last.made, last.next_update))
+        };
+        let read = apart(move || Ok(published.and_then(validity))).await.ok()?;
+        Some(read.unwrap_or((now(), now())))
     }
 
     async fn before(&self, issuer: &Arc<Issuer>, name: &CrlName) -> Result<Before, PublishError> {
