@@ -3,7 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, BufReader},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::Path,
     sync::Arc,
 };
@@ -33,6 +33,8 @@ use crate::{
 
 /// How much of the database is read at once when it is opened.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
+/// How much of the write-ahead log is written again at once.
+const REWRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// How much the store keeps in memory, and how much on the disk.
 #[derive(Clone, Debug)]
@@ -87,8 +89,8 @@ impl Embedded {
         let shared = load(dir, &connection, options, &tip);
         let shared = Arc::new(shared.map_err(|error| Refused::from(error).in_dir(dir))?);
 
+        write_again(&path).map_err(io_error)?;
         schema::configure_writer(&connection, options.max_bytes).map_err(database_error)?;
-        schema::settle(&connection).map_err(database_error)?;
         schema::keep_wal_at_close(&connection, false).map_err(database_error)?;
         let head = Head::write_new(dir, &tip).map_err(io_error)?;
         let desk = Desk { connection, head, tip, shared: Arc::clone(&shared) };
@@ -102,6 +104,30 @@ impl Embedded {
 fn read_ahead(database: &Path) -> io::Result<()> {
     let mut file = BufReader::with_capacity(READ_AHEAD_BYTES, File::open(database)?);
     io::copy(&mut file, &mut io::sink()).map(drop)
+}
+
+/// Brings what an earlier process left in the write-ahead log to the disk. It may never have reached it: the process was killed
+/// before, or the disk failed it, after which the system takes the pages for written, and another sync alone would leave them
+/// out. What is appended behind them would be lost with them, and a database into which they were moved in part damaged.
+///
+/// In place, since others may be reading it; it is the same for them.
+fn write_again(database: &Path) -> io::Result<()> {
+    let mut path = database.as_os_str().to_owned();
+    path.push("-wal");
+    let file = match File::options().read(true).write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    let (mut from, mut chunk) = (0, vec![0; REWRITTEN_AT_ONCE]);
+    loop {
+        match file.read_at(&mut chunk, from)? {
+            0 => return file.sync_all(),
+            read => {
+                file.write_all_at(&chunk[..read], from)?;
+                from += read as u64;
+            }
+        }
+    }
 }
 
 /// Why a directory is not opened, before it is said which.

@@ -6,8 +6,7 @@ use std::{
 };
 
 use eventstore::{Sequence, Stream};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
-use tracing::warn;
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::error::{Damage, ReadError};
 
@@ -139,21 +138,6 @@ pub(crate) fn configure_writer(
         connection.execute_batch(&format!("PRAGMA max_page_count = {pages};"))?;
     }
     Ok(())
-}
-
-/// Brings what an earlier process left in the write-ahead log into the database, as durable as that. It may never have reached
-/// the disk: the process was killed before, or the disk failed it, after which systems take the pages for written. What is
-/// appended behind it would be lost with it.
-pub(crate) fn settle(connection: &Connection) -> rusqlite::Result<()> {
-    match connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
-        // What is there is served.
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-            let error = &error as &dyn std::error::Error;
-            warn!(error, "the write-ahead log of an earlier process stays");
-            Ok(())
-        }
-        settled => settled,
-    }
 }
 
 /// Opens a connection that only reads, beside any other.
