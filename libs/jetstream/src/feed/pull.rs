@@ -101,6 +101,11 @@ impl Pull {
         }
     }
 
+    /// A follower's consumer is not looked at: nobody knows it who could pause it, and to join makes another one.
+    fn is_look_due(&self) -> bool {
+        !self.consumer.follows() && self.joined_at.elapsed() >= LOOK_INTERVAL
+    }
+
     fn is_paused(&self) -> bool {
         self.joined.cached_info().paused
     }
@@ -148,7 +153,7 @@ impl Pull {
 
     async fn step(&mut self, session: &mut Session<'_>) -> Result<(), Ended> {
         if session.wanted == 0 && session.queue.len() <= self.consumer.prefetch() / 2 {
-            if session.idle && self.joined_at.elapsed() >= LOOK_INTERVAL {
+            if session.idle && self.is_look_due() {
                 self.join().await;
                 if self.is_paused() {
                     return Err(Ended::Paused);

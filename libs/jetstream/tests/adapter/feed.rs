@@ -274,6 +274,45 @@ async fn a_consumer_that_was_paused_is_told_of_while_other_streams_are_served() 
     delivery.ack().await.unwrap();
 }
 
+/// Lets time pass for all but the server.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+#[tokio::test]
+async fn a_consumer_that_is_paused_while_it_is_waited_for_is_told_of() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    assert!(timeout(Duration::from_secs(2), worker.next()).await.is_err(), "nothing is there");
+    let stream = stranger(&server).await.get_stream("certmill-accounts").await.unwrap();
+    let until = domain::Timestamp::from_unix_seconds(4_000_000_000).to_offset_date_time();
+    stream.pause_consumer("worker", until).await.unwrap();
+    pass(Duration::from_mins(3)).await;
+    let told = timeout(SOON, worker.next()).await.unwrap().err().unwrap();
+    assert!(told.source().unwrap().to_string().contains("nats consumer resume"), "{told:?}");
+}
+
+#[tokio::test]
+async fn whoever_follows_keeps_its_consumer_where_nothing_happens_for_long() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    let mut follower = log.follow(&[(Stream::Accounts, Sequence::NONE)]).await.unwrap();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    follower.next().await.unwrap();
+    let stream = stranger(&server).await.get_stream("certmill-accounts").await.unwrap();
+    for _ in 0..2 {
+        pass(Duration::from_mins(3)).await;
+        assert!(timeout(Duration::from_secs(2), follower.next()).await.is_err());
+    }
+    assert_eq!(stream.get_info().await.unwrap().state.consumer_count, 1);
+    append(&log, &subject, Expected::Anything, "b").await.unwrap();
+    assert_eq!(follower.next().await.unwrap().sequence, Sequence(2));
+}
+
 /// How many deliveries the worker's consumer has made, and how many it has not acknowledged.
 async fn delivered(server: &Nats) -> (u64, usize) {
     let stream = stranger(server).await.get_stream("certmill-accounts").await.unwrap();
