@@ -5,22 +5,29 @@ use eventstore::{CALL_TIMEOUT, CALLS_WAITING, Call, CallError};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 
+use crate::connection::{ApiError, Connection};
+
 /// The queue group of those who serve.
 const GROUP: &str = "servers";
 /// The longest question looked at.
 const MAX_QUESTION_BYTES: usize = 64 * 1024;
 
 pub(crate) async fn call(
-    client: &Client,
+    connection: &Connection,
     subject: String,
     question: Vec<u8>,
 ) -> Result<Vec<u8>, CallError> {
+    let client = &connection.client;
     // The inbox that requests share remembers for ever what is never answered, and anybody can ask for more than is answered.
     let question = Request::new().payload(question.into()).inbox(client.new_inbox());
-    let answering = client.send_request(subject, question);
+    let answering = async {
+        // Without a connection it would wait in memory, and be asked when nobody waits for the answer any more.
+        connection.up().await?;
+        connection.attended(client.send_request(subject, question)).await
+    };
     match tokio::time::timeout(CALL_TIMEOUT, answering).await {
-        Ok(Ok(answer)) => Ok(answer.payload.to_vec()),
-        Ok(Err(error)) => match error.kind() {
+        Ok(Ok(Ok(answer))) => Ok(answer.payload.to_vec()),
+        Ok(Ok(Err(error))) => match error.kind() {
             RequestErrorKind::NoResponders | RequestErrorKind::TimedOut => {
                 Err(CallError::Unanswered)
             }
@@ -28,7 +35,8 @@ pub(crate) async fn call(
             | RequestErrorKind::MaxPayloadExceeded
             | RequestErrorKind::Other => Err(CallError::Unavailable(error.into())),
         },
-        Err(_) => Err(CallError::Unanswered),
+        Err(_) | Ok(Err(ApiError::TimedOut)) => Err(CallError::Unanswered),
+        Ok(Err(error)) => Err(CallError::Unavailable(error.into())),
     }
 }
 

@@ -169,7 +169,7 @@ impl Wakes for JetStream {
 impl Calls for JetStream {
     async fn call(&self, service: Service, question: Vec<u8>) -> Result<Vec<u8>, CallError> {
         let Log { connection, names, .. } = self.log.as_ref();
-        calls::call(&connection.client, names.service(service), question).await
+        calls::call(connection, names.service(service), question).await
     }
 
     async fn serve(&self, service: Service) -> Result<mpsc::Receiver<Call>, CallError> {

@@ -98,6 +98,21 @@ async fn a_question_that_nobody_answers_in_time_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_question_that_cannot_be_asked_is_not_said_to_be_unanswered() {
+    let mut server = Nats::start(Sync::Lazy).await;
+    let log = Logs(development(vec![server.url()])).connect().await;
+    let _busy = log.serve(Service::Ocsp).await.unwrap();
+    let asking = log.call(Service::Ocsp, vec![1]);
+    let (interrupted, ()) = tokio::join!(asking, async {
+        log.last_sequence(Stream::Accounts).await.unwrap();
+        server.kill();
+    });
+    assert!(matches!(interrupted, Err(CallError::Unavailable(_))), "{interrupted:?}");
+    let refused = log.call(Service::Ocsp, vec![1]).await;
+    assert!(matches!(refused, Err(CallError::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn of_calls_that_nobody_answers_nothing_stays() {
     let server = Nats::start(Sync::Lazy).await;
     let logs = Logs(development(vec![server.url()]));
