@@ -10,11 +10,12 @@ use domain::{
 use eventstore::{Actor, Context, Delivery, ExecuteError, LoadError, Message, Wake};
 use readmodel::{View, Viewed};
 use runtime::{
+    Seldom,
     config::BaseUrl,
     telemetry::{current_traceparent, set_parent},
 };
 use time::OffsetDateTime;
-use tracing::{Instrument as _, info_span, warn};
+use tracing::{Instrument as _, debug, info_span, warn};
 use validation::Validator;
 
 use crate::{
@@ -37,6 +38,8 @@ pub(crate) struct Desk {
     pub(crate) retries: Retries,
     /// Those that wait for that.
     pub(crate) waiting: Waiting,
+    /// What was told of tasks that will be done again.
+    complaints: Seldom,
     base_url: BaseUrl,
     pub(crate) ports: Ports,
 }
@@ -79,6 +82,7 @@ impl Desk {
             validators,
             retries: settings.retries,
             waiting: Waiting::default(),
+            complaints: Seldom::default(),
             base_url: settings.base_url.clone(),
             ports,
         })
@@ -95,7 +99,7 @@ impl Desk {
                 Ok(Next::Done) => delivery.ack().await,
                 Ok(Next::Again(wait)) => delivery.nak(wait).await,
                 Err(unfinished) => {
-                    warn!(error = &unfinished as &dyn Error, "a task will be done again");
+                    self.tell(&unfinished);
                     delivery.nak(unfinished.delay()).await
                 }
             };
@@ -124,6 +128,15 @@ impl Desk {
             caa::look_again(self, &delivery.message, order, &task.caa).await?;
         }
         Ok(next)
+    }
+
+    /// All that wait for the same come here every few seconds.
+    fn tell(&self, unfinished: &Unfinished) {
+        let error = unfinished as &(dyn Error + 'static);
+        match self.complaints.due(error) {
+            Some(untold) => warn!(error, untold, "a task will be done again"),
+            None => debug!(error, "a task will be done again"),
+        }
     }
 
     /// The validator of a profile.

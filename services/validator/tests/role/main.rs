@@ -5,6 +5,8 @@ mod applicant;
 #[cfg(test)]
 mod caa;
 #[cfg(test)]
+mod complaints;
+#[cfg(test)]
 mod memory;
 #[cfg(test)]
 mod retrying;
