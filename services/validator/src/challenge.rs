@@ -84,8 +84,9 @@ fn wanted<A: Applies>(state: &A::State, ready: &ChallengeReady, now: Timestamp) 
     let Some((authorization, status)) = found else { return Wanted::No };
     let is_over = match status {
         AuthorizationStatus::Pending => false,
-        AuthorizationStatus::Expired => true,
-        AuthorizationStatus::Valid
+        AuthorizationStatus::Expired if authorization.proof().is_none() => true,
+        AuthorizationStatus::Expired
+        | AuthorizationStatus::Valid
         | AuthorizationStatus::Invalid
         | AuthorizationStatus::Deactivated => return Wanted::No,
     };
@@ -204,7 +205,9 @@ mod tests {
             authorizations: vec![AuthorizationPlaced {
                 identifier: identifier.clone(),
                 wildcard: false,
-                challenges: vec![ChallengePlaced { kind, token: "token".to_owned() }],
+                challenges: [kind, ChallengeType::Dns01]
+                    .map(|kind| ChallengePlaced { kind, token: "token".to_owned() })
+                    .to_vec(),
                 relies_on: None,
             }],
         };
@@ -220,8 +223,9 @@ mod tests {
             profile: placed.profile.clone(),
         };
         let evidence = Evidence::default();
-        let proven =
-            ChallengeValidated { authorization, challenge: kind, identifier, at, evidence };
+        // By another challenge: this one is not looked at any more.
+        let challenge = ChallengeType::Dns01;
+        let proven = ChallengeValidated { authorization, challenge, identifier, at, evidence };
         let asked = [Event::OrderPlaced(placed), Event::ChallengeReady(ready.clone())];
         let state = Order::fold(None, &asked).unwrap();
         let day = Duration::from_hours(24);
