@@ -137,17 +137,20 @@ async fn an_order_is_listed_also_where_a_clock_that_is_ahead_takes_it_for_too_ol
     on_each(&[], async |server| {
         let store = server.store().await;
         let account = readmodel::contract::account(1).state.id.clone();
-        let (mut earlier, later) = (placed(&account), placed(&account));
-        earlier.placed_at = later.placed_at.minus(Duration::from_hours(24 * 365));
+        let [mut first, mut second, later] = [(); 3].map(|()| placed(&account));
+        first.placed_at = later.placed_at.minus(Duration::from_hours(24 * 365));
+        second.placed_at = first.placed_at.plus(Duration::from_hours(1));
         let listed = async || {
             let part = OrdersPart::First;
             let query = OrdersQuery { account: &account, part, limit: 10, order_shards: 1 };
             store.orders_page(&query).await.unwrap().orders
         };
-        store.put_order_entry(&earlier).await.unwrap();
-        assert_eq!(listed().await, [earlier.order]);
+        for entry in [&first, &second] {
+            store.put_order_entry(entry).await.unwrap();
+        }
+        assert_eq!(listed().await, [first.order, second.order]);
         store.put_order_entry(&later).await.unwrap();
-        assert_eq!(listed().await, [later.order], "the log has lost the earlier one");
+        assert_eq!(listed().await, [later.order], "the log has lost the others");
     })
     .await;
 }
