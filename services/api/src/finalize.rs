@@ -47,7 +47,10 @@ pub(crate) async fn finalize(
         let dates = (order.state.not_before, order.state.not_after);
         check_allowed(profile, dates).map_err(Refusal::Validity)?;
     }
-    keys::check_certified(api, profile, &csr.public_key).await?;
+    // Whoever repeats a finalize is told what became of it, also where its key would be refused by now.
+    if matches!(order.state.progress, Progress::Open) {
+        keys::check_certified(api, profile, &csr.public_key).await?;
+    }
     let key = csr.public_key.subject_public_key();
     let order = held::check(api, order, request).await?;
     let command = Command::Finalize {

@@ -182,6 +182,25 @@ async fn an_order_is_not_finalized_for_dates_that_the_profile_grants_no_longer()
     Ok(())
 }
 
+#[tokio::test]
+async fn a_finalize_that_is_repeated_is_answered_though_its_key_is_accepted_no_longer()
+-> anyhow::Result<()> {
+    let mut scene = scene("").await?;
+    let order = scene.client.ready_order(&["a.localhost"], &scene.web).await?;
+    let payload = json!({ "csr": csr(&["a.localhost"])?.1 });
+    scene.client.post(&order.finalize()?, &payload).await?.expect(200)?;
+    configure(&mut scene, &profile(r#"certificate_keys={types=["rsa"]}"#)).await?;
+
+    // The answer was lost with the server that stopped.
+    let repeated = scene.client.post(&order.finalize()?, &payload).await?.expect(200)?;
+    let repeated = Order { url: order.url.clone(), body: repeated.json()? };
+    scene.client.download(&repeated).await?;
+    let other = json!({ "csr": csr(&["a.localhost"])?.1 });
+    let refused = scene.client.post(&order.finalize()?, &other).await?;
+    refused.refused((403, "orderNotReady"))?;
+    Ok(())
+}
+
 async fn configure(scene: &mut Scene, profile: &str) -> anyhow::Result<()> {
     scene.server.stop().await?;
     scene.server.configure("profile", profile);
