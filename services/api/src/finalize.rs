@@ -16,7 +16,7 @@ use crate::{
     hold,
     identifiers::check_still_permitted,
     keys,
-    order::{is_processing, show, validity::check_allowed},
+    order::{is_processing, show, validity::check_still_granted},
     pre_authorization::held,
     problem::{Refusal, some_of},
     reply::Reply,
@@ -44,8 +44,7 @@ pub(crate) async fn finalize(
     }
     if order.state.status(request.now) == Status::Ready {
         check_still_permitted(profile, &order.state)?;
-        let dates = (order.state.not_before, order.state.not_after);
-        check_allowed(profile, dates).map_err(Refusal::Validity)?;
+        check_still_granted(profile, &order.state, request.now).map_err(Refusal::Validity)?;
     }
     // Whoever repeats a finalize is told what became of it, also where its key would be refused by now.
     if matches!(order.state.progress, Progress::Open) {

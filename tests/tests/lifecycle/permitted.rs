@@ -183,6 +183,31 @@ async fn an_order_is_not_finalized_for_dates_that_the_profile_grants_no_longer()
 }
 
 #[tokio::test]
+async fn an_order_is_not_finalized_for_longer_than_the_profile_grants_by_now() -> anyhow::Result<()>
+{
+    let mut scene = scene(r#"certificate_validity="30d""#).await?;
+    let today = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let end = Timestamp::from_unix_seconds(today.cast_signed() + 20 * 86_400);
+    let names = json!([{ "type": "dns", "value": "a.localhost" }]);
+    let payload = json!({ "identifiers": names, "notAfter": end });
+    let reply = scene.client.post("newOrder", &payload).await?.expect(201)?;
+    let order = Order { url: reply.location()?, body: reply.json()? };
+    let order = scene.client.prove(&order, &scene.web).await?;
+    configure(&mut scene, &profile(r#"certificate_validity="10d""#)).await?;
+    let payload = json!({ "csr": csr(&["a.localhost"])?.1 });
+    let problem = scene.client.post(&order.finalize()?, &payload).await?;
+    let problem = problem.refused((400, "malformed"))?;
+    let why = "notAfter is later than this profile allows, which is ";
+    assert!(problem["detail"].as_str().is_some_and(|it| it.starts_with(why)), "{problem}");
+    assert_eq!(scene.client.read(&order.url).await?.status(), "ready");
+
+    // The operator thinks again.
+    configure(&mut scene, &profile(r#"certificate_validity="30d""#)).await?;
+    scene.client.finalize(&order, &["a.localhost"]).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_finalize_that_is_repeated_is_answered_though_its_key_is_accepted_no_longer()
 -> anyhow::Result<()> {
     let mut scene = scene("").await?;

@@ -3,6 +3,7 @@
 use domain::{
     Timestamp,
     certificate::validity::{last_second, latest_start},
+    order,
 };
 
 use crate::settings::Profile;
@@ -22,14 +23,36 @@ pub(super) fn check(
         return Err("notAfter is not after the start of validity".to_owned());
     }
     at_least("notAfter", end, start.plus(profile.min_requested_validity))?;
+    check_length(profile, (not_before, not_after), now)
+}
+
+/// Refuses what the profile no longer grants to an order: its configuration may have changed since the order was placed.
+pub(crate) fn check_still_granted(
+    profile: &Profile,
+    order: &order::State,
+    now: Timestamp,
+) -> Result<(), String> {
+    let dates = (order.not_before, order.not_after);
+    check_allowed(profile, dates)?;
+    // The clock where the order was placed may be ahead of the one here.
+    check_length(profile, dates, now.max(order.placed_at))
+}
+
+/// Refuses an end that is later than any certificate could have that is made now.
+fn check_length(
+    profile: &Profile,
+    (not_before, not_after): (Option<Timestamp>, Option<Timestamp>),
+    now: Timestamp,
+) -> Result<(), String> {
+    let Some(end) = not_after else { return Ok(()) };
     // The signer chooses the start where none is asked for.
     let latest_start = not_before.unwrap_or_else(|| latest_start(now)).whole_seconds();
     let latest_end = last_second(latest_start, profile.certificate_validity);
     at_most("notAfter", end.whole_seconds(), latest_end)
 }
 
-/// Refuses a validity where the profile lets orders ask for none, or no longer does.
-pub(crate) fn check_allowed(
+/// Refuses a validity where the profile lets orders ask for none.
+fn check_allowed(
     profile: &Profile,
     (not_before, not_after): (Option<Timestamp>, Option<Timestamp>),
 ) -> Result<(), String> {
@@ -57,6 +80,10 @@ fn at_most(date: &str, asked: Timestamp, latest: Timestamp) -> Result<(), String
 
 #[cfg(test)]
 mod tests {
+    use domain::{
+        AccountId, Aggregate as _, OrderId,
+        order::{Event, Order, OrderPlaced},
+    };
     use runtime::Config;
 
     use super::*;
@@ -115,6 +142,33 @@ mod tests {
     fn a_validity_that_is_over_before_it_begins_is_refused() {
         for asked in [(None, Some(0)), (Some(DAY), Some(DAY)), (Some(-60), Some(-30))] {
             check(asked, Err("notAfter is not after the start of validity"));
+        }
+    }
+
+    #[test]
+    fn an_order_for_as_long_as_possible_is_granted_where_the_clock_is_late() {
+        let profile = r#"profile=[{name="default", certificate_validity="10d"}]"#;
+        let config = Config::load(None, [], &[profile.to_owned()]).unwrap();
+        let blocked_keys = tokio::sync::watch::Sender::default().subscribe();
+        let settings = Settings::from_config(&config, None, blocked_keys);
+        let at = Timestamp::from_unix_seconds;
+        let (placed_at, not_after) = (at(1_800_000_000), at(1_800_000_000 + 10 * DAY));
+        let placed = OrderPlaced {
+            id: OrderId::new(0, &[1; 16]),
+            profile: "default".parse().unwrap(),
+            account: AccountId::from_hash(&[1; 32]),
+            identifiers: vec![],
+            not_before: None,
+            not_after: Some(not_after),
+            at: placed_at,
+            expires_at: at(1_800_000_000 + DAY),
+            authorizations: vec![],
+        };
+        let order = Order::fold(None, &[Event::OrderPlaced(placed)]).unwrap();
+        let profile = &settings.profiles[0];
+        assert_eq!(super::check(profile, (None, Some(not_after)), placed_at), Ok(()));
+        for now in [placed_at, at(1_800_000_000 - 60), at(1_800_000_000 + HOUR)] {
+            assert_eq!(check_still_granted(profile, &order, now), Ok(()), "{now}");
         }
     }
 }
