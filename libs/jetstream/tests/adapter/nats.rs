@@ -5,6 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    thread,
     time::Duration,
 };
 
@@ -16,6 +17,9 @@ use tokio::{
 };
 
 use super::eventually;
+
+/// How much of what a server logged is shown when a test fails.
+const LOG_LINES_SHOWN: usize = 60;
 
 /// When a server writes to disk.
 #[derive(Clone, Copy)]
@@ -131,9 +135,17 @@ impl Nats {
 }
 
 impl Drop for Nats {
+    #[expect(clippy::print_stderr, reason = "the test runner shows it when the test failed")]
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            let log = fs::read_to_string(self.directory.path().join("nats.log"));
+            let log = log.unwrap_or_default();
+            let lines: Vec<&str> = log.lines().rev().take(LOG_LINES_SHOWN).collect();
+            let lines: Vec<&str> = lines.into_iter().rev().collect();
+            eprintln!("--- {}\n{}", self.name, lines.join("\n"));
+        }
     }
 }
 
@@ -210,8 +222,14 @@ fn program() -> PathBuf {
         .expect("nats-server 2.15.1 or newer is needed: run scripts/test-tools")
 }
 
-/// An address of this machine that nobody listens on.
+/// An address of this machine that nobody listens on. Connections that ended there keep the system from giving its port to
+/// somebody else for a minute, and nobody from listening on it who names it; it gave one port in five twice without.
 pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("it has an address")
+    let address = listener.local_addr().expect("it has an address");
+    let client = std::net::TcpStream::connect(address).expect("it listens");
+    // Whoever ends first remembers.
+    drop(listener.accept().expect("somebody connected"));
+    drop(client);
+    address
 }
