@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::time::{Instant, interval_at};
+use tokio::time::{Instant, interval_at, sleep_until};
 use tracing::warn;
 
 use crate::{Message, StoreError, Stream};
@@ -35,6 +35,15 @@ pub trait Subscription: Send {
     /// # Errors
     /// When the log is out of reach; the caller may call again.
     async fn next(&mut self) -> Result<Delivery, StoreError>;
+
+    /// The same, not before a time. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    async fn next_after(&mut self, time: Instant) -> Result<Delivery, StoreError> {
+        sleep_until(time).await;
+        self.next().await
+    }
 
     /// Whether every stream delivers, as far as is known: after [`next`](Self::next) failed nothing may come for long.
     fn delivers(&self) -> bool;

@@ -10,7 +10,7 @@ use runtime::{
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, info_span, warn};
@@ -96,7 +96,7 @@ impl Worker {
                     }
                     continue;
                 }
-                delivery = next_after(paused_until, subscription.as_mut()),
+                delivery = subscription.next_after(paused_until),
                     if issuing.len() < CONCURRENCY => delivery,
             };
             match delivery {
@@ -124,15 +124,6 @@ impl Worker {
         warn!(error = error as &dyn std::error::Error, "the event log does not deliver");
         self.health.not_ready("the event log does not deliver");
     }
-}
-
-/// Waits for the next delivery, not before a time. Cancel safe, as `next` is.
-async fn next_after(
-    time: Instant,
-    subscription: &mut dyn Subscription,
-) -> Result<Delivery, eventstore::StoreError> {
-    sleep_until(time).await;
-    subscription.next().await
 }
 
 /// The order for which there is something to do after a message.

@@ -11,7 +11,7 @@ use runtime::{
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
@@ -115,7 +115,7 @@ impl Worker {
                     Err(error) => error!(%error, "a validation's task was lost"),
                 },
                 Some(_) = self.giving_back.join_next() => {}
-                next = next_after(paused_until, subscription), if self.has_room() => match next {
+                next = subscription.next_after(paused_until), if self.has_room() => match next {
                     Ok(delivery) => {
                         // One stream may deliver while another does not.
                         if subscription.delivers() {
@@ -210,13 +210,4 @@ fn streams(order_shards: u8) -> Vec<Stream> {
     let mut streams = Stream::orders(order_shards);
     streams.push(Stream::Administration);
     streams
-}
-
-/// Waits for the next delivery, not before a time. Cancel safe, as `next` is.
-async fn next_after(
-    time: Instant,
-    subscription: &mut dyn Subscription,
-) -> Result<Delivery, StoreError> {
-    sleep_until(time).await;
-    subscription.next().await
 }

@@ -27,7 +27,11 @@ const NOT_AT_ONCE: Duration = Duration::from_millis(900);
 
 /// With this time until redelivery, only what is given back comes again in a test.
 fn patient(server: &Nats) -> Logs {
-    let ack_wait = Duration::from_secs(300);
+    waiting(server, Duration::from_secs(300))
+}
+
+/// One whose messages come again when nothing was said of them for so long.
+fn waiting(server: &Nats, ack_wait: Duration) -> Logs {
     Logs(Options { ack_wait, ..development(vec![server.url()]) })
 }
 
@@ -127,7 +131,7 @@ async fn a_dropped_delivery_comes_again() {
 async fn what_a_worker_that_hangs_does_not_speak_of_comes_again() {
     let server = Nats::start(Sync::Lazy).await;
     let ack_wait = Duration::from_secs(1);
-    let log = Logs(Options { ack_wait, ..development(vec![server.url()]) }).connect().await;
+    let log = waiting(&server, ack_wait).connect().await;
     let (_, subject) = fresh_account();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
@@ -165,7 +169,7 @@ async fn a_consumer_that_was_removed_is_made_anew_and_nobody_hears_of_it() {
 async fn what_was_held_for_a_busy_worker_until_another_did_it_is_not_done_twice() {
     let server = Nats::start(Sync::Lazy).await;
     let ack_wait = Duration::from_secs(1);
-    let log = Logs(Options { ack_wait, ..development(vec![server.url()]) }).connect().await;
+    let log = waiting(&server, ack_wait).connect().await;
     let (_, subject) = fresh_account();
     let mut busy = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
     for _ in 0..3 {
@@ -204,7 +208,7 @@ async fn who_works_on_several_streams_hears_that_one_does_not_deliver() {
 async fn work_in_progress_is_not_delivered_to_another_worker() {
     let server = Nats::start(Sync::Lazy).await;
     let ack_wait = Duration::from_secs(1);
-    let log = Logs(Options { ack_wait, ..development(vec![server.url()]) }).connect().await;
+    let log = waiting(&server, ack_wait).connect().await;
     let (_, subject) = fresh_account();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();

@@ -125,18 +125,23 @@ async fn a_request_that_hangs_keeps_no_other_waiting() {
     running.kill().await;
 }
 
+/// Lets all be done, and counts what is asked of a port about a key.
+fn counting(of: Port, about: &'static str) -> (Arc<Faults>, Arc<AtomicU8>) {
+    let asked = Arc::new(AtomicU8::new(0));
+    let counted = Arc::clone(&asked);
+    let faults = Faults::new(move |port, key: &str| {
+        counted.fetch_add(u8::from(port == of && key == about), Ordering::Relaxed);
+        Fate::Done
+    });
+    (Arc::new(faults), asked)
+}
+
 #[tokio::test]
 async fn what_there_is_not_is_unknown_also_while_the_index_follows_the_ledger() {
     let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     workshop.config.ca.ocsp = true;
-    let asked_for_its_end = Arc::new(AtomicU8::new(0));
-    let asked = Arc::clone(&asked_for_its_end);
-    let faults = Faults::new(move |port, key: &str| {
-        let is_meant = port == Port::LastSequence && key == "ledger";
-        asked.fetch_add(u8::from(is_meant), Ordering::Relaxed);
-        Fate::Done
-    });
-    let (running, calls) = serve(&workshop, Arc::new(faults)).await;
+    let (faults, asked_for_its_end) = counting(Port::LastSequence, "ledger");
+    let (running, calls) = serve(&workshop, faults).await;
     let issuer = workshop.authority();
 
     // Nobody has indexed the responder's own certificate.
@@ -155,14 +160,8 @@ async fn what_there_is_not_is_unknown_also_while_the_index_follows_the_ledger() 
 async fn whoever_waits_for_the_index_asks_the_log_once() {
     let mut workshop = Workshop::new(KeyAlgorithm::EcdsaP256);
     workshop.config.ca.ocsp = true;
-    let read = Arc::new(AtomicU8::new(0));
-    let reads = Arc::clone(&read);
-    let faults = Faults::new(move |port, key: &str| {
-        let is_meant = port == Port::Read && key == "revocations";
-        reads.fetch_add(u8::from(is_meant), Ordering::Relaxed);
-        Fate::Done
-    });
-    let (running, calls) = serve(&workshop, Arc::new(faults)).await;
+    let (faults, read) = counting(Port::Read, "revocations");
+    let (running, calls) = serve(&workshop, faults).await;
 
     // Nobody ever indexes the responder's own certificate.
     read.store(0, Ordering::Relaxed);
