@@ -36,7 +36,7 @@ pub(crate) async fn check(
     let issuance = Issuance { identities, wildcard, challenge, account_url };
     let mut owner = name.base().canonical();
     loop {
-        let found = resolver.caa(&owner).await?;
+        let found = resolver.caa(&owner, observed).await?;
         if !found.properties.is_empty() {
             let permitted = rules::permitted(&found.properties, issuance);
             observed.caa(CaaEvidence {

@@ -76,7 +76,12 @@ async fn request(
                 return Ok(response);
             }
             Err(error) if error.before_connected() => failed = Some((error, address)),
-            Err(error) => return Err(error.failure(target, address)),
+            Err(error) => {
+                if let FetchError::Exhausted(exhausted) = error {
+                    observed.note_exhausted(exhausted);
+                }
+                return Err(error.failure(target, address));
+            }
         }
     }
     Err(match failed {
@@ -114,6 +119,7 @@ async fn check_body(
 impl FetchError {
     fn failure(self, target: &Target, address: SocketAddr) -> Failure {
         let kind = match self {
+            Self::Exhausted(_) => FailureKind::ServerInternal,
             Self::Tls => FailureKind::Tls,
             Self::ConnectTimeout
             | Self::ConnectionRefused

@@ -7,6 +7,7 @@
 mod address;
 mod caa;
 mod dns01;
+mod exhausted;
 mod http01;
 mod observed;
 mod policy;
@@ -16,7 +17,8 @@ mod tls_alpn01;
 mod validator;
 
 pub use caa::CaaQuestion;
+pub use exhausted::Exhausted;
 pub use policy::NetworkPolicy;
 pub use resolver::{TrustAnchorError, check_trust_anchor};
 pub use settings::{ResolverChoice, Settings, SettingsError};
-pub use validator::{Attempt, Rejected, Validator};
+pub use validator::{Attempt, Outcome, Rejected, Validator};

@@ -14,6 +14,8 @@ use ring::digest::{SHA256, digest};
 use rustls::{ProtocolVersion, pki_types::CertificateDer};
 use url::Url;
 
+use crate::Exhausted;
+
 /// How many DNS records are kept.
 const MAX_RECORDS: usize = 64;
 /// How many CAA records are kept.
@@ -27,6 +29,7 @@ const MAX_URL_BYTES: usize = 512;
 pub(crate) struct Observed {
     evidence: Evidence,
     started: Instant,
+    exhausted: Option<Exhausted>,
 }
 
 impl Observed {
@@ -37,7 +40,7 @@ impl Observed {
             resolver: resolver.to_owned(),
             ..Evidence::default()
         };
-        Self { evidence, started: Instant::now() }
+        Self { evidence, started: Instant::now(), exhausted: None }
     }
 
     /// Notes DNS answers, without the signatures among them.
@@ -110,6 +113,16 @@ impl Observed {
         let records = seen.records.iter().take(MAX_CAA_RECORDS);
         let records = records.map(|record| printable(record, MAX_RECORD_BYTES)).collect();
         self.evidence.caa = Some(CaaEvidence { records, ..seen });
+    }
+
+    /// Notes that this machine had nothing left to look with.
+    pub(crate) fn note_exhausted(&mut self, exhausted: Exhausted) {
+        self.exhausted = Some(exhausted);
+    }
+
+    /// What this machine had none left of.
+    pub(crate) fn exhausted(&self) -> Option<Exhausted> {
+        self.exhausted
     }
 
     /// How far it came with the server that was asked last, in words an applicant can act on; nothing while only DNS was.

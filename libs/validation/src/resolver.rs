@@ -66,7 +66,7 @@ impl Resolver {
         let mut answer = match self.lookup(owner, RecordType::TXT).await {
             Ok(answer) => answer,
             Err(LookupError::NoRecords) => return Ok(Vec::new()),
-            Err(error) => return Err(error.failure("TXT", owner)),
+            Err(error) => return Err(error.failure("TXT", owner, observed)),
         };
         let is_other =
             |data: &RData| matches!(data, RData::TXT(txt) if txt.txt_data.concat() != wanted);
@@ -81,7 +81,7 @@ impl Resolver {
 
     /// Looks up the CAA records at a name, following CNAMEs; a name without any and one that does not exist are alike
     /// (RFC 8659 §3).
-    pub(crate) async fn caa(&self, owner: &str) -> Result<Found, Failure> {
+    pub(crate) async fn caa(&self, owner: &str, observed: &mut Observed) -> Result<Found, Failure> {
         let nothing = Found { properties: Vec::new(), dnssec: None };
         if self.answers_itself(owner) {
             return Ok(nothing);
@@ -89,7 +89,7 @@ impl Resolver {
         let answer = match self.lookup(owner, RecordType::CAA).await {
             Ok(answer) => answer,
             Err(LookupError::NoRecords | LookupError::NoSuchName) => return Ok(nothing),
-            Err(error) => return Err(error.failure("CAA", owner)),
+            Err(error) => return Err(error.failure("CAA", owner, observed)),
         };
         let properties: Vec<Property> = answer
             .records
@@ -106,7 +106,7 @@ impl Resolver {
             .collect();
         // One of the rest could forbid issuance.
         if properties.len() > MAX_CAA_RECORDS {
-            return Err(LookupError::TooMany.failure("CAA", owner));
+            return Err(LookupError::TooMany.failure("CAA", owner, observed));
         }
         Ok(Found { properties, dnssec: answer.dnssec().map(str::to_owned) })
     }

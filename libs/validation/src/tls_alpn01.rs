@@ -26,7 +26,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use self::verifier::AnyCertificate;
 use crate::{
-    SettingsError, Validator,
+    Exhausted, SettingsError, Validator,
     address::{Candidates, Host},
     observed::Observed,
 };
@@ -46,6 +46,8 @@ enum HandshakeError {
     ConnectionRefused,
     #[error("no connection could be made")]
     NotConnected,
+    #[error("no connection could be made from here")]
+    Exhausted(Exhausted),
     #[error("the TLS handshake took too long")]
     Slow,
     #[error("the TLS handshake failed")]
@@ -109,7 +111,12 @@ async fn show(
         match shake_hands(validator, server_name, address, observed).await {
             Ok(certificate) => return Ok(certificate),
             Err(error) if error.before_connected() => failed = Some((error, address.ip())),
-            Err(error) => return Err(error.failure(identifier, address.ip())),
+            Err(error) => {
+                if let HandshakeError::Exhausted(exhausted) = error {
+                    observed.note_exhausted(exhausted);
+                }
+                return Err(error.failure(identifier, address.ip()));
+            }
         }
     }
     Err(match failed {
@@ -126,7 +133,8 @@ async fn shake_hands(
     observed: &mut Observed,
 ) -> Result<CertificateDer<'static>, HandshakeError> {
     let connecting = timeout(validator.settings.connect_timeout, TcpStream::connect(address));
-    let stream = connecting.await.map_err(|_| HandshakeError::ConnectTimeout)??;
+    let stream = connecting.await.map_err(|_| HandshakeError::ConnectTimeout)?;
+    let stream = stream.map_err(|error| HandshakeError::of_connecting(&error, address.ip()))?;
     let server_name = ServerName::try_from(server_name.to_owned()).map_err(|error| {
         tracing::error!(server_name, %error, "an identifier makes no server name");
         HandshakeError::Tls
@@ -162,7 +170,11 @@ impl HandshakeError {
     fn before_connected(&self) -> bool {
         match self {
             Self::ConnectTimeout | Self::ConnectionRefused | Self::NotConnected => true,
-            Self::Slow | Self::Tls | Self::OtherProtocol | Self::NoCertificate => false,
+            Self::Exhausted(_)
+            | Self::Slow
+            | Self::Tls
+            | Self::OtherProtocol
+            | Self::NoCertificate => false,
         }
     }
 
@@ -171,17 +183,17 @@ impl HandshakeError {
             Self::ConnectTimeout | Self::ConnectionRefused | Self::NotConnected | Self::Slow => {
                 FailureKind::Connection
             }
+            Self::Exhausted(_) => FailureKind::ServerInternal,
             Self::Tls | Self::OtherProtocol | Self::NoCertificate => FailureKind::Tls,
         };
         Failure::new(kind, &format!("{identifier} at {address}: {self}"))
     }
-}
 
-impl From<io::Error> for HandshakeError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Self::ConnectionRefused,
-            _ => Self::NotConnected,
+    fn of_connecting(error: &io::Error, address: IpAddr) -> Self {
+        match Exhausted::of_connecting(error, address) {
+            Some(exhausted) => Self::Exhausted(exhausted),
+            None if error.kind() == io::ErrorKind::ConnectionRefused => Self::ConnectionRefused,
+            None => Self::NotConnected,
         }
     }
 }

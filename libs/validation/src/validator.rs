@@ -4,7 +4,7 @@ use domain::{ChallengeType, DnsName, Evidence, Failure, FailureKind, Identifier}
 use tokio::time::timeout;
 
 use crate::{
-    CaaQuestion, Settings, SettingsError, caa, dns01, http01,
+    CaaQuestion, Exhausted, Settings, SettingsError, caa, dns01, http01,
     http01::WebClient,
     observed::Observed,
     resolver::Resolver,
@@ -45,6 +45,9 @@ pub struct Rejected {
     pub evidence: Evidence,
 }
 
+/// What a look saw: proof, or why there is none.
+pub type Outcome = Result<Evidence, Box<Rejected>>;
+
 impl Validator {
     /// Makes a validator.
     ///
@@ -62,9 +65,12 @@ impl Validator {
     ///
     /// Nothing is kept between calls: the future may be dropped at any time and a validation repeated.
     ///
+    /// It is rejected when the challenge is not fulfilled, CAA forbids issuance, either cannot be checked, or the check takes
+    /// too long.
+    ///
     /// # Errors
-    /// When the challenge is not fulfilled, CAA forbids issuance, either cannot be checked, or the check takes too long.
-    pub async fn validate(&self, attempt: Attempt<'_>) -> Result<Evidence, Box<Rejected>> {
+    /// When this machine had nothing left to look with: the caller looks again later.
+    pub async fn validate(&self, attempt: Attempt<'_>) -> Result<Outcome, Exhausted> {
         let mut observed = self.observed();
         let checked = async {
             self.prove(attempt, &mut observed).await?;
@@ -90,9 +96,11 @@ impl Validator {
 
     /// Checks whether CAA permits issuance for a name whose control was proven before.
     ///
+    /// It is rejected when it does not, cannot be checked, or the check takes too long.
+    ///
     /// # Errors
-    /// When it does not, cannot be checked, or the check takes too long.
-    pub async fn check_caa(&self, question: CaaQuestion<'_>) -> Result<Evidence, Box<Rejected>> {
+    /// When this machine had nothing left to look with: the caller looks again later.
+    pub async fn check_caa(&self, question: CaaQuestion<'_>) -> Result<Outcome, Exhausted> {
         let mut observed = self.observed();
         let checked = self.ask_caa(question, &mut observed);
         let in_time = timeout(self.settings.total_timeout, checked).await;
@@ -145,11 +153,14 @@ impl Validator {
     }
 }
 
-fn finished(result: Result<(), Failure>, observed: Observed) -> Result<Evidence, Box<Rejected>> {
-    let evidence = observed.finish();
-    match result {
-        Ok(()) => Ok(evidence),
-        Err(failure) => Err(Box::new(Rejected { failure, evidence })),
+fn finished(result: Result<(), Failure>, observed: Observed) -> Result<Outcome, Exhausted> {
+    match (result, observed.exhausted()) {
+        (Ok(()), _) => Ok(Ok(observed.finish())),
+        (Err(_), Some(exhausted)) => Err(exhausted),
+        (Err(failure), None) => {
+            let evidence = observed.finish();
+            Ok(Err(Box::new(Rejected { failure, evidence })))
+        }
     }
 }
 

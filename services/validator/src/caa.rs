@@ -10,7 +10,7 @@ use eventstore::Message;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
-use validation::{CaaQuestion, Rejected, Validator};
+use validation::{CaaQuestion, Exhausted, Outcome, Rejected, Validator};
 
 use crate::{
     desk::{Desk, Unfinished, now},
@@ -73,7 +73,7 @@ fn is_wanted(order: &State, needed: &CaaCheckNeeded) -> bool {
 }
 
 /// What CAA says about a name now.
-type Look<'a> = (&'a CaaCheckNeeded, Result<Evidence, Box<Rejected>>);
+type Look<'a> = (&'a CaaCheckNeeded, Outcome);
 
 async fn ask<'a>(
     desk: &Desk,
@@ -104,8 +104,8 @@ async fn ask<'a>(
     let asking = AssertUnwindSafe(ask_patiently(validator, question)).catch_unwind();
     let outcome = asking.await.unwrap_or_else(|_| {
         error!(identifier = %needed.identifier, "a look at CAA panicked");
-        Err(not_looked_at())
-    });
+        Ok(Err(not_looked_at()))
+    })?;
     measure::look("caa", &outcome);
     Ok((needed, outcome))
 }
@@ -125,15 +125,15 @@ fn not_looked_at() -> Box<Rejected> {
 async fn ask_patiently(
     validator: &Validator,
     question: CaaQuestion<'_>,
-) -> Result<Evidence, Box<Rejected>> {
+) -> Result<Outcome, Exhausted> {
     let mut looks = 1;
     loop {
-        match validator.check_caa(question).await {
+        match validator.check_caa(question).await? {
             Err(rejected) if rejected.failure.kind == FailureKind::Dns && looks < MAX_LOOKS => {
                 looks += 1;
                 sleep(RETRY_DELAY).await;
             }
-            outcome => return outcome,
+            outcome => return Ok(outcome),
         }
     }
 }

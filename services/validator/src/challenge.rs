@@ -15,7 +15,7 @@ use metrics::histogram;
 use runtime::metrics::names;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
-use validation::{Attempt, Rejected};
+use validation::{Attempt, Outcome, Rejected};
 
 use crate::{
     applicant::Applies,
@@ -105,10 +105,7 @@ fn wanted<A: Applies>(state: &A::State, ready: &ChallengeReady, now: Timestamp) 
     }
 }
 
-async fn validate(
-    desk: &Desk,
-    ready: &ChallengeReady,
-) -> Result<Result<Evidence, Box<Rejected>>, Unfinished> {
+async fn validate(desk: &Desk, ready: &ChallengeReady) -> Result<Outcome, Unfinished> {
     let validator = desk.validator(&ready.profile)?;
     let account_url = desk.account_url(&ready.profile, &ready.account);
     let started = Instant::now();
@@ -124,8 +121,8 @@ async fn validate(
     let outcome = AssertUnwindSafe(running).catch_unwind().await.unwrap_or_else(|_| {
         error!(identifier = %ready.identifier, challenge = %ready.challenge, "a validation panicked");
         let failure = Failure::new(FailureKind::ServerInternal, "the validation failed unexpectedly");
-        Err(Box::new(Rejected { failure, evidence: Evidence::default() }))
-    });
+        Ok(Err(Box::new(Rejected { failure, evidence: Evidence::default() })))
+    })?;
     let kind = ready.challenge.as_str();
     measure::look(kind, &outcome);
     histogram!(names::VALIDATION_SECONDS, "type" => kind).record(started.elapsed().as_secs_f64());
@@ -144,7 +141,7 @@ async fn validate(
 fn command<A: Applies>(
     desk: &Desk,
     ready: &ChallengeReady,
-    outcome: Result<Evidence, Box<Rejected>>,
+    outcome: Outcome,
     at: Timestamp,
 ) -> A::Command {
     let (authorization, challenge) = (ready.authorization, ready.challenge);

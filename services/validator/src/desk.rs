@@ -16,7 +16,7 @@ use runtime::{
 };
 use time::OffsetDateTime;
 use tracing::{Instrument as _, debug, info_span, warn};
-use validation::Validator;
+use validation::{Exhausted, Validator};
 
 use crate::{
     Ports, Settings, caa, challenge,
@@ -26,6 +26,8 @@ use crate::{
 
 /// When a task comes back that the log did not let us record.
 const LOG_DELAY: Duration = Duration::from_secs(2);
+/// When a task comes back that this machine had no file, port or memory left for.
+const EXHAUSTED_DELAY: Duration = Duration::from_secs(5);
 /// When a task comes back whose profile this node does not know, or knows otherwise; one with the newer configuration
 /// may take it.
 const PROFILE_DELAY: Duration = Duration::from_secs(10);
@@ -64,6 +66,8 @@ pub(crate) enum Unfinished {
     Profile(ProfileName),
     #[error("the profile {0} does not check CAA here")]
     NoCaa(ProfileName),
+    #[error("nothing can be looked at")]
+    Exhausted(#[from] Exhausted),
 }
 
 impl Desk {
@@ -205,6 +209,7 @@ impl Unfinished {
         match self {
             Self::Load(_) | Self::Record(_) => LOG_DELAY,
             Self::Profile(_) | Self::NoCaa(_) => PROFILE_DELAY,
+            Self::Exhausted(_) => EXHAUSTED_DELAY,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What validators count.
 
 use domain::{
-    ChallengeType, Evidence,
+    ChallengeType,
     order::{State, Status},
 };
 use metrics::{counter, histogram};
 use runtime::metrics::names;
-use validation::Rejected;
+use validation::Outcome;
 
 use crate::desk::now;
 
@@ -18,7 +18,7 @@ pub(crate) fn begin() {
 }
 
 /// Counts one look at a challenge or at CAA.
-pub(crate) fn look(kind: &'static str, outcome: &Result<Evidence, Box<Rejected>>) {
+pub(crate) fn look(kind: &'static str, outcome: &Outcome) {
     let (outcome, problem) = match outcome {
         Ok(_) => ("valid", ""),
         Err(rejected) => ("invalid", rejected.failure.kind.as_str()),

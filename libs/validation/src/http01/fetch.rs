@@ -10,7 +10,7 @@ use reqwest::{
 };
 use url::Url;
 
-use crate::{Settings, SettingsError};
+use crate::{Exhausted, Settings, SettingsError};
 
 const USER_AGENT: &str = concat!("certmill-validation/", env!("CARGO_PKG_VERSION"));
 
@@ -46,6 +46,8 @@ pub(super) enum FetchError {
     ConnectionRefused,
     #[error("no connection could be made")]
     NotConnected,
+    #[error("no connection could be made from here")]
+    Exhausted(Exhausted),
     #[error("the TLS handshake failed")]
     Tls,
     #[error("the response took too long")]
@@ -97,7 +99,7 @@ impl WebClient {
     /// hyper refuses a response head of more than 100 headers or about 400 KiB.
     pub(super) async fn get(&self, url: &Url, address: SocketAddr) -> Result<Response, FetchError> {
         let request = self.0.get(url.clone()).header(CONNECTION, HeaderValue::from_static("close"));
-        PINNED.scope(address, request.send()).await.map_err(|error| FetchError::from(&error))
+        PINNED.scope(address, request.send()).await.map_err(|error| FetchError::of(&error, address))
     }
 }
 
@@ -121,8 +123,15 @@ impl FetchError {
     pub(super) fn before_connected(self) -> bool {
         match self {
             Self::ConnectTimeout | Self::ConnectionRefused | Self::NotConnected => true,
-            Self::Tls | Self::ResponseTimeout | Self::NotHttp => false,
+            Self::Exhausted(_) | Self::Tls | Self::ResponseTimeout | Self::NotHttp => false,
         }
+    }
+
+    /// Why a request to the address got no response.
+    fn of(error: &reqwest::Error, address: SocketAddr) -> Self {
+        let mut connecting = causes(error).filter_map(|cause| cause.downcast_ref());
+        let exhausted = connecting.find_map(|cause| Exhausted::of_connecting(cause, address.ip()));
+        exhausted.map_or_else(|| Self::from(error), Self::Exhausted)
     }
 }
 

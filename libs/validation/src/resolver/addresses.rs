@@ -66,12 +66,14 @@ impl Resolver {
         let known: Vec<IpAddr> = found.flat_map(|answer| addresses(answer, observed)).collect();
         match LookupError::of_both(v6.err(), v4.err()) {
             // An answer that fails DNSSEC is an attack or a fault of the zone: the other family must not hide it.
-            Some(error) if error.is_untrusted() => Err(error.failure("address", &owner)),
+            Some(error) if error.is_untrusted() => Err(error.failure("address", &owner, observed)),
             _ if known.is_empty() && self.is_loopback(&owner) => {
                 Ok(vec![IpAddr::V4(Ipv4Addr::LOCALHOST)].into())
             }
-            Some(error) if known.is_empty() => Err(error.failure("address", &owner)),
-            None if known.is_empty() => Err(LookupError::NoRecords.failure("address", &owner)),
+            Some(error) if known.is_empty() => Err(error.failure("address", &owner, observed)),
+            None if known.is_empty() => {
+                Err(LookupError::NoRecords.failure("address", &owner, observed))
+            }
             _ => Ok(known.into()),
         }
     }

@@ -29,6 +29,7 @@ use hickory_resolver::{
 };
 
 use super::answer::with_aliases;
+use crate::Exhausted;
 
 /// How many questions one lookup may take, as the library has it: a CNAME leads to each but the first.
 const MAX_QUERIES: usize = 8;
@@ -143,12 +144,18 @@ impl DnsHandle for Connection {
         let Self { server, config, connections } = self.clone();
         Box::pin(stream::once(async move {
             let Connections { runtime, context } = connections;
-            let connected = runtime.new_connection(server, &config, &context)?.await?;
-            let response = connected.send(request).first_answer().await?;
+            let asking = async {
+                let connected = runtime.new_connection(server, &config, &context)?.await?;
+                connected.send(request).first_answer().await
+            };
+            let response = asking.await.inspect_err(|error| {
+                if matches!(error, NetError::Io(error) if Exhausted::of(error).is_some()) {
+                    tell(error.clone());
+                }
+            })?;
             match response.response_code {
                 code @ (ResponseCode::ServFail | ResponseCode::Refused) => {
-                    // Another task may share this lookup and have it go on: it is told of a timeout.
-                    let _ = UNABLE.try_with(|unable| unable.set(Some(code)));
+                    tell(DnsError::ResponseCode(code).into());
                     Err(NetError::Timeout)
                 }
                 _ => Ok(response),
@@ -158,14 +165,20 @@ impl DnsHandle for Connection {
 }
 
 tokio::task_local! {
-    /// What a server said to this lookup that cannot answer it.
-    static UNABLE: Cell<Option<ResponseCode>>;
+    /// Why a server gave this lookup no answer, where the library would tell something else.
+    static UNANSWERED: Cell<Option<NetError>>;
+}
+
+/// Notes it for the lookup of this task; another task may share the lookup and have it go on.
+fn tell(error: NetError) {
+    let _ = UNANSWERED.try_with(|unanswered| unanswered.set(Some(error)));
 }
 
 /// Asks the servers until one answers.
 ///
 /// That a server cannot answer (SERVFAIL, REFUSED) is the answer to the library, whatever the others would say. A timeout
-/// is what has it wait for them, as the system's own resolver does; if none could answer, the code is told after all.
+/// is what has it wait for them, as the system's own resolver does; if none could answer, the code is told after all. So is
+/// that there is no file left for a socket, which the library takes for servers that cannot be reached.
 pub(super) async fn lookup(
     client: &Client,
     name: Name,
@@ -173,12 +186,14 @@ pub(super) async fn lookup(
 ) -> Result<Lookup, NetError> {
     let asking = async {
         let answer = client.lookup(name, kind).await;
-        answer.map_err(|error| match (UNABLE.with(Cell::get), error) {
-            (Some(code), NetError::Timeout) => DnsError::ResponseCode(code).into(),
-            (_, error) => error,
+        answer.map_err(|error| match error {
+            NetError::Timeout | NetError::NoConnections => {
+                UNANSWERED.with(Cell::take).unwrap_or(error)
+            }
+            error => error,
         })
     };
-    UNABLE.scope(Cell::new(None), asking).await
+    UNANSWERED.scope(Cell::new(None), asking).await
 }
 
 #[cfg(test)]

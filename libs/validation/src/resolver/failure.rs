@@ -9,6 +9,8 @@ use hickory_resolver::{
     },
 };
 
+use crate::{Exhausted, observed::Observed};
+
 /// Why a lookup gave no records; ordered by how much it says, the most telling last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum LookupError {
@@ -34,6 +36,8 @@ pub(super) enum LookupError {
     ServerFailure,
     /// The name is no valid DNS name once the label of the challenge stands before it.
     NameTooLong,
+    /// This machine had nothing left to ask with.
+    Exhausted(Exhausted),
     /// The answer is not proven by DNSSEC where it has to be.
     Unproven,
     /// The answer fails DNSSEC validation.
@@ -51,8 +55,11 @@ impl LookupError {
         one.max(other)
     }
 
-    /// Tells the applicant.
-    pub(super) fn failure(self, records: &str, owner: &str) -> Failure {
+    /// Tells the applicant, and the caller where the applicant is not meant.
+    pub(super) fn failure(self, records: &str, owner: &str, observed: &mut Observed) -> Failure {
+        if let Self::Exhausted(exhausted) = self {
+            observed.note_exhausted(exhausted);
+        }
         let reason = match self {
             Self::NoRecords => return dns(&format!("DNS has no {records} records for {owner}")),
             Self::NoSuchName => return dns(&format!("DNS has no name {owner} (NXDOMAIN)")),
@@ -60,7 +67,7 @@ impl LookupError {
             Self::TooMany => "there are too many of them",
             Self::TooManyAliases => "too many CNAMEs lead there, or they lead in a circle",
             Self::Malformed => "the answer could not be understood",
-            Self::Unreachable => "the resolver could not be reached",
+            Self::Unreachable | Self::Exhausted(_) => "the resolver could not be reached",
             Self::Timeout => "no answer came in time",
             Self::Refused => "the resolver answered REFUSED",
             Self::ServerFailure => {
@@ -83,7 +90,8 @@ impl From<&NetError> for LookupError {
         match error {
             NetError::Dns(error) => error.into(),
             NetError::Timeout => Self::Timeout,
-            NetError::Io(_) | NetError::NoConnections | NetError::Busy => Self::Unreachable,
+            NetError::Io(error) => Exhausted::of(error).map_or(Self::Unreachable, Self::Exhausted),
+            NetError::NoConnections | NetError::Busy => Self::Unreachable,
             _ => Self::Malformed,
         }
     }
@@ -173,7 +181,9 @@ mod tests {
 
     #[test]
     fn each_error_tells_name_and_reason() {
-        let failure = LookupError::ServerFailure.failure("TXT", "_acme-challenge.a.example");
+        let mut observed = Observed::new("primary", "system");
+        let owner = "_acme-challenge.a.example";
+        let failure = LookupError::ServerFailure.failure("TXT", owner, &mut observed);
         assert_eq!(failure.kind, FailureKind::Dns);
         assert!(failure.detail.contains("TXT records for _acme-challenge.a.example"));
         assert!(failure.detail.contains("SERVFAIL"));

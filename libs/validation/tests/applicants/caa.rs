@@ -228,7 +228,7 @@ async fn caa_is_checked_again_by_itself() {
         challenge: ChallengeType::Http01,
         account_url: ACCOUNT,
     };
-    let evidence = validator.check_caa(question).await.unwrap();
+    let evidence = validator.check_caa(question).await.unwrap().unwrap();
     assert_eq!(evidence.caa.unwrap().found_at.as_deref(), Some(NAME));
     assert!(evidence.hops.is_empty() && evidence.records.is_empty());
 }

@@ -144,7 +144,8 @@ async fn connections_that_the_resolver_closed_fail_no_later_lookup() {
     let scene = Scene::new(zone).await;
     let validator = Validator::new(scene.settings.clone()).unwrap();
     let prove = async |name: String| {
-        validator.validate(attempt(ChallengeType::Dns01, &identifier(&name))).await.unwrap();
+        let asked = identifier(&name);
+        validator.validate(attempt(ChallengeType::Dns01, &asked)).await.unwrap().unwrap();
     };
     join_all(names().map(prove)).await;
     for name in names() {

@@ -19,7 +19,7 @@ fn zone() -> Zone {
     Zone::default().a(NAME, "127.0.0.1")
 }
 
-async fn check(reply: fn(&str) -> Reply) -> Result<domain::Evidence, Box<validation::Rejected>> {
+async fn check(reply: fn(&str) -> Reply) -> validation::Outcome {
     let web = WebServer::start(reply).await;
     Scene::new(zone()).await.port(web.port).http01().await
 }

@@ -11,6 +11,8 @@ mod dns_server;
 #[cfg(test)]
 mod dnssec;
 #[cfg(test)]
+mod exhausted;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod http01;

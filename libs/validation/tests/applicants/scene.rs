@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use domain::{ChallengeType, Evidence, Failure, Identifier};
-use validation::{Attempt, NetworkPolicy, Rejected, ResolverChoice, Settings, Validator};
+use domain::{ChallengeType, Failure, Identifier};
+use validation::{Attempt, NetworkPolicy, Outcome, ResolverChoice, Settings, Validator};
 
 use crate::dns_server::{DnsServer, Zone};
 
@@ -47,26 +47,22 @@ impl Scene {
         self
     }
 
-    pub(crate) async fn http01(&self) -> Result<Evidence, Box<Rejected>> {
+    pub(crate) async fn http01(&self) -> Outcome {
         self.validate(ChallengeType::Http01, NAME).await
     }
 
-    pub(crate) async fn dns01(&self) -> Result<Evidence, Box<Rejected>> {
+    pub(crate) async fn dns01(&self) -> Outcome {
         self.validate(ChallengeType::Dns01, NAME).await
     }
 
-    pub(crate) async fn tls_alpn01(&self) -> Result<Evidence, Box<Rejected>> {
+    pub(crate) async fn tls_alpn01(&self) -> Outcome {
         self.validate(ChallengeType::TlsAlpn01, NAME).await
     }
 
-    pub(crate) async fn validate(
-        &self,
-        challenge: ChallengeType,
-        name: &str,
-    ) -> Result<Evidence, Box<Rejected>> {
+    pub(crate) async fn validate(&self, challenge: ChallengeType, name: &str) -> Outcome {
         let validator = Validator::new(self.settings.clone()).unwrap();
         let asked = identifier(name);
-        let result = validator.validate(attempt(challenge, &asked)).await;
+        let result = validator.validate(attempt(challenge, &asked)).await.unwrap();
         let evidence = match &result {
             Ok(evidence) => evidence,
             Err(rejected) => &rejected.evidence,
@@ -97,7 +93,7 @@ pub(crate) fn attempt(challenge: ChallengeType, asked: &Identifier) -> Attempt<'
 }
 
 /// The failure of a validation that must fail.
-pub(crate) fn failure(result: Result<Evidence, Box<Rejected>>) -> Failure {
+pub(crate) fn failure(result: Outcome) -> Failure {
     let failure = result.unwrap_err().failure;
     assert!(failure.detail.len() <= Failure::MAX_DETAIL_BYTES);
     assert!(failure.detail.bytes().all(|octet| (b' '..=b'~').contains(&octet)));

@@ -12,6 +12,7 @@ use domain::{
 use eventstore::{Actor, Context, Envelope, EventStore, Expected, Sequence, Subject, Wake, Wakes};
 use readmodel::Aggregates;
 use runtime::Health;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 use validation::{NetworkPolicy, ResolverChoice};
@@ -276,6 +277,20 @@ async fn an_outcome_the_log_did_not_take_is_recorded_later() {
     let ready = scenario.ready(1, "token", profile()).await;
     scenario.memory.fail_appends(1);
     scenario.given_back(ready).await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(1).await, Status::Ready);
+    scenario.stop().await;
+}
+
+#[tokio::test]
+async fn a_challenge_waits_while_no_file_can_be_opened_to_look_at_it() {
+    let mut scenario = Scenario::start().await;
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..before }).unwrap();
+    let ready = scenario.ready(1, "token", profile()).await;
+    scenario.given_back(ready).await;
+    assert_eq!(scenario.events(1).await.len(), 2);
+    setrlimit(Resource::Nofile, before).unwrap();
     scenario.acknowledged(ready).await;
     assert_eq!(scenario.status(1).await, Status::Ready);
     scenario.stop().await;
