@@ -1,103 +1,20 @@
-//! What goes into one transaction, and what becomes of each part of it.
+//! One transaction: applies the requests that share it, and notes in each what comes of it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, mem};
 
-use domain::{CrlName, Timestamp};
-use eventstore::{AppendError, Expected, Pair, Sequence, Stream, Subject};
-use readmodel::Crl;
+use eventstore::{AppendError, Expected, Sequence, Stream, Subject};
 use rusqlite::{Connection, ErrorCode, params};
-use tokio::sync::oneshot;
 
 use crate::{
-    WriteError,
     chain::{Link, Tip},
     crls,
     index::{self, Entry},
     positions::{Position, Positions},
-    prepared::{Prepared, Second},
+    prepared::Prepared,
     prune, queries, rebuilding,
+    request::{AppendPair, Change, Changed, Request, Second},
     schema::{bodies, column, stream_code},
 };
-
-/// What the writing thread is asked for.
-pub(crate) enum Request {
-    /// Stores a message.
-    Append(Box<Append>),
-    /// Stores a message and one that depends on its place.
-    Pair(Box<AppendPair>),
-    /// Changes something beside the log.
-    Change(Change, oneshot::Sender<Result<Changed, WriteError>>),
-    /// Writes what waits, closes the database and answers.
-    Close(oneshot::Sender<()>),
-}
-
-/// A message to store, and who waits for it.
-pub(crate) struct Append {
-    pub(crate) message: Prepared,
-    pub(crate) reply: oneshot::Sender<Result<Sequence, AppendError>>,
-}
-
-/// Two messages to store, and who waits for them.
-pub(crate) struct AppendPair {
-    pub(crate) first: Prepared,
-    pub(crate) second: Second,
-    pub(crate) reply: oneshot::Sender<Result<Pair, AppendError>>,
-}
-
-/// A write that is not an append.
-#[derive(Debug)]
-pub(crate) enum Change {
-    /// Adds entries to the indexes, each with the message it is made from.
-    Index(Vec<(Sequence, Entry)>),
-    /// Publishes a CRL unless a newer one is there.
-    Crl(CrlName, Crl),
-    /// Forgets the certificates; a rebuild has begun.
-    ClearCertificates,
-    /// Has the indexes say what a part of the log does: orders that it does not place are forgotten.
-    Reindex {
-        /// The last message before it.
-        after: Sequence,
-        /// Its last message.
-        end: Sequence,
-        /// The entries, each with the message it is made from.
-        entries: Vec<(Sequence, Entry)>,
-    },
-    /// The certificates are complete to a message of the ledger again.
-    Rebuilt(Sequence),
-    /// Drops the bodies of orders placed before a time, at most so many orders.
-    Prune {
-        /// The time.
-        before: Timestamp,
-        /// How many orders.
-        limit: u32,
-    },
-    /// Nothing but the consumers' marks, which every transaction may carry.
-    Marks,
-}
-
-/// What a change did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Changed {
-    /// It is done.
-    Done,
-    /// How far the certificates are complete again.
-    Rebuilt(rebuilding::Rebuilt),
-    /// The subjects whose messages were dropped.
-    Pruned(Vec<Subject>),
-}
-
-/// What a request will have become once the transaction is committed.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The message has a place.
-    Stored(Sequence),
-    /// Two messages have places, or the second one's subject had changed, or there is no second one.
-    StoredPair(Sequence, Option<Sequence>),
-    /// The subject had changed.
-    Conflict,
-    /// The change is made.
-    Changed(Changed),
-}
 
 /// A transaction as it grows.
 pub(crate) struct Stage<'a> {
@@ -113,7 +30,6 @@ pub(crate) struct Stage<'a> {
 pub(crate) struct Staged {
     pub(crate) tip: Tip,
     pub(crate) ends: HashMap<Subject, Position>,
-    pub(crate) outcomes: Vec<Outcome>,
 }
 
 impl<'a> Stage<'a> {
@@ -125,30 +41,34 @@ impl<'a> Stage<'a> {
     ///
     /// An error means that the database cannot take it and the whole transaction is rolled back; a conflict is not one.
     pub(crate) fn apply_all(mut self, requests: &mut [Request]) -> rusqlite::Result<Staged> {
-        let outcomes =
-            requests.iter_mut().map(|request| self.apply(request)).collect::<Result<_, _>>()?;
-        Ok(Staged { tip: self.tip, ends: self.ends, outcomes })
-    }
-
-    fn apply(&mut self, request: &mut Request) -> rusqlite::Result<Outcome> {
-        match request {
-            Request::Append(append) => {
-                Ok(self.append(&append.message)?.map_or(Outcome::Conflict, Outcome::Stored))
+        for request in requests {
+            match request {
+                Request::Append(append) => append.stored = self.append(&append.message)?,
+                Request::Pair(pair) => self.append_pair(pair)?,
+                Request::Change { change, changed, .. } => *changed = self.change(change)?,
+                // The writing thread takes these out before.
+                Request::Close(_) => {}
             }
-            Request::Pair(pair) => self.append_pair(pair),
-            Request::Change(change, _) => self.change(change).map(Outcome::Changed),
-            // The writing thread takes these out before.
-            Request::Close(_) => Ok(Outcome::Changed(Changed::Done)),
         }
+        Ok(Staged { tip: self.tip, ends: self.ends })
     }
 
-    fn append_pair(&mut self, pair: &mut AppendPair) -> rusqlite::Result<Outcome> {
-        let Some(first) = self.append(&pair.first)? else { return Ok(Outcome::Conflict) };
-        let second = match pair.second.make(first) {
-            Some(second) => self.append(second)?,
-            None => None,
+    fn append_pair(&mut self, pair: &mut AppendPair) -> rusqlite::Result<()> {
+        let Some(first) = self.append(&pair.first)? else { return Ok(()) };
+        pair.stored = Some(first);
+        let unless_stored = Second::Failed(AppendError::Conflict);
+        let Second::Waiting(make) = mem::replace(&mut pair.second, unless_stored) else {
+            return Ok(());
         };
-        Ok(Outcome::StoredPair(first, second))
+        match make(first).and_then(Prepared::new) {
+            Ok(message) => {
+                if let Some(sequence) = self.append(&message)? {
+                    pair.second = Second::Stored(Box::new(message), sequence);
+                }
+            }
+            Err(error) => pair.second = Second::Failed(error),
+        }
+        Ok(())
     }
 
     /// Stores a message; nothing when its subject had changed.
@@ -275,31 +195,10 @@ impl<'a> Stage<'a> {
     }
 }
 
-impl Request {
-    /// Tells whoever waits that nothing came of it.
-    pub(crate) fn fail(self, error: &WriteError) {
-        // Whoever does not wait any more needs no answer.
-        match self {
-            Self::Append(append) => {
-                let _ = append.reply.send(Err(error.clone().into()));
-            }
-            Self::Pair(pair) => {
-                let _ = pair.reply.send(Err(error.clone().into()));
-            }
-            Self::Change(_, reply) => {
-                let _ = reply.send(Err(error.clone()));
-            }
-            Self::Close(reply) => {
-                let _ = reply.send(());
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use domain::{
-        AccountId, Failure, FailureKind, OrderId,
+        AccountId, Failure, FailureKind, OrderId, Timestamp,
         order::{Event, IssuanceFailed, OrderPlaced},
     };
     use eventstore::{Actor, Context, Envelope, MessageId, NewMessage};
@@ -317,7 +216,7 @@ mod tests {
         let envelope = Envelope::new(MessageId::random(), &context, &[event]).unwrap();
         let subject = Subject::order(&OrderId::new(0, &[1; 16]));
         let message = Prepared::new(NewMessage { subject, expected, envelope }).unwrap();
-        Request::Append(Box::new(Append { message, reply: oneshot::channel().0 }))
+        Request::append(message).0
     }
 
     fn place() -> Request {
@@ -338,8 +237,7 @@ mod tests {
     }
 
     fn prune() -> Request {
-        let before = at(1);
-        Request::Change(Change::Prune { before, limit: 9 }, oneshot::channel().0)
+        Request::change(Change::Prune { before: at(1), limit: 9 }).0
     }
 
     fn fail() -> Request {
@@ -348,8 +246,8 @@ mod tests {
         append(Expected::Last(Sequence(1)), failed)
     }
 
-    /// What becomes of the last request, where each list is a transaction.
-    fn outcome(transactions: Vec<Vec<Request>>) -> Outcome {
+    /// Where the last request is stored, where each list is a transaction.
+    fn stored(transactions: Vec<Vec<Request>>) -> Option<Sequence> {
         let connection = Connection::open_in_memory().unwrap();
         schema::create(&connection).unwrap();
         let (positions, mut tip, mut last) = (Positions::new(9), Tip::default(), None);
@@ -357,18 +255,19 @@ mod tests {
             let stage = Stage::new(&connection, &positions, tip);
             let staged = stage.apply_all(&mut requests).unwrap();
             staged.ends.into_iter().for_each(|(subject, end)| positions.insert(subject, end));
-            (tip, last) = (staged.tip, staged.outcomes.into_iter().next_back());
+            (tip, last) = (staged.tip, requests.pop());
         }
-        last.unwrap()
+        let Some(Request::Append(append)) = last else { panic!("the last is no append") };
+        append.stored
     }
 
     #[test]
     fn nothing_is_appended_to_an_order_that_goes_in_the_same_transaction() {
-        assert!(matches!(outcome(vec![vec![place()], vec![fail()]]), Outcome::Stored(Sequence(2))));
+        assert_eq!(stored(vec![vec![place()], vec![fail()]]), Some(Sequence(2)));
         for transactions in
             [vec![vec![place()], vec![prune(), fail()]], vec![vec![place(), prune(), fail()]]]
         {
-            assert!(matches!(outcome(transactions), Outcome::Conflict));
+            assert_eq!(stored(transactions), None);
         }
     }
 }

@@ -14,17 +14,17 @@ use eventstore::{
     Acknowledge, Delivery, EventFeed, Sequence, StoreError, Stream, Subscription, Wake, Wakes,
 };
 use tokio::{
-    sync::{Notify, broadcast, futures::Notified, mpsc, oneshot},
+    sync::{Notify, broadcast, futures::Notified, mpsc},
     time::{Instant, sleep_until},
 };
 
 use crate::{
     Damage, Embedded,
-    batch::{Change, Request},
     consumer::{Consumer, PAGE, Step},
     error::ReadError,
     marks::Mark,
     queries,
+    request::{Change, Request},
     shared::Shared,
 };
 
@@ -139,9 +139,8 @@ impl Feeds {
 
     fn save_soon(&self) {
         if let Some(writer) = self.writer.get().and_then(mpsc::WeakSender::upgrade) {
-            let (reply, _) = oneshot::channel();
             // When the queue is full, the next transaction takes the marks along anyway.
-            let _ = writer.try_send(Request::Change(Change::Marks, reply));
+            let _ = writer.try_send(Request::change(Change::Marks).0);
         }
     }
 

@@ -30,6 +30,7 @@ mod read_only;
 mod readers;
 mod rebuilding;
 mod recent;
+mod request;
 mod schema;
 mod shared;
 mod store;

@@ -1,8 +1,6 @@
 //! Messages made ready for the writing thread by whoever appends them.
 
-use std::fmt;
-
-use eventstore::{AppendError, Dependent, Envelope, Expected, NewMessage, Sequence, Subject};
+use eventstore::{AppendError, Envelope, Expected, NewMessage, Subject};
 
 use crate::{
     chain::Hash,
@@ -21,14 +19,6 @@ pub(crate) struct Prepared {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// A message that names the place of another one, and so is made when that has its place.
-pub(crate) enum Second {
-    /// Not yet.
-    Waiting(Dependent),
-    /// The transaction has come so far.
-    Made(Result<Box<Prepared>, AppendError>),
-}
-
 impl Prepared {
     pub(crate) fn new(message: NewMessage) -> Result<Self, AppendError> {
         let NewMessage { subject, expected, envelope } = message;
@@ -39,28 +29,5 @@ impl Prepared {
         let entries = index::entries(&subject, &envelope).map_err(AppendError::unavailable)?;
         let digest = Hash::of(&body);
         Ok(Self { subject, expected, envelope, body, digest, entries })
-    }
-}
-
-impl Second {
-    /// Makes the message once the first one's place is known.
-    pub(crate) fn make(&mut self, first: Sequence) -> Option<&Prepared> {
-        let gone = Err(AppendError::unavailable("the message was asked for twice"));
-        if let Self::Waiting(dependent) = std::mem::replace(self, Self::Made(gone)) {
-            *self = Self::Made(dependent(first).and_then(Prepared::new).map(Box::new));
-        }
-        match self {
-            Self::Made(Ok(prepared)) => Some(prepared),
-            Self::Made(Err(_)) | Self::Waiting(_) => None,
-        }
-    }
-}
-
-impl fmt::Debug for Second {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Waiting(_) => "Waiting",
-            Self::Made(_) => "Made",
-        })
     }
 }

@@ -6,10 +6,9 @@ use readmodel::ReadModel as _;
 use rusqlite::Connection;
 
 use crate::{
-    Embedded, WriteError,
-    batch::{Change, Changed},
-    index, queries,
+    Embedded, WriteError, index, queries,
     queries::OF_SUBJECT,
+    request::{Change, Changed},
     verify,
 };
 

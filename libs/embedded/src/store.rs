@@ -8,15 +8,13 @@ use eventstore::{
     AppendError, Dependent, Envelope, EventStore, Expected, Message, NewMessage, Pair, Sequence,
     StoreError, Stream, Subject,
 };
-use tokio::sync::oneshot;
 
 use crate::{
-    Counters, WriteError,
-    batch::{Append, AppendPair, Change, Changed, Request},
-    index,
+    Counters, WriteError, index,
     lock::Lock,
-    prepared::{Prepared, Second},
+    prepared::Prepared,
     queries,
+    request::{Change, Changed, Request},
     shared::Shared,
     writer::Writer,
 };
@@ -89,8 +87,8 @@ impl Embedded {
 
     /// Has the writing thread change something.
     pub(crate) async fn change(&self, change: Change) -> Result<Changed, WriteError> {
-        let (reply, changed) = oneshot::channel();
-        self.inner.writer.send(Request::Change(change, reply)).await?;
+        let (request, changed) = Request::change(change);
+        self.inner.writer.send(request).await?;
         changed.await.unwrap_or(Err(WriteError::WriterGone))
     }
 }
@@ -105,17 +103,15 @@ impl EventStore for Embedded {
     ) -> Result<Sequence, AppendError> {
         let (subject, envelope) = (subject.clone(), envelope.clone());
         let message = Prepared::new(NewMessage { subject, expected, envelope })?;
-        let (reply, stored) = oneshot::channel();
-        self.inner.writer.send(Request::Append(Box::new(Append { message, reply }))).await?;
+        let (request, stored) = Request::append(message);
+        self.inner.writer.send(request).await?;
         stored.await.unwrap_or_else(|_| Err(WriteError::WriterGone.into()))
     }
 
     /// Both in one transaction.
     async fn append_pair(&self, first: NewMessage, second: Dependent) -> Result<Pair, AppendError> {
-        let (reply, stored) = oneshot::channel();
-        let (first, second) = (Prepared::new(first)?, Second::Waiting(second));
-        let pair = AppendPair { first, second, reply };
-        self.inner.writer.send(Request::Pair(Box::new(pair))).await?;
+        let (request, stored) = Request::pair(Prepared::new(first)?, second);
+        self.inner.writer.send(request).await?;
         stored.await.unwrap_or_else(|_| Err(WriteError::WriterGone.into()))
     }
 

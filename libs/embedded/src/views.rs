@@ -25,13 +25,12 @@ use readmodel::{
 use rusqlite::Connection;
 
 use crate::{
-    Embedded, Options,
-    batch::{Change, Changed},
-    crls,
+    Embedded, Options, crls,
     error::ReadError,
     generations::Generations,
     index::{self, Entry, PlacedOrder},
     rebuilding::{self, EntriesLost, Rebuilt},
+    request::{Change, Changed},
     shared::Shared,
 };
 

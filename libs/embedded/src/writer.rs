@@ -14,12 +14,13 @@ use tracing::{error, warn};
 
 use crate::{
     WriteError,
-    batch::{Changed, Outcome, Request, Stage, Staged},
+    batch::{Stage, Staged},
     chain::Tip,
     company::Company,
     head::Head,
     marks::Mark,
-    prepared::{Prepared, Second},
+    prepared::Prepared,
+    request::{Changed, Request, Second},
     shared::Shared,
 };
 
@@ -164,7 +165,7 @@ impl Thread {
 
     fn due_marks(&mut self, batch: &[Request]) -> Vec<Mark> {
         let asked = batch.iter().any(|request| match request {
-            Request::Change(..) => true,
+            Request::Change { .. } => true,
             Request::Append(_) | Request::Pair(_) | Request::Close(_) => false,
         });
         if !asked && self.marked_at.elapsed() < MARKS_EVERY {
@@ -186,7 +187,7 @@ impl Thread {
             }
             shared.counts.appends.add(appends);
         }
-        if staged.outcomes.iter().any(Outcome::has_written) {
+        if batch.iter().any(Request::is_written) {
             shared.counts.commits.add(1);
         }
         for (subject, end) in staged.ends {
@@ -194,10 +195,9 @@ impl Thread {
             // Whoever appended may have left before the view of it is written, as with a client that hung up.
             shared.views.forget(&subject);
         }
-        let answered = batch.drain(..).zip(staged.outcomes);
         let mut news = Vec::new();
-        for (request, outcome) in answered {
-            shared.answer(request, outcome, &mut news);
+        for request in batch.drain(..) {
+            shared.answer(request, &mut news);
         }
         shared.feeds.announce(&news);
     }
@@ -222,42 +222,39 @@ impl Thread {
 }
 
 impl Shared {
-    /// Tells whoever waits what became of a request, and notes the streams that have a new message.
-    fn answer(&self, request: Request, outcome: Outcome, news: &mut Vec<Stream>) {
+    /// Tells whoever waits what came of a committed request, and notes the streams that have a new message.
+    fn answer(&self, request: Request, news: &mut Vec<Stream>) {
         // Whoever does not wait any more needs no answer.
-        match (request, outcome) {
-            (Request::Append(append), Outcome::Stored(sequence)) => {
-                news.push(self.remember(append.message, sequence));
-                let _ = append.reply.send(Ok(sequence));
+        match request {
+            Request::Append(append) => {
+                if let Some(sequence) = append.stored {
+                    news.push(self.remember(append.message, sequence));
+                }
+                let _ = append.reply.send(append.stored.ok_or(AppendError::Conflict));
             }
-            (Request::Pair(pair), Outcome::StoredPair(first, second)) => {
+            Request::Pair(pair) => {
+                let Some(first) = pair.stored else {
+                    let _ = pair.reply.send(Err(AppendError::Conflict));
+                    return;
+                };
                 news.push(self.remember(pair.first, first));
-                let second = match (pair.second, second) {
-                    (Second::Made(Ok(message)), Some(sequence)) => {
+                let second = match pair.second {
+                    Second::Stored(message, sequence) => {
                         news.push(self.remember(*message, sequence));
                         Ok(sequence)
                     }
-                    (Second::Made(Err(error)), _) => Err(error),
-                    (Second::Made(Ok(_)) | Second::Waiting(_), _) => Err(AppendError::Conflict),
+                    Second::Failed(error) => Err(error),
+                    Second::Waiting(_) => Err(AppendError::Conflict),
                 };
                 let _ = pair.reply.send(Ok(Pair { first, second }));
             }
-            (Request::Append(append), _) => {
-                let _ = append.reply.send(Err(AppendError::Conflict));
-            }
-            (Request::Pair(pair), _) => {
-                let _ = pair.reply.send(Err(AppendError::Conflict));
-            }
-            (Request::Change(_, reply), Outcome::Changed(changed)) => {
+            Request::Change { changed, reply, .. } => {
                 if let Changed::Pruned(subjects) = &changed {
                     self.forget(subjects);
                 }
                 let _ = reply.send(Ok(changed));
             }
-            (Request::Change(_, reply), _) => {
-                let _ = reply.send(Ok(Changed::Done));
-            }
-            (Request::Close(reply), _) => {
+            Request::Close(reply) => {
                 let _ = reply.send(());
             }
         }
@@ -271,14 +268,5 @@ impl Shared {
         self.fingerprints.note(&subject);
         self.recent.push(Arc::new(Message { subject, sequence, envelope }), body.len());
         stream
-    }
-}
-
-impl Outcome {
-    fn has_written(&self) -> bool {
-        match self {
-            Self::Stored(_) | Self::StoredPair(..) | Self::Changed(_) => true,
-            Self::Conflict => false,
-        }
     }
 }
