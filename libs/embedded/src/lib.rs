@@ -7,7 +7,7 @@
 mod backup;
 mod batch;
 mod chain;
-mod company;
+mod commit_delay;
 mod consumer;
 mod counters;
 mod crls;

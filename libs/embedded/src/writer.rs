@@ -16,7 +16,7 @@ use crate::{
     WriteError,
     batch::{Stage, Staged},
     chain::Tip,
-    company::Company,
+    commit_delay::CommitDelay,
     head::Head,
     marks::Mark,
     prepared::Prepared,
@@ -52,10 +52,10 @@ impl Writer {
         let (requests, waiting) = mpsc::channel(QUEUE);
         desk.shared.feeds.attach(requests.downgrade());
         let thread = std::thread::Builder::new().name("event-log".into());
-        let company = Company::of_this_runtime();
+        let delay = CommitDelay::of_this_runtime();
         let thread = thread.spawn(move || {
             let _closed = CloseAtEnd(Arc::clone(&desk.shared));
-            Thread { desk, company, marked_at: Instant::now() }.run(waiting);
+            Thread { desk, delay, marked_at: Instant::now() }.run(waiting);
         })?;
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
@@ -97,7 +97,7 @@ impl Drop for CloseAtEnd {
 
 struct Thread {
     desk: Desk,
-    company: Company,
+    delay: CommitDelay,
     marked_at: Instant,
 }
 
@@ -106,7 +106,7 @@ impl Thread {
         let mut batch = Vec::with_capacity(MAX_BATCH);
         let mut closing = Vec::new();
         while waiting.blocking_recv_many(&mut batch, MAX_BATCH) > 0 {
-            self.company.wait(batch.len());
+            self.delay.wait(batch.len());
             while batch.len() < MAX_BATCH
                 && let Ok(request) = waiting.try_recv()
             {
@@ -119,7 +119,7 @@ impl Thread {
             }
             let (requests, begun) = (batch.len(), Instant::now());
             self.write(&mut batch);
-            self.company.note_commit(requests, begun.elapsed());
+            self.delay.note_commit(requests, begun.elapsed());
         }
         self.finish();
         closing.into_iter().for_each(|request| request.fail(&WriteError::Closed));
