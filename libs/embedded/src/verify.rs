@@ -162,13 +162,20 @@ fn check_bodies(connection: &Connection, expected: u64) -> Result<(), Damage> {
 struct Stored<'a> {
     sequence: Sequence,
     subject: Subject,
-    body: Option<&'a [u8]>,
+    body: Body<'a>,
+}
+
+enum Body<'a> {
+    Kept(&'a [u8]),
+    Pruned,
 }
 
 impl Stored<'_> {
     fn message(self) -> Result<Option<Message>, Damage> {
-        let Some(body) = self.body else { return Ok(None) };
-        Ok(Some(queries::parse(self.sequence, self.subject, body)?))
+        match self.body {
+            Body::Kept(body) => Ok(Some(queries::parse(self.sequence, self.subject, body)?)),
+            Body::Pruned => Ok(None),
+        }
     }
 }
 
@@ -180,49 +187,50 @@ fn walk(
 ) -> Result<Tip, Damage> {
     let mut statement = connection.prepare(
         "SELECT sequence, subject, stream, version, digest, hash, pruned,
-             kept_bodies.envelope, order_bodies.envelope
+             kept_bodies.envelope AS kept_body, order_bodies.envelope AS order_body
          FROM messages LEFT JOIN kept_bodies USING (sequence) LEFT JOIN order_bodies USING (sequence)
          WHERE sequence > ? ORDER BY sequence",
     )?;
     let mut rows = statement.query([column(tip.sequence)])?;
     while let Some(row) = rows.next()? {
         let expected = Sequence(tip.sequence.0 + 1);
-        let sequence = Sequence(row.get(0)?);
+        let sequence = Sequence(row.get("sequence")?);
         if sequence != expected {
             return Err(Damage::Gap { expected, found: sequence });
         }
         let broken = || Damage::ChainBroken(sequence);
-        let subject = row.get_ref(1)?.as_str().map_err(|_| broken())?;
+        let subject = row.get_ref("subject")?.as_str().map_err(|_| broken())?;
         let subject: Subject = subject.parse().map_err(|_| broken())?;
-        let body = body(row, &subject)?.ok_or_else(broken)?;
-        tip = link(row, tip, &subject)?.ok_or_else(broken)?;
+        let body = verified_body(row, &subject)?.ok_or_else(broken)?;
+        tip = verified_tip(row, tip, &subject)?.ok_or_else(broken)?;
         each(Stored { sequence, subject, body })?;
     }
     Ok(tip)
 }
 
-/// The body of a row, unless it was pruned; nothing at all when what is stored is not what was written.
-fn body<'a>(row: &'a Row<'_>, subject: &Subject) -> rusqlite::Result<Option<Option<&'a [u8]>>> {
-    let kept = row.get_ref(7)?.as_blob_or_null()?;
-    let order = row.get_ref(8)?.as_blob_or_null()?;
+/// The body of a row; `None` when it is not what was written, or where it was written.
+fn verified_body<'a>(row: &'a Row<'_>, subject: &Subject) -> rusqlite::Result<Option<Body<'a>>> {
+    let kept = row.get_ref("kept_body")?.as_blob_or_null()?;
+    let order = row.get_ref("order_body")?.as_blob_or_null()?;
     let body = match (schema::is_kept(subject.stream()), kept, order) {
-        (true, Some(body), None) | (false, None, Some(body)) => Some(body),
-        (false, None, None) => None,
+        (true, Some(body), None) | (false, None, Some(body)) => Body::Kept(body),
+        (false, None, None) => Body::Pruned,
         (_, Some(_), Some(_)) | (true, None, _) | (false, Some(_), None) => return Ok(None),
     };
-    let is_right = match (row.get(6)?, body) {
-        (0, Some(body)) => Hash::of(body) == row.get(4)?,
-        (1, None) => true,
-        (i64::MIN..=i64::MAX, _) => false,
+    let pruned: i64 = row.get("pruned")?;
+    let is_right = match body {
+        Body::Kept(body) => pruned == 0 && Hash::of(body) == row.get("digest")?,
+        Body::Pruned => pruned == 1,
     };
     Ok(is_right.then_some(body))
 }
 
-/// The tip after a row; nothing when the row does not carry its hash.
-fn link(row: &Row<'_>, before: Tip, subject: &Subject) -> rusqlite::Result<Option<Tip>> {
-    let tip = before.extended(&Link { subject, version: row.get(3)?, body: row.get(4)? });
-    let is_right =
-        tip.hash == row.get(5)? && stream_code(subject.stream()) == row.get::<_, i64>(2)?;
+/// The tip after a row; `None` when the row does not carry its hash.
+fn verified_tip(row: &Row<'_>, before: Tip, subject: &Subject) -> rusqlite::Result<Option<Tip>> {
+    let link = Link { subject, version: row.get("version")?, body: row.get("digest")? };
+    let tip = before.extended(&link);
+    let is_right = tip.hash == row.get("hash")?
+        && stream_code(subject.stream()) == row.get::<_, i64>("stream")?;
     Ok(is_right.then_some(tip))
 }
 
