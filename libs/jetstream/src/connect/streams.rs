@@ -2,14 +2,14 @@
 
 mod wanted;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{cmp::Ordering, collections::BTreeSet, time::Duration};
 
 use async_nats::jetstream::ErrorCode;
 use eventstore::Stream;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
-use self::wanted::{Config, MAX_AGE, Wanted, accept_longer, limits, refuse_difference};
+use self::wanted::{Config, MAX_AGE, Wanted, compare_max_age, refuse_difference};
 use super::{ConnectError, server};
 use crate::{
     Options,
@@ -104,8 +104,7 @@ pub(crate) async fn compare(
 ) -> Result<(), ConnectError> {
     let compare_one = async |stream: Wanted| {
         let wanted = stream.config(options.replicas);
-        let mut found = existing(connection, &stream.name).await?.config;
-        accept_longer(&wanted, &mut found);
+        let found = existing(connection, &stream.name).await?.config;
         refuse_difference(&stream.name, &wanted, &found)
     };
     stream::iter(Wanted::all(names, options).into_iter().map(Ok))
@@ -206,7 +205,7 @@ async fn ensure_one(
         Err(error) if error.is_stream_not_found() => create(connection, name, &wanted).await?,
         Err(error) => return Err(failed(name, error)),
     };
-    let found = keep_longer(connection, name, &wanted, found).await?;
+    let found = raise_max_age(connection, name, &wanted, found).await?;
     refuse_difference(name, &wanted, &found)
 }
 
@@ -237,19 +236,22 @@ async fn create(
     }
 }
 
-/// Raises the time messages are kept to what is wanted, and lets a longer one be: lowering it would delete orders.
-async fn keep_longer(
+/// Raises the time that a stream keeps messages to the wanted one, unless it is longer already.
+async fn raise_max_age(
     connection: &Connection,
     name: &str,
     wanted: &Config,
     mut found: Config,
 ) -> Result<Config, ConnectError> {
-    if accept_longer(wanted, &mut found) {
-        tracing::warn!(stream = name, "messages are kept longer than configured");
-        return Ok(found);
+    match compare_max_age(&found, wanted) {
+        Some(Ordering::Less) => {}
+        Some(Ordering::Greater) => {
+            tracing::warn!(stream = name, "messages are kept longer than configured");
+            return Ok(found);
+        }
+        Some(Ordering::Equal) | None => return Ok(found),
     }
-    let Some((wanted_age, _)) = limits(wanted, &found) else { return Ok(found) };
-    found.insert(MAX_AGE.to_owned(), wanted_age.into());
+    found.insert(MAX_AGE.to_owned(), wanted[MAX_AGE].clone());
     tracing::info!(stream = name, "messages are kept longer from now on");
     let updated = request(connection, "UPDATE", name, &found).await;
     updated.map(|updated| updated.config).map_err(|error| match error {

@@ -1,6 +1,6 @@
 //! How the log's streams have to be, and whether one is so.
 
-use std::time::Duration;
+use std::{cmp::Ordering, time::Duration};
 
 use eventstore::{Envelope, Stream};
 use serde_json::{Map, Value, json};
@@ -96,22 +96,11 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Takes a longer time to keep messages for the wanted one, because lowering it would delete orders; says whether it was
-/// longer.
-pub(super) fn accept_longer(wanted: &Config, found: &mut Config) -> bool {
-    let Some((wanted_age, found_age)) = limits(wanted, found) else { return false };
-    if found_age > wanted_age {
-        found.insert(MAX_AGE.to_owned(), wanted_age.into());
-    }
-    found_age > wanted_age
-}
-
-/// How long messages are to be kept and are, in nanoseconds, where that differs in a stream that is limited here and there:
-/// one that must not be limited, or is not, is different in kind.
-pub(super) fn limits(wanted: &Config, found: &Config) -> Option<(u64, u64)> {
+/// How the time that a stream keeps messages compares with the wanted one; `None` unless both are limited: a stream that must
+/// not be limited, or is not, is different in kind.
+pub(super) fn compare_max_age(found: &Config, wanted: &Config) -> Option<Ordering> {
     let age = |config: &Config| config.get(MAX_AGE).and_then(Value::as_u64).filter(|age| *age > 0);
-    let (wanted, found) = (age(wanted)?, age(found)?);
-    (wanted != found).then_some((wanted, found))
+    Some(age(found)?.cmp(&age(wanted)?))
 }
 
 /// Refuses a stream that is not as it has to be.
@@ -125,9 +114,14 @@ pub(super) fn refuse_difference(
     Err(ConnectError::StreamDiffers { stream: name.to_owned(), field, wanted, found })
 }
 
-/// The first field that is not as wanted, with what is wanted and what was found.
+/// The first field that is not as wanted, with what is wanted and what was found. To keep messages for longer is no difference:
+/// lowering the time would delete orders.
 fn difference(wanted: &Config, found: &Config) -> Option<(String, Value, Value)> {
+    let is_kept_longer = compare_max_age(found, wanted) == Some(Ordering::Greater);
     let differs = |field: &&String| {
+        if *field == MAX_AGE && is_kept_longer {
+            return false;
+        }
         let (wanted, found) = (&wanted[*field], found.get(*field).unwrap_or(&Value::Null));
         wanted != found && !(is_unset(wanted) && is_unset(found))
     };
