@@ -95,10 +95,10 @@ impl<'a> Publication<'a> {
 
     async fn publish(&self, connection: &Connection) -> Result<Sequence, Failed> {
         let request = Request::new().headers(self.headers()).payload(self.payload.clone());
-        connection.up().await.map_err(AppendError::unavailable)?;
+        connection.wait_until_up().await.map_err(AppendError::unavailable)?;
         let subject = self.subject.clone();
         let answer = connection.client.send_request(subject, request);
-        let answer = connection.attended_at(&self.subject, answer).await.map_err(lost)?;
+        let answer = connection.answered_on(&self.subject, answer).await.map_err(lost)?;
         if let Err(error) = &answer
             && error.kind() == RequestErrorKind::MaxPayloadExceeded
         {

@@ -22,8 +22,8 @@ pub(crate) async fn call(
     let question = Request::new().payload(question.into()).inbox(client.new_inbox());
     let answering = async {
         // Without a connection it would wait in memory, and be asked when nobody waits for the answer any more.
-        connection.up().await?;
-        connection.attended(client.send_request(subject, question)).await
+        connection.wait_until_up().await?;
+        connection.answered(client.send_request(subject, question)).await
     };
     match tokio::time::timeout(CALL_TIMEOUT, answering).await {
         Ok(Ok(Ok(answer))) => Ok(answer.payload.to_vec()),

@@ -158,8 +158,8 @@ impl Connection {
         self.client.connection_state() == State::Connected
     }
 
-    /// Waits a moment for a connection that was lost.
-    pub(crate) async fn up(&self) -> Result<(), ApiError> {
+    /// Waits until there is a connection, for a moment only: a client finds the next server in less.
+    pub(crate) async fn wait_until_up(&self) -> Result<(), ApiError> {
         if self.is_up() {
             return Ok(());
         }
@@ -170,7 +170,7 @@ impl Connection {
         }
     }
 
-    /// Connects anew, perhaps to another server: what a server takes is learnt at that time only.
+    /// Connects anew, perhaps to another server: a client learns how large messages may be only when it connects.
     pub(crate) async fn renew(&self) {
         let is_due = {
             let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -204,7 +204,7 @@ impl Connection {
         }
     }
 
-    /// Sends a message that nobody acknowledges, if there is a connection.
+    /// Publishes a message that nobody confirms, if there is a connection.
     pub(crate) async fn publish(
         &self,
         subject: async_nats::Subject,
@@ -214,28 +214,28 @@ impl Connection {
             // It would wait in memory, for an unknown time, behind all that was published before it.
             return Err(ApiError::Disconnected.into());
         }
-        let published = self.attended(self.client.publish(subject, payload)).await?;
+        let published = self.answered(self.client.publish(subject, payload)).await?;
         published.map_err(StoreError::unavailable)
     }
 
-    /// Sends a message and waits until its receiver says that it came.
-    pub(crate) async fn confirmed(
+    /// Publishes a message and waits until its receiver confirms it.
+    pub(crate) async fn publish_confirmed(
         &self,
         subject: async_nats::Subject,
         payload: Bytes,
     ) -> Result<(), ApiError> {
-        self.up().await?;
-        let confirmed = self.attended(self.client.request(subject, payload)).await?;
+        self.wait_until_up().await?;
+        let confirmed = self.answered(self.client.request(subject, payload)).await?;
         confirmed.map(drop).map_err(|_| ApiError::TimedOut)
     }
 
     /// Waits until everything sent so far has left this process.
     pub(crate) async fn flush(&self) -> Result<(), StoreError> {
-        self.attended(self.client.flush()).await?.map_err(StoreError::unavailable)
+        self.answered(self.client.flush()).await?.map_err(StoreError::unavailable)
     }
 
-    /// Waits for an answer, but not beyond the loss of the connection or the time for an answer.
-    pub(crate) async fn attended<T>(&self, answer: impl Future<Output = T>) -> Result<T, ApiError> {
+    /// Waits for an answer. Fails when the connection is lost meanwhile, or when there is none within the request timeout.
+    pub(crate) async fn answered<T>(&self, answer: impl Future<Output = T>) -> Result<T, ApiError> {
         let mut link = self.link.clone();
         let losses = link.borrow().losses;
         tokio::select! {
@@ -247,14 +247,14 @@ impl Connection {
         }
     }
 
-    /// The same for what was published to a subject, and not when the user may not do that.
-    pub(crate) async fn attended_at<T>(
+    /// Waits for the answer to what was published on a subject. Fails also when the user may not publish there.
+    pub(crate) async fn answered_on<T>(
         &self,
         subject: &str,
         answer: impl Future<Output = T>,
     ) -> Result<T, ApiError> {
         tokio::select! {
-            answer = self.attended(answer) => answer,
+            answer = self.answered(answer) => answer,
             () = self.denials.of(subject, Instant::now()) => {
                 Err(ApiError::Forbidden { subject: subject.to_owned() })
             }
@@ -266,9 +266,9 @@ impl Connection {
         subject: &str,
         payload: &(impl Serialize + Sync),
     ) -> Result<T, ApiError> {
-        self.up().await?;
+        self.wait_until_up().await?;
         let asking = self.context.request(subject.to_owned(), payload);
-        let answer = self.attended_at(&format!("{API_PREFIX}{subject}"), asking).await?;
+        let answer = self.answered_on(&format!("{API_PREFIX}{subject}"), asking).await?;
         match answer.map_err(ApiError::Failed)? {
             Response::Ok(value) => Ok(value),
             Response::Err { error } => Err(ApiError::Refused(error)),

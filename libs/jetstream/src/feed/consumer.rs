@@ -45,9 +45,9 @@ impl Consumer {
     /// Creates the consumer if it never was. It sees the whole stream: servers stall on filters, so workers skip what
     /// is not theirs.
     pub(super) async fn join(&self) -> Result<PullConsumer, StoreError> {
-        self.connection.up().await?;
+        self.connection.wait_until_up().await?;
         let join = self.connection.context().create_consumer_on_stream(self.config(), &self.stream);
-        self.connection.attended(join).await?.map_err(StoreError::unavailable)
+        self.connection.answered(join).await?.map_err(StoreError::unavailable)
     }
 
     fn config(&self) -> pull::Config {

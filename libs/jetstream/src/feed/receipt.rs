@@ -152,7 +152,7 @@ struct GiveBack {
 
 impl GiveBack {
     async fn once(&self) -> Result<(), ApiError> {
-        self.connection.confirmed(self.reply.clone(), self.nak.clone()).await
+        self.connection.publish_confirmed(self.reply.clone(), self.nak.clone()).await
     }
 
     /// Without it the message comes back when its time is up.

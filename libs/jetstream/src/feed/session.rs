@@ -48,12 +48,12 @@ pub(super) struct Session<'a> {
 impl<'a> Session<'a> {
     pub(super) async fn open(consumer: &'a Consumer) -> Result<Self, Ended> {
         let connection = &consumer.connection;
-        connection.up().await?;
+        connection.wait_until_up().await?;
         let mut link = connection.link();
         // Only what happens from here on concerns this session.
         link.mark_unchanged();
         let inbox = async_nats::Subject::from(connection.client.new_inbox());
-        let subscriber = connection.attended(connection.client.subscribe(inbox.clone())).await?;
+        let subscriber = connection.answered(connection.client.subscribe(inbox.clone())).await?;
         let subscriber = subscriber.map_err(|_| ApiError::Disconnected)?;
         let (queue, silent_at) = (VecDeque::new(), Instant::now());
         let (wanted, served, idle, sent) = (0, false, false, 0);
@@ -73,7 +73,7 @@ impl<'a> Session<'a> {
         if !connection.is_up() {
             return Err(ApiError::Disconnected.into());
         }
-        let asked = connection.attended(joined.request_batch(batch, self.inbox.clone())).await?;
+        let asked = connection.answered(joined.request_batch(batch, self.inbox.clone())).await?;
         asked.map_err(|_| ApiError::Disconnected)?;
         self.idle = true;
         self.silent_at = Instant::now() + SILENCE;
