@@ -39,7 +39,7 @@ pub(crate) async fn open(names: Names, consumers: Vec<Consumer>) -> Result<Feed,
 pub(crate) struct Feed {
     names: Names,
     received: mpsc::Receiver<Result<Received, StoreError>>,
-    /// Of each stream, whether its worker was told that it does not deliver, and it still does not.
+    /// For each stream, whether its worker was told of an outage that still goes on.
     interrupted: Vec<Arc<AtomicBool>>,
 }
 
@@ -54,7 +54,7 @@ impl Feed {
                 Ok(Some(message)) => return Ok((message, pending)),
                 Ok(None) => pending.pass_over().await,
                 // A worker goes on with the others; a follower, who counts on having seen all, cannot.
-                Err(error) if pending.is_shared() => pending.postpone(&error).await,
+                Err(error) if pending.needs_ack() => pending.postpone(&error).await,
                 Err(error) => return Err(error),
             }
         }

@@ -82,15 +82,15 @@ impl Consumer {
         }
     }
 
-    /// Notes that a message was handed over.
-    pub(super) fn passed(&mut self, sequence: u64) {
+    /// Notes that a message was handed over, after which a follower goes on.
+    pub(super) fn note_handed_over(&mut self, sequence: u64) {
         if let Kind::Follower { after } = &mut self.kind {
             *after = Sequence(sequence);
         }
     }
 
-    /// Whether what is lost on the way does not come again.
-    pub(super) fn follows(&self) -> bool {
+    /// Whether it is a follower: what is lost on the way to one is not delivered again.
+    pub(super) fn is_follower(&self) -> bool {
         matches!(self.kind, Kind::Follower { .. })
     }
 }

@@ -24,7 +24,7 @@ const SHORT_OUTAGE: Duration = Duration::from_secs(1);
 /// The pauses before a consumer that failed is joined again.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// How often it is looked whether a consumer from which nothing comes was paused: servers tell nobody who waits for messages.
+/// How often a consumer that delivers nothing is looked at: it may be paused, which servers do not tell whoever waits.
 const LOOK_INTERVAL: Duration = Duration::from_mins(2);
 
 type Worker = mpsc::Sender<Result<Received, StoreError>>;
@@ -36,8 +36,8 @@ pub(super) struct Pull {
     joined_at: Instant,
     worker: Worker,
     interrupted: Arc<AtomicBool>,
-    /// That the consumer is paused was told: it may be meant, and last for hours.
-    paused: bool,
+    /// Whether the worker was told that the consumer is paused: somebody may want that, for hours.
+    pause_reported: bool,
 }
 
 /// Why pulling came to an end.
@@ -60,7 +60,7 @@ pub(super) enum Ended {
 impl Pull {
     pub(super) fn new(consumer: Consumer, joined: PullConsumer, worker: Worker) -> Self {
         let (joined_at, interrupted) = (Instant::now(), Arc::default());
-        Self { consumer, joined, joined_at, worker, interrupted, paused: false }
+        Self { consumer, joined, joined_at, worker, interrupted, pause_reported: false }
     }
 
     /// Whether the worker was told of an outage that goes on.
@@ -79,7 +79,7 @@ impl Pull {
                 | Ended::Gap
                 | Ended::Refused
                 | Ended::Paused) => {
-                    self.note(&outage, ended);
+                    self.report(&outage, ended);
                 }
             }
             tokio::select! {
@@ -101,32 +101,33 @@ impl Pull {
         }
     }
 
-    /// A follower's consumer is not looked at: nobody knows it who could pause it, and to join makes another one.
+    /// Whether to look again if the consumer is paused. Not for a follower: nobody else knows its consumer, and joining again would
+    /// make another one.
     fn is_look_due(&self) -> bool {
-        !self.consumer.follows() && self.joined_at.elapsed() >= LOOK_INTERVAL
+        !self.consumer.is_follower() && self.joined_at.elapsed() >= LOOK_INTERVAL
     }
 
     fn is_paused(&self) -> bool {
         self.joined.cached_info().paused
     }
 
-    /// Tells the worker, if this goes on for a while: a consumer that was just created, or has a new leader, is not
-    /// known to every server at once.
-    fn note(&mut self, outage: &Outage, ended: Ended) {
+    /// Tells the worker of an outage that lasts. A short one is no news: a consumer that was just created, or has a new leader,
+    /// is not known to every server at once.
+    fn report(&mut self, outage: &Outage, ended: Ended) {
         let stream = &self.consumer.stream;
         let is_paused = matches!(ended, Ended::Paused);
-        if outage.is_short() || is_paused && self.paused {
+        if outage.is_short() || is_paused && self.pause_reported {
             tracing::debug!(stream, error = %ended, "a feed is interrupted");
             return;
         }
         tracing::warn!(stream, error = %ended, "a feed is interrupted");
-        self.paused = is_paused;
+        self.pause_reported = is_paused;
         self.interrupted.store(true, Ordering::Relaxed);
         // A worker that already has an error to look at needs no second one.
         let _ = self.worker.try_send(Err(StoreError::unavailable(ended)));
     }
 
-    /// Pulls until something is wrong.
+    /// Pulls until the worker leaves or something is wrong.
     async fn pull(&mut self, outage: &mut Outage) -> Ended {
         if self.is_paused() {
             return Ended::Paused;
@@ -141,9 +142,9 @@ impl Pull {
             if let Err(ended) = self.step(&mut session).await {
                 break ended;
             }
-            if session.served {
+            if session.answered {
                 outage.end();
-                self.paused = false;
+                self.pause_reported = false;
                 self.interrupted.store(false, Ordering::Relaxed);
             }
         };
@@ -152,7 +153,7 @@ impl Pull {
     }
 
     async fn step(&mut self, session: &mut Session<'_>) -> Result<(), Ended> {
-        if session.wanted == 0 && session.queue.len() <= self.consumer.prefetch() / 2 {
+        if session.owed == 0 && session.queue.len() <= self.consumer.prefetch() / 2 {
             if session.idle && self.is_look_due() {
                 self.join().await;
                 if self.is_paused() {
@@ -165,21 +166,21 @@ impl Pull {
             permit = self.worker.reserve(), if !session.queue.is_empty() => {
                 let permit = permit.map_err(|_| Ended::Left)?;
                 if let Some(received) = session.queue.pop_front() {
-                    self.consumer.passed(received.sequence);
+                    self.consumer.note_handed_over(received.sequence);
                     permit.send(Ok(received));
                 }
                 Ok(())
             }
             () = self.worker.closed() => Err(Ended::Left),
             message = session.subscriber.next() => {
-                session.take(message.ok_or(ApiError::Disconnected)?)
+                session.receive(message.ok_or(ApiError::Disconnected)?)
             }
-            () = sleep_until(session.silent_at), if session.wanted > 0 => session.silent(),
+            () = sleep_until(session.silent_at), if session.owed > 0 => session.on_silence(),
             // The connection was lost, or is back: the server no longer knows of the request.
             _ = session.link.changed() => {
-                session.wanted = 0;
+                session.owed = 0;
                 // What was under way to a follower is lost.
-                if self.consumer.follows() { Err(Ended::Gap) } else { Ok(()) }
+                if self.consumer.is_follower() { Err(Ended::Gap) } else { Ok(()) }
             }
         }
     }

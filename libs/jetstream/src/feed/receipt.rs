@@ -36,7 +36,7 @@ const GIVE_BACK_PAUSE: Duration = Duration::from_millis(200);
 /// A message that no worker has seen. Dropping it gives it back.
 pub(crate) struct Received {
     message: Message,
-    /// When another worker gets it, if there are others.
+    /// When it is delivered again, perhaps to another worker; `None` where nothing is delivered again.
     due: Option<Instant>,
     pub(super) sequence: u64,
     /// Its number among the messages that the consumer delivered.
@@ -79,7 +79,7 @@ impl Received {
         Some(Self { message, due, sequence, place, attempt, receipt })
     }
 
-    /// This message, unless its time is up.
+    /// This message, unless it is being delivered again by now.
     pub(super) fn still_pending(self) -> Option<Self> {
         if self.due.is_none_or(|due| Instant::now() < due) {
             return Some(self);
@@ -97,14 +97,14 @@ impl Received {
         }
     }
 
-    /// Whether it waits for an acknowledgement.
-    pub(super) fn is_shared(&self) -> bool {
+    /// Whether the consumer waits for an acknowledgement.
+    pub(super) fn needs_ack(&self) -> bool {
         self.due.is_some()
     }
 
-    /// Has it delivered to nobody any more.
+    /// Has it delivered to nobody again.
     pub(super) async fn pass_over(self) {
-        if self.is_shared()
+        if self.needs_ack()
             && let Err(error) = self.receipt.ack().await
         {
             tracing::debug!(%error, "a message is passed over again later");
@@ -133,7 +133,7 @@ impl Received {
 }
 
 impl Receipt {
-    async fn say(&self, kind: AckKind) -> Result<(), StoreError> {
+    async fn send(&self, kind: AckKind) -> Result<(), StoreError> {
         self.connection.publish(self.reply.clone(), kind.into()).await
     }
 
@@ -151,14 +151,14 @@ struct GiveBack {
 }
 
 impl GiveBack {
-    async fn once(&self) -> Result<(), ApiError> {
+    async fn try_once(&self) -> Result<(), ApiError> {
         self.connection.publish_confirmed(self.reply.clone(), self.nak.clone()).await
     }
 
-    /// Without it the message comes back when its time is up.
-    async fn again_and_again(self) {
+    /// Tries until it succeeds, for a bounded time. If it never does, the message comes back when its time is up.
+    async fn retry(self) {
         let deadline = Instant::now() + GIVE_BACK_PATIENCE;
-        while let Err(error) = self.once().await {
+        while let Err(error) = self.try_once().await {
             if Instant::now() > deadline {
                 return tracing::debug!(%error, "a message was not given back");
             }
@@ -170,7 +170,7 @@ impl GiveBack {
 #[async_trait]
 impl Acknowledge for Receipt {
     async fn ack(&self) -> Result<(), StoreError> {
-        self.say(AckKind::Ack).await?;
+        self.send(AckKind::Ack).await?;
         self.settled.store(true, Ordering::Relaxed);
         Ok(())
     }
@@ -178,14 +178,14 @@ impl Acknowledge for Receipt {
     async fn nak(&self, delay: Duration) -> Result<(), StoreError> {
         self.settled.store(true, Ordering::Relaxed);
         let giving = self.give_back(Some(delay));
-        if giving.once().await.is_err() {
-            tokio::spawn(giving.again_and_again());
+        if giving.try_once().await.is_err() {
+            tokio::spawn(giving.retry());
         }
         Ok(())
     }
 
     async fn in_progress(&self) -> Result<(), StoreError> {
-        self.say(AckKind::Progress).await
+        self.send(AckKind::Progress).await
     }
 }
 
@@ -196,6 +196,6 @@ impl Drop for Receipt {
         }
         // Without a runtime the message comes back when its time is up.
         let Ok(runtime) = Handle::try_current() else { return };
-        runtime.spawn(self.give_back(self.redeliver_after).again_and_again());
+        runtime.spawn(self.give_back(self.redeliver_after).retry());
     }
 }

@@ -34,11 +34,12 @@ pub(super) struct Session<'a> {
     pub(super) subscriber: Subscriber,
     pub(super) queue: VecDeque<Received>,
     /// How many messages the server still owes to the last request.
-    pub(super) wanted: usize,
+    pub(super) owed: usize,
+    /// When the silence of the server counts as a failure.
     pub(super) silent_at: Instant,
-    /// The consumer has answered.
-    pub(super) served: bool,
-    /// Nothing was delivered since the last request.
+    /// Whether the consumer has answered since it was asked, or since it last fell silent.
+    pub(super) answered: bool,
+    /// Whether nothing was delivered since the last request.
     pub(super) idle: bool,
     pub(super) link: watch::Receiver<Link>,
     /// How many messages the consumer has sent.
@@ -56,15 +57,15 @@ impl<'a> Session<'a> {
         let subscriber = connection.answered(connection.client.subscribe(inbox.clone())).await?;
         let subscriber = subscriber.map_err(|_| ApiError::Disconnected)?;
         let (queue, silent_at) = (VecDeque::new(), Instant::now());
-        let (wanted, served, idle, sent) = (0, false, false, 0);
-        Ok(Self { consumer, inbox, subscriber, queue, wanted, silent_at, served, idle, link, sent })
+        let (owed, answered, idle, sent) = (0, false, false, 0);
+        Ok(Self { consumer, inbox, subscriber, queue, owed, silent_at, answered, idle, link, sent })
     }
 
     /// Asks for as many messages as there is room for.
     pub(super) async fn request(&mut self, joined: &PullConsumer) -> Result<(), Ended> {
-        self.wanted = self.consumer.prefetch().saturating_sub(self.queue.len());
+        self.owed = self.consumer.prefetch().saturating_sub(self.queue.len());
         let batch = BatchConfig {
-            batch: self.wanted,
+            batch: self.owed,
             expires: Some(EXPIRES),
             idle_heartbeat: HEARTBEAT,
             ..BatchConfig::default()
@@ -80,36 +81,36 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Nothing came for too long: asks anew, and gives up when even that was not answered.
-    pub(super) fn silent(&mut self) -> Result<(), Ended> {
-        self.wanted = 0;
-        let answered = mem::take(&mut self.served);
+    /// Deals with a server that was silent for too long: the request is made anew, unless nothing was answered since the last time.
+    pub(super) fn on_silence(&mut self) -> Result<(), Ended> {
+        self.owed = 0;
+        let answered = mem::take(&mut self.answered);
         if answered { Ok(()) } else { Err(ApiError::TimedOut.into()) }
     }
 
     /// Takes what the server sent to the subscription: a message, or news of the request.
-    pub(super) fn take(&mut self, message: Message) -> Result<(), Ended> {
+    pub(super) fn receive(&mut self, message: Message) -> Result<(), Ended> {
         self.silent_at = Instant::now() + SILENCE;
         match message.status {
             None | Some(StatusCode::OK) => {
-                (self.served, self.idle) = (true, false);
-                self.wanted = self.wanted.saturating_sub(1);
+                (self.answered, self.idle) = (true, false);
+                self.owed = self.owed.saturating_sub(1);
                 let Some(received) = Received::new(self.consumer, message) else { return Ok(()) };
                 self.sent += 1;
-                if self.consumer.follows() && received.place != self.sent {
+                if self.consumer.is_follower() && received.place != self.sent {
                     return Err(Ended::Gap);
                 }
                 self.queue.push_back(received);
                 Ok(())
             }
             Some(StatusCode::IDLE_HEARTBEAT) => {
-                self.served = true;
+                self.answered = true;
                 Ok(())
             }
             Some(StatusCode::NO_RESPONDERS) => Err(Ended::ConsumerGone),
             // The request has expired.
             Some(StatusCode::TIMEOUT) => {
-                self.wanted = 0;
+                self.owed = 0;
                 Ok(())
             }
             Some(status) => {
