@@ -34,9 +34,9 @@ Examples:
   certmill why 01a9…                                     why a certificate was issued
   certmill revoke 01a9… --reason keyCompromise           revoke it
 
-The configuration is the file, the environment over it (CERTMILL__API__LISTEN is api.listen), and --set over both.
-A command ends with 0 when it did what it should, with 1 and a reason on standard error when it failed, and with 2 when
-the command line is wrong.";
+Environment variables override the configuration file (CERTMILL__API__LISTEN sets api.listen), and --set overrides both.
+A command exits with 0 on success, with 1 and the reason on standard error on failure, and with 2 if the command line is
+wrong.";
 
 /// Where the flags of all commands stand in the help of each, so that its own come first.
 const COMMON: &str = "Options of every command";
@@ -54,7 +54,7 @@ pub(crate) struct Cli {
 /// The flags every command takes.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// The configuration file; without one, defaults and environment count
+    /// The configuration file; without one, only the defaults and the environment apply
     #[arg(
         long,
         global = true,
@@ -65,10 +65,10 @@ pub(crate) struct Common {
         value_parser = OsStringValueParser::new()
     )]
     config: Option<OsString>,
-    /// Sets one key, over file and environment: a TOML value, else text; may be repeated
+    /// Sets one key, overriding file and environment; the value is TOML, or else plain text; may be repeated
     #[arg(long = "set", help_heading = COMMON, value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Prints JSON for programs, one value a line, instead of text for people
+    /// Prints JSON, one value per line, instead of text
     #[arg(long, global = true, help_heading = COMMON)]
     json: bool,
 }
@@ -76,35 +76,36 @@ pub(crate) struct Common {
 /// What an operator can do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs the CA: all roles in one process, or those named
+    /// Runs the CA: all roles in one process, or only the named ones
     ///
-    /// On first start the signer creates a root and an intermediate in the data directory and issues the server's own
-    /// TLS certificate. Stops within 10 s of SIGTERM, SIGINT or SIGHUP, and at once when another one follows. No signal
-    /// has it read its configuration again: start it again.
+    /// On its first start the signer creates a root and an intermediate in the data directory and issues the server's
+    /// own TLS certificate. The server stops within 10 s of SIGTERM, SIGINT or SIGHUP, and at once on a second one. No
+    /// signal reloads the configuration: restart the server to apply a change.
     Serve {
         #[command(flatten)]
         roles: Roles,
     },
-    /// Checks the configuration and prints what it means, with every default
+    /// Checks the configuration and prints every value, defaults included
     ///
-    /// Files it names that cannot be used here are warned of: it may be meant for another machine.
+    /// Files that cannot be used on this machine are only warnings: the configuration may be meant for another one.
     CheckConfig {
         #[command(flatten)]
         roles: Roles,
     },
-    /// Builds the read model from the log anew, while traffic goes on
+    /// Rebuilds the read model from the log, while the servers keep running
     Rebuild,
     /// Copies the embedded log, the signer's journal and the CA into a new directory, while the server runs
     ///
-    /// The copy can be used as a data directory. It holds the CA's keys: keep it as safe as the server. After a restore
-    /// the log ends earlier than the signer remembers if anything happened since; `certmill ca accept-log` accepts that.
+    /// The copy can be used as a data directory. It holds the CA's keys: protect it like the server. If you restore the
+    /// log beside a newer directory of the signer, the signer remembers more than the log holds, and refuses to start
+    /// until you run `certmill ca accept-log`.
     Backup {
-        /// The directory to make; it must not exist
+        /// The directory to create; it must not exist yet
         to: PathBuf,
     },
     /// Creates, shows and installs the CA's keys and certificates
     Ca {
-        /// The `[[ca.issuer]]` that is meant; without it, the CA of `[ca]` itself
+        /// The `[[ca.issuer]]` to work on; without it, the CA of `[ca]`
         #[arg(long, global = true, value_name = "NAME", value_parser = IssuerName::from_str)]
         issuer: Option<IssuerName>,
         #[command(subcommand)]
@@ -112,50 +113,50 @@ pub(crate) enum Command {
     },
     /// Revokes a certificate
     ///
-    /// It is on the next CRL, which the signer makes at once.
+    /// The signer publishes a CRL with it at once.
     Revoke {
         /// The certificate's serial number in hex, as openssl prints it
         #[arg(value_parser = values::serial)]
         serial: Serial,
-        /// Why: a name or a code of RFC 5280
+        /// The reason, as a name or code of RFC 5280
         ///
         /// unspecified (0), keyCompromise (1), affiliationChanged (3), superseded (4), cessationOfOperation (5),
         /// privilegeWithdrawn (9)
         #[arg(long, value_parser = values::reason)]
         reason: RevocationReason,
     },
-    /// Lists, shows and deactivates accounts, and records that changed terms were agreed to
+    /// Lists, shows and deactivates accounts, and records agreement to changed terms
     #[command(subcommand)]
     Account(AccountCommand),
     /// Makes, registers, lists and disables keys for external account binding
     #[command(subcommand)]
     Eab(EabCommand),
-    /// Verifies what is stored, and lists what was issued, revoked and refused
+    /// Verifies the stored data, and lists what was issued, revoked and refused
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// Lists what happened, oldest first
+    /// Lists events, oldest first
     Events {
-        /// Waits for more events and prints them as they come
+        /// Waits for new events and prints them as they come
         #[arg(long)]
         follow: bool,
-        /// Only those of one aggregate: a subject such as `order.05.<id>`, an order id or an account id
+        /// Only events of one aggregate: a subject such as `order.05.<id>`, an order id or an account id
         #[arg(long, value_name = "SUBJECT", value_parser = values::subject, allow_hyphen_values = true)]
         aggregate: Option<Subject>,
-        /// Only from this time on: RFC 3339, or a date; with --follow, what was before is not printed first
+        /// Only events from this time on: RFC 3339, or a date
         #[arg(long, value_name = "TIME", value_parser = values::time)]
         since: Option<Timestamp>,
     },
-    /// Tells why a certificate was issued: who ordered it, what was validated how, who signed
+    /// Tells why a certificate was issued: who ordered it, how each name was validated, who signed it
     Why {
         /// The certificate's serial number in hex, as openssl prints it
         #[arg(value_parser = values::serial)]
         serial: Serial,
     },
-    /// Prints what every configuration key means, with its type and default, as Markdown
+    /// Prints the configuration reference as Markdown: every key with its type, default and meaning
     Reference,
     /// Writes the JSON Schemas of the configuration and of every event, with examples, and the OpenAPI document of the ACME listener
     Schemas {
-        /// The directory to write to; files of older versions are left as they are
+        /// The directory to write to; files of older versions stay as they are
         dir: PathBuf,
     },
 }
@@ -171,13 +172,13 @@ pub(crate) enum AccountCommand {
         #[arg(value_parser = values::account, allow_hyphen_values = true)]
         id: AccountId,
     },
-    /// Records that an account's holder agreed to the terms of service its profile has today
+    /// Records that the account's holder agreed to the current terms of service of its profile
     Agree {
         /// The account's id, the last part of its URL
         #[arg(value_parser = values::account, allow_hyphen_values = true)]
         id: AccountId,
     },
-    /// Deactivates an account for ever; its certificates stay valid
+    /// Deactivates an account permanently; its certificates stay valid
     Deactivate {
         /// The account's id, the last part of its URL
         #[arg(value_parser = values::account, allow_hyphen_values = true)]
@@ -188,7 +189,7 @@ pub(crate) enum AccountCommand {
 /// Which roles a process plays.
 #[derive(Debug, Args)]
 pub(crate) struct Roles {
-    /// Only this role of a cluster: api, validator, signer or projector; may be repeated; all of them if not given
+    /// Only this role of a cluster: api, validator, signer or projector; may be repeated; all roles if not given
     #[arg(long = "role", value_name = "ROLE", value_parser = values::role())]
     named: Vec<Role>,
 }

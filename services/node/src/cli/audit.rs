@@ -13,7 +13,7 @@ pub(crate) enum AuditCommand {
     Verify,
     /// Lists certificates that were issued or revoked, and orders that failed, oldest first
     ///
-    /// As CSV that spreadsheets take no formula from, or with --json as one JSON object a line.
+    /// Prints CSV in which spreadsheets find no formulas, or with --json one JSON object per line.
     Export(Wanted),
 }
 
@@ -32,10 +32,10 @@ pub(crate) struct Wanted {
     /// Only of this profile
     #[arg(long, value_name = "NAME")]
     pub(crate) profile: Option<ProfileName>,
-    /// Only with this name or address, or with a name below: .example.com
+    /// Only with this name or address; .example.com stands for every name below it
     #[arg(long, value_name = "NAME", value_parser = values::name_or_below)]
     pub(crate) name: Option<String>,
-    /// Only these outcomes; may be repeated
+    /// Only this outcome; may be repeated
     #[arg(long = "outcome", value_name = "OUTCOME")]
     pub(crate) outcomes: Vec<Outcome>,
 }

@@ -11,13 +11,13 @@ use super::values;
 /// What can be done with the CA's keys and certificates. They are in `ca/` of the data directory, keys perhaps in a token.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CaCommand {
-    /// Creates a self-signed root, with a key of its own or the one that is there
+    /// Creates a self-signed root, and a key for it unless there is one
     Root(NewCa),
-    /// Creates an intermediate below the root that is here
+    /// Creates an intermediate, signed by the root on this machine
     Intermediate(NewCa),
-    /// Makes the request for an intermediate that a root kept elsewhere is to sign, and prints it
+    /// Prints a certificate request for an intermediate, to be signed by a root kept elsewhere
     Request(NewCa),
-    /// Installs the certificate of an intermediate, with those up to its root, from a PEM bundle
+    /// Installs an intermediate's certificate and the chain up to its root, from a PEM bundle
     Install {
         /// The PEM file; `-` reads standard input
         bundle: PathBuf,
@@ -31,24 +31,24 @@ pub(crate) enum CaCommand {
     },
     /// Shows the CA's certificates
     Show {
-        /// Prints the root's certificate itself instead, as PEM, for those who are to trust it
+        /// Prints only the root's certificate, as PEM, for those who are to trust it
         #[arg(long)]
         root: bool,
     },
-    /// Prints what each role may do at NATS, for nats-server to include
+    /// Prints the permissions that each role needs at NATS, for nats-server to include
     ///
-    /// It names the streams of this configuration: print it again when event_log.order_shards grows.
+    /// They name the streams of this configuration: print them again when event_log.order_shards grows.
     NatsPermissions {
-        /// Prints Redis's file of users instead, with names in capitals where the passwords are to be
+        /// Prints the ACL file for Redis instead; replace the words in capitals by passwords
         #[arg(long)]
         redis: bool,
     },
-    /// Accepts that the log ends before what the signer had seen, after a restore
+    /// Accepts a restored log, which may end earlier than the signer remembers
     ///
-    /// The signer refuses to start on such a log, because something was lost. Be sure that the log is the newest there
-    /// is. When the signer starts it puts back into the log what its journal and its last CRL know and the log does not.
+    /// The signer refuses to start on one that does, because something was lost. Make sure first that there is no newer copy
+    /// of the log. At its next start the signer adds to the log what its journal and its last CRL hold and the log lacks.
     AcceptLog {
-        /// Why, for those who read the record later
+        /// The reason, which is kept on record
         #[arg(long)]
         reason: String,
     },
@@ -66,7 +66,7 @@ pub(crate) enum KeyOf {
 /// How a new CA is made. What is left out comes from `[ca]` of the configuration.
 #[derive(Debug, Args)]
 pub(crate) struct NewCa {
-    /// The kind of its key: p256, p384 or ed25519, in a token also rsa; a key that is there must be of it
+    /// The kind of its key: p256, p384, ed25519, or in a token rsa; a key that exists already must be of this kind
     #[arg(long, value_name = "KIND", value_parser = KeyAlgorithm::from_str)]
     pub(crate) key_type: Option<KeyAlgorithm>,
     /// Its common name, of at most 64 characters
@@ -78,7 +78,7 @@ pub(crate) struct NewCa {
     /// Its country as two capital letters
     #[arg(long, value_name = "CODE", value_parser = values::country)]
     pub(crate) country: Option<String>,
-    /// How long it is valid, from 1d to 18250d; an intermediate ends with its root, and to a request it means nothing
+    /// How long it is valid, from 1d to 18250d; an intermediate never outlives its root; ignored for a request
     #[arg(long, value_name = "DURATION", value_parser = values::ca_validity)]
     pub(crate) validity: Option<HumanDuration>,
 }

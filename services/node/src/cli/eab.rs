@@ -11,13 +11,13 @@ use super::values;
 /// What can be done with keys for external accounts.
 #[derive(Debug, Subcommand)]
 pub(crate) enum EabCommand {
-    /// Makes a key and shows it once: the kid and HMAC key that clients ask for
+    /// Creates a key and shows it this once: the kid and the HMAC key to configure in a client
     Create(KeyTerms),
-    /// Registers a public key, whose owner signs the keys of accounts, for profiles with external_account_compatibility
+    /// Registers a public key whose owner signs account keys, for profiles with external_account_compatibility
     Register(NewRegisteredKey),
     /// Lists all keys, oldest first, without their secrets
     List,
-    /// Ends a key; accounts that it bound stay
+    /// Disables a key; accounts that were bound with it stay
     Disable {
         /// The key's kid
         #[arg(allow_hyphen_values = true)]
@@ -32,7 +32,7 @@ pub(crate) struct NewRegisteredKey {
     /// A PEM file with a public key, or - for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) public_key: Option<PathBuf>,
-    /// A PEM file with a certificate, with which the key ends, or - for standard input
+    /// A PEM file with a certificate for the key, or - for standard input; the key ends with the certificate
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
     #[command(flatten)]
@@ -48,7 +48,7 @@ pub(crate) struct KeyTerms {
     /// Binds any number of accounts, not only one
     #[arg(long)]
     pub(crate) reusable: bool,
-    /// Ends by itself after this time, such as 30d
+    /// Expires after this time, such as 30d
     #[arg(long, value_name = "DURATION", value_parser = values::lifetime)]
     pub(crate) expires: Option<HumanDuration>,
     /// A name its accounts may order, or .example.com for all below; may be repeated; all names if not given
