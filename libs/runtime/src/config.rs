@@ -98,7 +98,7 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "Certmill configuration")]
 struct ConfigFile {
-    /// The directory everything durable is kept in.
+    /// The directory that holds everything durable.
     data_dir: PathBuf,
     api: Api,
     ops: Ops,
@@ -108,11 +108,11 @@ struct ConfigFile {
     ca: Ca,
     external_accounts: ExternalAccounts,
     telemetry: Telemetry,
-    /// Files with keys that nobody may use, for an account or a certificate: each line is the SHA-256 over a key's
-    /// SubjectPublicKeyInfo in hex, or an entry of Debian's `openssl-blacklist`. Read again when they
+    /// Files that list keys which no account and no certificate may use. Each line is the SHA-256 of a key's
+    /// SubjectPublicKeyInfo in hex, or an entry of Debian's `openssl-blacklist`. The files are read again when they
     /// change.
     key_block_lists: Vec<PathBuf>,
-    /// The profile of `/acme/directory`; may be left out where there is only one, or one is named `default`.
+    /// The profile of `/acme/directory`; optional if there is only one profile, or one named `default`.
     default_profile: Option<ProfileName>,
     /// The kinds of certificates that are issued; without any, there is one named `default`.
     profile: Vec<Profile>,

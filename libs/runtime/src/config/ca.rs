@@ -9,13 +9,13 @@ use url::Url;
 
 use super::{HumanDuration, Issuer, KeySource, Pkcs11, Secret};
 
-/// `[ca]`: the issuer and its certificate revocation list.
+/// `[ca]`: the issuing CA, its CRLs and OCSP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ca {
-    /// The passphrase the CA keys are encrypted with; better given by the environment than in a file.
+    /// The passphrase that encrypts the CA keys; set it in the environment rather than in the file.
     pub passphrase: Option<Secret>,
-    /// A file with the passphrase, as secrets are mounted; its last line end does not count.
+    /// A file with the passphrase, such as a mounted secret; a line break at its end is ignored.
     pub passphrase_file: Option<PathBuf>,
     /// Where the intermediate's key is kept.
     pub key_source: KeySource,
@@ -29,30 +29,31 @@ pub struct Ca {
     pub root_validity: HumanDuration,
     /// How long the intermediate made at the first start is valid, from 1d to 18250d and not longer than the root.
     pub intermediate_validity: HumanDuration,
-    /// What precedes a CRL's file name in certificates; without it, `/crl` of the server itself.
+    /// The URL in certificates below which CRLs are found; without it, `/crl` of this server.
     #[schemars(with = "Option<String>")]
     #[serde(deserialize_with = "super::form::optional")]
     pub crl_base_url: Option<Url>,
-    /// Into how many CRLs the revocations of an issuer are divided by serial: 1, 2, 4, … 256. A certificate names the one
-    /// that may list it, so each stays small where much is revoked; the undivided one is published as well. May be changed
-    /// at any time: the CRLs that earlier certificates name are published as long as the issuer is.
+    /// Into how many CRLs the revocations of an issuer are divided by serial: 1, 2, 4, … 256. A certificate names the
+    /// one CRL that may list it, so each CRL stays small even if much is revoked. The undivided CRL is published as
+    /// well. You can change the number at any time: CRLs that earlier certificates name are published as long as the
+    /// issuer is configured.
     pub crl_shards: CrlShards,
-    /// Answers OCSP requests, and says so in certificates.
+    /// Answers OCSP requests, and names the OCSP URL in certificates.
     pub ocsp: bool,
-    /// What precedes the issuer's name in certificates that say where to ask by OCSP; without it, `/ocsp` of the server
-    /// itself.
+    /// The URL in certificates below which OCSP is answered; without it, `/ocsp` of this server.
     #[schemars(with = "Option<String>")]
     #[serde(deserialize_with = "super::form::optional")]
     pub ocsp_base_url: Option<Url>,
-    /// How long an OCSP response is valid and may be kept, from 1m to 10d: a revocation is seen at most so much later.
+    /// How long an OCSP response is valid and may be cached, from 1m to 10d. A revocation may go unnoticed for that
+    /// long.
     pub ocsp_validity: HumanDuration,
-    /// Where the issuer's certificate is, as certificates say it; without it, they do not.
+    /// The URL of the issuer's certificate to name in certificates; without it, they name none.
     #[schemars(with = "Option<String>")]
     #[serde(deserialize_with = "super::form::optional")]
     pub issuer_url: Option<Url>,
     /// How long a CRL is valid, from 10m to 365d.
     pub crl_validity: HumanDuration,
-    /// After what time a new CRL is made even if nothing was revoked: at least 1m, and less than `crl_validity`.
+    /// How often a new CRL is made even if nothing was revoked: at least 1m, and less than `crl_validity`.
     pub crl_refresh: HumanDuration,
     /// The token that holds keys instead of files.
     pub pkcs11: Pkcs11,

@@ -12,10 +12,10 @@ pub(super) const MAX_FORMER_KEYS: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExternalAccounts {
-    /// The file with the key under which the MAC keys are kept in the log: 32 octets in base64, as
-    /// `openssl rand -base64 32` prints them. Who loses it makes new MAC keys; accounts stay.
+    /// The file with the key that encrypts the MAC keys in the log: 32 octets in base64, as printed by `openssl rand
+    /// -base64 32`. If you lose it, make new MAC keys; accounts stay.
     pub key_file: Option<PathBuf>,
-    /// Files with keys that `key_file` took the place of, at most 16: what was made under them stays good as long as they
-    /// stand here, and new MAC keys are kept under `key_file` alone.
+    /// Files with former keys that `key_file` replaced, at most 16. MAC keys that were encrypted with them work as long
+    /// as the files are listed here; new MAC keys are encrypted with `key_file`.
     pub former_key_files: Vec<PathBuf>,
 }

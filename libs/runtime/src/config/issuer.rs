@@ -7,32 +7,33 @@ use url::Url;
 
 use super::{Ca, CaKeyType, Config, HumanDuration, KeySource, Pkcs11, Profile};
 
-/// `[[ca.issuer]]`: one more issuing CA, in `ca/issuers/{name}` of `data_dir`. What is left out is as in `[ca]`. Without
-/// files it is made at the first start, below the root of `[ca]`.
+/// `[[ca.issuer]]`: one more issuing CA, in `ca/issuers/{name}` of `data_dir`. Keys that are left out have the values
+/// of `[ca]`. If it has no files, the first start creates it below the root of `[ca]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {
-    /// The name by which profiles and `certmill ca --issuer` know it.
+    /// The name that profiles and `certmill ca --issuer` use for it.
     pub name: IssuerName,
     /// Where its key is kept.
     #[serde(default)]
     pub key_source: Option<KeySource>,
-    /// The label of its key in the token; without it, that of `[ca.pkcs11]` and the issuer's name.
+    /// The label of its key in the token; without it, the label in `[ca.pkcs11]` followed by the issuer's name.
     #[serde(default)]
     pub key_label: Option<String>,
     /// The kind of the key made at the first start.
     #[serde(default)]
     pub key_type: Option<CaKeyType>,
-    /// The common name of the intermediate made at the first start; without it, that of `[ca]` and the issuer's name.
+    /// The common name of the intermediate made at the first start; without it, that in `[ca]` followed by the issuer's
+    /// name.
     #[serde(default)]
     pub intermediate_name: Option<String>,
     /// How long the intermediate made at the first start is valid.
     #[serde(default)]
     pub intermediate_validity: Option<HumanDuration>,
-    /// Answers OCSP requests for its certificates, and says so in them.
+    /// Answers OCSP requests for its certificates, and names the OCSP URL in them.
     #[serde(default)]
     pub ocsp: Option<bool>,
-    /// Where its certificate is, as certificates say it; without it, they do not.
+    /// The URL of its certificate to name in certificates; without it, they name none.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub issuer_url: Option<Url>,

@@ -24,22 +24,23 @@ pub struct Api {
     pub listen: SocketAddr,
     /// The https URL under which clients reach the server, without a path.
     pub base_url: BaseUrl,
-    /// A PEM file with the server's own certificate and its chain. Without it, the server issues itself one.
+    /// A PEM file with the server's own certificate and its chain. Without it, the server issues a certificate to
+    /// itself.
     pub tls_certificate: Option<PathBuf>,
     /// A PEM file with the private key of `tls_certificate`.
     pub tls_key: Option<PathBuf>,
-    /// How long a reply may wait for work that is under way to finish, from 0 to 25s; `"0"` answers at once.
+    /// How long a reply may be held until work in progress has finished, from 0 to 25s; `"0"` answers at once.
     pub hold: HumanDuration,
-    /// How many replies may wait at a time; more are answered at once.
+    /// How many replies may be held at the same time; any more are answered at once.
     pub max_held: u32,
-    /// What a client is told to wait before it asks again, in Retry-After: whole seconds, from 1s to 10m.
+    /// The time in Retry-After after which clients may ask again: whole seconds, from 1s to 10m.
     pub retry_after: HumanDuration,
-    /// How long a nonce is good: whole minutes, from 1m to 1h.
+    /// How long a nonce is valid: whole minutes, from 1m to 1h.
     pub nonce_validity: HumanDuration,
-    /// How many connections may be open at a time, at least 1; more wait to be accepted.
+    /// How many connections may be open at the same time, at least 1; any more wait to be accepted.
     pub max_connections: u32,
-    /// How long one request may take to arrive and to be answered, the time it is held included: from 1s to 10m, and
-    /// longer than `hold`.
+    /// How long a request may take to arrive and to be answered, including the time that its reply is held: from 1s to
+    /// 10m, and longer than `hold`.
     pub request_timeout: HumanDuration,
     /// The longest request body, in bytes, from 8192 to 1048576.
     pub max_body_bytes: u32,
@@ -63,7 +64,7 @@ impl Default for Api {
     }
 }
 
-/// `[ops]`: health and metrics, over plain HTTP; keep it inside.
+/// `[ops]`: health and metrics over plain HTTP; do not expose it to clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ops {

@@ -13,20 +13,21 @@ pub(super) const MAX_TOKEN_LABEL: usize = 32;
 /// Longer labels of keys are no names for people.
 pub(super) const MAX_KEY_LABEL: usize = 255;
 
-/// `[ca.pkcs11]`: the token, such as an HSM, that holds keys of the CA instead of files.
+/// `[ca.pkcs11]`: the token, such as an HSM, that holds CA keys instead of files.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pkcs11 {
-    /// The PKCS#11 module of the token's vendor, as an absolute path; it is loaded at run time, with the libraries it needs.
+    /// The PKCS#11 module of the token's vendor, as an absolute path; the signer loads it together with the libraries
+    /// that it needs.
     pub module: Option<PathBuf>,
     /// The label of the token, at most 32 octets.
     pub token: Option<String>,
-    /// A file with the user's PIN; its last line end does not count.
+    /// A file with the user's PIN; a line break at its end is ignored.
     pub pin_file: Option<PathBuf>,
-    /// The label of the intermediate's key, 1 to 255 octets; a key that is not there is made in the token, of the kind
-    /// `key_type`, at the first start. Each `[[ca.issuer]]` has a label of its own.
+    /// The label of the intermediate's key, 1 to 255 octets. If the token has no such key, the first start generates
+    /// one there, of the kind `key_type`. Each `[[ca.issuer]]` has a label of its own.
     pub key_label: String,
-    /// The label of the root's key, if that is in the token too.
+    /// The label of the root's key, if the token holds that, too.
     pub root_key_label: Option<String>,
 }
 

@@ -17,8 +17,8 @@ pub struct Profile {
     /// The name in the profile's URLs: 1 to 250 of A-Z a-z 0-9 - _, case-sensitive, not `directory` or `raProfile`.
     #[schemars(extend("not" = { "enum": ["directory", "raProfile"] }))]
     pub name: ProfileName,
-    /// Whether the profile serves anyone. One that does not answers 404 under all its URLs and has nothing signed, while its
-    /// accounts stay in the log and its certificates on CRLs and in OCSP.
+    /// Whether the profile is in service. If not, all its URLs answer 404 and nothing is signed for it; its accounts
+    /// stay in the log, and CRLs and OCSP still cover its certificates.
     pub enabled: bool,
     /// The page about this CA that the directory names.
     #[schemars(with = "Option<String>")]
@@ -28,40 +28,43 @@ pub struct Profile {
     #[schemars(with = "Option<String>")]
     #[serde(deserialize_with = "super::form::optional")]
     pub terms_of_service: Option<Url>,
-    /// Refuses accounts whose client does not say that the terms are agreed to.
+    /// Refuses new accounts unless the client states agreement to the terms.
     pub terms_required: bool,
     /// The kinds of identifiers that certificates may name.
     pub identifier_types: BTreeSet<IdentifierType>,
-    /// The page that explains a change of the terms and how to agree to it; without one, clients are sent to the terms.
+    /// The page that explains a change of the terms and how to agree to it; without it, clients are referred to the
+    /// terms.
     #[schemars(with = "Option<String>")]
     #[serde(deserialize_with = "super::form::optional")]
     pub terms_change_url: Option<Url>,
-    /// Refuses orders of accounts that did not agree to the terms at the URL in `terms_of_service`: a new URL is a change.
+    /// Refuses orders of accounts that have not agreed to the terms at the current URL in `terms_of_service`: a new URL
+    /// counts as a change.
     pub terms_approval_required: bool,
-    /// Lets a client agree to changed terms by an update of its account; otherwise `certmill account agree` does.
+    /// Lets clients agree to changed terms by updating their account; otherwise only `certmill account agree` records
+    /// agreement.
     pub terms_agreed_by_account: bool,
-    /// Refuses new accounts without a key made by `certmill eab create`, for which `external_accounts.key_file` is needed,
-    /// or one that `certmill eab register` took.
+    /// Refuses new accounts that are not bound by a key from `certmill eab create`, which needs
+    /// `external_accounts.key_file`, or by one registered with `certmill eab register`.
     pub external_account_required: bool,
-    /// Which form bindings may have beside that of RFC 8555.
+    /// A form of bindings that is accepted in addition to that of RFC 8555.
     pub external_account_compatibility: BindingForm,
-    /// The names that orders may have: `www.example.com` alone, `.example.com` for all below, or a regular expression for
-    /// whole names such as `/web-[0-9]+\.example\.com/`; without any, all names.
+    /// The names that orders may have: `www.example.com` for that name, `.example.com` for all names below it, or a
+    /// regular expression for whole names such as `/web-[0-9]+\.example\.com/`; without any, all names.
     pub allowed_names: Vec<NameRule>,
-    /// The names that orders must not have, written in the same way; wins over `allowed_names`. A wildcard is denied too
-    /// if it stands for a name that is denied without an expression.
+    /// The names that orders must not have, in the same form; takes precedence over `allowed_names`. A wildcard is also
+    /// denied if it covers a denied name, unless that name is denied by a regular expression.
     pub denied_names: Vec<NameRule>,
     /// The networks whose addresses orders may have; without any, all addresses.
     #[schemars(with = "Vec<String>")]
     #[serde(deserialize_with = "super::form::list")]
     pub allowed_networks: Vec<IpNet>,
-    /// The networks whose addresses orders must not have; wins over `allowed_networks`.
+    /// The networks whose addresses orders must not have; takes precedence over `allowed_networks`.
     #[schemars(with = "Vec<String>")]
     #[serde(deserialize_with = "super::form::list")]
     pub denied_networks: Vec<IpNet>,
-    /// Allows names that start with `*.`; they can be proven by dns-01 only.
+    /// Allows names that start with `*.`; only dns-01 can prove them.
     pub wildcard_allowed: bool,
-    /// Lets http-01 prove names that start with `*.` too, although it shows control of one host only.
+    /// Lets http-01 prove names that start with `*.`, too, although it shows control of a single host only.
     pub wildcard_http01_allowed: bool,
     /// The ways to prove control of DNS names that are offered.
     pub challenge_types: BTreeSet<ChallengeType>,
@@ -69,23 +72,22 @@ pub struct Profile {
     pub ip_challenge_types: BTreeSet<ChallengeType>,
     /// How long a client has to complete an order, from 5m to 30d.
     pub order_validity: HumanDuration,
-    /// How long a client has to prove and use the authorizations of an order, which ends with them: from 5m to 30d;
-    /// without it, as long as `order_validity`.
+    /// How long a client has to prove and use the authorizations of an order, from 5m to 30d; without it,
+    /// `order_validity`. The order ends with its authorizations.
     pub authorization_validity: Option<HumanDuration>,
-    /// What clients are told to wait before they ask again, instead of `api.retry_after`: whole seconds, from 1s
-    /// to 10m.
+    /// The time in Retry-After, instead of `api.retry_after`: whole seconds, from 1s to 10m.
     pub retry_after: Option<HumanDuration>,
     /// Lets clients prove control of an identifier before they order (newAuthz); never of wildcards.
     pub pre_authorization_allowed: bool,
-    /// How long such a proof can be relied on, from the moment it was asked for: from 1s to 365d.
+    /// How long orders can rely on a pre-authorization, counted from its request: from 1s to 365d.
     pub pre_authorization_validity: HumanDuration,
-    /// How many such proofs an account may ask each api node for in an hour, from 1 to 1000000; without it, any number. More
-    /// are refused with `rateLimited`.
+    /// How many pre-authorizations an account may request per hour from each api node, from 1 to 1000000; any more are
+    /// refused with `rateLimited`. Without it, there is no limit.
     pub pre_authorizations_per_hour: Option<u32>,
     /// How long a certificate is valid, from 5m to 3650d; never longer than its issuer.
     pub certificate_validity: Validity,
-    /// How far before its issuance a certificate's validity starts, for clients whose clock is late: from 0 to 1d, and less
-    /// than `certificate_validity`.
+    /// How long before its issuance a certificate's validity starts, for clients whose clock is late: from 0 to 1d, and
+    /// less than `certificate_validity`.
     pub backdate: HumanDuration,
     /// How many identifiers one order may have, from 1 to 100.
     pub max_identifiers: u16,
@@ -93,25 +95,25 @@ pub struct Profile {
     pub account_keys: Keys,
     /// The keys that are certified.
     pub certificate_keys: Keys,
-    /// Accepts the CSR of a finalize request also with `=` at its end, for clients that pad base64url.
+    /// Accepts a CSR with `=` at its end in finalize requests, for clients that pad base64url.
     pub padded_csr_allowed: bool,
     /// Lets orders ask for notBefore and notAfter.
     pub requested_validity_allowed: bool,
-    /// How far ahead a requested notBefore may be; without it, as far as `order_validity`.
+    /// How far in the future a requested notBefore may be; without it, `order_validity`.
     pub not_before_ahead: Option<HumanDuration>,
     /// The shortest validity that an order may ask for; not longer than `certificate_validity`.
     pub min_requested_validity: HumanDuration,
-    /// What the certificates are for; at least one, each once.
+    /// The purposes of the certificates; at least one, and none twice.
     pub extended_key_usages: Vec<KeyPurpose>,
-    /// What stands in the subject of the certificates.
+    /// The subject of the certificates.
     pub subject: Subject,
-    /// Revokes the certificate before, as superseded, when a new one is issued for the same identifiers.
+    /// Revokes the previous certificate, as superseded, when a new one is issued for the same identifiers.
     pub single_active_certificate: bool,
-    /// The `[[ca.issuer]]` that signs the certificates; without it, the CA of `[ca]` itself.
+    /// The `[[ca.issuer]]` that signs the certificates; without it, the CA of `[ca]`.
     pub issuer: Option<IssuerName>,
-    /// The common name of the root that the chain sent first leads to; without it, that of the default chain.
+    /// The common name of the root whose chain clients get first; without it, they get the default chain first.
     pub preferred_root: Option<String>,
-    /// Offers the other chains as alternates; without them, the one chain is all there is.
+    /// Whether the other chains are offered as alternates.
     pub alternate_chains: bool,
     /// What this profile sets instead of `[validation]`.
     pub validation: ProfileValidation,
@@ -142,7 +144,7 @@ pub enum KeyPurpose {
 pub enum BindingForm {
     /// None.
     None,
-    /// EJBCA's asymmetric form: a key that `certmill eab register` took signs the account's key.
+    /// EJBCA's asymmetric form: a key registered with `certmill eab register` signs the account's key.
     Ejbca,
 }
 
@@ -152,7 +154,7 @@ pub enum BindingForm {
 pub enum Subject {
     /// Nothing.
     None,
-    /// The first name as common name, unless it has more than 64 characters.
+    /// The first name as common name, unless it is longer than 64 characters.
     FirstName,
     /// The common name of the CSR, if it is one of the names.
     AsRequested,

@@ -14,18 +14,18 @@ pub struct Telemetry {
     pub log_format: LogFormat,
     /// Which logs are written, such as `info` or `warn,signer=debug`.
     pub log_filter: String,
-    /// The collector traces are sent to, such as `http://collector:4318/v1/traces`, or `http://collector:4317` with
-    /// gRPC; without it, nothing is traced. With `https` the system's root certificates are trusted.
+    /// The collector that traces are sent to, such as `http://collector:4318/v1/traces`, or `http://collector:4317`
+    /// with gRPC; without it, nothing is traced. `https` trusts the system's root certificates.
     #[schemars(with = "Option<String>")]
     #[serde(deserialize_with = "super::form::optional")]
     pub otlp_endpoint: Option<Url>,
     /// How traces are sent to the collector.
     pub otlp_protocol: OtlpProtocol,
-    /// The share of traces begun here that is sent, from 0 to 1.
+    /// The share of traces that is sent, from 0 to 1.
     pub sampling_ratio: f64,
-    /// How long before its end, from 0 to 90d, a certificate should have been replaced, or in the last quarter of its
-    /// validity where that is later: until it ends or is revoked, `certmill_certificates_unreplaced` counts it if no other
-    /// followed for the same identifiers. With 0 nothing is counted.
+    /// How long before its end, from 0 to 90d, a certificate should have been replaced; or in the last quarter of its
+    /// validity, if that begins later. From then until it ends or is revoked, `certmill_certificates_unreplaced` counts
+    /// it unless a later certificate has the same identifiers. 0 switches this off.
     pub unreplaced_within: HumanDuration,
 }
 
@@ -33,7 +33,7 @@ pub struct Telemetry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Lines for people.
     Text,

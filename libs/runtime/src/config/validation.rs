@@ -12,39 +12,40 @@ use super::HumanDuration;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Validation {
-    /// The port http-01 starts at, from 1 to 65535; always an allowed port of a redirect too.
+    /// The port that http-01 connects to first, from 1 to 65535; redirects may always lead to it, too.
     pub http01_port: u16,
-    /// The port tls-alpn-01 connects to, from 1 to 65535.
+    /// The port that tls-alpn-01 connects to, from 1 to 65535.
     pub tls_alpn01_port: u16,
-    /// The ports an http-01 redirect may lead to, from 1 to 65535.
+    /// The ports that an http-01 redirect may lead to, from 1 to 65535.
     pub redirect_ports: BTreeSet<u16>,
-    /// The DNS resolver as `ip:port`; without it, the system's.
+    /// The DNS resolver as `ip:port`; without it, that of the system.
     #[serde(deserialize_with = "super::form::optional")]
     pub dns_resolver: Option<SocketAddr>,
-    /// Networks that are reached although addresses of their kind (loopback, link-local, metadata services) are not.
+    /// Networks that validations may connect to although they are blocked by default (loopback, link-local, metadata
+    /// services).
     #[schemars(with = "Vec<String>")]
     #[serde(deserialize_with = "super::form::list")]
     pub allow_networks: Vec<IpNet>,
-    /// The DNSKEY records below which answers must be signed: a file that holds them, or the records themselves.
-    /// Without it, and for names below none of the keys' zones, DNSSEC is not checked.
+    /// DNSKEY records to trust, as a file or as the records themselves. Answers for names in their zones must be
+    /// signed. DNSSEC is not checked for other names, or without this key.
     #[schemars(with = "Option<String>")]
     pub trust_anchor: Option<TrustAnchor>,
     /// Refuses DNS answers that DNSSEC does not prove; needs a `trust_anchor`.
     pub dnssec_required: bool,
-    /// The names that allow this CA in CAA records, which the directory shows; without any, CAA is not checked.
+    /// The names by which CAA records allow this CA; the directory shows them. Without any, CAA is not checked.
     pub caa_identities: Vec<String>,
     /// Whether CAA records that do not allow one of `caa_identities` forbid issuance.
     pub caa_enforced: bool,
-    /// Resolves `localhost` and every name below it to loopback when no `dns_resolver` is set, or the one that is has no
-    /// address of them; for development.
+    /// Resolves `localhost` and every name below it to loopback if there is no `dns_resolver`, or if that has no
+    /// address for the name; for development.
     pub localhost_to_loopback: bool,
     /// How long one validation may take, from 1s to 1m.
     pub timeout: HumanDuration,
-    /// How often a challenge is looked at before its failure is final, from 1 to 10.
+    /// How often the validation of a challenge is tried before it fails for good, from 1 to 10.
     pub attempts: u16,
-    /// How long the second look waits, from 1s to 10m; each one after it waits twice as long as the one before.
+    /// The wait before the second try, from 1s to 10m; it doubles before each further try.
     pub retry_wait: HumanDuration,
-    /// How many validations run at a time, from 1 to 10000.
+    /// How many validations run at the same time, from 1 to 10000.
     pub concurrency: u32,
 }
 
@@ -97,16 +98,16 @@ impl Validation {
     }
 }
 
-/// `[profile.validation]`: what one profile sets instead of `[validation]`.
+/// `[profile.validation]`: settings of the profile that replace those of `[validation]`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProfileValidation {
-    /// The ports an http-01 redirect may lead to in this profile, instead of the common ones; from 1 to 65535.
+    /// The ports that an http-01 redirect may lead to in this profile, from 1 to 65535.
     pub redirect_ports: Option<BTreeSet<u16>>,
     /// The profile's own DNS resolver as `ip:port`.
     #[serde(deserialize_with = "super::form::optional")]
     pub dns_resolver: Option<SocketAddr>,
-    /// The networks the profile may reach, instead of the common ones.
+    /// Networks that validations for the profile may connect to although they are blocked by default.
     #[schemars(with = "Option<Vec<String>>")]
     #[serde(deserialize_with = "super::form::optional_list")]
     pub allow_networks: Option<Vec<IpNet>>,
@@ -115,7 +116,7 @@ pub struct ProfileValidation {
     pub trust_anchor: Option<TrustAnchor>,
     /// Whether the profile refuses DNS answers that DNSSEC does not prove.
     pub dnssec_required: Option<bool>,
-    /// The names that allow the profile in CAA records, instead of the common ones.
+    /// The names by which CAA records allow the profile.
     pub caa_identities: Option<Vec<String>>,
     /// Whether CAA records can forbid issuance by the profile.
     pub caa_enforced: Option<bool>,
