@@ -3,7 +3,7 @@
 
 use redis::Script;
 
-/// Puts the check of the memory before a script.
+/// Puts before a script what tells the memory of this server, and whether an epoch has ended with it.
 macro_rules! with_fence {
     ($body:literal) => {
         concat!(
@@ -17,6 +17,11 @@ local function memory()
   local history = string.find(info, '\nmaster_replid:', 1, true)
   return string.sub(info, process + 8, process + 47) .. string.sub(info, history + 15, history + 54)
 end
+-- Whether the epoch in the arguments is not that of this memory.
+local function has_ended()
+  local held_memory, epoch = unpack(redis.call('HMGET', KEYS[1], 'memory', 'epoch'))
+  return epoch ~= ARGV[1] or held_memory ~= memory()
+end
 ",
             $body
         )
@@ -25,20 +30,24 @@ end
 
 /// Reads the epoch of this memory, or makes the one in the arguments, unless the database belongs to another log.
 ///
-/// Keys: epoch. Arguments: when the log was made, its group or nothing, a new epoch, a new sealing key. Answer: when the log was
-/// made that the database belongs to, and if it is the one in the arguments: epoch, sealing key, and 1 if they are new. It
-/// belongs to the first that asks; what of the two differs by then is noted.
+/// Keys: epoch. Arguments: when the log was made, its group or nothing, a new epoch, a new sealing key. Answer: when the log that
+/// the database belongs to was made; then, if it is the log in the arguments, the epoch, its sealing key, and 1 if both are new.
+///
+/// A database belongs to the first log that asks. It is the same log if either of its two marks is the same; the other one is
+/// then brought up to date.
 const EPOCH: &str = with_fence!(
     r"
-local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'key', 'log', 'group')
-local shared = ARGV[2] ~= '' and held[5] == ARGV[2]
-if held[4] and held[4] ~= ARGV[1] and not shared then return {held[4], '', '', 0} end
-if held[4] ~= ARGV[1] then redis.call('HSET', KEYS[1], 'log', ARGV[1]) end
-if ARGV[2] ~= '' and not shared then redis.call('HSET', KEYS[1], 'group', ARGV[2]) end
+local made_at, group, new_epoch, new_key = unpack(ARGV)
+local held_memory, epoch, key, held_made_at, held_group =
+  unpack(redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'key', 'log', 'group'))
+local same_group = group ~= '' and held_group == group
+if held_made_at and held_made_at ~= made_at and not same_group then return {held_made_at, '', '', 0} end
+if held_made_at ~= made_at then redis.call('HSET', KEYS[1], 'log', made_at) end
+if group ~= '' and not same_group then redis.call('HSET', KEYS[1], 'group', group) end
 local now = memory()
-if held[1] == now and held[2] and held[3] then return {ARGV[1], held[2], held[3], 0} end
-redis.call('HSET', KEYS[1], 'memory', now, 'epoch', ARGV[3], 'key', ARGV[4])
-return {ARGV[1], ARGV[3], ARGV[4], 1}
+if held_memory == now and epoch and key then return {made_at, epoch, key, 0} end
+redis.call('HSET', KEYS[1], 'memory', now, 'epoch', new_epoch, 'key', new_key)
+return {made_at, new_epoch, new_key, 1}
 "
 );
 
@@ -49,8 +58,7 @@ return {ARGV[1], ARGV[3], ARGV[4], 1}
 /// ended; else 0 for a fresh nonce, 1 for a spent one, 2 for none, and the values.
 const EXCHANGE: &str = with_fence!(
     r"
-local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch')
-if held[2] ~= ARGV[1] or held[1] ~= memory() then return {-1} end
+if has_ended() then return {-1} end
 local answer = {2}
 if ARGV[2] ~= '' then
   answer[1] = redis.call('SETBIT', KEYS[2], ARGV[2], 1)
@@ -74,8 +82,7 @@ return answer
 /// ended, else 1. Stamps are hex and decimal digits of fixed width, which every locale compares in the same way.
 const WRITE: &str = with_fence!(
     r"
-local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch')
-if held[2] ~= ARGV[1] or held[1] ~= memory() then return 0 end
+if has_ended() then return 0 end
 local there = redis.call('GETRANGE', KEYS[2], 0, 40)
 local same_tag = string.sub(there, 1, 16) == string.sub(ARGV[2], 1, 16)
 if same_tag and there >= string.sub(ARGV[2], 1, 41) then return 1 end
@@ -94,8 +101,7 @@ return 1
 /// epoch has ended, else 1. Beside the orders the set holds the tag of who wrote to it last, behind all digits.
 const PUT_ORDER: &str = with_fence!(
     r"
-local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch')
-if held[2] ~= ARGV[1] or held[1] ~= memory() then return 0 end
+if has_ended() then return 0 end
 redis.call('ZREMRANGEBYLEX', KEYS[2], '[=', '+')
 redis.call('ZREMRANGEBYLEX', KEYS[2], '-', '(' .. ARGV[3])
 redis.call('ZADD', KEYS[2], 0, ARGV[2], 0, '=' .. ARGV[1])
@@ -125,8 +131,7 @@ return answer
 /// may have been marked as complete.
 const SWEEP: &str = with_fence!(
     r"
-local held = redis.call('HMGET', KEYS[1], 'memory', 'epoch')
-if held[2] ~= ARGV[1] or held[1] ~= memory() then return 0 end
+if has_ended() then return 0 end
 for i = 2, #KEYS do
   local stays
   if redis.call('TYPE', KEYS[i])['ok'] == 'zset' then
