@@ -52,7 +52,7 @@ pub enum ConnectError {
     #[error("the NATS credentials file cannot be read: check its path and permissions")]
     Credentials(#[source] io::Error),
     /// A file for TLS cannot be read.
-    #[error("{} cannot be read, which event_log.{key} names", path.display())]
+    #[error("cannot read {}, the file of event_log.{key}", path.display())]
     File {
         /// What names it.
         key: &'static str,
@@ -102,12 +102,12 @@ pub enum ConnectError {
     },
     /// There is no way to see how the servers sync.
     #[error(
-        "it cannot be seen whether the NATS servers sync each message: set event_log.monitor_urls to their monitoring URLs, such as http://nats-0.nats:8222, or event_log.allow_unsafe_dev = true for development"
+        "cannot check whether the NATS servers sync each message: set event_log.monitor_urls to their monitoring URLs, such as http://nats-0.nats:8222, or event_log.allow_unsafe_dev = true for development"
     )]
     NoMonitor,
     /// Most of the servers do not show how they sync.
     #[error(
-        "only {answered} of {asked} event_log.monitor_urls answer, more than half must: check the URLs, and that nats-server runs with `http: 8222`"
+        "only {answered} of {asked} event_log.monitor_urls answer, but more than half must: check the URLs, and that nats-server runs with `http: 8222`"
     )]
     MonitorUnreachable {
         /// How many answered.
@@ -164,7 +164,7 @@ pub enum ConnectError {
     },
     /// A stream is not there, and whoever needs it may not make it, or only reads.
     #[error(
-        "there is no stream {stream}: check event_log.servers, event_log.order_shards and whose account the credentials are of; a stream that was lost is restored from its copy, and where there is none the signer makes it when it starts"
+        "there is no stream {stream}: check event_log.servers, event_log.order_shards and the NATS account of the credentials; restore a lost stream from its backup, or without a backup start the signer, which creates it"
     )]
     StreamMissing {
         /// The stream.
@@ -172,7 +172,7 @@ pub enum ConnectError {
     },
     /// Orders would be gone before they end, and the user may not change that.
     #[error(
-        "stream {stream} keeps messages for less than the longest order_validity and 72 h, and this user may not change that: run `certmill rebuild` with the operator's credentials and this configuration"
+        "stream {stream} keeps messages for less than the longest order_validity plus 72 h, and this user may not change that: run `certmill rebuild` with the operator's credentials and this configuration"
     )]
     KeptTooShort {
         /// The stream.
@@ -202,7 +202,7 @@ pub enum ConnectError {
     },
     /// Two writers won.
     #[error(
-        "the NATS servers let two writers win one compare-and-set, which would be two certificates from one order: do not use them, and report their version"
+        "the NATS servers let two writers win one compare-and-set, which could issue two certificates for one order: do not use them, and report their version"
     )]
     CompareAndSetBroken,
     /// The trial of compare-and-set had no clear outcome.

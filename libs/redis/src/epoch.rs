@@ -73,7 +73,7 @@ impl RedisStore {
         let key: [u8; 32] = key.try_into().map_err(|_| Fault::Answer)?;
         if is_new {
             info!(
-                "redis has another memory than before: older nonces are refused, views are folded anew"
+                "redis is new, or was restarted, emptied or failed over: older nonces are refused, and views are rebuilt from the log"
             );
         }
         Ok(Epoch { id, sealer: NonceSealer::new(&key) })

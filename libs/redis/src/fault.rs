@@ -14,9 +14,9 @@ pub(crate) enum Fault {
     Command(#[source] RedisError),
     #[error("redis did not answer in time")]
     TimedOut,
-    #[error("redis answered with something else than was asked for")]
+    #[error("redis gave an unexpected answer")]
     Answer,
-    #[error("redis lost its memory again and again")]
+    #[error("redis lost its memory several times in a row")]
     Unsettled,
     #[error("a newer view may have been lost with the memory of redis")]
     MemoryLost,
@@ -24,7 +24,7 @@ pub(crate) enum Fault {
     EntriesLost,
     #[error("a view cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
-    #[error("the system gives no random numbers")]
+    #[error("the system provides no random numbers")]
     Random,
     #[error("this minute's nonces are used up")]
     Exhausted,

@@ -68,7 +68,7 @@ pub enum ConnectError {
         log: String,
     },
     /// The server does not say what it must.
-    #[error("the redis server does not tell its {field}")]
+    #[error("the redis server does not report its {field}")]
     Silent {
         /// What is missing in its INFO.
         field: &'static str,

@@ -16,13 +16,13 @@ use crate::{
     token,
 };
 
-const ADVICE: &str = "The CA is in ca/ of data_dir, as files of the server's user; `certmill ca show` tells what is there. \
-    Where its keys are encrypted, ca.passphrase_file or ca.passphrase opens them.";
-const OTHER_ROOT_ADVICE: &str = "It stays, because what was issued leads to it. For another one beside it, \
+const ADVICE: &str = "The CA is in ca/ of data_dir, in files that belong to the server's user; `certmill ca show` lists them. \
+    If its keys are encrypted, set ca.passphrase_file or ca.passphrase.";
+const OTHER_ROOT_ADVICE: &str = "It stays, because issued certificates lead to it. To add another one, \
     name a [[ca.issuer]] in the configuration and run `certmill ca --issuer NAME root`.";
-const OTHER_INTERMEDIATE_ADVICE: &str = "It stays, because what was issued leads to it. For another one beside it, \
-    name a [[ca.issuer]] in the configuration and run `certmill ca --issuer NAME intermediate`. For the same one with \
-    a later end, have the root sign what `certmill ca request` prints, and run `certmill ca install FILE`.";
+const OTHER_INTERMEDIATE_ADVICE: &str = "It stays, because issued certificates lead to it. To add another one, \
+    name a [[ca.issuer]] in the configuration and run `certmill ca --issuer NAME intermediate`. To renew \
+    this one, have the root sign what `certmill ca request` prints, and run `certmill ca install FILE`.";
 const PASSPHRASE_ADVICE: &str =
     "Set ca.passphrase_file to a file with the passphrase that this user can read.";
 

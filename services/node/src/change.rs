@@ -206,8 +206,8 @@ async fn find(serial: &Serial, ports: &Ports) -> Result<CertificateEntry, Failur
         Ok(None) => {
             Err(Failure::new(format!("no certificate with serial {serial} is on record"))).advise(
                 format!(
-                    "The serial is what `openssl x509 -noout -serial` prints. One that was given up while it was signed \
-                     is revoked already: `certmill why {serial}` says so."
+                    "Give the serial as `openssl x509 -noout -serial` prints it. A serial that was given up during signing is \
+                     revoked already: `certmill why {serial}` says so."
                 ),
             )
         }
@@ -239,7 +239,7 @@ async fn change_account(
         Ok(_) => Ok(()),
         Err(ExecuteError::Rejected(rejection)) => {
             Err(Failure::from(rejection).while_doing(format_args!("account {account}")))
-                .advise("See which there are with `certmill account list`.")
+                .advise("`certmill account list` lists all accounts.")
         }
         Err(error) => Err(error.into()),
     }
@@ -256,7 +256,7 @@ async fn change_key(
         Ok(_) => Ok(()),
         Err(ExecuteError::Rejected(rejection)) => {
             Err(Failure::from(rejection).while_doing(format_args!("key {id}")))
-                .advise("See which there are with `certmill eab list`.")
+                .advise("`certmill eab list` lists all keys.")
         }
         Err(error) => Err(error.into()),
     }

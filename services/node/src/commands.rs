@@ -22,7 +22,8 @@ use crate::{
     serve,
 };
 
-const CONFIG_ADVICE: &str = "`certmill reference` prints which keys there are; try changes out with `certmill check-config`.";
+const CONFIG_ADVICE: &str =
+    "`certmill reference` lists all keys; test a change with `certmill check-config`.";
 
 /// Runs what the command line asks for.
 ///

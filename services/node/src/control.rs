@@ -20,8 +20,8 @@ pub(crate) use server::listen;
 const MAX_MESSAGE_BYTES: u64 = 64 * 1024;
 
 /// Users of roles may do less, and each adapter only says what was denied.
-const WHO_MAY: &str = "See that NATS and Redis answer, and run the command with the operator's user of each: \
-                       `certmill ca nats-permissions` prints what these may do, with --redis those of Redis.";
+const WHO_MAY: &str = "Check that NATS and Redis answer, and run the command with the operator's user of each: \
+                       `certmill ca nats-permissions` prints the permissions for NATS, and with --redis for Redis.";
 
 /// What a command asks of the server.
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub(crate) async fn apply(config: &Config, change: Change) -> Result<Done, Failu
     }
     let ports = Ports::open(config, &NO_ROLE, Patience::NONE)
         .await
-        .while_doing("no server takes the command")?;
+        .while_doing("cannot run the command")?;
     let shards = config.event_log.order_shards;
     let done = change::make(request.change, &request.operator, &ports, shards).await;
     ports.close().await;

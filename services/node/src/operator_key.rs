@@ -25,7 +25,7 @@ fn read_key(path: &Path) -> Result<OperatorKey, Failure> {
     let key =
         read_text(path).map_err(Failure::from).and_then(|text| Ok(OperatorKey::from_text(&text)?));
     key.while_doing(format_args!("external_accounts: cannot use {}", path.display())).advise(
-        "external_accounts.key_file and former_key_files must be files that `openssl rand -base64 32` made.",
+        "external_accounts.key_file and former_key_files must be files made by `openssl rand -base64 32`.",
     )
 }
 

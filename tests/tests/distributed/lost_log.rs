@@ -56,7 +56,7 @@ async fn the_operator_is_led_through_the_loss_and_nothing_that_was_revoked_is_fo
     let revoke = ["revoke", serial.as_str(), "--reason", "superseded"];
     for command in [accept.as_slice(), &revoke, &["rebuild"]] {
         let refused = cluster.workers.operate(command).await?;
-        let told = "there is none the signer makes it when it starts";
+        let told = "start the signer, which creates it";
         ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
     }
     let refused = cluster.workers.start_in_vain().await?;
@@ -140,7 +140,7 @@ async fn a_signer_whose_directory_was_lost_does_not_make_another_ca() -> anyhow:
     let (data_dir, kept) = (signer.data_dir(), signer.files().join("kept"));
     std::fs::rename(&data_dir, &kept)?;
     let refused = signer.start_in_vain().await?;
-    let told = "the log holds certificates, and their CA is not in";
+    let told = "the log holds certificates, but their CA is not in";
     ensure!(!refused.status.success() && refused.stderr.contains(told), "{}", refused.stderr);
     ensure!(!data_dir.join("ca").exists(), "a CA was made");
 

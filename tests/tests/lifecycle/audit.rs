@@ -75,8 +75,8 @@ async fn an_audit_of_what_is_not_there_fails_instead_of_being_empty() -> anyhow:
     for (arguments, told) in [
         (["--profile", "defualt"].as_slice(), "no profile defualt"),
         (&["--account", &nobody], "no account"),
-        (&["--since", "2026-01-02", "--until", "2026-01-01"], "--until is not after --since"),
-        (&["--since", "2026-01-01", "--until", "2026-01-01"], "--until is not after --since"),
+        (&["--since", "2026-01-02", "--until", "2026-01-01"], "--until must be after --since"),
+        (&["--since", "2026-01-01", "--until", "2026-01-01"], "--until must be after --since"),
         (&["--name", "https://a.localhost"], "--name"),
     ] {
         let command = [&["audit", "export"], arguments].concat();

@@ -258,7 +258,7 @@ async fn what_a_user_may_not_do_is_told_at_once_with_what_to_do() {
         assert_eq!(refusal.is_passing(), !matches!(refusal, ConnectError::Forbidden { .. }));
     };
     check("nobody:n", 4, "may not publish to $JS.API.INFO").await;
-    check("api:a", 4, "the signer makes it when it starts").await;
+    check("api:a", 4, "start the signer, which creates it").await;
     JetStream::connect(as_user("signer:s", 4)).await.unwrap();
     JetStream::connect(as_user("api:a", 4)).await.unwrap();
     check("signer:s", 10, "run `certmill rebuild` with the operator's credentials").await;

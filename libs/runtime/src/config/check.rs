@@ -78,7 +78,7 @@ pub(super) fn values(config: &Config) -> Problems {
     let mut names = BTreeSet::new();
     for profile in &config.profiles {
         let unique = names.insert(&profile.name);
-        problems.require(unique, Key::of(&profile.name, "name"), "is there twice");
+        problems.require(unique, Key::of(&profile.name, "name"), "is used twice");
         profile::check(config, profile, &mut problems);
     }
     problems
@@ -91,7 +91,7 @@ pub(super) fn roles(config: &Config, roles: &BTreeSet<Role>) -> Problems {
     problems.require(
         own_certificate || !roles.contains(&Role::Api),
         "api.tls_certificate",
-        "required with api.tls_key where no signer runs in the process to issue the server its own",
+        "required, with api.tls_key, unless a signer in the same process issues the server's certificate",
     );
     problems.require(
         config.event_log.kind != EventLogKind::Embedded || roles.len() == Role::ALL.len(),
@@ -115,7 +115,7 @@ fn check_api(config: &Config, problems: &mut Problems) {
     problems.require(
         api.tls_certificate.is_some() == api.tls_key.is_some(),
         "api.tls_certificate, api.tls_key",
-        "must be given both or neither",
+        "must both be set, or neither",
     );
     between(problems, "api.hold", api.hold.get(), Duration::ZERO..=MAX_HOLD);
     between(problems, "api.retry_after", api.retry_after.get(), SECOND..=MAX_RETRY_AFTER);
@@ -177,7 +177,7 @@ fn check_event_log(config: &Config, problems: &mut Problems) {
     problems.require(
         log.client_certificate.is_some() == log.client_key.is_some(),
         "event_log.client_certificate, event_log.client_key",
-        "must be given both or neither",
+        "must both be set, or neither",
     );
     problems.require(
         matches!(log.replicas, 3 | 5) || (log.replicas == 1 && log.allow_unsafe_dev),
@@ -209,7 +209,7 @@ fn check_event_log(config: &Config, problems: &mut Problems) {
         config.redis.root_certificates.is_none()
             || redis.is_some_and(|url| url.starts_with("rediss://")),
         "redis.root_certificates",
-        "is of no use without a redis.url that starts with rediss://",
+        "needs a redis.url that starts with rediss://",
     );
 }
 
@@ -242,7 +242,7 @@ fn check_validation(config: &Config, problems: &mut Problems) {
     problems.require(
         !validation.dnssec_required || validation.trust_anchor.is_some(),
         "validation.dnssec_required",
-        "must be false unless trust_anchor is given: nothing could be proven",
+        "must be false unless trust_anchor is set: nothing could be proven",
     );
 }
 
@@ -266,7 +266,7 @@ fn check_ca(config: &Config, problems: &mut Problems) {
     problems.require(
         ca.passphrase.is_none() || ca.passphrase_file.is_none(),
         "ca.passphrase, ca.passphrase_file",
-        "must not be given both",
+        "must not both be set",
     );
     // Encrypted with an empty one, keys look protected and are not.
     problems.require(

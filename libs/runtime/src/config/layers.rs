@@ -146,7 +146,7 @@ pub(super) fn variables(
     if let Some((variable, meant)) = misspelt::first(others) {
         return Err(ConfigError::Key {
             origin: Origin::Environment { variable: variable.to_owned() },
-            message: format!("sets nothing; {meant} does"),
+            message: format!("has no effect; use {meant}"),
         });
     }
     ours.into_iter()

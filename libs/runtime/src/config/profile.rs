@@ -62,7 +62,7 @@ pub struct Profile {
     #[schemars(with = "Vec<String>")]
     #[serde(deserialize_with = "super::form::list")]
     pub denied_networks: Vec<IpNet>,
-    /// Allows names that start with `*.`; only dns-01 can prove them.
+    /// Allows names that start with `*.`; unless `wildcard_http01_allowed` is set, only dns-01 can prove them.
     pub wildcard_allowed: bool,
     /// Lets http-01 prove names that start with `*.`, too, although it shows control of a single host only.
     pub wildcard_http01_allowed: bool,

@@ -97,7 +97,7 @@ pub(super) async fn find(log: &Log, id: &AccountId) -> Result<account::State, Fa
     loaded
         .state
         .ok_or_else(|| Failure::new(format!("there is no account {id}")))
-        .advise("See which there are with `certmill account list`.")
+        .advise("`certmill account list` lists all accounts.")
 }
 
 fn row(account: &Listed) -> [String; 5] {

@@ -23,8 +23,8 @@ use crate::{
 use ledger::LedgerCheck;
 
 /// What nobody could look at is no damage, and no reason to restore a backup.
-const UNREADABLE_ADVICE: &str = "Run the command as the server's user, or as root, and see that the disks under data_dir \
-     are mounted and healthy: what could not be read is not said to be damaged.";
+const UNREADABLE_ADVICE: &str = "Run the command as the server's user, or as root, and check that the disks under data_dir \
+     are mounted and healthy. This does not mean that the data is damaged.";
 
 /// One thing that was looked at, and what was found.
 #[derive(Serialize)]

@@ -87,8 +87,8 @@ impl Source {
             Ok(verified) => verified,
             Err(error @ BackupError::Exists(_)) => {
                 return Err(error).advise(
-                    "Another backup of that name is being made, or one that was cut short left it: see that none runs, \
-                     then remove it, and try again.",
+                    "Another backup of that name is running, or was cut short: make sure that none runs, then remove it, \
+                     and try again.",
                 );
             }
             Err(error) => return Err(error.into()),
@@ -137,8 +137,10 @@ impl Source {
         let above = to.parent().map(files::absolute).unwrap_or_default();
         let copied = [self.signer.dir(), &self.ca].map(files::absolute);
         match copied.iter().find(|copied| above.starts_with(copied)) {
-            Some(copied) => Err(Failure::new(format!("{} is copied itself", copied.display())))
-                .advise("Name a directory outside of data_dir."),
+            Some(copied) => {
+                Err(Failure::new(format!("{} would be copied into itself", copied.display())))
+                    .advise("Name a directory outside of data_dir.")
+            }
             None => Ok(()),
         }
     }
@@ -254,7 +256,7 @@ mod tests {
         let next = dir.path().join("next");
         fs::create_dir(partial(&next)).unwrap();
         let failure = source.copy(&next).unwrap_err().to_string();
-        assert!(failure.contains("see that none runs, then remove it"), "{failure}");
+        assert!(failure.contains("make sure that none runs, then remove it"), "{failure}");
         assert!(!next.exists());
     }
 

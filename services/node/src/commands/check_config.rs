@@ -38,7 +38,7 @@ pub(crate) fn run(
         Format::Json => out.json(&Checked { config, warnings }),
         Format::Text => {
             for warning in &warnings {
-                out.line(format_args!("# WARNING: on this machine, it does not start: {warning}"))?;
+                out.line(format_args!("# WARNING: it does not start on this machine: {warning}"))?;
             }
             out.line("# This configuration is valid. With every default it is:")?;
             out.line(as_file(config)?.trim_end())

@@ -67,8 +67,8 @@ pub(crate) async fn run(
 
 async fn create(config: &Config, terms: KeyTerms, out: &mut Output) -> Result<(), Failure> {
     let operator_key = operator_key::read(config)?
-        .ok_or_else(|| Failure::new("there is no key to keep MAC keys under"))
-        .advise("Set external_accounts.key_file to a file that `openssl rand -base64 32` made.")?;
+        .ok_or_else(|| Failure::new("there is no key to encrypt MAC keys with"))
+        .advise("Set external_accounts.key_file to a file made by `openssl rand -base64 32`.")?;
     let profile = profile(config, &terms)?.name.clone();
     let mut bits = [0; 16];
     let no_random = |_| Failure::new("the system gives no random numbers");
@@ -113,7 +113,7 @@ fn profile<'a>(config: &'a Config, terms: &KeyTerms) -> Result<&'a Profile, Fail
     let found = config.profile(name);
     found
         .ok_or_else(|| Failure::new(format!("there is no profile {name}")))
-        .advise("See which there are with `certmill check-config`.")
+        .advise("`certmill check-config` prints all profiles.")
 }
 
 fn uses(terms: &KeyTerms) -> Uses {

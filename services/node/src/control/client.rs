@@ -11,7 +11,7 @@ use super::{Answer, MAX_MESSAGE_BYTES, Request, socket::Address};
 use crate::failure::{Explain as _, Failure};
 
 const UNKNOWN_OUTCOME: &str =
-    "It is not known whether the change was made: look with `certmill events`, then try again.";
+    "The change may or may not have been made: check with `certmill events`, then try again.";
 
 /// Sends a request to the server of a data directory; none when no server listens there.
 ///

@@ -15,7 +15,7 @@ use crate::{
     redis_rights,
 };
 
-const WHERE_THE_LOG_IS: &str = "The log is where event_log.servers says.";
+const WHERE_THE_LOG_IS: &str = "Check event_log.servers, which says where the log is.";
 
 /// Connects to both: first to the log, because the read model's database is asked whose it is.
 pub(super) async fn open(
@@ -111,5 +111,5 @@ pub(crate) async fn redis(
         .reach("the read model", redis_store::ConnectError::is_passing, connect)
         .await
         .while_doing("cannot use the read model")
-        .advise("Redis is where redis.url says: see that it runs and that the URL leads to its primary.")
+        .advise("Check that Redis runs and that redis.url leads to its primary.")
 }

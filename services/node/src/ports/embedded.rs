@@ -67,16 +67,16 @@ fn advice(error: &OpenError) -> &'static str {
             "Stop that server, or give this one a directory of its own with data_dir."
         }
         OpenError::Io { .. } => {
-            "Set data_dir to a directory this user can read and write, and see that its disk is not full."
+            "Set data_dir to a directory this user can read and write, and check that its disk is not full."
         }
         OpenError::Database { .. } => {
-            "See that the disk under data_dir is mounted, writable, healthy and not full, and that its files belong to this user."
+            "Check that the disk under data_dir is mounted, writable, healthy and not full, and that its files belong to this user."
         }
         OpenError::NewerRelease { .. } => {
             "Run the release that wrote it, or a newer one, or set data_dir to another directory."
         }
         OpenError::Damaged { .. } => {
-            "Nothing was changed in data_dir. Start again from a backup there once you have kept a copy."
+            "Nothing was changed in data_dir. Keep a copy of it, then start again from a backup."
         }
     }
 }

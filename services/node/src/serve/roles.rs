@@ -104,10 +104,10 @@ impl Roles<'_> {
             return Ok(());
         }
         let dir = ca_files::path(self.config);
-        let lost = format!("the log holds certificates, and their CA is not in {}", dir.display());
+        let lost = format!("the log holds certificates, but their CA is not in {}", dir.display());
         Err(Failure::new(lost)).advise(
-            "Restore the signer's data_dir from its newest copy, or see that it is mounted where it was. \
-             To begin with another CA on this log, make it by `certmill ca root` and `certmill ca intermediate`.",
+            "Restore the signer's data_dir from its newest copy, or check that it is mounted. \
+             To use another CA with this log, create it with `certmill ca root` and `certmill ca intermediate`.",
         )
     }
 
@@ -125,7 +125,7 @@ impl Roles<'_> {
         let issued = signer.server_certificate().await;
         let issued = issued.map_err(|error| match &error {
             ServerCertificateError::Plan(_) => Failure::from(error).advise(format!(
-                "The clock says {}; `certmill ca show` tells from when until when the CA is valid.",
+                "The clock says {}; `certmill ca show` shows when the CA is valid.",
                 clock::now()
             )),
             ServerCertificateError::Files(_)

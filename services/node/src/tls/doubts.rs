@@ -24,7 +24,7 @@ pub(super) fn doubts(certificate: &CertificateDer<'_>, host: &str, now: Timestam
             doubts.push(format!("it is not valid before {from}"));
         }
         if until < now {
-            doubts.push(format!("it has ended at {until}"));
+            doubts.push(format!("it ended at {until}"));
         }
     }
     doubts
@@ -68,7 +68,7 @@ mod tests {
             let expected = format!("it is not for {host}, the host of api.base_url");
             assert_eq!(doubts(host, "2026-01-15T00:00:00Z"), [expected]);
         }
-        let ended = "it has ended at 2026-02-01T00:00:00Z";
+        let ended = "it ended at 2026-02-01T00:00:00Z";
         assert_eq!(doubts("ca.example", "2026-02-01T00:00:01Z"), [ended]);
         let early = "it is not valid before 2026-01-01T00:00:00Z";
         assert_eq!(doubts("ca.example", "2025-12-31T23:59:59Z"), [early]);

@@ -11,7 +11,7 @@ pub(super) fn check(config: &Config, problems: &mut Problems) {
     for issuer in &config.ca.issuer {
         let name = &issuer.name;
         let key = |field: &str| Key::of_issuer(name, field);
-        problems.require(names.insert(name), key("name"), "is there twice");
+        problems.require(names.insert(name), key("name"), "is used twice");
         let ca = config.ca.of(Some(name));
         // RFC 5280, ub-common-name.
         problems.require(

@@ -144,6 +144,6 @@ fn check_validation(config: &Config, profile: &Profile, problems: &mut Problems)
     problems.require(
         profile.validation.dnssec_required != Some(true) || both.trust_anchor.is_some(),
         key("dnssec_required"),
-        "must be false unless trust_anchor is given: nothing could be proven",
+        "must be false unless trust_anchor is set: nothing could be proven",
     );
 }

@@ -65,7 +65,7 @@ fn a_variable_with_one_underscore_for_two_is_refused_with_the_one_that_is_meant(
     ] {
         let refused = layers::variables([(variable.into(), "geheim".into())]).unwrap_err();
         let message = refused.to_string();
-        assert_eq!(message, format!("environment variable {variable}: sets nothing; {meant} does"));
+        assert_eq!(message, format!("environment variable {variable}: has no effect; use {meant}"));
     }
     // What Kubernetes says of services, and what is for others than the configuration.
     for variable in ["CERTMILL_PORT", "CERTMILL_API_PORT_443_TCP", "CERTMILL_CONFIG", "CERTMILL_"] {

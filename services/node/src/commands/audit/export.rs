@@ -42,7 +42,7 @@ pub(super) async fn run(config: &Config, wanted: &Wanted, out: &mut Output) -> R
     if let (Some(since), Some(until)) = (wanted.since, wanted.until)
         && since >= until
     {
-        return Err(Failure::new("--until is not after --since: there is no time between"));
+        return Err(Failure::new("--until must be after --since"));
     }
     let log = Log::open(config).await?;
     if out.format() == Format::Text {
@@ -83,10 +83,11 @@ impl<'a> Missing<'a> {
         if let Some(profile) = self.profile
             && config.profile(profile).is_none()
         {
-            let unknown =
-                format!("no profile {profile} is configured, and the audit has nothing of it");
+            let unknown = format!(
+                "there is no profile {profile}, neither in the configuration nor in the audit"
+            );
             return Err(Failure::new(unknown))
-                .advise("`certmill check-config` prints the profiles there are.");
+                .advise("`certmill check-config` prints all profiles.");
         }
         match self.account {
             Some(account) => account::find(log, account).await.map(drop),

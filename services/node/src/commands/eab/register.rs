@@ -37,7 +37,7 @@ pub(super) async fn run(
     let profile = profile(config, &new.terms)?;
     if profile.external_account_compatibility == BindingForm::None {
         return Err(Failure::new(format!(
-            "profile {} takes no bindings of public keys",
+            "profile {} does not accept bindings by public keys",
             profile.name
         )))
         .advise("Set external_account_compatibility of the profile to \"ejbca\".");
