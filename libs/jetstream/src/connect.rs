@@ -240,8 +240,9 @@ pub enum MonitorError {
 }
 
 impl ConnectError {
-    /// Whether it may be over in a moment without anybody's help: servers are out of reach, or choose their leader.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the failure may pass by itself: servers are out of reach or elect a leader, or a stream is about to be
+    /// created.
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(error) => !matches!(
                 error.kind(),

@@ -93,7 +93,7 @@ impl ApiError {
     }
 
     /// The same request may succeed in a moment. Servers without a leader answer faster than the leader that others know.
-    fn is_passing(&self) -> bool {
+    fn is_transient(&self) -> bool {
         match self {
             Self::Interrupted => true,
             Self::Refused(error) => error.error_code() == ErrorCode::CLUSTER_NOT_AVAILABLE,
@@ -196,7 +196,7 @@ impl Connection {
         loop {
             let answer = self.ask(subject, payload).await;
             match &answer {
-                Err(error) if error.is_passing() && Instant::now() < deadline => {
+                Err(error) if error.is_transient() && Instant::now() < deadline => {
                     sleep(ELECTION_PAUSE).await;
                 }
                 Ok(_) | Err(_) => return answer,

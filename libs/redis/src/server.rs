@@ -76,9 +76,9 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether it may be over in a moment without anybody's help: the server is out of reach, still loading, or takes no
-    /// writes while replicas are away or its memory is full.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the failure may pass by itself: the server is out of reach, still loading, or takes no writes while
+    /// replicas are away or its memory is full.
+    pub fn is_transient(&self) -> bool {
         let Self::Unreachable(error) = self else { return false };
         matches!(
             error.kind(),

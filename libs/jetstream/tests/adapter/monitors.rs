@@ -83,7 +83,7 @@ async fn a_server_that_is_too_old_is_refused_also_behind_another() {
     let refusal = refusal(&[monitor(GOOD).await, monitor(old).await]).await;
     let expected = matches!(&refusal, ConnectError::ServerTooOld { name, .. } if name == "old");
     assert!(expected, "{refusal:?}");
-    assert!(!refusal.is_passing());
+    assert!(!refusal.is_transient());
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn more_than_half_of_the_monitors_have_to_answer() {
     let half = refusal(&monitors).await;
     let expected = matches!(half, ConnectError::MonitorUnreachable { answered: 2, asked: 4, .. });
     assert!(expected, "{half:?}");
-    assert!(half.is_passing(), "they may be starting");
+    assert!(half.is_transient(), "they may be starting");
     let more = refusal(&monitors[..3]).await;
     assert!(matches!(more, ConnectError::StreamRefused { .. }), "{more:?}");
 }

@@ -201,7 +201,7 @@ async fn a_file_for_tls_that_is_not_there_is_named_with_its_key() {
             "{refusal:?}"
         );
         assert!(refusal.to_string().contains(named), "{refusal}");
-        assert!(!refusal.is_passing());
+        assert!(!refusal.is_transient());
     }
 }
 
@@ -210,7 +210,7 @@ async fn servers_that_are_not_there_are_an_error() {
     let absent = refusal(development(vec![format!("nats://{}", free_address())])).await;
     assert!(matches!(absent, ConnectError::Unreachable(_)), "{absent:?}");
     assert!(absent.to_string().contains("event_log.servers"));
-    assert!(absent.is_passing(), "it may be starting");
+    assert!(absent.is_transient(), "it may be starting");
     assert!(matches!(refusal(development(Vec::new())).await, ConnectError::NoServer));
     let nonsense = refusal(development(vec!["ftp://127.0.0.1".to_owned()])).await;
     assert!(matches!(nonsense, ConnectError::InvalidServer { entry: 1, .. }), "{nonsense:?}");
@@ -255,7 +255,7 @@ async fn what_a_user_may_not_do_is_told_at_once_with_what_to_do() {
         assert!(began.elapsed() < Options::default().request_timeout, "it waited in vain");
         assert!(refusal.to_string().contains(expected), "{refusal}");
         // What another part or the operator does meanwhile is waited for.
-        assert_eq!(refusal.is_passing(), !matches!(refusal, ConnectError::Forbidden { .. }));
+        assert_eq!(refusal.is_transient(), !matches!(refusal, ConnectError::Forbidden { .. }));
     };
     check("nobody:n", 4, "may not publish to $JS.API.INFO").await;
     check("api:a", 4, "start the signer, which creates it").await;
@@ -268,7 +268,7 @@ async fn what_a_user_may_not_do_is_told_at_once_with_what_to_do() {
     assert!(matches!(untried, ConnectError::SelfTest(_)), "{untried:?}");
     // Waiting mends no password.
     let stranger = refusal(as_user("api:wrong", 10)).await;
-    assert!(!stranger.is_passing(), "{stranger:?}");
+    assert!(!stranger.is_transient(), "{stranger:?}");
     let (began, order) = (Instant::now(), Subject::order(&OrderId::new(0, &[7; 16])));
     let refused = append(&log, &order, Expected::Anything, "a").await;
     assert!(matches!(refused, Err(AppendError::Unavailable(_))), "{refused:?}");

@@ -51,7 +51,7 @@ async fn a_server_that_takes_no_writes_at_the_moment_is_waited_for() {
         on_each(&[], async |server| {
             server.command::<()>(&["CONFIG", "SET", setting, "1"]).await;
             let error = refusal(&server).await;
-            assert!(error.is_passing(), "{setting}: {error:?}");
+            assert!(error.is_transient(), "{setting}: {error:?}");
             server.command::<()>(&["CONFIG", "SET", setting, "0"]).await;
             server.store().await;
         })
@@ -98,7 +98,7 @@ async fn a_database_belongs_to_one_log_until_it_is_emptied() {
         assert!(
             matches!(&error, ConnectError::OtherLog { found, log } if found == one && log == other)
         );
-        assert!(!error.is_passing());
+        assert!(!error.is_transient());
         RedisStore::connect(&server.url(), of(one)).await.unwrap();
         let beside = format!("{}/1", server.url());
         RedisStore::connect(&beside, of(other)).await.unwrap();

@@ -56,7 +56,7 @@ async fn a_user_who_lacks_a_right_is_refused_with_its_name_and_nothing_is_writte
             let found =
                 matches!(&error, ConnectError::Forbidden { missing: found } if found == missing);
             assert!(found, "without {missing}: {error:?}");
-            assert!(error.to_string().contains(missing) && !error.is_passing(), "{error}");
+            assert!(error.to_string().contains(missing) && !error.is_transient(), "{error}");
         };
         for command in rights().commands {
             let mut granted = rights();

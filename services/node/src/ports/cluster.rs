@@ -52,7 +52,7 @@ async fn jetstream(
         Ok((log, identity))
     };
     patience
-        .reach("the event log", jetstream::ConnectError::is_passing, connect)
+        .reach("the event log", jetstream::ConnectError::is_transient, connect)
         .await
         .while_doing("cannot use the event log")
         .advise(WHERE_THE_LOG_IS)
@@ -108,7 +108,7 @@ pub(crate) async fn redis(
     let url = config.redis.url.as_ref().map_or("", Secret::expose);
     let connect = async || RedisStore::connect(url, options.clone()).await;
     patience
-        .reach("the read model", redis_store::ConnectError::is_passing, connect)
+        .reach("the read model", redis_store::ConnectError::is_transient, connect)
         .await
         .while_doing("cannot use the read model")
         .advise("Check that Redis runs and that redis.url leads to its primary.")

@@ -27,17 +27,17 @@ impl Patience {
         Self { until: Some(Instant::now() + SERVER) }
     }
 
-    /// Attempts to reach what has a name, again as long as the failure may be over in a moment.
+    /// Tries to reach something, and tries again as long as the failure is transient and patience lasts.
     pub(super) async fn reach<T, E: Error + 'static>(
         self,
         name: &str,
-        is_passing: impl Fn(&E) -> bool,
+        is_transient: impl Fn(&E) -> bool,
         attempt: impl AsyncFn() -> Result<T, E>,
     ) -> Result<T, E> {
         let mut reminded: Option<Instant> = None;
         loop {
             match attempt().await {
-                Err(error) if is_passing(&error) && self.lasts() => {
+                Err(error) if is_transient(&error) && self.lasts() => {
                     if reminded.is_none_or(|at| at.elapsed() >= REMINDER) {
                         warn!(error = &error as &dyn Error, "waiting for {name}");
                         reminded = Some(Instant::now());
