@@ -11,8 +11,8 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{queries::Page, recent::Recent};
 
-/// How many messages may be out or wait for redelivery before the log is not read on: what one account leaves waiting
-/// must not keep the messages of others from being read. One is about a KiB.
+/// How many messages may be with workers or wait for redelivery before reading of the log pauses. It is high so that
+/// what one account leaves waiting does not keep the messages of others from being read. One takes about a KiB.
 const MAX_PENDING: usize = 16_384;
 /// How many messages are taken from memory or disk at once.
 pub(crate) const PAGE: usize = 64;
@@ -20,7 +20,7 @@ pub(crate) const PAGE: usize = 64;
 const FIRST_REDELIVERY: Duration = Duration::from_millis(100);
 const LONGEST_REDELIVERY: Duration = Duration::from_secs(30);
 
-/// A consumer and the wish of its workers to be woken.
+/// A consumer, and what wakes its workers.
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) news: Notify,

@@ -55,7 +55,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether nothing could be looked at, by which nothing is said about the log itself.
+    /// Whether the log could not be read at all, which does not mean that it is damaged.
     pub fn is_unreadable(&self) -> bool {
         match self {
             Self::Io { .. } => true,
@@ -133,7 +133,7 @@ pub enum Damage {
 }
 
 impl Damage {
-    /// Whether nothing could be looked at, by which nothing is said about the log itself.
+    /// Whether the log could not be read at all, which does not mean that it is damaged.
     pub fn is_unreadable(&self) -> bool {
         match self {
             Self::Io(_) => true,

@@ -28,7 +28,7 @@ use crate::{
     shared::Shared,
 };
 
-/// A consumer that came so far without an append taking its mark along has it written on its own.
+/// After so many messages without an append that saves the mark of a consumer, the mark is saved on its own.
 const SAVE_AFTER: u64 = 4096;
 /// How many wakes a listener may lag behind.
 const WAKES: usize = 4096;
@@ -49,7 +49,7 @@ pub(crate) struct Feeds {
 #[derive(Debug)]
 struct Registered {
     consumer: Consumer,
-    /// Up to where it is known to be durably done.
+    /// Up to where the mark that is on the disk says that it is done.
     saved: AtomicU64,
 }
 
@@ -103,7 +103,7 @@ impl Feeds {
         }
     }
 
-    /// The marks of consumers that came further than what is durable.
+    /// The marks of consumers that are further than their marks on the disk.
     pub(crate) fn unsaved_marks(&self) -> Vec<Mark> {
         let mark = |(name, registered): (&String, &Arc<Registered>)| {
             let (sequence, streams) = registered.consumer.done_by_stream();
@@ -116,7 +116,7 @@ impl Feeds {
         self.lock().iter().filter_map(mark).collect()
     }
 
-    /// These marks are durable.
+    /// Notes that marks are on the disk.
     pub(crate) fn saved(&self, marks: &[Mark]) {
         let consumers = self.lock();
         for mark in marks {
@@ -165,7 +165,7 @@ fn read_detail(detail: &str) -> Option<BTreeMap<Stream, Sequence>> {
 
 #[async_trait]
 impl EventFeed for Embedded {
-    /// All subscriptions of one name are expected to give the same streams: each may be handed messages of all of them.
+    /// All subscriptions of one name have to name the same streams: each may be handed messages of all of them.
     async fn subscribe(
         &self,
         consumer: &str,

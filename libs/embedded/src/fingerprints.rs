@@ -12,13 +12,14 @@ use tracing::warn;
 
 use crate::{queries, readers::Readers};
 
-/// The streams whose subjects are asked for without being known.
+/// The streams in which callers ask for subjects that may not exist.
 const COVERED: [Stream; 2] = [Stream::Accounts, Stream::Administration];
 /// More are not kept, at some 10 octets each; the database answers then.
 const MAX_FINGERPRINTS: usize = 1 << 20;
 
-/// Fingerprints of all subjects of accounts and of administration, which are as many as there are keys that were seen.
-/// Of a million subjects, two of ten thousand others share a fingerprint with one of them: the database knows better.
+/// Fingerprints of all subjects of accounts and of administration, of which there are about as many as keys that were
+/// seen. With a million of them, two of ten thousand unknown subjects share a fingerprint with a known one; the
+/// database is asked then.
 #[derive(Debug, Default)]
 pub(crate) struct Fingerprints {
     hasher: RandomState,
@@ -50,8 +51,8 @@ impl Fingerprints {
         }
     }
 
-    /// Whether it is certain that none of the subjects holds a message; if it is not, the database knows.
-    pub(crate) fn lack(&self, subjects: &[Subject]) -> bool {
+    /// Whether it is certain that none of the subjects holds a message; if not, only the database can tell.
+    pub(crate) fn are_surely_empty(&self, subjects: &[Subject]) -> bool {
         match &*self.state() {
             State::All(seen) => subjects
                 .iter()
@@ -60,7 +61,7 @@ impl Fingerprints {
         }
     }
 
-    /// Reads the subjects of the log beside whatever else is done, at the first call.
+    /// Starts to read the subjects of the log in the background, at the first call.
     pub(crate) fn load(self: &Arc<Self>, readers: &Arc<Readers>) {
         match &mut *self.state() {
             State::New { is_loading, .. } if !*is_loading => *is_loading = true,

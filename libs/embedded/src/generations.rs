@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, hash::Hash, mem};
 
-/// Keeps between half and all of `capacity` entries: when the younger half is full it becomes the older one, and what
-/// stood in that and was not used since is forgotten. Cheaper per use than an exact order of use, and 50 lines.
+/// Keeps the entries used last, between half of `capacity` and all of it. When the younger half is full, it becomes the
+/// older one, and entries of the former older half that were not used since are forgotten. This is cheaper per use than
+/// an exact order of use, and shorter.
 #[derive(Debug)]
 pub(crate) struct Generations<K, V> {
     young: HashMap<K, V>,
@@ -20,7 +21,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
         Self::weighed(capacity, |_| 1)
     }
 
-    /// A map of entries that together weigh at most so much, beside one that is heavier than half of that.
+    /// A map of entries that together weigh at most so much; a single entry may be heavier than half of that.
     pub(crate) fn weighed(capacity: usize, weight_of: fn(&V) -> usize) -> Self {
         let half = (capacity / 2).max(1);
         Self { young: HashMap::new(), old: HashMap::new(), young_weight: 0, half, weight_of }

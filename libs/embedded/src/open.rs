@@ -91,7 +91,7 @@ impl Embedded {
 
         write_again(&path).map_err(io_error)?;
         schema::configure_writer(&connection, options.max_bytes).map_err(database_error)?;
-        schema::keep_wal_at_close(&connection, false).map_err(database_error)?;
+        schema::checkpoint_at_close(&connection).map_err(database_error)?;
         let head = Head::write_new(dir, &tip).map_err(io_error)?;
         let desk = Desk { connection, head, tip, shared: Arc::clone(&shared) };
         let writer = Writer::start(desk).map_err(io_error)?;
@@ -99,18 +99,20 @@ impl Embedded {
     }
 }
 
-/// Has the system read the database into its cache: the checks then read each page in the order of the trees, which
-/// takes a cold disk far longer.
+/// Reads the database once from start to end, which brings it into the system's cache. The checks read its pages in the
+/// order of the trees, for which a cold disk takes far longer.
 fn read_ahead(database: &Path) -> io::Result<()> {
     let mut file = BufReader::with_capacity(READ_AHEAD_BYTES, File::open(database)?);
     io::copy(&mut file, &mut io::sink()).map(drop)
 }
 
-/// Brings what an earlier process left in the write-ahead log to the disk. It may never have reached it: the process was killed
-/// before, or the disk failed it, after which the system takes the pages for written, and another sync alone would leave them
-/// out. What is appended behind them would be lost with them, and a database into which they were moved in part damaged.
+/// Writes the content of the write-ahead log again, so that a sync brings all of it to the disk.
 ///
-/// In place, since others may be reading it; it is the same for them.
+/// What an earlier process left there may never have reached the disk: the process was killed before its sync, or the sync
+/// failed, after which the system takes the pages for written, and another sync would leave them out. Commits behind such pages
+/// would be lost with them, and a checkpoint that moved only some of them would damage the database.
+///
+/// The same content is written in place, since others may be reading it.
 fn write_again(database: &Path) -> io::Result<()> {
     let mut path = database.as_os_str().to_owned();
     path.push("-wal");

@@ -57,7 +57,8 @@ impl Embedded {
     }
 }
 
-/// Why a database without tables cannot be read: it was emptied if its head remembers more, else no start was completed.
+/// Why a database without tables cannot be read: if its head remembers messages, it was emptied; otherwise no start was
+/// ever completed.
 fn emptied(dir: PathBuf, path: PathBuf) -> OpenError {
     match Head::read(&dir) {
         Ok(Remembered::Tip(tip)) if tip != Tip::default() => {

@@ -5,7 +5,8 @@ use rusqlite::Connection;
 
 use crate::{error::ReadError, marks::Mark, verify};
 
-/// The mark of a rebuild: its place is how far the certificates are complete, its detail where that suffices.
+/// The mark of a rebuild. Its sequence says up to where the certificates are complete, its detail up to where they have
+/// to be.
 const REBUILD: &str = "rebuild";
 
 /// Certificates were cleared since the marker was read.
@@ -13,14 +14,14 @@ const REBUILD: &str = "rebuild";
 #[error("index entries are lost: read the marker again and index on from there")]
 pub(crate) struct EntriesLost;
 
-/// What a marker did for certificates that were cleared.
+/// What marking a place as complete meant for certificates that were cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rebuilt {
     /// They are whole.
     Whole,
     /// They are complete to the marker, and more is to come.
     Partly,
-    /// Nothing: some of those below the marker are not there.
+    /// The place is refused: some certificates below it are missing.
     Gap,
 }
 
@@ -32,7 +33,7 @@ pub(crate) fn mark_cleared(connection: &Connection, last: Sequence) -> rusqlite:
 
 /// Remembers how far the certificates are complete, if they are.
 ///
-/// Whoever read the marker before they were cleared goes on from a place that is none any more, and marks over a gap.
+/// Whoever read the marker before the certificates were cleared would continue from there and mark a gap as complete.
 pub(crate) fn mark_rebuilt(connection: &Connection, to: Sequence) -> rusqlite::Result<Rebuilt> {
     // A damaged mark is like none: its rebuild never ends and the index stays incomplete, which `audit verify` explains.
     let Ok(Some(mark)) = Mark::find(connection, REBUILD) else { return Ok(Rebuilt::Partly) };

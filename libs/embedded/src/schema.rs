@@ -6,7 +6,7 @@ use std::{
 };
 
 use eventstore::{Sequence, Stream};
-use rusqlite::{Connection, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, ffi};
 
 use crate::error::{Damage, ReadError};
 
@@ -101,7 +101,7 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     keep_plans(&connection)?;
-    keep_wal_at_close(&connection, true)?;
+    keep_wal_at_close(&connection)?;
     connection.execute_batch("PRAGMA cell_size_check = ON;")?;
     Ok(connection)
 }
@@ -109,14 +109,17 @@ pub(crate) fn open_writer(path: &Path) -> rusqlite::Result<Connection> {
 /// Keeps a statement's plan whatever it is asked for: without this, each use of a cached statement plans it anew (a third
 /// of the cost of a read when measured).
 fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
-    let option = rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG;
-    connection.set_db_config(option, true).map(|_| ())
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
-/// Whether closing the connection leaves the write-ahead log as it is: a log that is not accepted must stay as found.
-pub(crate) fn keep_wal_at_close(connection: &Connection, keep: bool) -> rusqlite::Result<()> {
-    let option = rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
-    connection.set_db_config(option, keep).map(|_| ())
+/// Has closing the connection leave the write-ahead log as it is: a log that is not accepted must stay as found.
+fn keep_wal_at_close(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
+}
+
+/// Has closing the connection move the write-ahead log into the database, as SQLite does by default.
+pub(crate) fn checkpoint_at_close(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
 }
 
 /// Sets the writing connection up for durable commits.
@@ -142,7 +145,7 @@ pub(crate) fn configure_writer(
 
 /// Opens a connection that only reads, beside any other.
 pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
-    // SQLite would take it for a new one and delete the write-ahead log beside it, also to read.
+    // SQLite would take it for a new database and delete the write-ahead log beside it, even when it only reads.
     if is_emptied(path) {
         let is_none = ffi::Error::new(ffi::SQLITE_NOTADB);
         return Err(rusqlite::Error::SqliteFailure(is_none, Some("it is empty".to_owned())));
@@ -151,7 +154,7 @@ pub(crate) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     keep_plans(&connection)?;
-    keep_wal_at_close(&connection, true)?;
+    keep_wal_at_close(&connection)?;
     connection.execute_batch("PRAGMA query_only = ON; PRAGMA cell_size_check = ON;")?;
     Ok(connection)
 }

@@ -73,7 +73,7 @@ impl Shared {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// Nothing is written any more: whoever waits for deliveries is told.
+    /// Notes that nothing is written any more, and wakes whoever waits for deliveries.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.feeds.wake_all();

@@ -47,7 +47,7 @@ impl Embedded {
         self.inner.shared.counts.snapshot()
     }
 
-    /// Writes what was asked for, with how far consumers came, and closes the database. What is asked for later fails.
+    /// Writes what was requested so far and the marks of consumers, and closes the database. Later requests fail.
     pub async fn close(&self) {
         self.inner.writer.close().await;
     }
@@ -61,7 +61,7 @@ impl Embedded {
         self.inner.shared.readers.query(move |c| index::orders_of(c, &account)).await
     }
 
-    /// Over how many shards the orders are spread that were not pruned.
+    /// The number of shards over which the orders are spread, without pruned orders.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -128,7 +128,7 @@ impl EventStore for Embedded {
 
     async fn are_empty(&self, subjects: &[Subject]) -> Result<bool, StoreError> {
         let shared = &self.inner.shared;
-        if shared.fingerprints.lack(subjects) {
+        if shared.fingerprints.are_surely_empty(subjects) {
             shared.counts.memory_reads.add(1);
             return Ok(true);
         }

@@ -47,7 +47,7 @@ impl Tail for LogTail {
                 return Err(StoreError::unavailable("the store is closed"));
             }
             if self.cursor < shared.recent.last() {
-                self.look_on().await?;
+                self.read_on().await?;
             } else {
                 news.await;
             }
@@ -56,7 +56,7 @@ impl Tail for LogTail {
 }
 
 impl LogTail {
-    async fn look_on(&mut self) -> Result<(), StoreError> {
+    async fn read_on(&mut self) -> Result<(), StoreError> {
         let after = self.cursor;
         let (page, end) = match self.shared.recent.after(after, PAGE) {
             Some(page) => {

@@ -1,8 +1,8 @@
 //! The read model: states in memory, certificates and CRLs in the database.
 //!
-//! Views are a bounded cache: an evicted one is a miss, and whoever asked folds it from the log beside it. An append takes the
-//! view away that it makes outdated, because nobody looks later whether the next one was written. Certificates are indexed in
-//! the transaction that appends them to the ledger, so that index is always complete, but for the time of a rebuild.
+//! Views are a bounded cache: an evicted one is a miss, and the caller folds it from the log. An append removes the
+//! view that it makes outdated, because nobody checks later whether the new one was written. Certificates are indexed
+//! in the transaction that appends them to the ledger, so their index is always complete, except during a rebuild.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ use crate::{
     shared::Shared,
 };
 
-/// The view of an order with so many names takes as much room as is counted for each; one with more, as much as several.
+/// An order weighs in the cache as much as it has names, but at least this.
 const NAMES_OF_AN_ORDER: usize = 8;
 
 /// What of the read model is in memory.
@@ -44,7 +44,7 @@ pub(crate) struct Views {
     orders: States<OrderId, order::State>,
     pre_authorizations: States<PreAuthorizationId, pre_authorization::State>,
     crls: Mutex<HashMap<CrlName, Arc<Crl>>>,
-    /// What others said to be complete, beside what every append completes.
+    /// Up to where callers marked each stream as complete; what is appended is complete without a mark.
     marked: Mutex<HashMap<Stream, Sequence>>,
     /// The certificates were cleared and are not complete again.
     rebuilding: AtomicBool,
@@ -66,8 +66,8 @@ impl<K: Key + Eq + Clone, S> States<K, S> {
         self.lock().get(id)
     }
 
-    /// Keeps a view, unless a newer one is there or it is outdated. That is asked while nobody can forget it: an append may
-    /// come in between.
+    /// Keeps a view, unless a newer one is there or it is outdated. The latter is checked under the lock: otherwise an
+    /// append in between would find no view to forget, and the outdated one would stay.
     fn put(&self, id: &K, state: &View<S>, is_outdated: impl FnOnce() -> bool) {
         let mut states = self.lock();
         let is_newer = states.get(id).is_none_or(|known| known.sequence < state.sequence);
@@ -134,7 +134,8 @@ impl Views {
 }
 
 impl Shared {
-    /// Whether the log holds something newer than a view. Memory may not know, and then the view is taken.
+    /// Whether the log is known to hold something newer than a view. A subject that memory does not know of counts as
+    /// unchanged.
     fn is_outdated(&self, subject: &Subject, sequence: Sequence) -> bool {
         self.positions.get(subject).is_some_and(|position| position.last > sequence)
     }
@@ -210,7 +211,7 @@ impl ReadModel for Embedded {
         crate::listing::page(self, query).await
     }
 
-    /// As for certificates.
+    /// As with certificates, what the log holds is in the index already.
     async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
         let last = self.last_of(Stream::Orders(entry.order.shard())).await?;
         if entry.sequence <= last && !self.shared().views.is_rebuilding() {

@@ -28,10 +28,11 @@ use crate::{
 const QUEUE: usize = 1024;
 /// How many requests share a transaction: enough for one fsync to be cheap, and for nobody to wait long.
 const MAX_BATCH: usize = 256;
-/// How often a transaction takes the consumers' marks along; what was not taken is delivered again after a crash.
+/// How often a transaction also saves the marks of consumers. After a crash, messages after the saved mark are
+/// delivered again.
 const MARKS_EVERY: Duration = Duration::from_millis(250);
 
-/// The thread's end that others hold. Dropping it waits until everything asked for is written.
+/// The handle to the thread. Dropping it waits until everything requested is written.
 #[derive(Debug)]
 pub(crate) struct Writer {
     requests: Option<mpsc::Sender<Request>>,
@@ -60,7 +61,7 @@ impl Writer {
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
 
-    /// Asks for something; waits while too much waits already.
+    /// Sends a request to the thread; waits while its queue is full.
     pub(crate) async fn send(&self, request: Request) -> Result<(), WriteError> {
         let requests = self.requests.as_ref().ok_or(WriteError::Closed)?;
         requests.send(request).await.map_err(|_| WriteError::Closed)
