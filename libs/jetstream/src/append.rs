@@ -20,13 +20,13 @@ const EVENTS_HEADER: &str = "Certmill-Events";
 /// What headers add to a message at most: the id, the expectation, and each of a few dozen event types once.
 pub(crate) const MAX_HEADER_BYTES: usize = 8 * 1024;
 
-/// Another message of the subject is being stored: the client does not know this code. Servers were seen to say so also
-/// a moment after that message was acknowledged, which then refuses all who expect it.
+/// Another message of the subject is being stored; the client library does not know this code. Servers were seen to
+/// answer so even a moment after that message was acknowledged, and so to writers that expect it.
 const ANOTHER_IN_FLIGHT: ErrorCode = ErrorCode(10164);
 /// A message with the same id is being stored.
 const DUPLICATE_IN_FLIGHT: ErrorCode = ErrorCode(10158);
 
-/// How long the other message is waited for: doubling pauses, 31 ms in all.
+/// The wait for the other message: pauses that double, 31 ms in all.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(16);
 

@@ -1,4 +1,4 @@
-//! Calls as core NATS requests: whoever serves shares a queue group, so that one of them answers.
+//! Calls as core NATS requests: all servers share a queue group, so that one of them answers.
 
 use async_nats::{Client, Message, RequestErrorKind, Subscriber, client::Request};
 use eventstore::{CALL_TIMEOUT, CALLS_WAITING, Call, CallError};
@@ -18,10 +18,12 @@ pub(crate) async fn call(
     question: Vec<u8>,
 ) -> Result<Vec<u8>, CallError> {
     let client = &connection.client;
-    // The inbox that requests share remembers for ever what is never answered, and anybody can ask for more than is answered.
+    // An inbox of its own: the one that requests share keeps an entry for each that is never answered, and clients can
+    // cause any number of these.
     let question = Request::new().payload(question.into()).inbox(client.new_inbox());
     let answering = async {
-        // Without a connection it would wait in memory, and be asked when nobody waits for the answer any more.
+        // Without a connection the question would wait in memory, and be sent when nobody waits for its answer any
+        // more.
         connection.wait_until_up().await?;
         connection.answered(client.send_request(subject, question)).await
     };

@@ -47,7 +47,7 @@ impl Names {
         rest.ok_or(InvalidSubject)?.parse()
     }
 
-    /// The stream in which [`JetStream::connect`](crate::JetStream::connect) tries the servers out.
+    /// The stream in which [`JetStream::connect`](crate::JetStream::connect) tests compare-and-set.
     pub(crate) fn self_test_stream(&self) -> String {
         format!("{}-self-test", self.prefix)
     }

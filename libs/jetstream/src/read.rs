@@ -35,7 +35,8 @@ struct Unreadable {
 
 /// Reads one log's messages.
 ///
-/// What is found is true for ever. That there is nothing, or nothing more, is believed of a leader only that still leads.
+/// What is found is true for ever. That there is nothing, or nothing more, is believed only of a leader that still
+/// leads.
 pub(crate) struct Reader<'a> {
     pub(crate) connection: &'a Connection,
     pub(crate) names: &'a Names,
@@ -70,7 +71,7 @@ impl Reader<'_> {
         Ok(messages)
     }
 
-    /// The messages of one subject after a sequence, as a leader shows them that may have been replaced.
+    /// The messages of one subject after a sequence, according to a leader that may have been replaced.
     async fn shown(&self, subject: &Subject, after: Sequence) -> Result<Vec<Message>, StoreError> {
         let (stream, name) = (subject.stream(), self.names.subject(subject));
         let next = Get::Next { seq: after.0 + 1, next_by_subj: &name };
@@ -175,7 +176,8 @@ impl Reader<'_> {
         Ok(page)
     }
 
-    /// Sees whether what leads a stream could say that there is nothing: a copy that is the only one always could.
+    /// Makes sure that the leader of a stream still leads, so that there is nothing if it says so. A single replica
+    /// always leads.
     async fn confirm_leader(&self, stream: Stream) -> Result<(), StoreError> {
         if self.replicas == 1 { Ok(()) } else { self.last_sequence(stream).await.map(drop) }
     }
@@ -190,8 +192,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Anyone can make up the id of an order in a shard that never was: it is empty, not out of reach. The servers are
-    /// asked, because other nodes may be configured for more shards already.
+    /// Whether a stream of orders never existed. Anyone can make up the id of an order in such a shard, which is empty
+    /// and not out of reach. The servers are asked because other nodes may be configured for more shards already.
     fn never_was(&self, stream: Stream, error: &ApiError) -> bool {
         match stream {
             Stream::Orders(shard) => shard >= self.order_shards && error.is_stream_not_found(),
@@ -261,8 +263,8 @@ impl<'a> From<&'a StreamMessage> for Stored<'a> {
     }
 }
 
-/// Puts a message together from what is stored; `None` for what somebody else published there by mistake, who leaves out
-/// the id that each of ours has. It cannot be deleted again, and must not stop what comes after it.
+/// Puts a message together from what is stored; `None` for a message that somebody else published there by mistake,
+/// which lacks the id that each of ours has. It cannot be deleted, and must not stop the messages after it.
 pub(crate) fn decode(names: &Names, stored: Stored<'_>) -> Result<Option<Message>, StoreError> {
     match decode_own(names, &stored) {
         Ok(message) => Ok(Some(message)),

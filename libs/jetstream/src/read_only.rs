@@ -40,8 +40,7 @@ impl ReadOnly {
         connect::identity(&self.connection, &self.names).await
     }
 
-    /// Over how many streams orders are spread: who reads all of them must not miss those that a server with another
-    /// configuration made.
+    /// Over how many streams orders are spread, including those that a server with another configuration created.
     pub fn order_shards(&self) -> u8 {
         self.order_shards
     }

@@ -1,5 +1,5 @@
-//! Epochs: how long one memory of Redis lasts. An epoch and its sealing key are made together, in Redis; nodes remember the
-//! last one they saw, and every script tells them when it has ended.
+//! Epochs: an epoch lasts as long as Redis keeps its memory. It is created in Redis together with its sealing key.
+//! Nodes remember the last epoch they saw, and every script tells them when it has ended.
 
 use std::{
     fmt,

@@ -53,8 +53,8 @@ pub(crate) fn now() -> Timestamp {
 impl RedisStore {
     /// Reads values, and redeems a nonce in the same round trip.
     ///
-    /// When the epoch has ended meanwhile, learns the new one and asks again: what other nodes issued in it is good, and the
-    /// nonce that goes out with the reply is of the new epoch.
+    /// If the epoch has ended meanwhile, fetches the new one and asks again: nonces that other nodes issued in it are
+    /// good, and the nonce that goes out with the reply belongs to it.
     pub(crate) async fn exchange(
         &self,
         nonce: Option<(&ProfileName, &str)>,
@@ -109,8 +109,8 @@ impl RedisStore {
         Ok(answer.values.into_iter().next().flatten())
     }
 
-    /// Writes a view, unless the epoch has ended that was last seen: a newer view may have been lost with it, so that this
-    /// one has to be made anew first.
+    /// Writes a view, unless the epoch that was last seen has ended: a newer view may have been lost with it, so this
+    /// one has to be folded again first.
     pub(crate) async fn write_view(&self, record: &Record<'_>) -> Result<(), Fault> {
         let epoch = self.epoch().await?.id;
         let lasts = self.write_if(epoch, Tag::Epoch(epoch), record).await?;

@@ -1,7 +1,8 @@
 //! Indexes and their markers.
 //!
-//! An entry is a fact: it is true in every epoch. That the entries are complete is not: whoever indexes and goes on after
-//! memory was lost would mark over a gap. So a mark is accepted only in the epoch in which the marker was read.
+//! An entry is a fact, which is true in every epoch. That the entries are complete is not: an indexer that continues
+//! after Redis lost its memory would mark a gap as complete. So a mark is accepted only in the epoch in which the
+//! marker was read.
 
 use std::{
     collections::HashMap,
@@ -38,8 +39,8 @@ impl Marks {
         *self.epochs().entry(stream).or_insert(epoch)
     }
 
-    /// After a refused mark, the next readings of the markers count: the others were read in an epoch that has ended, too, and
-    /// whoever indexes begins with all of them again.
+    /// Forgets all epochs after a refused mark, so that the next readings of the markers count: the markers of the
+    /// other streams were read in an epoch that has ended, too, and the indexer begins with all of them again.
     fn unbind(&self) {
         self.epochs().clear();
     }

@@ -37,11 +37,11 @@ struct Target {
     rights: Rights,
 }
 
-/// A connection that is made, or being made, or could not be made. Whoever needs it waits for the same one.
+/// A connection that is made, being made, or could not be made. All callers wait for the same one.
 #[derive(Clone)]
 struct Attempt {
     number: u64,
-    /// When whoever needs it sees to it that its server is checked again.
+    /// When the next caller checks its server again.
     check_at: Instant,
     begun: bool,
     connection: Shared<Connecting>,
@@ -74,7 +74,7 @@ impl Link {
         self.attempt().connection.await.map(drop)
     }
 
-    /// Calls a script, which has a name for whoever measures; loads it when the server does not know it.
+    /// Calls a script, and loads it if the server does not know it. The name is that in the metrics.
     pub(crate) async fn invoke<T: FromRedisValue>(
         &self,
         name: &'static str,
@@ -168,8 +168,9 @@ impl Link {
         }
     }
 
-    /// The connection to use. It is made though whoever wanted it first hangs up: looked after by nobody it would be out of time
-    /// once the next one comes. One that could not be made before anybody came to see says nothing of now.
+    /// The connection to use. A task makes it, even if the caller that needed it first gives up: polled by nobody, it
+    /// would have timed out when the next caller comes. An attempt that failed before this caller came says nothing
+    /// about now, and is replaced.
     fn attempt(&self) -> Attempt {
         let mut current = self.current();
         if matches!(current.connection.peek(), Some(Err(_))) {
@@ -232,7 +233,7 @@ async fn check(
     rights.check(connection).await
 }
 
-/// Whether another connection may fare better: this one is gone, hangs, or leads to what is a replica now.
+/// Whether another connection may work better: this one is gone, hangs, or leads to a server that is a replica now.
 fn is_broken(error: &RedisError) -> bool {
     error.is_unrecoverable_error()
         || error.is_timeout()

@@ -9,12 +9,12 @@ use crate::Rights;
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// What tells a log from all others. It is the same log if either is the same.
+/// What distinguishes a log from every other one. It is the same log if either field is the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogIdentity {
-    /// When it was made.
+    /// When it was created.
     pub made_at: String,
-    /// What those who keep it call themselves, if there are several.
+    /// The Raft group that keeps it, if several servers do.
     pub group: Option<String>,
 }
 
@@ -40,8 +40,8 @@ pub struct Options {
     pub rights: Rights,
     /// Is told of each command that was sent.
     pub observe: fn(&Asked),
-    /// A PEM file of who signs the server's certificate with `rediss://`, read for each connection, since it is replaced
-    /// before those who sign are; without it, the system's roots.
+    /// A PEM file of the CAs to trust for `rediss://`, instead of those of the system. It is read for each connection,
+    /// since operators replace it before they replace the CAs.
     pub tls_roots: Option<PathBuf>,
 }
 

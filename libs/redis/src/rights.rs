@@ -1,6 +1,7 @@
 //! What a user of Redis must be allowed to do, and the trial that shows whether it is.
 //!
-//! What is missing would else be noticed request by request: a login, INFO and scripts are all that a connection needs.
+//! Without the trial, a missing right would only be noticed by the request that needs it: a connection itself needs
+//! only a login, INFO and scripts.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +56,7 @@ impl Rights {
             return Ok(());
         }
         let script = Script::new(TRIAL);
-        // Also where Redis knows the script: to load others is a right, too.
+        // Even if Redis knows this script: loading others needs the right.
         script.load_async(connection).await.map_err(|error| needing("+script|load", error))?;
         let commands: Vec<&str> = self.commands.iter().copied().collect();
         let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();

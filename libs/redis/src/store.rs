@@ -26,8 +26,8 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Connects to the primary a `redis://` or `rediss://` URL leads to, and checks that it keeps what it is given. The
-    /// check is made again whenever a broken connection is replaced, and now and then. A database that belongs to no log yet
+    /// Connects to the primary of a `redis://` or `rediss://` URL, and checks that it is safe to use. The check is
+    /// repeated at intervals, and whenever a broken connection is replaced. A database that belongs to no log yet
     /// belongs to that of the options from now on, until it is emptied.
     ///
     /// # Errors

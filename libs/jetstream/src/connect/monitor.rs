@@ -46,7 +46,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Refuses more servers than may be those that did not answer: with fewer replicas than servers, any may keep messages.
+    /// Refuses servers that keep messages and were not seen, unless each can be one that did not answer. With fewer
+    /// replicas than servers, any server may keep messages.
     pub(super) fn refuse_others(&self, mut keepers: BTreeSet<String>) -> Result<(), ConnectError> {
         keepers.retain(|keeper| !self.names.contains(keeper));
         match keepers.into_iter().nth(self.silent) {
@@ -56,8 +57,9 @@ impl Seen {
     }
 }
 
-/// Refuses servers that are too old or acknowledge before they sync, and fewer of them than keep each message: nobody
-/// saw the others. A minority may be down: one lost server must not keep the others' clients from starting.
+/// Refuses servers that are too old or acknowledge before they sync, and fewer servers than keep each message, because
+/// the others were not checked. A minority may be down: one lost server must not keep clients of the others from
+/// starting.
 pub(super) async fn check(urls: &[Url], replicas: u8) -> Result<Seen, ConnectError> {
     if async_nats::rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err(ConnectError::NoCryptoProvider);

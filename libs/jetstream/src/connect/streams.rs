@@ -17,19 +17,20 @@ use crate::{
     names::Names,
 };
 
-/// What tells a log from all others, also from one that was made anew or restored in its place: it is the same if either is.
+/// What distinguishes a log from every other one, even from one that was created or restored in its place. It is the
+/// same log if either field is the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// When its stream of accounts was made, which no restart, edit or move changes. But of a stream that was restored, the
-    /// server that took the copy says something else than the others, until it is restarted.
+    /// When its stream of accounts was created, which no restart, edit or move changes. After a restore, the server
+    /// that received the copy reports another time than the others until it is restarted.
     pub made_at: String,
-    /// What the servers that share that stream call themselves, all of them the same, until there was but one of them.
+    /// The Raft group that keeps that stream, which all its servers report alike as long as there are several of them.
     pub group: Option<String>,
 }
 
 /// How many streams are set up at once.
 const AT_ONCE: usize = 4;
-/// Who has not answered a leader for so long, which asks every second, is away.
+/// A replica is away when its leader, which asks every second, has not heard from it for so long.
 const AWAY_AFTER: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
@@ -41,7 +42,8 @@ struct Info {
     cluster: Keepers,
 }
 
-/// The servers that keep a stream: its leader, and the others; and what they call themselves, unless there is one alone.
+/// The servers that keep a stream: its leader, the others, and the name of their Raft group, unless there is only one
+/// server.
 #[derive(Default, Deserialize)]
 struct Keepers {
     raft_group: Option<String>,
@@ -75,8 +77,8 @@ struct State {
     messages: u64,
 }
 
-/// Sees to it that every stream is there and configured as wanted. Old servers leave out what they do not know without
-/// a word, so what they say to have created is compared as well.
+/// Makes sure that every stream exists and is configured as wanted. Old servers silently drop settings that they do not
+/// know, so the configuration that they report after creating a stream is compared as well.
 pub(super) async fn ensure(
     connection: &Connection,
     names: &Names,
@@ -112,7 +114,7 @@ pub(crate) async fn compare(
         .await
 }
 
-/// The names of all servers that keep streams, but for those that are away, which may be gone for good.
+/// The names of all servers that keep streams, except those that are away, which may be gone for good.
 pub(super) async fn keepers(
     connection: &Connection,
     names: &Names,
@@ -132,8 +134,8 @@ pub(super) async fn keepers(
     Ok(keepers.into_iter().flat_map(there).collect())
 }
 
-/// Sees to it that every stream that a reader needs is there, and answers over how many streams orders are spread, also where
-/// the reader knows of fewer; changes nothing.
+/// Checks that every stream that a reader needs exists, and counts the streams of orders, which may be more than the
+/// reader is configured for. Changes nothing.
 pub(crate) async fn find(
     connection: &Connection,
     names: &Names,
@@ -173,7 +175,7 @@ async fn existing(connection: &Connection, name: &str) -> Result<Info, ConnectEr
     })
 }
 
-/// Refuses fewer order shards than hold orders: nobody would lead those of the others on, and they would not be found.
+/// Refuses fewer order shards than hold orders: nobody would work on the orders in the others, or find them.
 async fn refuse_fewer_shards(
     connection: &Connection,
     names: &Names,

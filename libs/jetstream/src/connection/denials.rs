@@ -1,4 +1,4 @@
-//! What a user may not publish. Servers say so beside the request, which is then never answered.
+//! What a user may not publish. Servers report it apart from the request, which is then never answered.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -26,7 +26,7 @@ impl Denials {
         });
     }
 
-    /// Waits until a subject is denied that was published to after a moment; mostly for ever.
+    /// Waits until the servers deny a subject at or after a moment; mostly for ever.
     pub(super) async fn of(&self, subject: &str, since: Instant) {
         let mut denied = self.0.subscribe();
         let is_denied = |denied: &HashMap<String, Instant>| {

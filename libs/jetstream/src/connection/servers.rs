@@ -39,7 +39,7 @@ pub(super) fn log_in(connect: ConnectOptions, servers: &[ServerAddr]) -> Connect
     }
 }
 
-/// What stands for itself in no URL is percent-encoded, by who wrote it or when the URL was read.
+/// Characters that a URL cannot hold are percent-encoded, by its author or when it was parsed.
 fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

@@ -24,11 +24,11 @@ use crate::{
     read::Stored,
 };
 
-/// When a worker dropped a message without a word, it may well fail at the next attempt: not at once again.
+/// The wait before a message comes again that a worker dropped without a word: the next attempt may well fail, too.
 const REDELIVER_AFTER_DROP: Duration = Duration::from_secs(1);
-/// When a message comes again that cannot be read: nothing but another release will change that.
+/// The wait before a message comes again that cannot be read: only another release can change that.
 const REDELIVER_UNREADABLE: Duration = Duration::from_secs(30);
-/// How long giving a message back is tried again. It mostly fails over what made the work fail: a server that stopped.
+/// How long to retry giving a message back. It mostly fails for the same reason as the work: a server stopped.
 const GIVE_BACK_PATIENCE: Duration = Duration::from_secs(10);
 /// The pause before it is tried again.
 const GIVE_BACK_PAUSE: Duration = Duration::from_millis(200);
