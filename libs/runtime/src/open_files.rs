@@ -8,7 +8,7 @@ const OF_A_VALIDATION: u64 = 6;
 /// What may be open beside clients' connections and validations: the log, the journal, and connections to stores.
 const BESIDE: u64 = 1024;
 
-/// Has the system allow as many open files as that many clients and validations and everything beside them need.
+/// Raises the limit of open files to what so many clients and validations need, and everything beside them.
 ///
 /// Most systems let a process open 1,024 until it asks for more. Clients that are idle, or applicants that are slow, would
 /// take them all, and validations would fail for want of one as if the applicants were at fault.

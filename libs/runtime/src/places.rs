@@ -14,7 +14,7 @@ use crate::Seldom;
 
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What ends that.
+/// What the operator can do about that.
 const TOO_MANY_FILES: &str = "raise the limit of open files (LimitNOFILE of systemd, `ulimit -Hn`), or lower api.max_connections";
 
 /// The places of a listener: so many connections are served at once, more wait in the system's queue.

@@ -1,4 +1,4 @@
-//! Telling of what fails again and again without filling the log.
+//! Limits how often the same failure is logged.
 
 use std::{
     collections::HashMap,
@@ -10,12 +10,12 @@ use std::{
 
 use tokio::time::Instant;
 
-/// How often is told what goes on failing for the same cause.
+/// How often a failure is logged that goes on for the same cause.
 const INTERVAL: Duration = Duration::from_mins(1);
-/// How many causes are remembered; beyond them all are told.
+/// How many causes are remembered; failures for any others are all logged.
 const MAX_CAUSES: usize = 64;
 
-/// Lets each cause be told at once, and then once a minute.
+/// Lets each cause be logged at once, and then once a minute.
 #[derive(Debug, Default)]
 pub struct Seldom(Mutex<HashMap<String, Told>>);
 
@@ -26,7 +26,8 @@ struct Told {
 }
 
 impl Seldom {
-    /// Whether to tell of an error now: how often nothing was told of the same one since the last time, or `None`.
+    /// Whether to log an error now: how often it was left out since it was last logged, or `None` to leave it out
+    /// again.
     pub fn due(&self, error: &(dyn Error + 'static)) -> Option<u64> {
         let now = Instant::now();
         let cause = chain(error);

@@ -50,7 +50,7 @@ impl Failure {
         Self { causes: format!("{what}: {}", self.causes), ..self }
     }
 
-    /// The last line that a program reads, or the lines for people.
+    /// The failure as one line of JSON for programs, or as lines for people.
     pub(crate) fn told(&self, format: Format) -> String {
         match format {
             Format::Text => format!("certmill: {self}"),

@@ -16,7 +16,8 @@ use crate::{
 };
 use merge::Merge;
 
-/// How far the clocks of those who write are apart at most; those of one write at the same time and not in its order.
+/// How far the times of messages may be out of order: the clocks of processes differ, and the tasks of one process do
+/// not store messages in the order in which they date them.
 const CLOCKS_APART: Duration = Duration::from_mins(1);
 /// How many messages are read at once.
 pub(crate) const PAGE: usize = 500;
@@ -83,8 +84,8 @@ impl Log {
         }
     }
 
-    /// All streams from a time on, and some of what is before, which is not read whole. Messages of a clock that was wrong
-    /// by more than a minute may be missing.
+    /// All streams from a time on, and a little of what is before it. Messages dated by a clock that was wrong by more
+    /// than a minute may be missing.
     ///
     /// # Errors
     /// When the log is out of reach or damaged.

@@ -21,7 +21,7 @@ pub(crate) use self::{
     patience::Patience,
 };
 
-/// What a command plays.
+/// The roles that a command plays: none.
 pub(crate) const NO_ROLE: BTreeSet<Role> = BTreeSet::new();
 
 /// Every port, and what is behind them.
@@ -53,10 +53,10 @@ fn nonce_lifetime(config: &Config) -> Result<NonceLifetime, Failure> {
 }
 
 impl Ports {
-    /// Connects to what the configuration names, and sees that it is allowed what the roles need.
+    /// Connects to what the configuration names, and checks that its users have the rights that the roles need.
     ///
     /// # Errors
-    /// When something stays out of reach or must not be used; the failure names the key to change.
+    /// When something is out of reach for too long, or must not be used; the failure names the key to change.
     pub(crate) async fn open(
         config: &Config,
         roles: &BTreeSet<Role>,

@@ -24,7 +24,7 @@ use banner::Banner;
 use listeners::Listeners;
 use roles::{Roles, Stages};
 
-/// How long the log may take to be let go of. Whatever was acknowledged is durable without it.
+/// How long closing the log may take. What was acknowledged is durable without it.
 const CLOSE_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Serves until a signal or a failure.

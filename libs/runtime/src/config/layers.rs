@@ -15,7 +15,7 @@ pub(super) const ENVIRONMENT_PREFIX: &str = "CERTMILL__";
 /// What stands between the levels of a key in the name of an environment variable.
 pub(super) const ENVIRONMENT_SEPARATOR: &str = "__";
 
-/// Everything that is said about the configuration, the weaker first.
+/// The sources of the configuration, the weaker first.
 pub(super) struct Layers {
     file: Option<File>,
     settings: Vec<Setting>,
@@ -64,7 +64,7 @@ impl Layers {
         })
     }
 
-    /// Where the value of a key comes from; none if nothing near it is said anywhere.
+    /// Where the value of a key comes from; none if no source has it or a table that could hold it.
     pub(super) fn origin(&self, key: &Key) -> Option<Origin> {
         let setting = self.settings.iter().rev().find(|setting| setting.gives(key));
         setting.map(|setting| setting.origin.clone()).or_else(|| self.file.as_ref()?.origin(key))

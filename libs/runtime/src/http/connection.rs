@@ -34,8 +34,9 @@ const MAX_HEADER_BYTES: u16 = 16 * 1024;
 /// The most requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 64;
 
-/// Serves HTTP until the client leaves, is silent for too long, or the stop. Then replies under way are finished, and whoever
-/// asked or came within the last `silence` may have sent a request: it has that long to arrive, and the reply ends the connection.
+/// Serves HTTP until the client leaves or is silent for too long, or until the stop. At the stop, replies under way are
+/// finished. A client that connected or sent a request within the last `silence` may have sent another one: that has as
+/// long to arrive, and its reply ends the connection.
 pub async fn serve<F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     filter: F,
@@ -101,7 +102,7 @@ fn bounded() -> Builder<TokioExecutor> {
     builder
 }
 
-/// The answer to what is no request of HTTP, as hyper gives it: nothing more is read of such a client.
+/// The answer to a malformed request, like that of hyper: nothing more is read from such a client.
 fn malformed(version: Version) -> warp::reply::Response {
     let mut response = StatusCode::BAD_REQUEST.into_response();
     end_after(version, &mut response);
@@ -133,8 +134,8 @@ async fn quiet_for_long(mut requests: watch::Receiver<Requests>) {
     }
 }
 
-/// Waits for the stop, and then for a request, or until there was none for so long: a request that is on its way while its
-/// connection is closed is lost, and few clients send it again.
+/// Waits for the stop, and then for one more request, or until there was none for `silence`. A request that is on its
+/// way when its connection is closed is lost, and few clients send it again.
 async fn stopped(
     stop: &CancellationToken,
     mut requests: watch::Receiver<Requests>,

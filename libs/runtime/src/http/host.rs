@@ -6,8 +6,8 @@ use warp::http::{
     uri::{Authority, Scheme},
 };
 
-/// Whether the request names one host. A proxy in front may have read another one than we would, so what is missing, twice
-/// there or no host at all is refused; which host it is makes no difference here.
+/// Whether the request names exactly one host. A proxy in front may read an ambiguous request differently, so a host
+/// that is missing, malformed or named twice is refused; which host it is makes no difference here.
 pub(super) fn names_one_host<B>(request: &Request<B>) -> bool {
     let mut lines = request.headers().get_all(HOST).iter();
     let (line, another) = (lines.next(), lines.next());

@@ -68,8 +68,8 @@ struct Source {
 }
 
 impl Source {
-    /// Copies the log and then what is beside it; answers how many messages and files. Half a copy, which would look like a
-    /// backup, never has its name, and is removed unless the command is killed.
+    /// Copies the log and then the directories beside it; returns how many messages and files. A copy gets its name
+    /// when it is complete; until then it has another, and it is removed on failure unless the command is killed.
     fn copy(&self, to: &Path) -> Result<(u64, usize), Failure> {
         self.refuse_within_itself(to)?;
         let log = ports::open_to_read(&self.data_dir)?;

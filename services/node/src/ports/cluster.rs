@@ -17,7 +17,7 @@ use crate::{
 
 const WHERE_THE_LOG_IS: &str = "Check event_log.servers, which says where the log is.";
 
-/// Connects to both: first to the log, because the read model's database is asked whose it is.
+/// Connects to both: first to the log, because the database of the read model is checked to belong to it.
 pub(super) async fn open(
     config: &Config,
     roles: &BTreeSet<Role>,
@@ -38,8 +38,8 @@ pub(super) async fn open(
     })
 }
 
-/// Connects to the log, and makes its streams or changes them where they must be; answers with the log and its identity.
-/// A command begins no log: that of another server would be empty, and where this one's was lost its copy is put back.
+/// Connects to the log, creates or changes its streams where necessary, and returns it with its identity. A command
+/// never begins a log: it may have been pointed at other servers, and a log that was lost is restored instead.
 async fn jetstream(
     config: &Config,
     roles: &BTreeSet<Role>,

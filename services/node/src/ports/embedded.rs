@@ -9,7 +9,7 @@ use runtime::Config;
 use super::{Log, Ports};
 use crate::{failure::Failure, files};
 
-/// Opens the data directory; reading it takes as long as the newest 10,000 messages need, off the async threads.
+/// Opens the data directory, off the async threads: verifying the newest 10,000 messages takes a while.
 pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
     let dir = config.data_dir.clone();
     let opened =

@@ -1,4 +1,4 @@
-//! The ports to the log and the read model with a clock beside them.
+//! Measures what is asked of the log and the read model, and how long it takes.
 
 use std::{sync::Arc, time::Instant};
 

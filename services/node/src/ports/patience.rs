@@ -1,4 +1,5 @@
-//! How long it is tried to reach what is not there: a server that starts with all the others waits, a command does not.
+//! How long to wait for what is out of reach: a server waits, because all parts of a fleet may start at once; a command
+//! does not.
 
 use std::{error::Error, time::Duration};
 
@@ -12,7 +13,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// The pause between two reminders that something is still waited for.
 const REMINDER: Duration = Duration::from_secs(10);
 
-/// When it is given up.
+/// Until when to keep trying.
 #[derive(Clone, Copy)]
 pub(crate) struct Patience {
     until: Option<Instant>,

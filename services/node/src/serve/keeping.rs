@@ -1,5 +1,5 @@
-//! Watches whether the streams of a cluster's log are still as they were made: who limits one beneath running processes has it
-//! drop what must be kept, and no append would tell.
+//! Watches whether the streams of a cluster's log are still configured as they were created. A limit that somebody sets
+//! on one while processes run makes it drop messages that must be kept, and no append would fail.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -8,7 +8,7 @@ use runtime::{Check, Stop};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
-/// How often it is looked.
+/// How often to look.
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// Watches until the stage stops.

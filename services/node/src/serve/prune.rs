@@ -1,4 +1,4 @@
-//! Drops orders of the embedded log whose time is long over, as a cluster's streams do by themselves.
+//! Drops old orders from the embedded log, as the streams of a cluster do by themselves.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::clock;
 
-/// How often it is looked for such orders.
+/// How often to look for such orders.
 const INTERVAL: Duration = Duration::from_hours(1);
 
 /// Drops orders older than `max_age` until the stage stops.

@@ -52,7 +52,7 @@ impl Roles<'_> {
         roles: &BTreeSet<Role>,
         api: Option<TcpListener>,
     ) -> Result<(), Failure> {
-        // What files hold wrong is told before anything works that would have to stop again.
+        // Mistakes in files are told before anything is started that would have to stop again.
         let validator = match roles.contains(&Role::Validator) {
             true => Some(validator::Settings::from_config(self.config)?),
             false => None,
@@ -96,8 +96,8 @@ impl Roles<'_> {
         Ok(Signer::open(settings, authorities, self.ports.signer()).await?)
     }
 
-    /// Makes sure that nobody had certificates of another CA: its clients would trust none that this one signs, and its CRLs
-    /// would end.
+    /// Refuses to make a CA where the ledger holds certificates of another one: its clients would not trust the new CA,
+    /// and its CRLs would end.
     async fn refuse_a_second_ca(&self) -> Result<(), Failure> {
         let last = self.ports.store.last_sequence(Stream::Ledger).await;
         if last.while_doing("cannot see whether the log has certificates")? == Sequence::NONE {

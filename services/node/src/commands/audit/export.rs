@@ -20,7 +20,7 @@ use crate::{
     output::{Format, Output},
 };
 
-/// Who was asked for and was not met yet.
+/// The account and the profile that were asked for, until a record of them is met.
 struct Missing<'a> {
     account: Option<&'a AccountId>,
     profile: Option<&'a ProfileName>,

@@ -34,7 +34,7 @@ enum Progress {
 }
 
 impl LedgerCheck {
-    /// Takes the next entry. An entry that says again what was said is none: the ledger is an idempotent record.
+    /// Takes the next entry. One that repeats an earlier entry is no problem: the ledger is an idempotent record.
     pub(super) fn see(&mut self, sequence: Sequence, event: &LedgerEvent) {
         let problem = match event {
             LedgerEvent::SerialReserved(reserved) => self.reserve(reserved),

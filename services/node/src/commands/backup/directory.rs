@@ -58,8 +58,9 @@ fn copy_nested(from: &Path, to: &Path, depth: usize) -> Result<usize, Failure> {
     Ok(files)
 }
 
-/// Whether a file that was listed went away. The signer writes each under another name and then renames it, so nothing is
-/// missing, also where the next one is being written under that name by now; a link that leads nowhere did not go.
+/// Whether a file that was listed has been renamed since. The signer writes each file under a temporary name and then
+/// renames it, so nothing is missing from the copy, even if that name is in use again by now. A link that leads nowhere
+/// was not renamed.
 fn has_gone(path: &Path, error: &io::Error) -> bool {
     let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     error.kind() == io::ErrorKind::NotFound && !is_link
