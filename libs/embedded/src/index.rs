@@ -101,6 +101,9 @@ impl Entry {
     }
 }
 
+const CERTIFICATE_COLUMNS: &str =
+    "issuer, serial, order_id, account, profile, ledger_sequence, not_after";
+
 /// Writes a certificate unless a later message wrote it.
 pub(crate) fn store_certificate(
     connection: &Connection,
@@ -108,15 +111,13 @@ pub(crate) fn store_certificate(
     ledger_sequence: i64,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached(
-            "INSERT INTO certificates
-                 (issuer, serial, order_id, account, profile, ledger_sequence, not_after)
-             VALUES (?, ?, ?, ?, ?, ?, ?)
+        .prepare_cached(&format!(
+            "INSERT INTO certificates ({CERTIFICATE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET issuer = excluded.issuer, order_id = excluded.order_id, account = excluded.account,
                  profile = excluded.profile, ledger_sequence = excluded.ledger_sequence,
                  not_after = excluded.not_after
-             WHERE excluded.ledger_sequence >= ledger_sequence",
-        )?
+             WHERE excluded.ledger_sequence >= ledger_sequence"
+        ))?
         .execute(params![
             entry.issuer.as_str(),
             entry.serial.as_str(),
@@ -128,9 +129,6 @@ pub(crate) fn store_certificate(
         ])?;
     Ok(())
 }
-
-const CERTIFICATE_COLUMNS: &str =
-    "issuer, serial, order_id, account, profile, ledger_sequence, not_after";
 
 /// Finds a certificate.
 pub(crate) fn certificate(

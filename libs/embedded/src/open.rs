@@ -28,7 +28,7 @@ use crate::{
     shared::Shared,
     verify,
     views::Views,
-    writer::{Desk, Writer},
+    writer::Writer,
 };
 
 /// How much of the database is read at once when it is opened.
@@ -93,8 +93,7 @@ impl Embedded {
         schema::configure_writer(&connection, options.max_bytes).map_err(database_error)?;
         schema::checkpoint_at_close(&connection).map_err(database_error)?;
         let head = Head::write_new(dir, &tip).map_err(io_error)?;
-        let desk = Desk { connection, head, tip, shared: Arc::clone(&shared) };
-        let writer = Writer::start(desk).map_err(io_error)?;
+        let writer = Writer::start(connection, head, tip, Arc::clone(&shared)).map_err(io_error)?;
         Ok(Self::new(dir.to_owned(), shared, writer, lock))
     }
 }

@@ -39,24 +39,21 @@ pub(crate) struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What the thread works with.
-pub(crate) struct Desk {
-    pub(crate) connection: Connection,
-    pub(crate) head: Head,
-    pub(crate) tip: Tip,
-    pub(crate) shared: Arc<Shared>,
-}
-
 impl Writer {
-    /// Starts the thread.
-    pub(crate) fn start(desk: Desk) -> io::Result<Self> {
+    /// Starts the thread, which writes on from the tip of the log.
+    pub(crate) fn start(
+        connection: Connection,
+        head: Head,
+        tip: Tip,
+        shared: Arc<Shared>,
+    ) -> io::Result<Self> {
         let (requests, waiting) = mpsc::channel(QUEUE);
-        desk.shared.feeds.attach(requests.downgrade());
-        let thread = std::thread::Builder::new().name("event-log".into());
+        shared.feeds.attach(requests.downgrade());
         let delay = CommitDelay::of_this_runtime();
-        let thread = thread.spawn(move || {
-            let _closed = CloseAtEnd(Arc::clone(&desk.shared));
-            Thread { desk, delay, marked_at: Instant::now() }.run(waiting);
+        let thread = std::thread::Builder::new().name("event-log".into()).spawn(move || {
+            let _closed = CloseAtEnd(Arc::clone(&shared));
+            let marked_at = Instant::now();
+            Thread { connection, head, tip, shared, delay, marked_at }.run(waiting);
         })?;
         Ok(Self { requests: Some(requests), thread: Some(thread) })
     }
@@ -97,7 +94,10 @@ impl Drop for CloseAtEnd {
 }
 
 struct Thread {
-    desk: Desk,
+    connection: Connection,
+    head: Head,
+    tip: Tip,
+    shared: Arc<Shared>,
     delay: CommitDelay,
     marked_at: Instant,
 }
@@ -130,7 +130,7 @@ impl Thread {
         match self.commit(batch) {
             Ok(staged) => self.publish(staged, batch),
             Err(error) => {
-                self.desk.shared.counts.failed_commits.add(1);
+                self.shared.counts.failed_commits.add(1);
                 error!(
                     error = &error as &dyn std::error::Error,
                     requests = batch.len(),
@@ -144,13 +144,12 @@ impl Thread {
     fn commit(&mut self, batch: &mut [Request]) -> Result<Staged, WriteError> {
         let rolled_back = |error| WriteError::RolledBack(Arc::new(error));
         let marks = self.due_marks(batch);
-        let shared = &self.desk.shared;
+        let shared = &self.shared;
         let transaction = self
-            .desk
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(rolled_back)?;
-        let stage = Stage::new(&transaction, &shared.positions, self.desk.tip);
+        let stage = Stage::new(&transaction, &shared.positions, self.tip);
         let staged = stage.apply_all(batch).map_err(rolled_back)?;
         for mark in &marks {
             mark.store(&transaction).map_err(rolled_back)?;
@@ -173,16 +172,16 @@ impl Thread {
             return vec![];
         }
         self.marked_at = Instant::now();
-        self.desk.shared.feeds.unsaved_marks()
+        self.shared.feeds.unsaved_marks()
     }
 
     /// Makes what was committed known: the head first, then memory, then whoever waits.
     fn publish(&mut self, staged: Staged, batch: &mut Vec<Request>) {
-        let shared = &self.desk.shared;
-        let appends = staged.tip.sequence.0 - self.desk.tip.sequence.0;
+        let shared = &self.shared;
+        let appends = staged.tip.sequence.0 - self.tip.sequence.0;
         if appends > 0 {
-            self.desk.tip = staged.tip;
-            if let Err(error) = self.desk.head.write(&staged.tip) {
+            self.tip = staged.tip;
+            if let Err(error) = self.head.write(&staged.tip) {
                 // The head stays behind the log, which is allowed.
                 warn!(error = &error as &dyn std::error::Error, "head file not written");
             }
@@ -205,18 +204,18 @@ impl Thread {
 
     /// Leaves the directory with everything in the database file and a head that says so.
     fn finish(self) {
-        let marks = self.desk.shared.feeds.unsaved_marks();
-        let saved = marks.iter().try_for_each(|mark| mark.store(&self.desk.connection));
-        let head = self.desk.head.sync();
-        self.desk.shared.readers.close();
-        let checkpoint = self.desk.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+        let marks = self.shared.feeds.unsaved_marks();
+        let saved = marks.iter().try_for_each(|mark| mark.store(&self.connection));
+        let head = self.head.sync();
+        self.shared.readers.close();
+        let checkpoint = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         if let Err(error) = saved.and(checkpoint) {
             warn!(error = &error as &dyn std::error::Error, "event log not tidied up at its end");
         }
         if let Err(error) = head {
             warn!(error = &error as &dyn std::error::Error, "head file not synced");
         }
-        if let Err((_, error)) = self.desk.connection.close() {
+        if let Err((_, error)) = self.connection.close() {
             warn!(error = &error as &dyn std::error::Error, "event log not closed");
         }
     }
