@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock,
     failure::{Explain as _, Failure},
-    ports::{Log, Ports},
+    ports::{LogAdapter, Ports},
 };
 
 /// What an operator wants changed.
@@ -265,8 +265,8 @@ async fn change_key(
 async fn rebuild(ports: &Ports, order_shards: u8) -> Result<Done, Failure> {
     match &ports.log {
         // Its indexes are part of it, and it knows how to make them anew in large steps.
-        Log::Embedded(embedded) => embedded.rebuild().await?,
-        Log::JetStream(_) => {
+        LogAdapter::Embedded(embedded) => embedded.rebuild().await?,
+        LogAdapter::JetStream(_) => {
             projector::rebuild(&ports.projector(), order_shards).await?;
         }
     }

@@ -75,11 +75,11 @@ mod tests {
     use runtime::Process;
 
     use super::*;
-    use crate::{fixtures, ports::Log};
+    use crate::{fixtures, ports::LogAdapter};
 
     async fn served(config: &Config) -> (Ports, Process) {
         let ports = Ports::open(config, &NO_ROLE, Patience::NONE).await.unwrap();
-        let Log::Embedded(embedded) = &ports.log else { panic!("not embedded") };
+        let LogAdapter::Embedded(embedded) = &ports.log else { panic!("not embedded") };
         fixtures::append(embedded, &["AccountCreated"]).await;
         let process = Process::new().unwrap();
         listen(config, &ports, process.listeners()).unwrap();

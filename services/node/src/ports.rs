@@ -34,12 +34,12 @@ pub(crate) struct Ports {
     pub(crate) calls: Arc<dyn Calls>,
     pub(crate) views: Arc<dyn ReadModel>,
     pub(crate) admission: Arc<dyn Admission>,
-    pub(crate) log: Log,
+    pub(crate) log: LogAdapter,
 }
 
-/// What keeps the log, for the few things that are not the same on all.
+/// The adapter behind the ports to the log, for the few things that the ports do not cover.
 #[derive(Clone)]
-pub(crate) enum Log {
+pub(crate) enum LogAdapter {
     /// One data directory.
     Embedded(::embedded::Embedded),
     /// A NATS cluster.
@@ -77,8 +77,8 @@ impl Ports {
     /// Writes what is still to be written, and lets go of the log.
     pub(crate) async fn close(&self) {
         match &self.log {
-            Log::Embedded(embedded) => embedded.close().await,
-            Log::JetStream(jetstream) => {
+            LogAdapter::Embedded(embedded) => embedded.close().await,
+            LogAdapter::JetStream(jetstream) => {
                 if let Err(error) = jetstream.flush().await {
                     let error = &error as &dyn std::error::Error;
                     tracing::warn!(error, "the last acknowledgements were not sent");

@@ -18,7 +18,7 @@ use crate::{
     failure::Failure,
     files,
     output::{Format, Output},
-    ports::{Log, Patience, Ports},
+    ports::{LogAdapter, Patience, Ports},
 };
 use banner::Banner;
 use listeners::Listeners;
@@ -76,7 +76,7 @@ pub(crate) async fn run(
 /// before. A cluster's log is not opened with fewer.
 async fn with_all_orders(config: &Config, ports: &Ports) -> Result<Config, Failure> {
     let mut config = config.clone();
-    if let Log::Embedded(embedded) = &ports.log {
+    if let LogAdapter::Embedded(embedded) = &ports.log {
         let shards = &mut config.event_log.order_shards;
         *shards = embedded.order_shards().await?.max(*shards);
     }
@@ -107,7 +107,7 @@ async fn serve(
     let health = Health::new();
     let metrics = Metrics::install().map_err(Failure::from)?;
     ops::serve(listeners.ops, health.clone(), metrics, process.background());
-    if let Log::Embedded(_) = &ports.log {
+    if let LogAdapter::Embedded(_) = &ports.log {
         control::listen(config, ports, process.listeners())?;
     }
     let stages = Stages::of(&process);
@@ -115,7 +115,7 @@ async fn serve(
     match process.prepare(starting.start(roles, listeners.api)).await {
         Some(started) => {
             started?;
-            if let Log::Embedded(embedded) = &ports.log {
+            if let LogAdapter::Embedded(embedded) = &ports.log {
                 prune::start(embedded.clone(), config.order_max_age(), process.background());
             }
             announce(Banner::of(config, roles), format, &health, &process);

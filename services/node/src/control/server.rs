@@ -31,9 +31,9 @@ const MAX_REQUESTS: usize = 8;
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 const ROOT: u32 = 0;
 
-/// What answers a command.
+/// Makes the changes that commands ask for.
 #[derive(Clone)]
-struct Desk {
+struct Handler {
     ports: Ports,
     order_shards: u8,
     /// The user whose commands are taken, beside root.
@@ -50,10 +50,11 @@ pub(crate) fn listen(config: &Config, ports: &Ports, stop: &Stop) -> Result<(), 
     let (listener, owner) = bind(&config.data_dir, &path)
         .while_doing(format_args!("cannot make the control socket {}", path.display()))
         .advise("Set data_dir to a directory on a local file system that this user can write.")?;
-    let desk = Desk { ports: ports.clone(), order_shards: config.event_log.order_shards, owner };
+    let handler =
+        Handler { ports: ports.clone(), order_shards: config.event_log.order_shards, owner };
     let stage = stop.clone();
     stop.spawn("control socket", async move {
-        accept(listener, desk, &stage).await;
+        accept(listener, handler, &stage).await;
         remove(path);
         Ok::<_, Infallible>(())
     });
@@ -77,19 +78,19 @@ fn remove(path: PathBuf) {
     }
 }
 
-async fn accept(listener: UnixListener, desk: Desk, stop: &Stop) {
+async fn accept(listener: UnixListener, handler: Handler, stop: &Stop) {
     let (places, requested) = (Places::new(MAX_REQUESTS), stop.token());
     while let Some(((stream, _), place)) = places.next(|| listener.accept(), &requested).await {
-        serve(stream, desk.clone(), place, stop);
+        serve(stream, handler.clone(), place, stop);
     }
 }
 
-fn serve(stream: UnixStream, desk: Desk, place: OwnedSemaphorePermit, stop: &Stop) {
+fn serve(stream: UnixStream, handler: Handler, place: OwnedSemaphorePermit, stop: &Stop) {
     let stage = stop.clone();
     stop.spawn("control request", async move {
         let _place = place;
         tokio::select! {
-            answered = answer(stream, &desk) => if let Err(failure) = answered {
+            answered = handler.answer(stream) => if let Err(failure) = answered {
                 warn!(%failure, "control request not answered");
             },
             // Whatever was under way may be asked for again.
@@ -99,21 +100,23 @@ fn serve(stream: UnixStream, desk: Desk, place: OwnedSemaphorePermit, stop: &Sto
     });
 }
 
-async fn answer(mut stream: UnixStream, desk: &Desk) -> Result<(), Failure> {
-    let peer = stream.peer_cred()?.uid();
-    if peer != desk.owner && peer != ROOT {
-        return Err(Failure::new(format!("user {peer} may not change anything")));
+impl Handler {
+    async fn answer(&self, mut stream: UnixStream) -> Result<(), Failure> {
+        let peer = stream.peer_cred()?.uid();
+        if peer != self.owner && peer != ROOT {
+            return Err(Failure::new(format!("user {peer} may not change anything")));
+        }
+        let request = timeout(REQUEST_PATIENCE, receive(&mut stream)).await??;
+        let change = serde_json::to_string(&request.change)?;
+        info!(operator = request.operator, change, "operator's command");
+        let made = change::make(request.change, &request.operator, &self.ports, self.order_shards);
+        let answer = match made.await {
+            Ok(done) => Answer::Done(done),
+            Err(failure) => Answer::Failed(failure),
+        };
+        stream.write_all(&serde_json::to_vec(&answer)?).await?;
+        Ok(stream.shutdown().await?)
     }
-    let request = timeout(REQUEST_PATIENCE, receive(&mut stream)).await??;
-    let change = serde_json::to_string(&request.change)?;
-    info!(operator = request.operator, change, "operator's command");
-    let made = change::make(request.change, &request.operator, &desk.ports, desk.order_shards);
-    let answer = match made.await {
-        Ok(done) => Answer::Done(done),
-        Err(failure) => Answer::Failed(failure),
-    };
-    stream.write_all(&serde_json::to_vec(&answer)?).await?;
-    Ok(stream.shutdown().await?)
 }
 
 async fn receive(stream: &mut UnixStream) -> Result<Request, Failure> {

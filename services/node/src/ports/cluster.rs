@@ -9,7 +9,7 @@ use runtime::{
     config::{EventLog, Secret},
 };
 
-use super::{Log, Patience, Ports};
+use super::{LogAdapter, Patience, Ports};
 use crate::{
     failure::{Explain as _, Failure},
     redis_rights,
@@ -34,7 +34,7 @@ pub(super) async fn open(
         calls: log,
         views: Arc::clone(&redis) as _,
         admission: redis,
-        log: Log::JetStream(jetstream),
+        log: LogAdapter::JetStream(jetstream),
     })
 }
 

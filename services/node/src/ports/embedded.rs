@@ -6,7 +6,7 @@ use embedded::{Embedded, MemoryNonces, OpenError, Options, ReadOnly};
 use eventstore::LocalCalls;
 use runtime::Config;
 
-use super::{Log, Ports};
+use super::{LogAdapter, Ports};
 use crate::{failure::Failure, files};
 
 /// Opens the data directory, off the async threads: verifying the newest 10,000 messages takes a while.
@@ -29,7 +29,7 @@ pub(super) async fn open(config: &Config) -> Result<Ports, Failure> {
         calls: Arc::new(LocalCalls::default()),
         views: shared,
         admission,
-        log: Log::Embedded(embedded),
+        log: LogAdapter::Embedded(embedded),
     })
 }
 

@@ -12,7 +12,7 @@ use crate::{
     block_lists, ca_files, clock,
     failure::{Explain as _, Failure},
     operator_key,
-    ports::{Log, Ports},
+    ports::{LogAdapter, Ports},
     signer_settings,
     tls::{self, Certificates},
 };
@@ -140,7 +140,7 @@ impl Roles<'_> {
     fn start_projector(&self) {
         self.watch_unreplaced();
         let health = self.health.register("projector");
-        let Log::JetStream(log) = &self.ports.log else { return health.ready() };
+        let LogAdapter::JetStream(log) = &self.ports.log else { return health.ready() };
         keeping::start(log.clone(), self.health.register("streams"), &self.stages.workers);
         let ports = self.ports.projector();
         let (workers, shards) = (&self.stages.workers, self.config.event_log.order_shards);
