@@ -32,7 +32,7 @@ pub(crate) async fn watch(
     let (first, paths) = spawn_blocking(move || (read(&paths), paths)).await?;
     let (sender, lists) = watch::channel(Arc::new(first?));
     if !paths.is_empty() {
-        files.watch(("key_block_lists", stop), move || {
+        files.watch("key_block_lists", stop, move || {
             let list = read(&paths)?;
             info!(keys = list.len(), "key_block_lists changed");
             sender.send_replace(Arc::new(list));

@@ -104,7 +104,7 @@ impl Files {
         let first = self.read()?;
         self.look_at(&first);
         let (sender, certificates) = watch::channel(first);
-        files.watch(("TLS certificate files", stop), move || self.refresh(&sender));
+        files.watch("TLS certificate files", stop, move || self.refresh(&sender));
         Ok(certificates)
     }
 

@@ -39,7 +39,8 @@ impl WatchedFiles {
     /// Has files taken again whenever one was written, until the stage stops.
     pub(crate) fn watch(
         mut self,
-        (name, stop): (&'static str, &Stop),
+        name: &'static str,
+        stop: &Stop,
         take: impl Fn() -> Result<(), Failure> + Send + Sync + 'static,
     ) {
         let (stage, take) = (stop.clone(), Arc::new(take));

@@ -13,8 +13,8 @@ pub(super) fn check(config: &Config, profile: &Profile, problems: &mut Problems)
     check_challenges(profile, problems);
     check_times(profile, problems);
     check_certificates(profile, problems);
-    check_keys(problems, profile, ("account_keys", &profile.account_keys));
-    check_keys(problems, profile, ("certificate_keys", &profile.certificate_keys));
+    check_keys(problems, profile, "account_keys", &profile.account_keys);
+    check_keys(problems, profile, "certificate_keys", &profile.certificate_keys);
     check_validation(config, profile, problems);
 }
 
@@ -116,7 +116,7 @@ fn check_certificates(profile: &Profile, problems: &mut Problems) {
     );
 }
 
-fn check_keys(problems: &mut Problems, profile: &Profile, (field, keys): (&str, &Keys)) {
+fn check_keys(problems: &mut Problems, profile: &Profile, field: &str, keys: &Keys) {
     problems.require(
         !keys.types.is_empty(),
         Key::of(&profile.name, format!("{field}.types")),
