@@ -177,15 +177,14 @@ fn validity_period(
     if is_beyond(request.not_before) || is_beyond(request.not_after) {
         return Err(PlanError::BeyondIssuer { end });
     }
-    let not_before = start(authority, profile, request)?;
+    let not_before = first_second(authority, profile, request)?;
     if not_before > issuer.not_after() || request.now > issuer.not_after() {
         return Err(PlanError::IssuerNotValid);
     }
     if not_before > end || request.now > end {
         return Err(PlanError::AboveNotValid);
     }
-    let whole = validity::last_second(not_before, profile.validity);
-    let latest = whole.whole_seconds().min(end);
+    let latest = validity::last_second(not_before, profile.validity).whole_seconds().min(end);
     let not_after = request.not_after.map_or(latest, Timestamp::whole_seconds);
     if not_after > latest || not_after <= not_before || not_after <= request.now {
         return Err(PlanError::Validity);
@@ -194,31 +193,29 @@ fn validity_period(
 }
 
 /// The first second of validity: what the client asked for, or now, backdated as the profile says.
-fn start(
+fn first_second(
     authority: &Authority,
     profile: &CertificateProfile,
     request: &LeafRequest<'_>,
 ) -> Result<Timestamp, PlanError> {
     let issuer = authority.certificate();
-    let backdated = |now: Timestamp| now.minus(profile.backdate).max(issuer.not_before());
-    let earliest = backdated(request.now).whole_seconds();
-    let not_before = match (request.not_before, request.not_after) {
-        (Some(asked), _) => asked.whole_seconds(),
-        // Backdated only as far as the end that is asked for leaves room.
-        (None, Some(end)) => {
-            earliest.max(validity::first_second(end.whole_seconds(), profile.validity))
-        }
-        (None, None) => earliest,
-    };
-    let latest_start = validity::latest_start(request.now.max(request.asked_at));
-    if request.not_before.is_none() && issuer.not_before() > latest_start {
+    let backdated =
+        |from: Timestamp| from.minus(profile.backdate).max(issuer.not_before()).whole_seconds();
+    if let Some(asked) = request.not_before {
+        let asked = asked.whole_seconds();
+        let is_too_early = asked < backdated(request.now.min(request.asked_at));
+        return if is_too_early { Err(PlanError::Validity) } else { Ok(asked) };
+    }
+    let latest = validity::latest_start(request.now.max(request.asked_at));
+    if issuer.not_before() > latest {
         return Err(PlanError::IssuerNotValid);
     }
-    let too_late = request.not_before.is_none() && not_before > latest_start;
-    if not_before < backdated(request.now.min(request.asked_at)).whole_seconds() || too_late {
-        return Err(PlanError::Validity);
+    let mut not_before = backdated(request.now);
+    if let Some(end) = request.not_after {
+        // Backdated only as far as the end that is asked for leaves room.
+        not_before = not_before.max(validity::first_second(end.whole_seconds(), profile.validity));
     }
-    Ok(not_before)
+    if not_before > latest { Err(PlanError::Validity) } else { Ok(not_before) }
 }
 
 /// RSA keys may also transport a key in TLS 1.2 (RFC 5246 §7.4.2).
