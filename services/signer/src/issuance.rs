@@ -3,6 +3,7 @@
 //! What comes after the signature goes to the journal and to the log at once: neither has to be there before the other.
 
 mod plan;
+mod unordered;
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use ca::{
 };
 use domain::{
     AccountId, Failure, Identifier, IssuerId, OrderId, ProfileName, Serial, Timestamp,
-    certificate::{LedgerEvent, SerialBurned, SerialReserved},
+    certificate::{LedgerEvent, SerialReserved},
     order::{CertificateReserved, Command, Finalized, IssuanceFailed, Order, Progress, State},
 };
 use eventstore::Sequence;
@@ -21,7 +22,7 @@ use readmodel::View;
 use tracing::warn;
 
 use self::plan::plan;
-pub(crate) use self::plan::random_serial;
+pub(crate) use self::{plan::random_serial, unordered::issue_unordered};
 use crate::{
     IssuanceError, burn,
     delivery::{deliver, wake},
@@ -33,10 +34,9 @@ use crate::{
 /// An order and the last message folded into it.
 pub(crate) type OrderView = View<State>;
 
-/// What a certificate is for, beside the names and the key.
-#[derive(Clone, Debug)]
+/// What ledger and index say that a certificate is for; empty where no order asked for it.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Purpose {
-    /// The order; absent for the server's own certificate.
     pub(crate) order: Option<OrderId>,
     pub(crate) account: Option<AccountId>,
     pub(crate) profile: Option<ProfileName>,
@@ -98,32 +98,30 @@ pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceE
         Ok(planned) => planned,
         Err(failure) => return give_up(desk, order, failure).await,
     };
-    let PlannedCertificate { serial, not_after, .. } = planned.clone();
-    let claimed = Claim { issuer, serial, not_after };
-    // If another signer claimed the order first, our serial was never signed and never will be.
-    let order = claim(desk, order, &planned, (claimed.issuer.id(), caa_since)).await?;
-    let place = (claimed.issuer.id(), &claimed.serial);
-    write_reservation(desk, place, Some(&order.state.id), &planned.tbs).await?;
-    finish(desk, order, claimed, planned.tbs).await
+    let reserved = reserved(issuer.id(), purpose(&order.state), &planned);
+    // If another signer reserved for the order first, our serial was never signed and never will be.
+    let order = reserve(desk, order, reserved.clone(), caa_since).await?;
+    write_reservation(desk, &reserved, &planned.tbs).await?;
+    finish(desk, order, Claim::of(&issuer, &planned), planned.tbs).await
 }
 
 /// Puts the serial and the exact bytes to sign into the ledger, and has the order take the serial unless another signer
 /// gave it one.
-async fn claim(
+async fn reserve(
     desk: &Desk,
     order: OrderView,
-    planned: &PlannedCertificate,
-    (issuer, caa_since): (&IssuerId, Option<Timestamp>),
+    reserved: SerialReserved,
+    caa_since: Option<Timestamp>,
 ) -> Result<OrderView, IssuanceError> {
-    let reserved = reserved(issuer, &purpose(&order.state), planned);
-    let (issuer, serial) = (issuer.clone(), planned.serial.clone());
+    let (issuer, serial) = (reserved.issuer.clone(), reserved.serial.clone());
     let command = move |sequence: Sequence| {
         let (issuer, serial) = (issuer.clone(), serial.clone());
         let reserved = CertificateReserved { issuer, serial, ledger_sequence: sequence.0 };
         Command::Reserve { reserved, caa_since }
     };
-    let (_, claimed) = desk.record_then(reserved, order, command).await?;
-    Ok(desk.ports.aggregates.write(claimed).await?)
+    let recorded = desk.record_then(LedgerEvent::SerialReserved(reserved), order, command).await;
+    let (_, decided) = recorded?;
+    Ok(desk.ports.aggregates.write(decided).await?)
 }
 
 async fn give_up(desk: &Desk, order: OrderView, failure: Failure) -> Result<(), IssuanceError> {
@@ -135,35 +133,31 @@ async fn give_up(desk: &Desk, order: OrderView, failure: Failure) -> Result<(), 
 }
 
 /// What the ledger keeps of a serial and the exact bytes to sign.
-pub(crate) fn reserved(
-    issuer: &IssuerId,
-    purpose: &Purpose,
-    planned: &PlannedCertificate,
-) -> LedgerEvent {
-    LedgerEvent::SerialReserved(SerialReserved {
+fn reserved(issuer: &IssuerId, purpose: Purpose, planned: &PlannedCertificate) -> SerialReserved {
+    let Purpose { order, account, profile, identifiers } = purpose;
+    SerialReserved {
         issuer: issuer.clone(),
         serial: planned.serial.clone(),
-        order: purpose.order.clone(),
-        account: purpose.account.clone(),
-        profile: purpose.profile.clone(),
-        identifiers: purpose.identifiers.clone(),
+        order,
+        account,
+        profile,
+        identifiers,
         tbs: BASE64_URL_SAFE_NO_PAD.encode(&planned.tbs),
         not_before: planned.not_before,
         not_after: planned.not_after,
-    })
+    }
 }
 
 /// Puts what is about to be signed into the journal.
 pub(crate) async fn write_reservation(
     desk: &Desk,
-    (issuer, serial): (&IssuerId, &Serial),
-    order: Option<&OrderId>,
+    reserved: &SerialReserved,
     tbs: &[u8],
 ) -> Result<(), IssuanceError> {
     let reservation = Reservation {
-        serial: serial.clone(),
-        order: order.cloned(),
-        issuer: issuer.clone(),
+        serial: reserved.serial.clone(),
+        order: reserved.order.clone(),
+        issuer: reserved.issuer.clone(),
         tbs: tbs.to_vec(),
         at: now(),
     };
@@ -177,38 +171,32 @@ pub(crate) async fn finish(
     claim: Claim,
     tbs: Vec<u8>,
 ) -> Result<(), IssuanceError> {
-    match sign(&claim.issuer, tbs).await {
-        Ok(der) => {
-            // A certificate that is in the ledger is not lost with the journal's last lines.
-            let (journaled, delivered) = tokio::join!(
-                write_issuance(desk, &claim.serial, &der, Synced::Later),
-                deliver(desk, order, &claim, &der),
-            );
-            journaled.and(delivered)
+    let der = match sign(&claim.issuer, tbs).await {
+        Ok(der) => der,
+        Err(error) => {
+            let is_away = error == IssueError::Sign(SignError::TokenAway);
+            // Where signatures are the same each time, the same bytes are signed again when the token is back.
+            if !(is_away && claim.issuer.authority.key().is_deterministic()) {
+                burn::free(desk, order, claim.burned(), "the key did not sign").await?;
+            }
+            return Err(IssuanceError::Sign(error));
         }
-        // The same bytes are signed again when the token is back.
-        Err(IssuanceError::Sign(error @ IssueError::Sign(SignError::TokenAway)))
-            if claim.issuer.authority.key().is_deterministic() =>
-        {
-            Err(IssuanceError::Sign(error))
-        }
-        Err(IssuanceError::Sign(error)) => {
-            let Claim { issuer, serial, not_after } = claim;
-            let burned = SerialBurned { issuer: issuer.id().clone(), serial, not_after };
-            burn::free(desk, order, burned, "the key did not sign").await?;
-            Err(IssuanceError::Sign(error))
-        }
-        Err(error) => Err(error),
-    }
+    };
+    // A certificate that is in the ledger is not lost with the journal's last lines.
+    let (journaled, delivered) = tokio::join!(
+        write_issuance(desk, &claim.serial, &der, Synced::Later),
+        deliver(desk, order, &claim, &der),
+    );
+    journaled.and(delivered)
 }
 
 /// Signs the bytes of a journaled reservation.
-pub(crate) async fn sign(issuer: &Arc<Issuer>, tbs: Vec<u8>) -> Result<Vec<u8>, IssuanceError> {
+async fn sign(issuer: &Arc<Issuer>, tbs: Vec<u8>) -> Result<Vec<u8>, IssueError> {
     let started = std::time::Instant::now();
     let issued = issuer.sign(move |authority| authority.issue(&tbs)).await;
     let in_token = issuer.authority.key().is_in_token();
     let missing = if in_token { SignError::TokenAway } else { SignError::Failed };
-    let der = issued.unwrap_or(Err(IssueError::Sign(missing))).map_err(IssuanceError::Sign)?;
+    let der = issued.unwrap_or(Err(IssueError::Sign(missing)))?;
     measure::signed("certificate", started);
     Ok(der)
 }

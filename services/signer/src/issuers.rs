@@ -2,8 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use ca::Authority;
-use domain::{IssuerId, IssuerName, ProfileName, Serial, Timestamp};
+use ca::{Authority, PlannedCertificate};
+use domain::{IssuerId, IssuerName, ProfileName, Serial, Timestamp, certificate::SerialBurned};
 use tokio::{sync::Notify, task::spawn_blocking};
 use tracing::warn;
 
@@ -44,7 +44,7 @@ pub(crate) struct Issuer {
     pub(crate) given_up: Notify,
 }
 
-/// A serial of an issuer, and the end of what is signed under it.
+/// A serial that is taken for a certificate: who signs it, and when it ends.
 pub(crate) struct Claim {
     pub(crate) issuer: Arc<Issuer>,
     pub(crate) serial: Serial,
@@ -68,6 +68,19 @@ impl Authorities {
     /// Adds a CA for the profiles that name it.
     pub fn add(&mut self, name: IssuerName, authority: Authority) {
         self.named.push((name, authority));
+    }
+}
+
+impl Claim {
+    pub(crate) fn of(issuer: &Arc<Issuer>, planned: &PlannedCertificate) -> Self {
+        let (serial, not_after) = (planned.serial.clone(), planned.not_after);
+        Self { issuer: Arc::clone(issuer), serial, not_after }
+    }
+
+    /// What the ledger keeps of it once it is given up.
+    pub(crate) fn burned(self) -> SerialBurned {
+        let Self { issuer, serial, not_after } = self;
+        SerialBurned { issuer: issuer.id().clone(), serial, not_after }
     }
 }
 

@@ -143,8 +143,7 @@ async fn is_still_allowed(desk: &Desk, order: &State) -> Result<bool, IssuanceEr
 async fn answer_for(desk: &Desk, reserved: &SerialReserved) -> Result<Vec<u8>, IssuanceError> {
     let tbs = BASE64_URL_SAFE_NO_PAD.decode(&reserved.tbs);
     let tbs = tbs.map_err(|_| IssuanceError::LostReservation)?;
-    let place = (&reserved.issuer, &reserved.serial);
-    write_reservation(desk, place, reserved.order.as_ref(), &tbs).await?;
+    write_reservation(desk, reserved, &tbs).await?;
     Ok(tbs)
 }
 

@@ -2,8 +2,8 @@
 
 use std::{fs, io, path::Path, sync::Arc, time::Duration};
 
-use ca::{CertificateProfile, LeafRequest, PlannedCertificate, journal::Synced};
-use domain::{Serial, Timestamp, certificate::SerialBurned};
+use ca::{CertificateProfile, LeafRequest};
+use domain::{Serial, Timestamp};
 use eventstore::LoadError;
 use rcgen::{KeyPair, PublicKeyData as _};
 use tokio::sync::watch;
@@ -12,11 +12,11 @@ use tracing::{info, warn};
 use x509_parser::{certificate::X509Certificate, extensions::GeneralName, pem::Pem};
 
 use crate::{
-    IssuanceError, burn, delivery,
+    IssuanceError,
     desk::{Desk, now},
     files,
-    issuance::{self, Purpose},
-    issuers::{Claim, Issuer},
+    issuance::{issue_unordered, random_serial},
+    issuers::Issuer,
 };
 
 /// How often it is checked whether the certificate is due.
@@ -102,7 +102,7 @@ pub(crate) async fn renew(desk: Arc<Desk>, stop: CancellationToken) {
 
 async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError> {
     let key = KeyPair::generate().map_err(ServerCertificateError::Key)?;
-    let serial = issuance::random_serial().map_err(ServerCertificateError::Issue)?;
+    let serial = random_serial().map_err(ServerCertificateError::Issue)?;
     let public_key = key.subject_public_key_info();
     let request = LeafRequest {
         names: &desk.settings.server_names,
@@ -117,7 +117,8 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
     let issuer = issuer(desk);
     let planned = ca::plan(&issuer.authority, &profile(desk, issuer), &request)
         .map_err(ServerCertificateError::Plan)?;
-    let der = issue_planned(desk, issuer, &planned).await.map_err(ServerCertificateError::Issue)?;
+    let der =
+        issue_unordered(desk, issuer, &planned).await.map_err(ServerCertificateError::Issue)?;
     let chain = std::iter::once(der.as_slice()).chain(issuer.authority.chain());
     let chain_pem = ca::encode_certificates(chain);
     let certificate = ServerCertificate { chain_pem, key_pem: key.serialize_pem() };
@@ -148,33 +149,6 @@ fn profile(desk: &Desk, issuer: &Issuer) -> CertificateProfile {
         return profile;
     }
     CertificateProfile { ocsp_base_url: None, ca_issuers_url: None, ..profile }
-}
-
-/// Issues what nobody ordered, with ledger and journal.
-pub(crate) async fn issue_planned(
-    desk: &Desk,
-    issuer: &Arc<Issuer>,
-    planned: &PlannedCertificate,
-) -> Result<Vec<u8>, IssuanceError> {
-    let purpose = Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
-    let PlannedCertificate { serial, not_after, .. } = planned.clone();
-    let claim = Claim { issuer: Arc::clone(issuer), serial, not_after };
-    issuer.require_key()?;
-    desk.record(issuance::reserved(issuer.id(), &purpose, planned)).await?;
-    issuance::write_reservation(desk, (issuer.id(), &claim.serial), None, &planned.tbs).await?;
-    // Nobody asks for this certificate again: until the ledger has it, it is pending, and burned after a crash.
-    let der = match issuance::sign(issuer, planned.tbs.clone()).await {
-        Ok(der) => der,
-        Err(error) => {
-            let Claim { issuer, serial, not_after } = claim;
-            let burned = SerialBurned { issuer: issuer.id().clone(), serial, not_after };
-            burn::burn(desk, burned, "the key did not sign").await?;
-            return Err(error);
-        }
-    };
-    delivery::record(desk, &claim, purpose, &der).await?;
-    issuance::write_issuance(desk, &planned.serial, &der, Synced::Now).await?;
-    Ok(der)
 }
 
 /// The key first: a certificate without its key would look good at the next start.

@@ -14,9 +14,8 @@ use tracing::{info, warn};
 use crate::{
     IssuanceError,
     desk::{Desk, now},
-    issuance,
+    issuance::{issue_unordered, random_serial},
     issuers::Issuer,
-    server_certificate::issue_planned,
 };
 
 /// How long the responder's certificate is valid: short, because nobody checks it for revocation (RFC 6960 §4.2.2.2.1).
@@ -87,10 +86,10 @@ impl Responder {
 impl Current {
     /// A new key with a certificate, which goes through ledger and journal as every other does.
     async fn issue(desk: &Desk, issuer: &Arc<Issuer>) -> Result<Self, IssuanceError> {
-        let serial = issuance::random_serial()?;
+        let serial = random_serial()?;
         let (key, planned) = OcspResponder::plan(&issuer.authority, &serial, (now(), VALIDITY))
             .map_err(IssuanceError::OcspResponder)?;
-        let certificate = issue_planned(desk, issuer, &planned).await?;
+        let certificate = issue_unordered(desk, issuer, &planned).await?;
         info!(%serial, not_after = %planned.not_after, "OCSP responder certified");
         let validity = (planned.not_before, planned.not_after);
         Ok(Self { key: key.with_certificate(certificate), validity })

@@ -74,9 +74,7 @@ impl Journaled<'_> {
 
     /// What it is for. An order that has another certificate, or will get one, must not have two.
     fn purpose(&self, order: Option<&OrderView>) -> Purpose {
-        let Some(order) = order else {
-            return Purpose { order: None, account: None, profile: None, identifiers: Vec::new() };
-        };
+        let Some(order) = order else { return Purpose::default() };
         let own = purpose(&order.state);
         match &order.state.progress {
             Progress::Valid { serial, .. } if *serial == self.claim.serial => own,
