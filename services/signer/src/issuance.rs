@@ -81,7 +81,7 @@ async fn advance(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
 
 /// Takes a finalized order that has no serial yet.
 pub(crate) async fn start(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {
-    if let Some(failure) = reliance::lost(desk, &order.state).await? {
+    if let Some(failure) = reliance::failure(desk, &order.state).await? {
         return give_up(desk, order, failure).await;
     }
     let caa_since = desk.settings.caa_since(&order.state.profile, now());

@@ -17,23 +17,26 @@ use crate::{
     desk::{Desk, now},
 };
 
-/// A signer that works takes an order long before this, and then looks at nothing that was looked at when the order was
-/// finalized.
-const PROMPT: Duration = Duration::from_secs(10);
+/// For so long after finalize, which looked at account and key, they are not looked at again: a signer that works takes an
+/// order long before.
+const JUST_FINALIZED: Duration = Duration::from_secs(10);
 
 /// Why an order may no longer be issued; `None` when it may. Asked in the log: a view may be behind.
-pub(crate) async fn lost(desk: &Desk, order: &State) -> Result<Option<Failure>, IssuanceError> {
-    match stopped(desk, order).await? {
+pub(crate) async fn failure(desk: &Desk, order: &State) -> Result<Option<Failure>, IssuanceError> {
+    match account_or_key_failure(desk, order).await? {
         Some(failure) => Ok(Some(failure)),
-        None => given_up(desk, order).await,
+        None => pre_authorization_failure(desk, order).await,
     }
 }
 
-/// What happened to account or key while the order waited. An account that is not there was lost with a log, which is no
-/// order to stop.
-async fn stopped(desk: &Desk, order: &State) -> Result<Option<Failure>, IssuanceError> {
+/// What happened to account or key while the order waited. An account that is not there was lost with a log, which does not
+/// mean that anybody wanted the order to stop.
+async fn account_or_key_failure(
+    desk: &Desk,
+    order: &State,
+) -> Result<Option<Failure>, IssuanceError> {
     let Progress::Processing(finalized) = &order.progress else { return Ok(None) };
-    if finalized.at.until(now()) < PROMPT {
+    if finalized.at.until(now()) < JUST_FINALIZED {
         return Ok(None);
     }
     let failure = |detail: &str| Ok(Some(Failure::new(FailureKind::Unauthorized, detail)));
@@ -58,7 +61,10 @@ fn hash(key: &SubjectPublicKey) -> Option<KeyHash> {
 }
 
 /// What became of the pre-authorizations that the order relies on.
-async fn given_up(desk: &Desk, order: &State) -> Result<Option<Failure>, IssuanceError> {
+async fn pre_authorization_failure(
+    desk: &Desk,
+    order: &State,
+) -> Result<Option<Failure>, IssuanceError> {
     if order.relied_on().next().is_none() {
         return Ok(None);
     }

@@ -134,7 +134,7 @@ fn journaled(desk: &Desk, order: &State, serial: &Serial) -> Result<Option<Entry
 async fn is_still_allowed(desk: &Desk, order: &State) -> Result<bool, IssuanceError> {
     let caa_since = desk.settings.caa_since(&order.profile, now());
     let is_caa_stale = caa_since.is_some_and(|since| order.is_caa_stale(since));
-    let lost = reliance::lost(desk, order).await?;
+    let lost = reliance::failure(desk, order).await?;
     Ok(!is_caa_stale && lost.is_none())
 }
 
