@@ -23,8 +23,8 @@ use crate::{
     restored::lost_reservation,
 };
 
-/// How much later than here it may have been where the order was placed. What is not found for clocks that were further apart
-/// is burned, or signed alike.
+/// By how much the clock of whoever placed the order may have been ahead of ours. What is not found because it was more is
+/// burned, or signed alike.
 const CLOCKS_APART: Duration = Duration::from_hours(1);
 
 /// Settles every reservation of the journal that is neither issued nor burned.
@@ -48,27 +48,30 @@ async fn settle(desk: &Desk, pending: &Pending) -> Result<(), IssuanceError> {
         Some(order) => desk.ports.aggregates.fold::<Order>(order).await?,
         None => None,
     };
-    if let Some(order) = order {
-        match &order.state.progress {
-            Progress::Processing(Finalized { reservation: Some(reservation), .. })
-                if reservation.serial == pending.serial =>
-            {
-                let reservation = reservation.clone();
-                return resume(desk, order, &reservation).await;
-            }
-            Progress::Valid { serial, ledger_sequence, .. } if *serial == pending.serial => {
-                if let Some(der) = recorded(desk, serial, Sequence(*ledger_sequence)).await? {
-                    return write_issuance(desk, serial, &der, Synced::Now).await;
-                }
-            }
-            Progress::Processing(_)
-            | Progress::Open
-            | Progress::Valid { .. }
-            | Progress::Invalid { .. } => {}
+    let Some(order) = order else { return burn_interrupted(desk, pending).await };
+    match &order.state.progress {
+        Progress::Processing(Finalized { reservation: Some(reservation), .. })
+            if reservation.serial == pending.serial =>
+        {
+            let reservation = reservation.clone();
+            resume(desk, order, &reservation).await
         }
+        Progress::Valid { serial, ledger_sequence, .. } if *serial == pending.serial => {
+            match recorded(desk, serial, Sequence(*ledger_sequence)).await? {
+                Some(der) => write_issuance(desk, serial, &der, Synced::Now).await,
+                None => burn_interrupted(desk, pending).await,
+            }
+        }
+        Progress::Processing(_)
+        | Progress::Open
+        | Progress::Valid { .. }
+        | Progress::Invalid { .. } => burn_interrupted(desk, pending).await,
     }
-    // The order is gone or has another serial, or there never was one: nobody waits for this serial. Or the log lost the
-    // certificate.
+}
+
+/// Burns a pending serial that nobody waits for: its order is gone or has another, it never had one, or the log lost the
+/// certificate.
+async fn burn_interrupted(desk: &Desk, pending: &Pending) -> Result<(), IssuanceError> {
     let issuer = desk.issuers.by_id(&pending.issuer).unwrap_or(desk.issuers.default());
     let burned = SerialBurned {
         issuer: pending.issuer.clone(),
@@ -78,7 +81,8 @@ async fn settle(desk: &Desk, pending: &Pending) -> Result<(), IssuanceError> {
     burn::burn(desk, burned, "interrupted").await
 }
 
-/// Goes on with the serial that is reserved for an order.
+/// Goes on with the serial that is reserved for an order: delivers the certificate if it was signed, signs it if that cannot
+/// make a second one, and burns the serial otherwise.
 pub(crate) async fn resume(
     desk: &Desk,
     order: OrderView,
@@ -88,30 +92,26 @@ pub(crate) async fn resume(
         Some(reserved) => reserved,
         None => lost_reservation(desk, &order.state, reservation).await?,
     };
-    let are_bytes_known = !reserved.tbs.is_empty();
-    let journaled = journaled(desk, &order.state, &reservation.serial)?;
     // The profile may have another issuer by now: who reserved is who signs.
     let claim = desk.issuers.by_id(&reservation.issuer).map(|issuer| Claim {
         issuer: Arc::clone(issuer),
         serial: reserved.serial.clone(),
         not_after: reserved.not_after,
     });
-    let may_be_signed = is_still_allowed(desk, &order.state).await? && are_bytes_known;
-    let signs_alike = |claim: &Claim| claim.issuer.authority.key().is_deterministic();
-    match (journaled, claim) {
+    let tbs = match (journaled(desk, &order.state, &reservation.serial)?, &claim) {
         (Some(Entry::Issued(issued)), Some(claim)) => {
-            return deliver(desk, order, &claim, &issued.der).await;
+            return deliver(desk, order, claim, &issued.der).await;
         }
-        (Some(Entry::Reserved(journaled)), Some(claim)) if may_be_signed && signs_alike(&claim) => {
-            return finish(desk, order, claim, journaled.tbs).await;
-        }
-        (None, claim) => {
-            let tbs = answer_for(desk, &reserved).await?;
-            if let Some(claim) = claim.filter(|claim| may_be_signed && signs_alike(claim)) {
-                return finish(desk, order, claim, tbs).await;
-            }
-        }
-        (Some(Entry::Issued(_) | Entry::Reserved(_) | Entry::Burned(_)), _) => {}
+        (Some(Entry::Reserved(journaled)), _) => Some(journaled.tbs),
+        (None, _) => Some(answer_for(desk, &reserved).await?),
+        (Some(Entry::Issued(_) | Entry::Burned(_)), _) => None,
+    };
+    let signs_alike = |claim: &Claim| claim.issuer.authority.key().is_deterministic();
+    if let (Some(tbs), Some(claim)) = (tbs, claim.filter(signs_alike))
+        && !reserved.tbs.is_empty()
+        && is_still_allowed(desk, &order.state).await?
+    {
+        return finish(desk, order, claim, tbs).await;
     }
     let id = order.state.id.clone();
     let SerialReserved { issuer, serial, not_after, .. } = reserved;
@@ -120,8 +120,8 @@ pub(crate) async fn resume(
     start_again(desk, &id).await
 }
 
-/// The last that the journal says of a serial of the order. The journal is as long as the CA is old, and many orders may come
-/// here at once: no more of it is read than the serial may be in.
+/// The last entry of the journal about a serial of the order. The journal is as long as the CA is old, and many orders may come
+/// here at once: only the files that the serial may be in are read.
 fn journaled(desk: &Desk, order: &State, serial: &Serial) -> Result<Option<Entry>, IssuanceError> {
     let serials = BTreeSet::from([serial.clone()]);
     let since = order.placed_at.minus(CLOCKS_APART);
@@ -133,13 +133,14 @@ fn journaled(desk: &Desk, order: &State, serial: &Serial) -> Result<Option<Entry
 /// before a reservation.
 async fn is_still_allowed(desk: &Desk, order: &State) -> Result<bool, IssuanceError> {
     let caa_since = desk.settings.caa_since(&order.profile, now());
-    let is_caa_stale = caa_since.is_some_and(|since| order.is_caa_stale(since));
-    let lost = reliance::failure(desk, order).await?;
-    Ok(!is_caa_stale && lost.is_none())
+    if caa_since.is_some_and(|since| order.is_caa_stale(since)) {
+        return Ok(false);
+    }
+    Ok(reliance::failure(desk, order).await?.is_none())
 }
 
-/// Takes a reservation that is not ours, or that a crash kept out of the journal, into it: from now on this signer
-/// settles it.
+/// Takes a reservation that another signer made, or that a crash kept out of the journal, into ours, and returns the bytes
+/// to sign: from now on this signer settles it.
 async fn answer_for(desk: &Desk, reserved: &SerialReserved) -> Result<Vec<u8>, IssuanceError> {
     let tbs = BASE64_URL_SAFE_NO_PAD.decode(&reserved.tbs);
     let tbs = tbs.map_err(|_| IssuanceError::LostReservation)?;
@@ -147,19 +148,17 @@ async fn answer_for(desk: &Desk, reserved: &SerialReserved) -> Result<Vec<u8>, I
     Ok(tbs)
 }
 
-/// The order is free again; another serial is reserved at once.
+/// Reserves another serial for an order whose serial was burned, if it still waits for one.
 async fn start_again(desk: &Desk, id: &OrderId) -> Result<(), IssuanceError> {
-    match desk.ports.aggregates.fold::<Order>(id).await? {
-        Some(order) => match &order.state.progress {
-            Progress::Processing(Finalized { reservation: None, .. }) => {
-                issuance::start(desk, order).await
-            }
-            Progress::Processing(_)
-            | Progress::Open
-            | Progress::Valid { .. }
-            | Progress::Invalid { .. } => Ok(()),
-        },
-        None => Ok(()),
+    let Some(order) = desk.ports.aggregates.fold::<Order>(id).await? else { return Ok(()) };
+    match &order.state.progress {
+        Progress::Processing(Finalized { reservation: None, .. }) => {
+            issuance::start(desk, order).await
+        }
+        Progress::Processing(_)
+        | Progress::Open
+        | Progress::Valid { .. }
+        | Progress::Invalid { .. } => Ok(()),
     }
 }
 
