@@ -37,9 +37,10 @@ const CONSUMER: &str = "crl";
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is checked that the published CRLs are still there and not due.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
-/// Numbers are seconds since 1970 or the next ones: with one beyond these, which nobody has given, none could follow.
+/// A number is the time in seconds since 1970, or one more than the last number. A greater one in the read model is not ours,
+/// and might leave none to follow it.
 const MAX_NUMBER: u64 = 1 << 40;
-/// How many revocations that were forgotten are read from the log at once.
+/// How many forgotten revocations are read from the log at once.
 const READS_AT_ONCE: usize = 16;
 
 /// Clones share what they know.
@@ -94,9 +95,25 @@ type Validity = (Timestamp, Timestamp);
 /// What was published last under a name.
 struct Before {
     name: CrlName,
-    /// The CRL to follow.
+    /// The CRL that the next one follows.
     last: Option<Last>,
+    /// What the read model has.
     published: Option<Arc<Crl>>,
+}
+
+/// What is to be done about a CRL.
+enum Decision {
+    /// The last one stands; the read model may have lost it.
+    Keep { name: CrlName, last: Last, published: Option<Arc<Crl>> },
+    /// Another one is due.
+    Replace(Before, Next),
+}
+
+/// A CRL to be made.
+struct Next {
+    plan: CrlPlan,
+    /// Revocations that the last CRL lists, this one does not, and that are no longer in memory.
+    forgotten: Vec<Subject>,
 }
 
 impl Publisher {
@@ -190,9 +207,8 @@ impl Publisher {
         Ok(())
     }
 
-    /// Tells of it, and returns when what clients have instead is valid, unless nobody knows: the alert is about that.
-    ///
-    /// The others go on: one that cannot be made must not let them end.
+    /// Logs that a CRL was not published, and returns when the one that clients still have is valid, because an alert watches
+    /// its end; `None` where the read model does not answer. The other CRLs are published all the same.
     async fn not_published(&self, name: &CrlName, error: &PublishError) -> Option<Validity> {
         error!(crl = %name, error = error as &dyn std::error::Error, "CRL not published");
         let published = self.desk.ports.aggregates.views.crl(name).await.ok()?;
@@ -211,12 +227,12 @@ impl Publisher {
         apart(move || {
             let kept = files::read(&path).map_err(PublishError::File)?;
             let kept = kept.map(Last::parse).transpose()?;
-            // Our own goes beyond where it followed the last of these.
+            // Our own may be above it, where it followed one that was not.
             let most = kept.as_ref().map_or(MAX_NUMBER, |kept| kept.number.max(MAX_NUMBER));
             if published.as_ref().is_some_and(|crl| crl.number > most) {
                 return Err(PublishError::Number);
             }
-            let last = Last::newer(kept, published.as_deref(), &issuer.authority);
+            let last = Last::to_follow(kept, published.as_deref(), &issuer.authority);
             Ok(Before { name, last, published })
         })
         .await
@@ -229,26 +245,39 @@ impl Publisher {
         before: Before,
     ) -> Result<Validity, PublishError> {
         let (now, own, of) = (now(), self.clone(), Arc::clone(issuer));
-        let (before, plan, beyond) = apart(move || {
-            let plan = own.plan(&of, &before, now);
-            let is_current = own.is_current(&before, &plan, now);
-            let beyond = (!is_current).then(|| own.beyond(&of, &before, &plan));
-            Ok((before, plan, beyond))
-        })
-        .await?;
-        let (name, views) = (before.name.clone(), &self.desk.ports.aggregates.views);
-        if let (None, Some(last)) = (&beyond, &before.last) {
-            if before.published.as_ref().is_none_or(|published| published.number < last.number) {
-                views.put_crl(&name, &last.crl()).await.map_err(PublishError::View)?;
+        let views = &self.desk.ports.aggregates.views;
+        match apart(move || Ok(own.decide(&of, before, now))).await? {
+            Decision::Keep { name, last, published } => {
+                if published.is_none_or(|published| published.number < last.number) {
+                    views.put_crl(&name, &last.crl()).await.map_err(PublishError::View)?;
+                }
+                Ok((last.made, last.next_update))
             }
-            return Ok((last.made, last.next_update));
+            Decision::Replace(before, next) => {
+                let (name, revoked) = (before.name.clone(), next.plan.entries.len());
+                let crl = self.make(issuer, before, next).await?;
+                views.put_crl(&name, &crl).await.map_err(PublishError::View)?;
+                info!(crl = %name, number = crl.number, revoked, "CRL published");
+                Ok((now, crl.next_update))
+            }
         }
-        let revoked = plan.entries.len();
-        let forgotten = self.forgotten(&beyond.unwrap_or_default()).await?;
-        let crl = self.make(issuer, (before, forgotten), plan).await?;
-        views.put_crl(&name, &crl).await.map_err(PublishError::View)?;
-        info!(crl = %name, number = crl.number, revoked, "CRL published");
-        Ok((now, crl.next_update))
+    }
+
+    fn decide(&self, issuer: &Issuer, before: Before, now: Timestamp) -> Decision {
+        let plan = self.plan(issuer, &before, now);
+        let is_current = self.is_current(&before, &plan, now);
+        let Before { name, last, published } = before;
+        match last {
+            Some(last) if is_current => Decision::Keep { name, last, published },
+            last => {
+                let dropped = last.iter().flat_map(|last| last.not_in(&plan));
+                let forgotten = dropped
+                    .filter(|serial| !self.revocations.holds(issuer.id(), serial))
+                    .map(|serial| Subject::revocation(issuer.id(), serial))
+                    .collect();
+                Decision::Replace(Before { name, last, published }, Next { plan, forgotten })
+            }
+        }
     }
 
     /// What a CRL that is made now would say.
@@ -271,30 +300,29 @@ impl Publisher {
 
     /// Whether there is a last CRL that needs no other after it.
     fn is_current(&self, before: &Before, plan: &CrlPlan, now: Timestamp) -> bool {
-        let settings = &self.desk.settings;
+        let (Some(last), settings) = (&before.last, &self.desk.settings) else { return false };
         let left_at_refresh = settings.crl_validity.saturating_sub(settings.crl_refresh);
-        // What was published after the copy is known to those who read it, and a number must not go back.
         let restored_at = self.desk.restored_at.get();
-        before.last.as_ref().is_some_and(|last| {
-            last.made <= now
-                && restored_at.is_none_or(|restored| last.made >= restored.whole_seconds())
-                && last.made.plus(settings.crl_refresh) > now
-                // It may have been made when CRLs were valid for less.
-                && last.next_update >= now.plus(left_at_refresh)
-                && last.says(plan)
-                && before.published.as_ref().is_none_or(|published| {
-                    published.number <= last.number && last.may_replace(published)
-                })
-        })
+        last.made <= now
+            // What was published after the copy is known to those who read it, and a number must not go back.
+            && restored_at.is_none_or(|restored| last.made >= restored.whole_seconds())
+            && last.made.plus(settings.crl_refresh) > now
+            // It may have been made when CRLs were valid for less.
+            && last.next_update >= now.plus(left_at_refresh)
+            && last.says_all_of(plan)
+            && before.published.as_ref().is_none_or(|published| {
+                published.number <= last.number && last.may_replace(published)
+            })
     }
 
     /// Signs a CRL, sees that it follows the last one, and keeps it before anybody is shown it.
     async fn make(
         &self,
         issuer: &Arc<Issuer>,
-        (before, forgotten): (Before, Vec<CertRevoked>),
-        plan: CrlPlan,
+        before: Before,
+        Next { plan, forgotten }: Next,
     ) -> Result<Crl, PublishError> {
+        let forgotten = self.read(&forgotten).await?;
         let started = std::time::Instant::now();
         let (number, next_update) = (plan.number, plan.next_update);
         let signed = issuer.sign_apart(move |authority| sign_crl(authority, &plan)).await;
@@ -315,15 +343,8 @@ impl Publisher {
         .await
     }
 
-    /// The revocations on the last CRL that are listed no more and were forgotten: after a long time without a signer.
-    fn beyond(&self, issuer: &Issuer, before: &Before, plan: &CrlPlan) -> Vec<Subject> {
-        let beyond = before.last.iter().flat_map(|last| last.beyond(plan));
-        let forgotten = beyond.filter(|serial| !self.revocations.holds(issuer.id(), serial));
-        forgotten.map(|serial| Subject::revocation(issuer.id(), serial)).collect()
-    }
-
-    /// Revocations that were forgotten, as the log has them.
-    async fn forgotten(&self, forgotten: &[Subject]) -> Result<Vec<CertRevoked>, PublishError> {
+    /// Reads revocations from the log.
+    async fn read(&self, forgotten: &[Subject]) -> Result<Vec<CertRevoked>, PublishError> {
         let (store, mut found) = (self.desk.ports.aggregates.store.as_ref(), Vec::new());
         for some in forgotten.chunks(READS_AT_ONCE) {
             let loads = some.iter().map(|it| load::<Revocation>(store, it, Loaded::default()));

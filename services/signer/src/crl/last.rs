@@ -45,8 +45,9 @@ impl Last {
         })
     }
 
-    /// The CRL to follow: that of another signer may be newer than ours, and is all there is when our disk was lost.
-    pub(super) fn newer(
+    /// The CRL that the next one follows, of the one kept here and the one in the read model: that of another signer may be newer
+    /// than ours, and is all there is when our disk was lost.
+    pub(super) fn to_follow(
         kept: Option<Self>,
         published: Option<&Crl>,
         authority: &Authority,
@@ -60,16 +61,16 @@ impl Last {
     }
 
     /// Whether it says everything that a new one would.
-    pub(super) fn says(&self, plan: &CrlPlan) -> bool {
+    pub(super) fn says_all_of(&self, plan: &CrlPlan) -> bool {
         self.urls == plan.urls && plan.entries.keys().all(|serial| self.serials.contains(serial))
     }
 
     /// What it lists and a new one does not.
-    pub(super) fn beyond<'a>(&'a self, plan: &'a CrlPlan) -> impl Iterator<Item = &'a Serial> {
+    pub(super) fn not_in<'a>(&'a self, plan: &'a CrlPlan) -> impl Iterator<Item = &'a Serial> {
         self.serials.iter().filter(|serial| !plan.entries.contains_key(*serial))
     }
 
-    /// Whether what is published is this one or older: two signers may have given two CRLs one number.
+    /// Whether what is published is not another CRL of the same number: two signers may have given two CRLs one number.
     pub(super) fn may_replace(&self, published: &Crl) -> bool {
         published.number != self.number || published.der == self.der
     }
