@@ -83,10 +83,10 @@ async fn respond(desk: &Desk, places: &Places, call: Call) {
         return refuse(call, OcspFailure::TryLater);
     };
     // Places are taken only now: a CA whose token hangs keeps nobody waiting who asks about another's certificates.
-    let answer = match statuses(desk, (issuer, &request), places).await {
-        Ok(statuses) => answer(desk, &current, (&request, &statuses)),
+    let answer = match statuses(desk, issuer, &request, places).await {
+        Ok(statuses) => answer(desk, &current, &request, &statuses),
         Err(error) => {
-            tell(&error);
+            log(&error);
             failure(OcspFailure::TryLater)
         }
     };
@@ -106,13 +106,14 @@ fn asked<'a>(desk: &'a Desk, request: &OcspRequest) -> &'a Arc<Issuer> {
 fn answer(
     desk: &Desk,
     current: &Current,
-    (request, statuses): (&OcspRequest, &[OcspStatus]),
+    request: &OcspRequest,
+    statuses: &[OcspStatus],
 ) -> OcspAnswer {
     let (now, validity) = (now(), desk.settings.ocsp_validity);
     // Nobody can verify it any more when the responder's certificate has ended.
     let next_update = now.plus(validity).min(current.validity.1);
     let started = std::time::Instant::now();
-    match current.key.respond(request, statuses, (now, next_update)) {
+    match current.key.respond(request, statuses, now, next_update) {
         Ok(der) => {
             measure::signed("ocsp", started);
             metrics::counter!(names::OCSP_RESPONSES).increment(1);
@@ -139,7 +140,7 @@ enum StatusError {
     Certificate(#[source] FindError),
 }
 
-fn tell(error: &StatusError) {
+fn log(error: &StatusError) {
     let cause = error as &dyn std::error::Error;
     match error {
         // Anybody can have that said without end, and the projector says why it is behind.
@@ -156,7 +157,8 @@ fn tell(error: &StatusError) {
 /// certificates are issued it always is.
 async fn statuses(
     desk: &Desk,
-    (issuer, request): (&Issuer, &OcspRequest),
+    issuer: &Issuer,
+    request: &OcspRequest,
     places: &Places,
 ) -> Result<Vec<OcspStatus>, StatusError> {
     let serials = request.serials(issuer.authority.certificate());
@@ -165,7 +167,7 @@ async fn statuses(
     let place = places.answering.acquire().await;
     let end = aggregates.store.last_sequence(Stream::Ledger).await.map_err(StatusError::End)?;
     let all = async || {
-        let each = serials.iter().map(|serial| status(desk, (issuer.id(), *serial), end));
+        let each = serials.iter().map(|serial| status(desk, issuer.id(), *serial, end));
         try_join_all(each).await
     };
     let found = all().await;
@@ -187,7 +189,8 @@ async fn statuses(
 /// What the log says of a serial of this issuer, if the ledger ended there.
 async fn status(
     desk: &Desk,
-    (issuer, serial): (&IssuerId, Option<&Serial>),
+    issuer: &IssuerId,
+    serial: Option<&Serial>,
     ledger_end: Sequence,
 ) -> Result<OcspStatus, StatusError> {
     let Some(serial) = serial else { return Ok(OcspStatus::Unknown) };

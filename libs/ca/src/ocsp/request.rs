@@ -84,8 +84,7 @@ impl OcspRequest {
 
     /// For each certificate asked about, its serial if `issuer` is the one that is named.
     pub fn serials(&self, issuer: &CaCertificate) -> Vec<Option<&Serial>> {
-        let serial = |id: &CertId| id.is_of(issuer).then_some(());
-        self.certificates.iter().map(|id| serial(id).and(id.serial.as_ref())).collect()
+        self.certificates.iter().map(|id| id.serial.as_ref().filter(|_| id.is_of(issuer))).collect()
     }
 }
 

@@ -57,7 +57,8 @@ impl OcspResponder {
     pub fn plan(
         authority: &Authority,
         serial: &Serial,
-        (now, validity): (Timestamp, Duration),
+        now: Timestamp,
+        validity: Duration,
     ) -> Result<(Self, PlannedCertificate), OcspResponderError> {
         let pkcs8 = CaKey::generate_pkcs8(KeyAlgorithm::EcdsaP256)?;
         let key = CaKey::from_pkcs8(&pkcs8)?;
@@ -101,13 +102,14 @@ impl OcspResponder {
         &self,
         request: &OcspRequest,
         statuses: &[OcspStatus],
-        (now, next_update): (Timestamp, Timestamp),
+        now: Timestamp,
+        next_update: Timestamp,
     ) -> Result<Vec<u8>, SignError> {
         let own_key = public_key_bits(&self.key.spki()).unwrap_or_default();
         let period = Period { now, next_update };
         let data = response::response_data(request, statuses, &own_key, period);
         let signature = self.key.sign(&data)?;
         let algorithm = self.key.algorithm().signature_identifier();
-        Ok(response::successful(&data, (&algorithm, &signature), &self.certificate))
+        Ok(response::successful(&data, &algorithm, &signature, &self.certificate))
     }
 }

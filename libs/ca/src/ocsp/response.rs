@@ -99,7 +99,8 @@ pub(super) fn response_data(
 /// A successful OCSPResponse around the signed data.
 pub(super) fn successful(
     response_data: &[u8],
-    (signature_algorithm, signature): (&[u8], &[u8]),
+    signature_algorithm: &[u8],
+    signature: &[u8],
     certificate: &[u8],
 ) -> Vec<u8> {
     let basic = yasna::construct_der(|writer| {

@@ -63,12 +63,12 @@ fn openssl_believes_the_delegated_responder() {
     let request = asked(&ca, &["-sha256"], &certificates);
 
     let serial = Serial::from_random(&[9; 16]);
-    let (responder, planned) = OcspResponder::plan(&ca.authority, &serial, (now(), DAY)).unwrap();
+    let (responder, planned) = OcspResponder::plan(&ca.authority, &serial, now(), DAY).unwrap();
     let responder = responder.with_certificate(ca.authority.issue(&planned.tbs).unwrap());
     let revoked =
         OcspStatus::Revoked { at: now().minus(DAY), reason: RevocationReason::KeyCompromise };
     let statuses = [OcspStatus::Good, revoked, OcspStatus::Unknown];
-    let response = responder.respond(&request, &statuses, (now(), now().plus(DAY))).unwrap();
+    let response = responder.respond(&request, &statuses, now(), now().plus(DAY)).unwrap();
     std::fs::write(ca.path("response.der"), response).unwrap();
 
     let said = judged(&ca, NOW);

@@ -87,7 +87,7 @@ impl Current {
     /// A new key with a certificate, which goes through ledger and journal as every other does.
     async fn issue(desk: &Desk, issuer: &Arc<Issuer>) -> Result<Self, IssuanceError> {
         let serial = random_serial()?;
-        let (key, planned) = OcspResponder::plan(&issuer.authority, &serial, (now(), VALIDITY))
+        let (key, planned) = OcspResponder::plan(&issuer.authority, &serial, now(), VALIDITY)
             .map_err(IssuanceError::OcspResponder)?;
         let certificate = issue_unordered(desk, issuer, &planned).await?;
         info!(%serial, not_after = %planned.not_after, "OCSP responder certified");
