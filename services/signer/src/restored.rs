@@ -39,15 +39,15 @@ use crate::{
     issuers::Claim,
 };
 
-/// Streams are copied one after the other: what the journal reserved so long before the end of the ledger is in every
-/// copy, and needs no look.
+/// How long making a copy may take, of one stream after the other: what the journal reserved so long before the end of the
+/// ledger is in all of them, and needs no look.
 const COPY_TIME: Duration = Duration::from_hours(24);
 /// How long a serial may have been in the ledger before it was in the journal.
 const RESERVED_BEFORE: Duration = Duration::from_hours(24);
 /// How many orders are compared at once: each is read from the log, and a read waits for an answer.
 const AT_ONCE: usize = 64;
-/// After how many serials it is said how far the comparison is.
-const TELL_EVERY: usize = 10_000;
+/// After how many serials it is logged how far the comparison is.
+const LOG_EVERY: usize = 10_000;
 
 /// Compares what the signer keeps with the log, if that was asked for; a start that is cut off does it again.
 pub(crate) async fn compare_if_marked(desk: &Desk) -> Result<(), OpenError> {
@@ -66,22 +66,22 @@ pub(crate) async fn compare_if_marked(desk: &Desk) -> Result<(), OpenError> {
 }
 
 async fn compare(desk: &Desk) -> Result<(), IssuanceError> {
-    let since = since(desk).await?;
-    // What follows one of them is newer, also where a clock that had run ahead was right again.
+    let since = maybe_lost_since(desk).await?;
+    // Whatever follows the first new one is new, also where a clock that had run ahead was right again.
     let mut is_new = false;
     let records = desk.journal.records(|reserved| {
         is_new |= reserved.at >= since;
         is_new
     });
     let records = records.map_err(IssuanceError::JournalRead)?;
-    let ledger = Ledger::read(desk, &records, told_since(&records, since)).await?;
+    let ledger = Ledger::read(desk, &records, in_ledger_since(&records, since)).await?;
     let compared = AtomicUsize::new(0);
     let orders = stream::iter(by_order(&records).map(Ok::<_, IssuanceError>));
     orders
         .try_for_each_concurrent(AT_ONCE, async |of_order| {
             for record in of_order {
                 put_back(desk, record, &ledger.of(&record.reservation.serial)).await?;
-                tell(compared.fetch_add(1, Ordering::Relaxed) + 1, records.len());
+                log_progress(compared.fetch_add(1, Ordering::Relaxed) + 1, records.len());
             }
             Ok(())
         })
@@ -104,14 +104,14 @@ fn by_order(records: &BTreeMap<Serial, Record>) -> impl Iterator<Item = Vec<&Rec
     })
 }
 
-fn tell(compared: usize, of: usize) {
-    if compared.is_multiple_of(TELL_EVERY) {
+fn log_progress(compared: usize, of: usize) {
+    if compared.is_multiple_of(LOG_EVERY) {
         info!(compared, of, "comparing journal and log");
     }
 }
 
 /// From when on the journal may know more than the ledger.
-async fn since(desk: &Desk) -> Result<Timestamp, IssuanceError> {
+async fn maybe_lost_since(desk: &Desk) -> Result<Timestamp, IssuanceError> {
     let store = &desk.ports.aggregates.store;
     let last = store.last_sequence(Stream::Ledger).await.map_err(IssuanceError::Store)?;
     let last = store.message(Stream::Ledger, last).await.map_err(IssuanceError::Store)?;
@@ -123,11 +123,12 @@ fn beginning() -> Timestamp {
     Timestamp::from_unix_seconds(0)
 }
 
-/// From when on the ledger may tell of the records. Where a clock went back, no time says where that is: from its beginning.
-fn told_since(records: &BTreeMap<Serial, Record>, since: Timestamp) -> Timestamp {
-    let told_since = since.minus(RESERVED_BEFORE);
-    let went_back = records.values().any(|record| record.reservation.at < told_since);
-    if went_back { beginning() } else { told_since }
+/// From when on the ledger may hold the serials of the records. After a clock went back no time says that, and the ledger is
+/// read from its beginning.
+fn in_ledger_since(records: &BTreeMap<Serial, Record>, since: Timestamp) -> Timestamp {
+    let earliest = since.minus(RESERVED_BEFORE);
+    let went_back = records.values().any(|record| record.reservation.at < earliest);
+    if went_back { beginning() } else { earliest }
 }
 
 /// Has the log say what the journal says of a serial. May run twice.
@@ -143,7 +144,7 @@ async fn put_back(desk: &Desk, record: &Record, known: &Known) -> Result<(), Iss
         serial: reserved.serial.clone(),
         not_after: reserved.not_after,
     };
-    let reserved_at = match known.reserved {
+    let reserved_at = match known.reserved_at {
         Some(sequence) => sequence,
         None => desk.record(LedgerEvent::SerialReserved(reserved)).await?,
     };
@@ -164,12 +165,12 @@ async fn put_back(desk: &Desk, record: &Record, known: &Known) -> Result<(), Iss
                     reservation: &record.reservation,
                     der: &issued.der,
                     reserved_at,
-                    signed_at: known.signed,
+                    signed_at: known.signed_at,
                 };
                 certificate.put_back(desk, order).await
             }
             // Nothing of a certificate was lost that the ledger has: it is valid, whoever signs by now.
-            None if known.signed.is_some() => Ok(()),
+            None if known.signed_at.is_some() => Ok(()),
             None => burn::burn(desk, burned, "its issuer is gone").await,
         },
     }

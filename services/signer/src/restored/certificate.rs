@@ -30,6 +30,7 @@ pub(super) struct Journaled<'a> {
 }
 
 impl Journaled<'_> {
+    /// Delivers the certificate to its order, if that still waits for it or for one with its key, else records it in the ledger.
     pub(super) async fn put_back(
         &self,
         desk: &Desk,

@@ -17,14 +17,14 @@ pub(super) struct Ledger(BTreeMap<Serial, Known>);
 /// Where the ledger tells of a serial.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
-    pub(super) reserved: Option<Sequence>,
-    pub(super) signed: Option<Sequence>,
+    pub(super) reserved_at: Option<Sequence>,
+    pub(super) signed_at: Option<Sequence>,
     pub(super) is_burned: bool,
 }
 
 impl Ledger {
-    /// Reads the ledger from a time on, and keeps what it says of those serials. What is older it does not know: that is
-    /// recorded again, and says the same.
+    /// Reads the ledger from a time on, and keeps where it tells of the serials of the records. What stands before that is not
+    /// found and recorded again, which does no harm: it says the same.
     pub(super) async fn read(
         desk: &Desk,
         records: &BTreeMap<Serial, Record>,
@@ -41,8 +41,11 @@ impl Ledger {
             after = last.sequence;
             for message in &page {
                 let events = message.envelope.decode().map_err(IssuanceError::Decode)?;
-                for event in events {
-                    note(&mut places, records, (event, message.sequence));
+                for event in &events {
+                    let serial = serial(event);
+                    if records.contains_key(serial) {
+                        places.entry(serial.clone()).or_default().note(event, message.sequence);
+                    }
                 }
             }
         }
@@ -53,23 +56,20 @@ impl Ledger {
     }
 }
 
-fn note(
-    places: &mut BTreeMap<Serial, Known>,
-    records: &BTreeMap<Serial, Record>,
-    (event, at): (LedgerEvent, Sequence),
-) {
-    let serial = match &event {
+impl Known {
+    fn note(&mut self, event: &LedgerEvent, at: Sequence) {
+        match event {
+            LedgerEvent::SerialReserved(_) => self.reserved_at = Some(at),
+            LedgerEvent::CertificateSigned(_) => self.signed_at = Some(at),
+            LedgerEvent::SerialBurned(_) => self.is_burned = true,
+        }
+    }
+}
+
+fn serial(event: &LedgerEvent) -> &Serial {
+    match event {
         LedgerEvent::SerialReserved(reserved) => &reserved.serial,
         LedgerEvent::CertificateSigned(signed) => &signed.serial,
         LedgerEvent::SerialBurned(burned) => &burned.serial,
-    };
-    if !records.contains_key(serial) {
-        return;
-    }
-    let known = places.entry(serial.clone()).or_default();
-    match event {
-        LedgerEvent::SerialReserved(_) => known.reserved = Some(at),
-        LedgerEvent::CertificateSigned(_) => known.signed = Some(at),
-        LedgerEvent::SerialBurned(_) => known.is_burned = true,
     }
 }

@@ -18,8 +18,8 @@ use crate::{
     issuance::purpose,
 };
 
-/// Puts the reservation of an order into the ledger anew; without bytes to sign where nobody knows which were, or were not,
-/// signed.
+/// Puts the reservation of an order into the ledger anew: with the bytes to sign that the journal has, or without any where it
+/// has none, because then nobody knows what was signed.
 pub(crate) async fn lost_reservation(
     desk: &Desk,
     order: &State,
@@ -34,7 +34,7 @@ pub(crate) async fn lost_reservation(
     Ok(reserved)
 }
 
-/// What the journal would have of a reservation whose bytes are unknown, and has once it is to be burned.
+/// A reservation whose bytes are unknown, as the journal has it once it is to be burned.
 fn unknown(order: &State, reservation: &Reservation) -> Journaled {
     Journaled {
         serial: reservation.serial.clone(),
@@ -45,13 +45,17 @@ fn unknown(order: &State, reservation: &Reservation) -> Journaled {
     }
 }
 
-/// The reservation as the journal has it.
+/// What the ledger keeps of a journaled reservation.
 pub(super) fn from_journal(
     desk: &Desk,
     journaled: &Journaled,
     order: Option<&State>,
 ) -> Result<SerialReserved, IssuanceError> {
-    let said = if journaled.tbs.is_empty() { unsaid(desk, journaled) } else { said(journaled)? };
+    let contents = if journaled.tbs.is_empty() {
+        unknown_contents(desk, journaled)
+    } else {
+        contents(journaled)?
+    };
     let own = order.map(purpose);
     Ok(SerialReserved {
         issuer: journaled.issuer.clone(),
@@ -59,37 +63,37 @@ pub(super) fn from_journal(
         order: journaled.order.clone(),
         account: own.as_ref().and_then(|own| own.account.clone()),
         profile: own.as_ref().and_then(|own| own.profile.clone()),
-        identifiers: own.map_or(said.identifiers, |own| own.identifiers),
+        identifiers: own.map_or(contents.identifiers, |own| own.identifiers),
         tbs: BASE64_URL_SAFE_NO_PAD.encode(&journaled.tbs),
-        not_before: said.not_before,
-        not_after: said.not_after,
+        not_before: contents.not_before,
+        not_after: contents.not_after,
     })
 }
 
 /// What the bytes to sign say.
-struct Said {
+struct Contents {
     identifiers: Vec<Identifier>,
     not_before: Timestamp,
     not_after: Timestamp,
 }
 
-fn said(journaled: &Journaled) -> Result<Said, IssuanceError> {
+fn contents(journaled: &Journaled) -> Result<Contents, IssuanceError> {
     let (_, tbs) =
         TbsCertificate::from_der(&journaled.tbs).map_err(|_| IssuanceError::LostReservation)?;
-    let end = |at: x509_parser::time::ASN1Time| Timestamp::from_unix_seconds(at.timestamp());
-    Ok(Said {
+    let time = |at: x509_parser::time::ASN1Time| Timestamp::from_unix_seconds(at.timestamp());
+    Ok(Contents {
         identifiers: identifiers(&tbs),
-        not_before: end(tbs.validity().not_before),
-        not_after: end(tbs.validity().not_after),
+        not_before: time(tbs.validity().not_before),
+        not_after: time(tbs.validity().not_after),
     })
 }
 
-/// Unknown bytes may have been for as long as their issuer lives.
-fn unsaid(desk: &Desk, journaled: &Journaled) -> Said {
+/// What has to be assumed of unknown bytes: their certificate may be valid for as long as its issuer's.
+fn unknown_contents(desk: &Desk, journaled: &Journaled) -> Contents {
     let issuer = desk.issuers.by_id(&journaled.issuer).unwrap_or(desk.issuers.default());
     let issuer = issuer.authority.certificate();
     let (not_before, not_after) = (issuer.not_before(), issuer.not_after());
-    Said { identifiers: Vec::new(), not_before, not_after }
+    Contents { identifiers: Vec::new(), not_before, not_after }
 }
 
 /// The key that a journaled reservation is for.
