@@ -44,9 +44,12 @@ pub enum IssuanceError {
     /// The order went on without us.
     #[error("the order changed meanwhile")]
     Overtaken(#[source] Rejection),
-    /// What the log says does not fit together.
-    #[error("the order's reservation is not in the ledger")]
-    LostReservation,
+    /// The bytes to sign that ledger or journal have are not those of a certificate.
+    #[error("the bytes to sign of a reservation cannot be read")]
+    UnreadableReservation,
+    /// An order has a certificate that the ledger has not.
+    #[error("the order's certificate is not in the ledger")]
+    LostCertificate,
 }
 
 impl IssuanceError {

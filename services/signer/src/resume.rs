@@ -143,7 +143,7 @@ async fn is_still_allowed(desk: &Desk, order: &State) -> Result<bool, IssuanceEr
 /// to sign: from now on this signer settles it.
 async fn answer_for(desk: &Desk, reserved: &SerialReserved) -> Result<Vec<u8>, IssuanceError> {
     let tbs = BASE64_URL_SAFE_NO_PAD.decode(&reserved.tbs);
-    let tbs = tbs.map_err(|_| IssuanceError::LostReservation)?;
+    let tbs = tbs.map_err(|_| IssuanceError::UnreadableReservation)?;
     write_reservation(desk, reserved, &tbs).await?;
     Ok(tbs)
 }

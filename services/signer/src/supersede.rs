@@ -34,7 +34,7 @@ pub(crate) async fn supersede(desk: &Desk, order: &OrderId) -> Result<(), Issuan
         issuer: issuer.clone(),
         serial: serial.clone(),
         ledger_sequence: *ledger_sequence,
-        not_after: signed.ok_or(IssuanceError::LostReservation)?.not_after,
+        not_after: signed.ok_or(IssuanceError::LostCertificate)?.not_after,
     };
     let subject = Subject::active_certificate(&set_hash(profile, &order.state.identifiers));
     let store = aggregates.store.as_ref();

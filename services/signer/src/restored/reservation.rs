@@ -78,8 +78,8 @@ struct Contents {
 }
 
 fn contents(journaled: &Journaled) -> Result<Contents, IssuanceError> {
-    let (_, tbs) =
-        TbsCertificate::from_der(&journaled.tbs).map_err(|_| IssuanceError::LostReservation)?;
+    let (_, tbs) = TbsCertificate::from_der(&journaled.tbs)
+        .map_err(|_| IssuanceError::UnreadableReservation)?;
     let time = |at: x509_parser::time::ASN1Time| Timestamp::from_unix_seconds(at.timestamp());
     Ok(Contents {
         identifiers: identifiers(&tbs),
