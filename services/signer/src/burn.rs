@@ -15,8 +15,8 @@ use crate::{
 
 /// Takes a serial back from its order and burns it. May run twice.
 ///
-/// The order comes first: it decides whether a certificate of that serial is handed over, by a signer that was taken for
-/// dead, and one that was is not revoked. The journal has to know the serial, so that a crash in between is made good.
+/// The order comes first, because it decides: a signer that was taken for dead may have recorded a certificate with that serial,
+/// which then is not revoked. The journal has to know the serial already, so that a crash in between is made good.
 pub(crate) async fn free(
     desk: &Desk,
     order: OrderView,
@@ -42,7 +42,7 @@ pub(crate) async fn burn(
     warn!(%serial, reason, "serial burned");
     desk.record(LedgerEvent::SerialBurned(burned.clone())).await?;
     let SerialBurned { issuer, not_after, .. } = burned;
-    desk.supersede(issuer, serial.clone(), not_after).await?;
+    desk.revoke_superseded(issuer, serial.clone(), not_after).await?;
     let entry = Burning { serial, reason: reason.to_owned(), at: now() };
     match desk.journal(Entry::Burned(entry), Synced::Now).await {
         // What was signed by another key, or burned already, is not pending.

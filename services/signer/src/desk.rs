@@ -1,4 +1,4 @@
-//! What every step of an issuance needs: the keys, the journal and the log.
+//! What every step of an issuance works with: the keys, the journal and the log.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -29,7 +29,7 @@ use crate::{
     issuers::Issuers, measure, position::Positions, server_certificate::ServerCertificate,
 };
 
-/// The keys, the journal and the log.
+/// What all tasks of a signer share.
 pub(crate) struct Desk {
     pub(crate) settings: Settings,
     pub(crate) issuers: Issuers,
@@ -44,12 +44,13 @@ pub(crate) struct Desk {
     pub(crate) crls: watch::Sender<Option<BTreeSet<CrlName>>>,
     /// Told when somebody misses one of them.
     pub(crate) crl_missed: Notify,
-    /// When journal and CRLs were compared with a restored log, if this process did.
+    /// When this process compared journal and CRLs with a restored log; unset if it did not.
     pub(crate) restored_at: OnceLock<Timestamp>,
-    /// The journal takes nothing more until it is opened again.
+    /// Cancelled when the journal takes nothing more until it is opened again.
     pub(crate) journal_failed: CancellationToken,
     /// What was told of issuances that are tried again.
     pub(crate) complaints: Seldom,
+    /// The orders that tasks have taken.
     under_way: Mutex<HashSet<OrderId>>,
 }
 
@@ -151,7 +152,7 @@ impl Desk {
     }
 
     /// Revokes a serial that another takes the place of; says whether it was not revoked before.
-    pub(crate) async fn supersede(
+    pub(crate) async fn revoke_superseded(
         &self,
         issuer: IssuerId,
         serial: Serial,
@@ -200,7 +201,8 @@ impl Desk {
         written.map_err(IssuanceError::Journal)
     }
 
-    /// Takes an order for this process; `None` while another task has it, after a redelivery that came too early.
+    /// Takes an order for the calling task until what is returned is dropped; `None` while another task of this process has it,
+    /// because it was delivered again too early.
     pub(crate) fn take(self: &Arc<Self>, order: &OrderId) -> Option<Taken> {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
         under_way

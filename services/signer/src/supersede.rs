@@ -22,9 +22,10 @@ pub(crate) async fn supersede(desk: &Desk, order: &OrderId) -> Result<(), Issuan
     }
     let Some(order) = desk.ports.aggregates.load::<Order>(order).await? else { return Ok(()) };
     let profile = &order.state.profile;
-    let (Progress::Valid { issuer, serial, ledger_sequence, .. }, true) =
-        (&order.state.progress, desk.settings.single_active.contains(profile))
-    else {
+    if !desk.settings.single_active.contains(profile) {
+        return Ok(());
+    }
+    let Progress::Valid { issuer, serial, ledger_sequence, .. } = &order.state.progress else {
         return Ok(());
     };
     let aggregates = &desk.ports.aggregates;
@@ -41,19 +42,16 @@ pub(crate) async fn supersede(desk: &Desk, order: &OrderId) -> Result<(), Issuan
     let activated =
         execute::<ActiveCertificate>(store, &subject, Loaded::default(), &issued, &context()).await;
     let state = activated.map_err(IssuanceError::of_execution)?.state;
-    match state.to_revoke(&issued) {
-        Some(superseded) if superseded.not_after > now() => {
-            let CertificateActivated { issuer, serial, not_after, .. } = superseded.clone();
-            if desk.supersede(issuer, serial.clone(), not_after).await? {
-                info!(%serial, "superseded certificate revoked");
-            }
-            Ok(())
-        }
-        Some(_) | None => Ok(()),
+    let superseded = state.to_revoke(&issued).filter(|superseded| superseded.not_after > now());
+    let Some(superseded) = superseded.cloned() else { return Ok(()) };
+    let CertificateActivated { issuer, serial, not_after, .. } = superseded;
+    if desk.revoke_superseded(issuer, serial.clone(), not_after).await? {
+        info!(%serial, "superseded certificate revoked");
     }
+    Ok(())
 }
 
-/// Names a profile's set of identifiers.
+/// The hash that stands for a profile's set of identifiers in the log.
 fn set_hash(profile: &ProfileName, identifiers: &[Identifier]) -> [u8; 32] {
     let mut hash = Hash::new(&SHA256);
     hash.update(profile.as_str().as_bytes());
