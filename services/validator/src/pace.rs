@@ -1,67 +1,63 @@
-//! How long work takes of late, which tells when there is room again for one whose share waits.
+//! How long work takes of late, which tells when a delivery that found its account's share of the queue full is to come again.
 
 use std::{collections::HashMap, time::Duration};
 
 use domain::AccountId;
 use tokio::time::Instant;
 
-/// The shortest time: who is back too early is given back once more, and who is late leaves slots idle.
-const LEAST: Duration = Duration::from_secs(2);
-/// The longest time, for a pace that may be better by then.
-const MOST: Duration = Duration::from_secs(30);
-/// How many pieces of work the average is made of, about.
-const REMEMBERED: u32 = 16;
-/// How many come back for each that gets a turn: slots are not to wait for what comes back.
-const FOR_EACH_TURN: u32 = 2;
+/// The shortest delay: what comes again too early is only given back once more.
+const MIN_DELAY: Duration = Duration::from_secs(2);
+/// The longest delay: work may be done faster by then, and slots would be idle.
+const MAX_DELAY: Duration = Duration::from_secs(30);
+/// Over about how many pieces of work the average is taken.
+const AVERAGED_OVER: u32 = 16;
+/// How many deliveries come again for each turn that there is: slots are not to wait for them.
+const RETURNS_PER_TURN: u32 = 2;
 
-/// The time that a piece of work takes, and what comes back when.
+/// How long a piece of work takes, and what comes again when.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    at_once: usize,
-    took: Duration,
-    /// When the last of what was given back of each account comes.
-    back: HashMap<AccountId, Instant>,
+    concurrency: usize,
+    average: Duration,
+    /// For each account, when the last of the deliveries that were given back comes again.
+    last_return: HashMap<AccountId, Instant>,
 }
 
 impl Pace {
-    /// A pace of which nothing is known yet, of so much work at once.
-    pub(crate) fn new(at_once: usize) -> Self {
-        Self { at_once, took: Duration::ZERO, back: HashMap::new() }
+    /// Makes a pace of which nothing is known yet, for so many pieces of work at once.
+    pub(crate) fn new(concurrency: usize) -> Self {
+        Self { concurrency, average: Duration::ZERO, last_return: HashMap::new() }
     }
 
-    /// Notes how long a piece took.
+    /// Notes how long a piece of work took.
     pub(crate) fn note(&mut self, took: Duration) {
-        self.took = (self.took * (REMEMBERED - 1) + took) / REMEMBERED;
+        self.average = (self.average * (AVERAGED_OVER - 1) + took) / AVERAGED_OVER;
     }
 
-    /// Forgets the accounts of which nothing is to come back.
+    /// Forgets the accounts of which nothing is to come again.
     pub(crate) fn forget_ended(&mut self, now: Instant) {
-        self.back.retain(|_, last| *last > now);
+        self.last_return.retain(|_, last| *last > now);
     }
 
-    /// How long it takes until there is a turn for one more of an account that has so much waiting: when that has had its
-    /// turn, and what was given back before.
+    /// After what delay a delivery comes again whose account has so much waiting: when that has had its turn, and the deliveries
+    /// of the account that were given back before have come again.
     ///
     /// An account may have thousands of challenges in the feed beyond its share: each that comes back before there is room
     /// costs the log and this node a delivery, and where all come back at once, those of others wait behind them.
-    pub(crate) fn time_for(
-        &mut self,
-        account: &AccountId,
-        waiting: usize,
-        now: Instant,
-    ) -> Duration {
-        let share = self.turns(waiting).clamp(LEAST, MOST);
-        let last = self.back.get(account).copied();
-        let each = self.turns(1) * count(self.back.len().max(1)) / count(self.at_once);
-        let after_last = last.map_or(now, |last| last + each / FOR_EACH_TURN);
-        let at = after_last.max(now + share).min(now + MOST);
-        self.back.insert(account.clone(), at);
+    pub(crate) fn delay(&mut self, account: &AccountId, waiting: usize, now: Instant) -> Duration {
+        let share = self.time_for(waiting).clamp(MIN_DELAY, MAX_DELAY);
+        let accounts = count(self.last_return.len().max(1));
+        let turn = self.time_for(1) * accounts / count(self.concurrency);
+        let last = self.last_return.get(account);
+        let after_last = last.map_or(now, |last| *last + turn / RETURNS_PER_TURN);
+        let at = after_last.max(now + share).min(now + MAX_DELAY);
+        self.last_return.insert(account.clone(), at);
         at - now
     }
 
-    /// The time in which so much has its turn.
-    fn turns(&self, work: usize) -> Duration {
-        self.took.saturating_mul(count(work.div_ceil(self.at_once)))
+    /// How long so many pieces of work take, one after the other in each slot.
+    fn time_for(&self, pieces: usize) -> Duration {
+        self.average.saturating_mul(count(pieces.div_ceil(self.concurrency)))
     }
 }
 
@@ -83,41 +79,41 @@ mod tests {
         pace
     }
 
-    fn first_time(took: u64, waiting: usize) -> Duration {
-        pace_of(Duration::from_secs(took)).time_for(&account(1), waiting, Instant::now())
+    fn first_delay(took: u64, waiting: usize) -> Duration {
+        pace_of(Duration::from_secs(took)).delay(&account(1), waiting, Instant::now())
     }
 
     #[test]
     fn who_is_over_the_share_waits_as_long_as_the_share_takes() {
-        assert_eq!(first_time(8, 128).as_secs_f64().round(), 16.0);
-        assert_eq!(first_time(8, 129).as_secs_f64().round(), 24.0);
-        assert_eq!(first_time(8, 1000), MOST);
-        assert_eq!(first_time(8, usize::MAX), MOST);
+        assert_eq!(first_delay(8, 128).as_secs_f64().round(), 16.0);
+        assert_eq!(first_delay(8, 129).as_secs_f64().round(), 24.0);
+        assert_eq!(first_delay(8, 1000), MAX_DELAY);
+        assert_eq!(first_delay(8, usize::MAX), MAX_DELAY);
     }
 
     #[test]
     fn who_is_served_quickly_is_back_soon() {
-        assert_eq!(first_time(0, 1000), LEAST);
+        assert_eq!(first_delay(0, 1000), MIN_DELAY);
         let mut pace = pace_of(Duration::from_secs(20));
         (0..200).for_each(|_| pace.note(Duration::from_millis(10)));
-        assert_eq!(pace.time_for(&account(1), 128, Instant::now()), LEAST);
+        assert_eq!(pace.delay(&account(1), 128, Instant::now()), MIN_DELAY);
     }
 
     #[test]
     fn what_is_given_back_comes_no_faster_than_twice_the_pace_of_work() {
         let (mut pace, now) = (pace_of(Duration::from_secs(1)), Instant::now());
-        let times = (0..8000).map(|_| pace.time_for(&account(1), 128, now)).collect::<Vec<_>>();
+        let times = (0..8000).map(|_| pace.delay(&account(1), 128, now)).collect::<Vec<_>>();
         let until = |seconds| times.iter().filter(|it| it.as_secs() < seconds).count();
         assert!((1000..=1030).contains(&until(10)), "{}", until(10));
         assert!((3500..=3600).contains(&until(30)), "{}", until(30));
-        assert_eq!(times.last(), Some(&MOST));
+        assert_eq!(times.last(), Some(&MAX_DELAY));
     }
 
     #[test]
     fn accounts_share_the_pace_of_work_while_they_have_something_given_back() {
         let (mut pace, now) = (pace_of(Duration::from_secs(1)), Instant::now());
         let mut hundred = |owner| {
-            (0..100).map(|_| pace.time_for(&account(owner), 64, now)).last().unwrap().as_millis()
+            (0..100).map(|_| pace.delay(&account(owner), 64, now)).last().unwrap().as_millis()
         };
         let (alone, beside) = (hundred(1), hundred(2));
         assert!(
@@ -125,8 +121,8 @@ mod tests {
             "{alone} {beside}"
         );
         pace.forget_ended(now + Duration::from_secs(3));
-        assert_eq!(pace.back.len(), 1);
+        assert_eq!(pace.last_return.len(), 1);
         pace.forget_ended(now + Duration::from_secs(4));
-        assert!(pace.back.is_empty());
+        assert!(pace.last_return.is_empty());
     }
 }

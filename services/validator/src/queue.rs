@@ -31,8 +31,8 @@ impl<T> FairQueue<T> {
         self.length < self.capacity
     }
 
-    /// Lets work wait; gives it back when the account has its share waiting, as much as there is room left. So one alone
-    /// takes half of all, two take a third each, and there is always room for the next.
+    /// Lets work wait, or gives it back when as much of the account waits as there is room left. So an account alone gets half
+    /// of the queue, two get a third each, and there is always room for another.
     pub(crate) fn push(&mut self, account: AccountId, work: T) -> Result<(), T> {
         let room = self.capacity.saturating_sub(self.length);
         if self.waiting_of(&account) >= room {

@@ -1,4 +1,4 @@
-//! The challenges that failed and wait for another look, counted: each keeps its message in the feed, whose room all share.
+//! Counts the challenges that failed and wait for another look: each keeps its message in the feed, whose room all share.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 /// How many may wait at one node; a feed has room for more messages than that.
 const MAX_WAITING: usize = 512;
-/// Beyond so many only one of each account may wait: a few accounts that fail all the time take nobody the second look.
+/// When so many wait, only accounts of which none waits may add one: a few that fail all the time leave each other account its
+/// second look.
 const MAX_WAITING_FREELY: usize = MAX_WAITING / 2;
 /// How many of one account may wait: whoever fails all the time leaves room for others.
 const MAX_WAITING_OF_ACCOUNT: usize = 32;
@@ -21,7 +22,7 @@ pub(crate) struct Waiting(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// Whose wait ends when.
+    /// The accounts of the challenges, by when each wait ends.
     due: BTreeMap<(Instant, u64), AccountId>,
     by_account: HashMap<AccountId, usize>,
     /// How many were added so far, which tells apart those that are due at the same time.

@@ -1,4 +1,4 @@
-//! The loop: takes deliveries, gives them turns, and keeps them alive until they are done.
+//! A node's loop: takes deliveries, gives them turns, and keeps them from coming again before they are done.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
 const CONSUMER: &str = "validator";
 /// How many challenges wait for a turn for each one that can run.
 const WAITING_PER_SLOT: usize = 4;
-/// How many messages are being given back at once: the log confirms each, and others do not wait for that.
+/// How many messages are given back at once: the log confirms each, and the loop does not wait for that.
 const GIVING_BACK: usize = 256;
 /// When the log is asked again after it failed.
 const RETRY: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ impl Worker {
         let mut ticks = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.start_waiting();
+            self.fill_slots();
             gauge!(names::VALIDATIONS_RUNNING)
                 .set(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
             tokio::select! {
@@ -144,7 +144,8 @@ impl Worker {
         self.queue.has_room() && self.giving_back.len() < GIVING_BACK
     }
 
-    fn start_waiting(&mut self) {
+    /// Starts work that waits in every idle slot.
+    fn fill_slots(&mut self) {
         while self.running.len() < self.concurrency {
             let Some((account, (delivery, task))) = self.queue.pop() else { return };
             let desk = Arc::clone(&self.desk);
@@ -160,14 +161,13 @@ impl Worker {
         let lag = delivery.message.envelope.at.until(desk::now());
         delivered(CONSUMER, delivery.attempt, lag);
         match Task::of(&delivery.message) {
-            Ok(None) => note(delivery.ack().await),
+            Ok(None) => log_unsettled(delivery.ack().await),
             Ok(Some(task)) => {
+                let pushed = self.queue.push(task.account.clone(), (delivery, task));
                 // Its account has its share waiting.
-                if let Err((delivery, task)) =
-                    self.queue.push(task.account.clone(), (delivery, task))
-                {
+                if let Err((delivery, task)) = pushed {
                     let waiting = self.queue.waiting_of(&task.account);
-                    let wait = self.pace.time_for(&task.account, waiting, Instant::now());
+                    let wait = self.pace.delay(&task.account, waiting, Instant::now());
                     self.give_back(delivery, wait);
                 }
             }
@@ -180,9 +180,10 @@ impl Worker {
     }
 
     fn give_back(&mut self, delivery: Delivery, wait: Duration) {
-        self.giving_back.spawn(async move { note(delivery.nak(wait).await) });
+        self.giving_back.spawn(async move { log_unsettled(delivery.nak(wait).await) });
     }
 
+    /// Tells the log that what waits is still wanted here.
     async fn keep_waiting_alive(&self) {
         for (delivery, _) in self.queue.waiting() {
             if let Err(error) = delivery.in_progress().await {
@@ -198,8 +199,8 @@ impl Worker {
     }
 }
 
-/// The message comes again; taking it twice does no harm.
-fn note(settled: Result<(), StoreError>) {
+/// Logs that a delivery was not settled: its message comes again, and taking it twice does no harm.
+fn log_unsettled(settled: Result<(), StoreError>) {
     if let Err(error) = settled {
         warn!(error = &error as &dyn Error, "delivery not settled; it comes again");
     }
