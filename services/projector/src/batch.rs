@@ -1,4 +1,4 @@
-//! What a stretch of the log asks of the read model: one visit to each aggregate, however many messages it has.
+//! What some messages of the log ask of the read model: one look at each aggregate, however many of them are about it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -29,7 +29,7 @@ pub(crate) enum Views {
     LeftAlone,
 }
 
-/// Messages that belong together, by what is to be done for them.
+/// Some messages, by what is to be done for them.
 #[derive(Default)]
 pub(crate) struct Batch {
     messages: usize,
@@ -74,8 +74,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Makes every view at least as new as its messages and every entry findable, then says so in the markers. Returns to
-    /// which message of which stream that was.
+    /// Makes every view at least as new as its messages and writes every entry, then moves the markers. Returns how far each
+    /// stream is marked.
     pub(crate) async fn apply(
         self,
         ports: &Ports,
@@ -94,6 +94,7 @@ impl Batch {
     }
 }
 
+/// Makes each view at least as new as a message.
 async fn refresh<A: Viewed>(
     ports: &Ports,
     wanted: HashMap<A::Id, Sequence>,

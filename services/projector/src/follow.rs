@@ -18,18 +18,18 @@ use crate::{
 
 /// Whose measurements these are.
 const ROLE: &str = "projector";
-/// How long news are gathered. Whoever appends writes the view himself, so nobody waits for this; an order that is
-/// looked at once for all its messages costs a sixth.
-const GATHER: Duration = Duration::from_millis(250);
+/// How long messages are gathered. Whoever appends also writes the view, so nobody waits for this; an order that is looked at
+/// once for all its messages costs a sixth.
+const GATHER_TIME: Duration = Duration::from_millis(250);
 /// How many messages are gathered at most.
 const MAX_BATCH: usize = 1000;
-/// How far back views are looked at when the read model has no marker: what it held before is gone, and a view that is
-/// missing is made by whoever asks for it. The indexes need everything.
-const BEHIND: u64 = 10_000;
-/// What an operator is to do where the log lost what the read model knows. It is not done for him: a server that was deposed
-/// would look the same for a while, and everything would be read from its log.
+/// For how many of a stream's last messages views are looked at when the read model has no marker: what it held before is gone,
+/// and a view that is missing is made by whoever asks for it. The indexes need every message.
+const VIEWS_WITHOUT_MARKER: u64 = 10_000;
+/// What an operator is to do where the log lost what the read model knows. It is not done by itself: a NATS server that was
+/// deposed looks the same for a while, and the read model would be built from its log.
 const AHEAD: &str = "the read model is newer than the event log, which was lost or restored: run `certmill rebuild`";
-/// Waiting does not mend that: a newer release may read it, or the log is damaged there.
+/// Told where waiting does not help: only a newer release can read the message, or the log is damaged there.
 const UNREADABLE: &str =
     "a message of the event log cannot be read: the warnings of this process say where it is";
 /// How often it is looked whether the markers still stand at the ends of the streams, also when nothing happens.
@@ -48,7 +48,7 @@ pub(crate) async fn follow(
     streams.extend([Stream::Accounts, Stream::Administration, Stream::Ledger]);
     let following = async {
         loop {
-            if let Err(error) = catch_up_and_go_on(ports, &streams, &health).await {
+            if let Err(error) = follow_from_markers(ports, &streams, &health).await {
                 let cause = &error as &dyn std::error::Error;
                 warn!(error = cause, "the read model is not kept complete");
                 health.not_ready(why_not_ready(&error));
@@ -72,12 +72,13 @@ fn why_not_ready(error: &ProjectError) -> &'static str {
     }
 }
 
-async fn catch_up_and_go_on(
+/// Follows from where the markers stand until something fails.
+async fn follow_from_markers(
     ports: &Ports,
     streams: &[Stream],
     health: &Check,
 ) -> Result<(), ProjectError> {
-    let (mut from, mut known) = (Vec::with_capacity(streams.len()), HashMap::new());
+    let (mut from, mut views_after) = (Vec::with_capacity(streams.len()), HashMap::new());
     let mut quiet = Quiet::default();
     for stream in streams {
         let marker = ports.aggregates.views.complete_to(*stream).await;
@@ -88,23 +89,23 @@ async fn catch_up_and_go_on(
             return Err(ProjectError::Ahead { stream: *stream, marker, last });
         }
         from.push((*stream, marker));
-        known.insert(*stream, views_from(marker, last));
+        views_after.insert(*stream, first_view_after(marker, last));
         quiet.begin(*stream, marker, last);
     }
     let mut tail = ports.tail.follow(&from).await.map_err(ProjectError::Store)?;
     health.ready();
-    let mut look_at = Instant::now() + LOOK_INTERVAL;
+    let mut next_look = Instant::now() + LOOK_INTERVAL;
     loop {
         let mut batch = Batch::default();
-        let gathered = timeout_at(look_at, gather(tail.as_mut(), &known, &mut batch)).await;
+        let gathered = timeout_at(next_look, gather(tail.as_mut(), &views_after, &mut batch)).await;
         measure(&batch);
-        // Also what came before a failure: it would come before the same one again.
+        // Also after a failure: what was gathered before it would be gathered before the same failure again.
         quiet.passed(batch.apply(ports).await?);
         match gathered {
             Ok(gathered) => gathered?,
             Err(_) => {
                 quiet.look(ports).await?;
-                look_at = Instant::now() + LOOK_INTERVAL;
+                next_look = Instant::now() + LOOK_INTERVAL;
             }
         }
     }
@@ -118,26 +119,26 @@ fn measure(batch: &Batch) {
     }
 }
 
-/// Behind which message of a stream views are looked at.
-fn views_from(marker: Sequence, last: Sequence) -> Sequence {
+/// The message of a stream behind which views are looked at.
+fn first_view_after(marker: Sequence, last: Sequence) -> Sequence {
     match marker {
-        Sequence::NONE => Sequence(last.0.saturating_sub(BEHIND)),
+        Sequence::NONE => Sequence(last.0.saturating_sub(VIEWS_WITHOUT_MARKER)),
         marker => marker,
     }
 }
 
-/// Waits for a message, and a moment for more.
+/// Adds the next message to a batch as soon as it comes, and those that follow it within a moment.
 async fn gather(
     tail: &mut dyn Tail,
-    views_from: &HashMap<Stream, Sequence>,
+    views_after: &HashMap<Stream, Sequence>,
     batch: &mut Batch,
 ) -> Result<(), ProjectError> {
     let mut next: Result<Arc<Message>, StoreError> = tail.next().await;
-    let until = Instant::now() + GATHER;
+    let until = Instant::now() + GATHER_TIME;
     loop {
         let message = next.map_err(ProjectError::Store)?;
-        let old = views_from.get(&message.subject.stream());
-        let is_old = old.is_some_and(|old| message.sequence <= *old);
+        let after = views_after.get(&message.subject.stream());
+        let is_old = after.is_some_and(|after| message.sequence <= *after);
         batch.add(&message, if is_old { Views::LeftAlone } else { Views::Refreshed })?;
         if batch.len() == MAX_BATCH {
             return Ok(());

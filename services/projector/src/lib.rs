@@ -27,7 +27,7 @@ pub use unreplaced::{Unreplaced, watch as watch_unreplaced};
 pub struct Ports {
     /// The event log and the views over it.
     pub aggregates: Aggregates,
-    /// Shows what happens.
+    /// Shows each message as it is appended.
     pub tail: Arc<dyn EventTail>,
 }
 
@@ -45,7 +45,7 @@ pub enum ProjectError {
     Decode {
         /// The stream.
         stream: Stream,
-        /// Its place there.
+        /// The message's place there.
         sequence: Sequence,
         /// Why.
         source: DecodeError,

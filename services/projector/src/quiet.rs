@@ -1,5 +1,5 @@
-//! What no message tells: that a stream ends with nothing more to index, and that the read model forgot while nothing
-//! happened.
+//! Sees what no message tells: that nothing more at the end of a stream is to be indexed, and that the read model forgot while
+//! nothing happened.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use readmodel::Unavailable;
 
 use crate::{Ports, ProjectError};
 
-/// How far each stream has come.
+/// How far each stream is indexed, and where it ended.
 #[derive(Default)]
 pub(crate) struct Quiet {
     streams: BTreeMap<Stream, Place>,
@@ -36,11 +36,11 @@ impl Quiet {
         }
     }
 
-    /// Marks streams to their end where all that stands there is gone, or somebody else's: who waits for the index to be
-    /// complete would wait for ever.
+    /// Moves the markers of streams to their end where the messages up to there are gone or were published by others: whoever
+    /// waits until the index is complete would wait for ever.
     ///
     /// # Errors
-    /// Also when the read model has forgotten what was marked, so that it is to be indexed again.
+    /// When log or read model are out of reach, or the read model has forgotten a marker, so that all is to be indexed again.
     pub(crate) async fn look(&mut self, ports: &Ports) -> Result<(), ProjectError> {
         let (store, views) = (&ports.aggregates.store, &ports.aggregates.views);
         for (stream, place) in &mut self.streams {

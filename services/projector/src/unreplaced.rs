@@ -23,7 +23,7 @@ use crate::ProjectError;
 const INTERVAL: Duration = Duration::from_secs(15);
 /// How many messages are read at once.
 const PAGE: usize = 256;
-/// Certificates may live as long whatever profiles say today: they may have said otherwise.
+/// Certificates may be valid for as long as this whatever profiles say today, because they may have said otherwise before.
 const LONG_LIFE: Duration = Duration::from_hours(400 * 24);
 /// How long a serial may have been reserved before it was signed.
 const RESERVED_BEFORE: Duration = Duration::from_hours(24);
@@ -37,8 +37,8 @@ pub struct Unreplaced {
     pub longest_validity: Duration,
 }
 
-/// Shows how many certificates are unreplaced until told to stop. Beside the first look, which reads the ledger as far back as
-/// certificates may still be valid, each one reads what is new.
+/// Shows how many certificates are unreplaced until told to stop. The first look reads the ledger as far back as certificates
+/// may still be valid, and each later one what is new.
 pub async fn watch(store: Arc<dyn EventStore>, which: Unreplaced, stop: CancellationToken) {
     let mut watcher = Watcher::new(store, which);
     let mut ticks = interval(INTERVAL);
@@ -73,7 +73,8 @@ impl Watcher {
         Self { store, which, ledger: None, revocations: None, replacements }
     }
 
-    /// Reads what is new. The ledger first: a revocation of what is not known yet is kept all the same.
+    /// Reads what is new: the ledger first, so that no certificate is shown whose revocation was in the log when it was read. A
+    /// revocation of one that is not known yet is kept, too.
     async fn look(&mut self) -> Result<(), ProjectError> {
         let mut place = self.place(Stream::Ledger, self.ledger).await?;
         while let Some((page, end)) = self.page(Stream::Ledger, place).await? {
@@ -109,6 +110,7 @@ impl Watcher {
         Ok(end.map(|end| (page, end)))
     }
 
+    /// Where reading goes on, or begins with what may still be valid.
     async fn place(
         &self,
         stream: Stream,
