@@ -13,7 +13,7 @@ use crate::{
     ocsp::Responder,
 };
 
-/// Every CA that a signer signs with: one for whoever names none, and those with a name.
+/// Every CA that a signer signs with: one for the profiles that name none, and those with a name.
 #[derive(Debug)]
 pub struct Authorities {
     default: Authority,
@@ -40,7 +40,7 @@ pub(crate) struct Issuer {
     pub(crate) chains: Chains,
     /// Who answers OCSP requests about its certificates, where that is on.
     pub(crate) responder: Option<Responder>,
-    /// Tells that nobody is to wait any more for what the token with the key has not signed by then.
+    /// Notified when nobody is to wait any longer for what the token has to sign.
     pub(crate) given_up: Notify,
 }
 
@@ -85,6 +85,23 @@ impl Claim {
 }
 
 impl Issuer {
+    fn new(
+        authority: Authority,
+        name: Option<&IssuerName>,
+        settings: &Settings,
+    ) -> Result<Arc<Self>, IssuersError> {
+        let rules: HashMap<ProfileName, ChainRule> = settings
+            .chain_rules
+            .iter()
+            .filter(|(profile, _)| settings.issuers.get(*profile) == name)
+            .map(|(profile, rule)| (profile.clone(), rule.clone()))
+            .collect();
+        let chains = Chains::new(&authority, &rules).map_err(IssuersError::Root)?;
+        let answers_ocsp = settings.ocsp_issuers.contains(&name.cloned());
+        let responder = answers_ocsp.then(Responder::default);
+        Ok(Arc::new(Self { authority, chains, responder, given_up: Notify::new() }))
+    }
+
     pub(crate) fn id(&self) -> &IssuerId {
         self.authority.id()
     }
@@ -94,7 +111,7 @@ impl Issuer {
         if self.authority.key().is_away() { Err(IssuanceError::KeyAway) } else { Ok(()) }
     }
 
-    /// Has the CA sign; where that takes long, on a thread that serves nobody else. `None` if it panicked there, or its token
+    /// Has the CA sign; where that takes long, on a thread that serves nobody else. `None` if that thread panicked, or the token
     /// was silent for too long.
     pub(crate) async fn sign<T: Send + 'static>(
         self: &Arc<Self>,
@@ -107,7 +124,7 @@ impl Issuer {
         self.sign_apart(work).await
     }
 
-    /// The same of what takes long with every key.
+    /// Has the CA sign on a thread that serves nobody else, for what takes long with every key.
     pub(crate) async fn sign_apart<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Authority) -> T + Send + 'static,
@@ -122,21 +139,8 @@ impl Issuer {
 
 impl Issuers {
     pub(crate) fn new(authorities: Authorities, settings: &Settings) -> Result<Self, IssuersError> {
-        let open = |name: Option<&IssuerName>, authority: Authority| {
-            let rules: HashMap<ProfileName, ChainRule> = settings
-                .chain_rules
-                .iter()
-                .filter(|(profile, _)| settings.issuers.get(*profile) == name)
-                .map(|(profile, rule)| (profile.clone(), rule.clone()))
-                .collect();
-            let chains = Chains::new(&authority, &rules).map_err(IssuersError::Root)?;
-            let answers_ocsp = settings.ocsp_issuers.contains(&name.cloned());
-            let responder = answers_ocsp.then(Responder::default);
-            let given_up = Notify::new();
-            Ok::<_, IssuersError>(Arc::new(Issuer { authority, chains, responder, given_up }))
-        };
         let mut issuers = Self {
-            default: open(None, authorities.default)?,
+            default: Issuer::new(authorities.default, None, settings)?,
             others: Vec::new(),
             of_profiles: HashMap::new(),
         };
@@ -145,7 +149,7 @@ impl Issuers {
             if issuers.by_id(authority.id()).is_some() {
                 return Err(IssuersError::SameKey(name));
             }
-            let issuer = open(Some(&name), authority)?;
+            let issuer = Issuer::new(authority, Some(&name), settings)?;
             issuers.others.push(Arc::clone(&issuer));
             named.insert(name, issuer);
         }
@@ -156,7 +160,7 @@ impl Issuers {
         Ok(issuers)
     }
 
-    /// The one for whoever names none, and for the server itself.
+    /// The one for profiles that name none, and for the server itself.
     pub(crate) fn default(&self) -> &Arc<Issuer> {
         &self.default
     }

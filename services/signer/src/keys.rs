@@ -1,4 +1,4 @@
-//! Watches over keys that are in tokens: while one is away nothing is reserved, and it is looked for until it is back.
+//! Watches over keys that are in tokens: while a key is away nothing is reserved for it, and its token is asked until it is back.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -14,9 +14,9 @@ use crate::{Signer, desk::Desk, issuers::Issuer};
 
 /// How often tokens are looked at.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// A token that has not answered by then is away, although the question is still open.
+/// A token that has not answered after this time is taken for away, although the question is still open.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// What is to be signed waits for a token that is away for so long. Then it fails: it is in the way of what others sign.
+/// How much longer signatures wait for a token that does not answer. Then they fail: they are in the way of what others sign.
 const LAST_PATIENCE: Duration = Duration::from_secs(20);
 
 /// The watch over the keys that are in tokens.
@@ -54,7 +54,8 @@ impl KeyWatch {
     }
 }
 
-/// Whether the issuer's key can sign.
+/// Asks the token of an issuer's key, if it is in one, and says whether the key can sign. Until a token has answered, however
+/// late, it is not asked again, and all keys are away.
 async fn is_here(desk: &Desk, issuer: &Arc<Issuer>, health: &Check) -> bool {
     if !issuer.authority.key().is_in_token() {
         return true;
@@ -65,10 +66,10 @@ async fn is_here(desk: &Desk, issuer: &Arc<Issuer>, health: &Check) -> bool {
         Ok(looked) => looked,
         Err(_) => {
             health.not_ready("the token with the CA key does not answer");
-            // All keys are in one token; what was reserved now would only wait, and be burned at a stop.
+            // All keys in tokens are in this one; what was reserved now would only wait, and be burned at a stop.
             desk.issuers.all().for_each(|issuer| issuer.authority.key().put_away());
             // A second question would only wait behind the first.
-            answer(desk, looking).await
+            late_answer(desk, looking).await
         }
     };
     match looked {
@@ -83,8 +84,8 @@ async fn is_here(desk: &Desk, issuer: &Arc<Issuer>, health: &Check) -> bool {
     }
 }
 
-/// The answer of a token that is away, however late; what waits for its signatures does not wait for so long.
-async fn answer<T>(desk: &Desk, mut looking: JoinHandle<T>) -> Result<T, JoinError> {
+/// The answer of a token, however late; after a while nobody waits any more for what it has to sign.
+async fn late_answer<T>(desk: &Desk, mut looking: JoinHandle<T>) -> Result<T, JoinError> {
     if let Ok(looked) = timeout(LAST_PATIENCE, &mut looking).await {
         return looked;
     }

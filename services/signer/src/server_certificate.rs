@@ -1,6 +1,6 @@
 //! The server's own TLS certificate: issued like any other, with serial, ledger and journal, but on nobody's order.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{fs, io, net::IpAddr, path::Path, sync::Arc, time::Duration};
 
 use ca::{CertificateProfile, LeafRequest};
 use domain::{Serial, Timestamp};
@@ -62,7 +62,7 @@ pub enum ServerCertificateError {
     Issue(#[source] IssuanceError),
 }
 
-/// The kept certificate if it is good for a while, else a new one; and all that follow.
+/// The kept certificate if it can be used for a while, else a new one; and all that follow.
 pub(crate) async fn obtain(
     desk: &Desk,
 ) -> Result<watch::Receiver<Arc<ServerCertificate>>, ServerCertificateError> {
@@ -127,8 +127,8 @@ async fn issue(desk: &Desk) -> Result<ServerCertificate, ServerCertificateError>
     Ok(certificate)
 }
 
-/// The default CA. Once that ends, another, so that clients of the others still reach the server: one below a root that is
-/// trusted for the default one, if there is, else the one that lasts longest.
+/// The CA that issues the server's certificate: the default one. Once that ends, another, so that clients of the others still
+/// reach the server: one below a root of the default one, if there is any, else the one that lasts longest.
 fn issuer(desk: &Desk) -> &Arc<Issuer> {
     let (default, soon) = (desk.issuers.default(), now().plus(2 * CHECK_INTERVAL));
     let end = |issuer: &Issuer| issuer.authority.not_after();
@@ -142,7 +142,7 @@ fn issuer(desk: &Desk) -> &Arc<Issuer> {
     lasting.max_by_key(|issuer| (is_trusted(issuer), end(issuer))).unwrap_or(default)
 }
 
-/// How the certificate is made. Where more about an issuer is to be had is said of the default CA only.
+/// How the certificate is made. The configured URLs of OCSP responder and issuer are those of the default CA only.
 fn profile(desk: &Desk, issuer: &Issuer) -> CertificateProfile {
     let profile = desk.settings.server_profile.clone();
     if issuer.id() == desk.issuers.default().id() {
@@ -158,8 +158,7 @@ fn keep(dir: &Path, certificate: &ServerCertificate) -> io::Result<()> {
     files::replace(&dir.join(CERTIFICATE), certificate.chain_pem.as_bytes())
 }
 
-/// The kept certificate, unless it is missing, revoked, of another issuer or with the chain of a former certificate of that, for
-/// other names, another key, near its end, or not valid yet.
+/// The kept certificate; `None` where it is missing, revoked, or not good for the server.
 async fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificateError> {
     let read = |name: &str| -> Result<Option<String>, ServerCertificateError> {
         let contents = files::read(&desk.settings.tls_dir.join(name));
@@ -175,7 +174,8 @@ async fn kept(desk: &Desk) -> Result<Option<ServerCertificate>, ServerCertificat
     Ok(revocation.is_none().then_some(ServerCertificate { chain_pem, key_pem }))
 }
 
-/// The serial of a certificate with which the server can be reached, unless it was revoked.
+/// The serial of a certificate that is good for the server unless it was revoked: from its issuer and with the chain of today, for
+/// its names and the key, and not due for renewal.
 fn serial_if_good(desk: &Desk, chain_pem: &str, key_pem: &str) -> Option<Serial> {
     let chain: Vec<Pem> =
         Pem::iter_from_buffer(chain_pem.as_bytes()).collect::<Result<_, _>>().ok()?;
@@ -191,6 +191,7 @@ fn serial_if_good(desk: &Desk, chain_pem: &str, key_pem: &str) -> Option<Serial>
     is_good.then(|| Serial::from_octets(certificate.raw_serial()).ok()).flatten()
 }
 
+/// Whether a certificate is for these names, in this order, and no others.
 fn names_are(certificate: &X509Certificate<'_>, names: &[ca::SubjectName]) -> bool {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else { return false };
     let found: Vec<ca::SubjectName> = extension
@@ -199,12 +200,11 @@ fn names_are(certificate: &X509Certificate<'_>, names: &[ca::SubjectName]) -> bo
         .iter()
         .filter_map(|name| match name {
             GeneralName::DNSName(name) => name.parse().ok(),
-            GeneralName::IPAddress(octets) => match *octets {
-                [a, b, c, d] => Some(ca::SubjectName::Ip([*a, *b, *c, *d].into())),
-                octets => {
-                    <[u8; 16]>::try_from(octets).ok().map(|v6| ca::SubjectName::Ip(v6.into()))
-                }
-            },
+            GeneralName::IPAddress(octets) => {
+                let v4 = <[u8; 4]>::try_from(*octets).map(IpAddr::from);
+                let v6 = <[u8; 16]>::try_from(*octets).map(IpAddr::from);
+                v4.or(v6).ok().map(ca::SubjectName::Ip)
+            }
             _ => None,
         })
         .collect();

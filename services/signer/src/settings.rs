@@ -28,7 +28,7 @@ pub struct Settings {
     pub(crate) server_profile: CertificateProfile,
     /// The issuers of the profiles that name one.
     pub(crate) issuers: HashMap<ProfileName, IssuerName>,
-    /// The issuers that answer OCSP requests; `None` is the one for whoever names none.
+    /// The issuers that answer OCSP requests; `None` is the one for the profiles that name none.
     pub(crate) ocsp_issuers: HashSet<Option<IssuerName>>,
     /// How each profile's certificates are made, where the profile is not disabled.
     pub(crate) profiles: HashMap<ProfileName, CertificateProfile>,
@@ -95,7 +95,7 @@ impl Settings {
         };
         let profiles = config.profiles.iter().filter(|profile| profile.enabled).map(|profile| {
             let certificates = of_profile(profile, common.clone());
-            let certificates = with_places(certificates, config, &config.ca_of(profile))?;
+            let certificates = with_issuer_urls(certificates, config, &config.ca_of(profile))?;
             Ok((profile.name.clone(), certificates))
         });
         let names_where = |holds: &dyn Fn(&Profile) -> bool| {
@@ -123,7 +123,7 @@ impl Settings {
                 .filter_map(|profile| Some((profile.name.clone(), profile.issuer.clone()?)))
                 .collect(),
             ocsp_issuers,
-            server_profile: with_places(common, config, &config.ca)?,
+            server_profile: with_issuer_urls(common, config, &config.ca)?,
             disabled: names_where(&|profile| !profile.enabled),
             caa_profiles: names_where(&|profile| config.validation_of(profile).checks_caa()),
             ocsp_validity: config.ca.ocsp_validity.get(),
@@ -140,7 +140,7 @@ impl Settings {
         self.caa_profiles.contains(profile).then(|| now.minus(CAA_VALID_FOR))
     }
 
-    /// Everything the signer keeps, but for the server's own certificate.
+    /// The directory of all that the signer keeps, but for the server's own certificate.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -150,7 +150,7 @@ impl Settings {
         self.dir.join("journal")
     }
 
-    /// The file whose presence has the next start compare what the signer keeps with the log.
+    /// The file that, where it exists, has the next start compare what the signer keeps with the log.
     pub fn restored_mark(&self) -> PathBuf {
         self.dir.join("log-restored")
     }
@@ -160,13 +160,13 @@ impl Settings {
         self.dir.join(format!("{name}.crl"))
     }
 
-    /// Where it is kept how far the log had come.
+    /// The file that says how far the log had come.
     pub fn position_file(&self) -> PathBuf {
         self.dir.join("log-position.json")
     }
 }
 
-/// How a profile's certificates are made, in what differs from the server's own.
+/// How a profile's certificates are made: like the server's own, but for what the profile says.
 fn of_profile(profile: &Profile, common: CertificateProfile) -> CertificateProfile {
     CertificateProfile {
         validity: profile.certificate_validity.get(),
@@ -177,8 +177,8 @@ fn of_profile(profile: &Profile, common: CertificateProfile) -> CertificateProfi
     }
 }
 
-/// Adds where certificates of an issuer say that more is to be had.
-fn with_places(
+/// Adds the URLs of the issuer's OCSP responder and of its certificate.
+fn with_issuer_urls(
     profile: CertificateProfile,
     config: &runtime::Config,
     ca: &Ca,

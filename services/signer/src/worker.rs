@@ -28,9 +28,9 @@ const TYPES: [&str; 2] = ["OrderFinalized", "CaaChecked"];
 const CONCURRENCY: usize = 64;
 /// How long a failed issuance waits before it is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
-/// How often it is looked whether every stream delivers again: after an outage nothing may come for long.
+/// How often it is checked whether every stream delivers again: after an outage no message may come for a long time.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
-/// How long issuances that are begun may go on after the stop.
+/// How long issuances that have begun may go on after the stop.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Whether an order has to come again.
@@ -107,7 +107,7 @@ impl Worker {
                         Some(order) => {
                             issuing.spawn(handle(Arc::clone(&self.desk), order, delivery));
                         }
-                        None => note(delivery.ack().await),
+                        None => log_unsettled(delivery.ack().await),
                     }
                 }
                 // One stream does not deliver, and goes on by itself; the others do.
@@ -140,7 +140,7 @@ async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
         runtime::telemetry::set_parent(&span, parent);
     }
     let issuing = issue(&desk, &order, message.sequence).instrument(span);
-    note(match delivery.while_in_progress(issuing).await {
+    log_unsettled(match delivery.while_in_progress(issuing).await {
         Next::Done => delivery.ack().await,
         Next::Again => delivery.nak(RETRY_DELAY).await,
     });
@@ -164,7 +164,8 @@ async fn issue(desk: &Arc<Desk>, order: &OrderId, at_least: Sequence) -> Next {
     }
 }
 
-fn note(settled: Result<(), eventstore::StoreError>) {
+/// Logs that a delivery was not settled: its message comes again, and taking it twice does no harm.
+fn log_unsettled(settled: Result<(), eventstore::StoreError>) {
     if let Err(error) = settled {
         warn!(error = &error as &dyn std::error::Error, "delivery not settled; it comes again");
     }
