@@ -65,7 +65,7 @@ impl Authority {
         let parse = |ders: &[Vec<u8>]| {
             ders.iter().map(|der| CaCertificate::from_der(der)).collect::<Result<Vec<_>, _>>()
         };
-        let (mut chain, roots) = (parse(chain)?, parse(roots)?);
+        let (chain, roots) = (parse(chain)?, parse(roots)?);
         let certificate = chain.first().ok_or(AuthorityError::NoCertificate)?.clone();
         if certificate.spki() != key.spki() {
             return Err(AuthorityError::OtherKey);
@@ -79,8 +79,7 @@ impl Authority {
         if trial_issuer(&unsigned, &key).as_deref() != Some(certificate.subject()) {
             return Err(AuthorityError::UnsupportedSubject);
         }
-        chain.retain(|certificate| roots.iter().all(|root| root.der() != certificate.der()));
-        let chains = vec![Chain::default_of(&certificate, chain)];
+        let chains = vec![Chain::default_of(&certificate, chain, &roots)];
         let id = certificate.issuer_id();
         Ok(Self { key, certificate, chains, roots, not_after, id, unsigned })
     }
@@ -123,7 +122,7 @@ impl Authority {
         self.chains.iter().any(|chain| chain.permits(name))
     }
 
-    /// Whether certificates for that can be verified: one of the chains is not for other purposes only.
+    /// Whether certificates for that usage can be verified: one of the chains does not rule it out.
     pub fn is_for(&self, usage: ExtendedKeyUsage) -> bool {
         self.chains.iter().any(|chain| chain.is_for(usage))
     }
@@ -149,7 +148,7 @@ impl Authority {
     }
 }
 
-/// The issuer that a throw-away certificate names: rcgen keeps names in a map, which loses repeated attributes.
+/// The issuer as a throw-away certificate names it: rcgen keeps names in a map, which loses repeated attributes.
 fn trial_issuer(issuer: &Issuer<'static, Unsigned>, key: &CaKey) -> Option<Vec<u8>> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();

@@ -27,7 +27,7 @@ pub struct CaCertificate {
     path_length: Option<u32>,
     signs_crls: bool,
     name_constraints: NameConstraints,
-    /// Of those that leaves have; none where it limits them not.
+    /// The extended key usages that it permits below it, of those that leaves have; `None` where it limits none.
     usages: Option<Vec<ExtendedKeyUsage>>,
 }
 
@@ -134,7 +134,7 @@ impl CaCertificate {
         &self.spki
     }
 
-    /// The id of the issuer this certificate is for: of its key, whatever its other certificates.
+    /// The id of the issuer, which is that of its key: all its certificates have the same.
     pub fn issuer_id(&self) -> IssuerId {
         issuer_id(&self.spki)
     }
@@ -164,7 +164,7 @@ impl CaCertificate {
         self.name_constraints.permit(name)
     }
 
-    /// Whether those below it may be for that: RFC 5280 does not say so, but clients do.
+    /// Whether those below it may have that usage: clients ask for this, though RFC 5280 does not.
     pub(crate) fn is_for(&self, usage: ExtendedKeyUsage) -> bool {
         self.usages.as_ref().is_none_or(|usages| usages.contains(&usage))
     }
@@ -193,8 +193,9 @@ pub(crate) fn issuer_id(spki: &[u8]) -> IssuerId {
     IssuerId::from_hash(&octets)
 }
 
-/// Checks that each certificate was signed by the next, and the last by one of the roots or is one itself. Returns when the
-/// chain ends: with the first of its certificates, or with the root; of several that of which clients may have the last.
+/// Checks that each certificate was signed by the next, and that the last is one of the roots or was signed by one. Returns when
+/// the chain ends: with whichever of its certificates or its root ends first. Of several roots the one that ends last counts,
+/// because clients may have it.
 ///
 /// # Errors
 /// The first certificate, counted from 0, where the chain does not hold.

@@ -134,14 +134,14 @@ impl CaDirectory {
     /// Has a token hold the intermediate's key instead of a file.
     #[must_use]
     pub fn with_intermediate_in(mut self, place: TokenPlace) -> Self {
-        self.keys.put_into_token(INTERMEDIATE_KEY, place);
+        self.keys.hold_in_token(INTERMEDIATE_KEY, place);
         self
     }
 
     /// Has a token hold the root's key instead of a file.
     #[must_use]
     pub fn with_root_in(mut self, place: TokenPlace) -> Self {
-        self.keys.put_into_token(ROOT_KEY, place);
+        self.keys.hold_in_token(ROOT_KEY, place);
         self
     }
 
@@ -167,11 +167,9 @@ impl CaDirectory {
             let certificates = ders.iter().map(|der| CaCertificate::from_der(der));
             certificates.collect::<Result<Vec<_>, _>>().map_err(AuthorityError::from)
         };
-        let (mut chain, roots) =
-            (parse(self.read(INTERMEDIATE_PEM)?)?, parse(self.read(ROOT_PEM)?)?);
+        let (chain, roots) = (parse(self.read(INTERMEDIATE_PEM)?)?, parse(self.read(ROOT_PEM)?)?);
         let own = chain.first().ok_or(AuthorityError::NoCertificate)?.clone();
-        chain.retain(|certificate| roots.iter().all(|root| root.der() != certificate.der()));
-        let mut chains = vec![Chain::default_of(&own, chain)];
+        let mut chains = vec![Chain::default_of(&own, chain, &roots)];
         for name in self.alternates()? {
             let alternate = parse(self.read(&name)?)
                 .and_then(|chain| Chain::alternate(&own, chain).map_err(AuthorityError::from));

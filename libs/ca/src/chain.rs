@@ -31,16 +31,22 @@ pub enum AlternateError {
 }
 
 impl Chain {
-    /// Takes the default chain, of which roots were left out already; a root that issues itself has none above.
+    /// Makes the default chain of an issuing certificate and those above it, from which the roots are left out; it is empty where
+    /// a root issues.
     pub(crate) fn default_of(
         certificate: &CaCertificate,
-        certificates: Vec<CaCertificate>,
+        mut certificates: Vec<CaCertificate>,
+        roots: &[CaCertificate],
     ) -> Self {
+        certificates.retain(|certificate| roots.iter().all(|root| root.der() != certificate.der()));
         let name = certificates.last().map_or(certificate.subject(), CaCertificate::issuer);
         Self { root_name: common_name(name), certificates }
     }
 
-    /// Takes the certificates of an alternate chain, its root last.
+    /// Makes an alternate chain for the key of an issuing certificate, from its certificates with the root last.
+    ///
+    /// # Errors
+    /// When it is not for that key and name, or does not hold.
     pub(crate) fn alternate(
         certificate: &CaCertificate,
         mut certificates: Vec<CaCertificate>,
@@ -67,7 +73,7 @@ impl Chain {
         self.certificates.iter().all(|certificate| certificate.permits(name))
     }
 
-    /// Whether each of its certificates is for that, or says nothing of purposes.
+    /// Whether each of its certificates is for that usage, or does not limit usages.
     pub(crate) fn is_for(&self, usage: ExtendedKeyUsage) -> bool {
         self.certificates.iter().all(|certificate| certificate.is_for(usage))
     }
@@ -77,7 +83,7 @@ impl Chain {
         &self.root_name
     }
 
-    /// When the first of its certificates ends; `None` where there is none.
+    /// When the first of its certificates ends; `None` where it has none.
     pub fn not_after(&self) -> Option<Timestamp> {
         self.certificates.iter().map(CaCertificate::not_after).min()
     }

@@ -53,7 +53,7 @@ impl CrlPlan {
         revocations: impl IntoIterator<Item = &'a CertRevoked>,
     ) -> Self {
         let mut entries = BTreeMap::new();
-        // Its date has no fraction, and says later what may be missing on it that the one before lists.
+        // The date in a CRL has no fraction of a second; `check_successor` takes from it which entries may be missing.
         let this_update = now.whole_seconds();
         for revoked in revocations {
             let is_listed = is_listed(revoked.not_after, this_update, period);
@@ -66,7 +66,7 @@ impl CrlPlan {
         Self { number, this_update, next_update, entries, urls: Vec::new() }
     }
 
-    /// Lets it end no earlier than a CRL that claims to be made later, as far as that is no more than twice a period away:
+    /// Lets it end no earlier than the end of a CRL that claims to be made later, but at most two periods after it was made:
     /// whichever of the two clocks was wrong, clients that have the right time can use it.
     #[must_use]
     pub fn not_ending_before(mut self, end: Timestamp, period: Duration) -> Self {
@@ -101,7 +101,7 @@ pub fn sign_crl(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, CrlErr
     Err(CrlError::Unverified)
 }
 
-/// Apart, so that what it is made from is not in memory any more while the result is parsed.
+/// Builds a CRL, in a function of its own so that what it is built from is freed before the result is parsed.
 fn build(authority: &Authority, plan: &CrlPlan) -> Result<Vec<u8>, rcgen::Error> {
     let params = CertificateRevocationListParams {
         this_update: plan.this_update.to_offset_date_time(),

@@ -19,6 +19,7 @@ use crate::{
 };
 
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
+
 /// A directory of CA key files and the passphrase they are under; some of the keys may be in tokens instead.
 #[derive(Debug)]
 pub struct KeyStore {
@@ -73,7 +74,7 @@ impl KeyStore {
     }
 
     /// Has a token hold the key of this name.
-    pub(crate) fn put_into_token(&mut self, name: &'static str, place: TokenPlace) {
+    pub(crate) fn hold_in_token(&mut self, name: &'static str, place: TokenPlace) {
         self.in_tokens.insert(name, place);
     }
 
