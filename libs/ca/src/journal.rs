@@ -34,7 +34,7 @@ use crate::durable::{self, Access};
 
 /// A segment is closed when it has grown beyond this.
 const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
-/// Appends that wait for the writer; more are refused.
+/// How many appends may wait for the writer; more are refused.
 const MAX_WAITING: usize = 4096;
 
 /// An open journal. Nobody else can open it until this is dropped.
@@ -193,8 +193,8 @@ impl Journal {
         self.shared.pending().contains_key(serial)
     }
 
-    /// The latest entry of each of the serials that the journal knows, unless it is settled and was written before a time:
-    /// pending ones are in memory, for the others files are read, newest first, until all of one is from before.
+    /// The latest entry of each of the serials. What is pending is known without reading; for the others files are read, the
+    /// newest first, down to one in which nothing was written at or after `since`: what was settled before may not be found.
     ///
     /// # Errors
     /// When a file cannot be read or is damaged.
@@ -216,7 +216,8 @@ impl Journal {
         Ok(found)
     }
 
-    /// The reservations that are wanted, with what became of each; reads all files, and asks in the order of the journal.
+    /// Reads all files, and returns the reservations that are wanted with what became of each. `wanted` is asked in the order of
+    /// the journal.
     ///
     /// # Errors
     /// When a file cannot be read or is damaged.

@@ -11,8 +11,8 @@ use crate::durable::{self, Access};
 
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
-/// The highest acknowledged sequence of each stream, kept in a small file that may lag behind but never runs ahead.
-/// One at a time writes it: whoever holds the journal.
+/// The highest acknowledged sequence of each stream, kept in a small file that may lag behind but never runs ahead. Only the
+/// process that holds the journal writes it.
 #[derive(Debug)]
 pub struct LogPositions {
     path: PathBuf,

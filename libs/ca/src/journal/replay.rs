@@ -72,7 +72,8 @@ pub(super) fn newest(dir: &Path) -> Result<Option<Replayed>, OpenError> {
     follow(dir, &segments[first..], acknowledged)
 }
 
-/// The latest entry of each serial, down to the newest segment that holds nothing from a time or later.
+/// The latest entry of each serial; segments are read from the newest down to one in which nothing was written at or after
+/// `since`.
 pub(super) fn find(
     dir: &Path,
     serials: &BTreeSet<Serial>,
@@ -83,19 +84,19 @@ pub(super) fn find(
         if found.len() == serials.len() {
             break;
         }
-        let (mut here, mut newest) = (BTreeMap::new(), None);
+        let (mut in_segment, mut last_written) = (BTreeMap::new(), None);
         read(segment, None, |_, _, content| {
             let Some(entry) = entry(content) else { return Ok(()) };
-            newest = newest.max(Some(entry.at()));
+            last_written = last_written.max(Some(entry.at()));
             if serials.contains(entry.serial()) {
-                here.insert(entry.serial().clone(), entry);
+                in_segment.insert(entry.serial().clone(), entry);
             }
             Ok(())
         })?;
-        for (serial, entry) in here {
+        for (serial, entry) in in_segment {
             found.entry(serial).or_insert(entry);
         }
-        if newest.is_some_and(|newest| newest < since) {
+        if last_written.is_some_and(|written| written < since) {
             break;
         }
     }
@@ -117,6 +118,7 @@ pub(super) fn records(
     Ok(records)
 }
 
+/// Adds what a line says to the records.
 fn note(
     records: &mut BTreeMap<Serial, Record>,
     content: Content,
@@ -132,7 +134,7 @@ fn note(
         }
         Content::Issued(issued) => (issued.serial.clone(), Outcome::Issued(issued)),
         Content::Burned(burned) => (burned.serial.clone(), Outcome::Burned(burned)),
-        // It repeats what the segments before say.
+        // Its pending reservations are in the segments before, too.
         Content::Segment(_) => return,
     };
     if let Some(record) = records.get_mut(&serial) {
@@ -140,6 +142,7 @@ fn note(
     }
 }
 
+/// Follows the chain through successive segments up to the end of the journal, which has to reach what was acknowledged.
 fn follow(
     dir: &Path,
     segments: &[Segment],
@@ -161,7 +164,8 @@ fn follow(
                 Some(_) | None => Ok(()),
             }
         })?;
-        if segment.number != segments.last().map_or(0, |last| last.number) && !read_to.is_whole {
+        let is_last = segments.last().is_some_and(|last| last.number == segment.number);
+        if !is_last && !read_to.is_whole {
             return Err(OpenError::Damaged { path: segment.path.clone(), offset: read_to.bytes });
         }
         end = Some((read_to.chain, read_to.bytes));
@@ -183,11 +187,13 @@ fn follow(
 struct ReadTo {
     chain: Chain,
     bytes: u64,
+    /// No unfinished line follows.
     is_whole: bool,
 }
 
-/// Reads a segment up to its end or an unfinished line, and shows each line with where it ends. Without the chain before, what
-/// its first line says is trusted.
+/// Reads a segment up to its end or an unfinished line. `visit` sees the chain after each line, the byte at which the line ends,
+/// and its content; a line that it refuses is damaged. Without the chain before the segment, what its first line says of that is
+/// trusted.
 fn read(
     segment: &Segment,
     before: Option<Chain>,
@@ -218,6 +224,7 @@ fn read(
     }
 }
 
+/// Tells a line that a crash left unfinished from a damaged one.
 fn unfinished(segment: &Segment, lines: &mut Lines, chain: Chain) -> Result<ReadTo, OpenError> {
     let bytes = lines.offset();
     if lines.is_unfinished().map_err(at(&segment.path))? {
@@ -227,6 +234,7 @@ fn unfinished(segment: &Segment, lines: &mut Lines, chain: Chain) -> Result<Read
     }
 }
 
+/// Enters the chain at the first line of a segment; `None` when it is damaged.
 fn enter(segment: &Segment, line: &[u8]) -> Result<Option<(Chain, SegmentStart)>, OpenError> {
     match Chain::enter(line) {
         Some((_, start)) if start.format != FORMAT => {
@@ -236,6 +244,7 @@ fn enter(segment: &Segment, line: &[u8]) -> Result<Option<(Chain, SegmentStart)>
     }
 }
 
+/// Applies a line to what is pending.
 fn apply(pending: &mut Pending, content: Content) {
     match content {
         Content::Segment(start) => {

@@ -70,8 +70,8 @@ impl Lines {
         self.offset
     }
 
-    /// Whether the line that was read last is one that a crash left: the end of the file without a newline, or with
-    /// blocks that were never written, which read as zeros. Our lines never hold two of those.
+    /// Whether a crash left the line that was read last unfinished: it ends with the file and without a newline, or holds blocks
+    /// that were never written, which read as zeros. Our lines never hold two zeros.
     pub(super) fn is_unfinished(&mut self) -> io::Result<bool> {
         let ends_here = self.reader.fill_buf()?.is_empty();
         let unwritten = self.line.windows(2).any(|pair| pair == [0, 0]);

@@ -25,9 +25,9 @@ use super::{
 };
 use crate::durable::{self, Access};
 
-/// So many requests go into one write at most.
+/// How many requests go into one write at most.
 const MAX_BATCH: usize = 256;
-/// How many bytes are written again at once.
+/// How many bytes are rewritten at once.
 const REWRITTEN_AT_ONCE: usize = 1 << 16;
 
 /// Called once the entry is where it has to be.
@@ -96,8 +96,8 @@ impl Writer {
         };
         let path = &replayed.segment.path;
         let file = OpenOptions::new().append(true).open(path).map_err(at(path))?;
-        cut(&file, &replayed).map_err(at(path))?;
-        write_again(&replayed).map_err(at(path))?;
+        cut_off_unfinished(&file, &replayed).map_err(at(path))?;
+        rewrite_unsynced(&replayed).map_err(at(path))?;
         let shared =
             Arc::new(Shared { pending: Mutex::new(replayed.pending), commits: AtomicU64::new(0) });
         let writer = Self {
@@ -190,6 +190,7 @@ impl Writer {
         Ok(())
     }
 
+    /// Begins the next segment if this one is full.
     fn rotate_if_full(&mut self) -> io::Result<()> {
         if self.bytes < self.segment_bytes {
             return Ok(());
@@ -239,8 +240,8 @@ fn first_line(
     Ok((chain, line))
 }
 
-/// What was not finished was not acknowledged, and would stand between the lines to come.
-fn cut(file: &File, replayed: &Replayed) -> io::Result<()> {
+/// Cuts off an unfinished line, which was not acknowledged and would stand between the lines to come.
+fn cut_off_unfinished(file: &File, replayed: &Replayed) -> io::Result<()> {
     if file.metadata()?.len() > replayed.whole_bytes {
         tracing::warn!(
             path = %replayed.segment.path.display(),
@@ -253,9 +254,9 @@ fn cut(file: &File, replayed: &Replayed) -> io::Result<()> {
     Ok(())
 }
 
-/// Brings to the disk what is not known to be there. After a sync that failed the system takes the pages for written, so that
-/// another sync alone would leave them out.
-fn write_again(replayed: &Replayed) -> io::Result<()> {
+/// Writes anew, and syncs, what is not known to be on disk. After a sync that failed the system takes the pages for written, so
+/// that another sync alone would leave them out.
+fn rewrite_unsynced(replayed: &Replayed) -> io::Result<()> {
     let Replayed { segment, whole_bytes, synced_bytes, .. } = replayed;
     if synced_bytes >= whole_bytes {
         return Ok(());
@@ -272,6 +273,7 @@ fn write_again(replayed: &Replayed) -> io::Result<()> {
     file.sync_data()
 }
 
+/// Logs why nothing may be written any more, and refuses what was to be written.
 fn fail(error: io::Error, replies: impl IntoIterator<Item = Reply>) -> Arc<io::Error> {
     tracing::error!(%error, "the journal cannot be written");
     let error = Arc::new(error);
