@@ -1,4 +1,4 @@
-//! Which addresses a host is asked at: resolved once, checked against the policy, pinned from then on.
+//! At which addresses a host is contacted: resolved once, checked against the policy, pinned from then on.
 
 use std::{fmt, net::IpAddr, vec};
 
@@ -19,12 +19,12 @@ pub(crate) enum Host {
     Address(IpAddr),
 }
 
-/// The addresses to try, at least one: the first of IPv6 and the first of IPv4 that may be contacted, in this order unless the
-/// former is late.
+/// The addresses to try, at least one: the first IPv6 and the first IPv4 address that may be contacted, in this order unless the
+/// answer about IPv6 is late.
 pub(crate) struct Candidates<'a> {
     policy: &'a NetworkPolicy,
     known: vec::IntoIter<IpAddr>,
-    /// Tried when the others could not be connected to.
+    /// Waited for when none of the known ones could be connected to.
     late: Option<LateAddresses<'a>>,
 }
 
@@ -35,11 +35,10 @@ impl<'a> Candidates<'a> {
         host: &Host,
         observed: &mut Observed,
     ) -> Result<Self, Failure> {
-        let resolved = match host {
+        let Addresses { known: mut resolved, mut late } = match host {
             Host::Name(name) => validator.resolver.addresses(name, observed).await?,
             Host::Address(address) => vec![*address].into(),
         };
-        let Addresses { known: mut resolved, mut late } = resolved;
         let policy = &validator.settings.policy;
         let mut candidates = permitted(policy, &resolved);
         if candidates.is_empty()
@@ -48,13 +47,13 @@ impl<'a> Candidates<'a> {
             resolved.extend(late.wait(observed).await);
             candidates = permitted(policy, &resolved);
         }
-        match candidates.is_empty() {
-            true => Err(denied(host, &resolved)),
-            false => Ok(Self { policy, known: candidates.into_iter(), late }),
+        if candidates.is_empty() {
+            return Err(denied(host, &resolved));
         }
+        Ok(Self { policy, known: candidates.into_iter(), late })
     }
 
-    /// The next one, for who could not connect to the one before.
+    /// The next address, to be tried when the one before could not be connected to.
     pub(crate) async fn next(&mut self, observed: &mut Observed) -> Option<IpAddr> {
         if let Some(known) = self.known.next() {
             return Some(known);
@@ -66,12 +65,10 @@ impl<'a> Candidates<'a> {
 
 /// The first IPv6 address and the first IPv4 address that may be contacted.
 fn permitted(policy: &NetworkPolicy, resolved: &[IpAddr]) -> Vec<IpAddr> {
-    let permitted = || {
-        let canonical = resolved.iter().map(IpAddr::to_canonical);
-        canonical.filter(|address| policy.permits(*address))
-    };
-    let v6 = permitted().find(IpAddr::is_ipv6);
-    let v4 = permitted().find(IpAddr::is_ipv4);
+    let canonical = resolved.iter().map(IpAddr::to_canonical);
+    let mut permitted = canonical.filter(|address| policy.permits(*address));
+    let v6 = permitted.clone().find(IpAddr::is_ipv6);
+    let v4 = permitted.find(IpAddr::is_ipv4);
     v6.into_iter().chain(v4).collect()
 }
 

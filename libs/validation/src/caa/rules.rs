@@ -17,7 +17,7 @@ pub(crate) struct Property {
     pub(crate) value: Vec<u8>,
 }
 
-/// What is to be permitted.
+/// The issuance that is to be permitted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Issuance<'a> {
     /// The names of this CA.
@@ -49,8 +49,8 @@ pub(super) enum Forbidden {
 const CRITICAL: u8 = 0x80;
 const ISSUE: &str = "issue";
 const ISSUE_WILD: &str = "issuewild";
-/// What is understood: two that restrict us, one that asks for mail we need not send (§4.4), and those for other kinds of
-/// certificates (RFC 9495 and its like).
+/// The properties that are understood: two that restrict us, one that asks for mail we need not send (§4.4), and those for other
+/// kinds of certificates (RFC 9495 and its like).
 const KNOWN: [&str; 5] = [ISSUE, ISSUE_WILD, "iodef", "issuemail", "issuevmc"];
 
 /// Checks the relevant records of a name (RFC 8659 §3).
@@ -62,18 +62,16 @@ pub(super) fn permitted(properties: &[Property], issuance: Issuance<'_>) -> Resu
     // RFC 8659 §4.3: issuewild, where there is any, decides alone about wildcards, and about nothing else.
     let wild = issuance.wildcard && properties.iter().any(|property| property.is(ISSUE_WILD));
     let deciding = if wild { ISSUE_WILD } else { ISSUE };
-    let mut refusal = None;
+    let mut verdict = Ok(());
     for property in properties.iter().filter(|property| property.is(deciding)) {
         match property.permits(issuance) {
             Ok(()) => return Ok(()),
-            // The reason of a record that is about us says more than that of one about others.
-            Err(Forbidden::OtherIssuer) => {
-                refusal = refusal.or(Some(Forbidden::OtherIssuer));
-            }
-            Err(reason) => refusal = Some(reason),
+            // Why a record that names us does not permit says more than that another names others.
+            Err(Forbidden::OtherIssuer) if verdict.is_err() => {}
+            Err(reason) => verdict = Err(reason),
         }
     }
-    refusal.map_or(Ok(()), Err)
+    verdict
 }
 
 impl Property {
