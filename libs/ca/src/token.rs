@@ -121,7 +121,7 @@ impl TokenPlace {
         self.load()
     }
 
-    /// Finds the key, and sees that it signs.
+    /// Finds the key, and checks that it signs.
     pub(crate) fn load(&self) -> Result<TokenKey, TokenError> {
         let module = self.access.module()?;
         let entered = module.enter();
@@ -134,8 +134,8 @@ impl TokenPlace {
         Ok(key)
     }
 
-    /// The private half of a key, in a session that is logged in. A token that was made anew may have another key of that
-    /// label, whose signatures would be of no use.
+    /// Opens a session that is logged in, and finds the private half of a key in it. A token that was initialized anew may have
+    /// another key with that label, whose signatures would be of no use.
     fn private_key_of(
         &self,
         public: &PublicKey,
@@ -196,7 +196,7 @@ impl TokenAccess {
             [(slot, token)] => (*slot, token),
             _ => return Err(TokenError::AmbiguousToken(self.label.clone())),
         };
-        // Not closed when dropped: its number may be another session's by then, after the module started anew.
+        // Not closed when dropped: its number may be another session's by then, after the module was restarted.
         let session = match access {
             Access::Read => entered.pkcs11().open_ro_session_no_drop(slot)?,
             Access::Write => entered.pkcs11().open_rw_session_no_drop(slot)?,
@@ -239,7 +239,7 @@ impl TokenAccess {
 }
 
 impl TokenError {
-    /// Whether it is for people to help, and not for the module to start anew.
+    /// Whether only an operator can help: a restart of the module cannot.
     fn is_about_pin(&self) -> bool {
         matches!(self, Self::WrongPin(_) | Self::PinLocked(_) | Self::PinRefused | Self::LastTry)
     }
@@ -260,7 +260,7 @@ fn refusal_of_login(error: Pkcs11Error) -> Result<(), TokenError> {
     }
 }
 
-/// Gives a session back; one that the token does not know any more is none.
+/// Closes a session; it does not matter whether the token still knew it.
 fn close(session: Session) {
     if let Err(error) = session.close() {
         tracing::debug!(error = &error as &dyn std::error::Error, "token session not closed");

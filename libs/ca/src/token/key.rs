@@ -36,7 +36,7 @@ use crate::algorithm::KeyAlgorithm;
 /// How many signatures are made at once: enough for a token across a network, few enough for any token.
 const SESSIONS: usize = 4;
 
-/// A token that gave no signature for so long, although one was asked of it, may never give one.
+/// A token that owes signatures and has given none for this time may never give one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is signed for trial: no DER, so that nobody can take it for a certificate, a CRL or an answer.
@@ -66,8 +66,8 @@ struct Awaited {
 struct Open {
     session: Session,
     key: ObjectHandle,
-    /// How often the module had started anew.
-    starts: u64,
+    /// How often the module had been restarted when it was opened: a restart ends it.
+    restarts: u64,
 }
 
 impl TokenKey {
@@ -117,14 +117,14 @@ impl TokenKey {
         }
     }
 
-    /// Looks whether the token can sign, over a session of its own; one that cannot has its module started anew. One that was
-    /// away, or gives no signature, has to sign for trial: it may answer and not sign, and what is reserved for it would be
-    /// burned.
+    /// Looks whether the token can sign, over a session of its own, and restarts the module of one that cannot. A token that was
+    /// away, or owes a signature for long, has to make one for trial: it may answer and not sign, and what is reserved for it
+    /// would be burned.
     ///
     /// # Errors
     /// When it cannot, or has another key of that label.
     pub(crate) fn look(&self) -> Result<(), TokenError> {
-        let seen = self.module.enter().starts();
+        let seen = self.module.enter().restarts();
         let is_doubtful = || self.is_away() || self.awaited().is_silent(Instant::now());
         let look = || if is_doubtful() { self.try_out() } else { self.check() };
         let looked = match look() {
@@ -153,7 +153,7 @@ impl TokenKey {
         verified.map_err(|_| TokenError::OtherHalf(self.place.key_label.clone()))
     }
 
-    /// Goes as far as is possible without a signature.
+    /// Sees whether the token would sign, as far as is possible without a signature.
     fn check(&self) -> Result<(), TokenError> {
         let entered = self.module.enter();
         let (session, key) = self.place.private_key_of(&self.public, &entered)?;
@@ -191,12 +191,12 @@ impl TokenKey {
         entered: &Entered<'_>,
         message: &[u8],
     ) -> Result<Vec<u8>, TokenError> {
-        let kept = place.take().filter(|open| open.starts == entered.starts());
+        let kept = place.take().filter(|open| open.restarts == entered.restarts());
         let open = match kept {
             Some(open) => open,
             None => {
                 let (session, key) = self.place.private_key_of(&self.public, entered)?;
-                Open { session, key, starts: entered.starts() }
+                Open { session, key, restarts: entered.restarts() }
             }
         };
         let to_sign = match self.public.algorithm {

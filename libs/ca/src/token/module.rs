@@ -17,16 +17,16 @@ static LOADED: LazyLock<Mutex<HashMap<PathBuf, Arc<Module>>>> = LazyLock::new(Mu
 #[derive(Debug)]
 pub(super) struct Module {
     pkcs11: Pkcs11,
-    /// How often it was started anew. Whoever calls the module holds a read lock: nobody may while it starts anew.
-    starts: RwLock<u64>,
+    /// How often it was restarted. Whoever calls the module holds the read lock, so that nobody does during a restart.
+    restarts: RwLock<u64>,
     /// The labels of tokens that refused the PIN. Held while one is sent: several at once could lock a token.
     refused_pin: Mutex<BTreeSet<String>>,
 }
 
-/// A module while it does not start anew.
+/// A module that is kept from restarting, and may be called.
 pub(super) struct Entered<'a> {
     module: &'a Module,
-    starts: RwLockReadGuard<'a, u64>,
+    restarts: RwLockReadGuard<'a, u64>,
 }
 
 impl Module {
@@ -39,25 +39,25 @@ impl Module {
         let pkcs11 = Pkcs11::new(path)?;
         initialize(&pkcs11)?;
         let module =
-            Arc::new(Self { pkcs11, starts: RwLock::default(), refused_pin: Mutex::default() });
+            Arc::new(Self { pkcs11, restarts: RwLock::default(), refused_pin: Mutex::default() });
         loaded.insert(path.to_owned(), Arc::clone(&module));
         Ok(module)
     }
 
-    /// Keeps it from starting anew meanwhile.
+    /// Keeps the module from restarting until what is returned is dropped.
     pub(super) fn enter(&self) -> Entered<'_> {
-        let starts = self.starts.read().unwrap_or_else(PoisonError::into_inner);
-        Entered { module: self, starts }
+        let restarts = self.restarts.read().unwrap_or_else(PoisonError::into_inner);
+        Entered { module: self, restarts }
     }
 
-    /// Starts it anew, which ends all sessions, unless that was done since it had started so often. Some modules see a
-    /// token that came back, or reach its server again, in no other way.
+    /// Restarts the module, which ends all sessions, unless others did since the caller saw this number of restarts. Some
+    /// modules see a token that came back, or reach its server again, in no other way.
     pub(super) fn restart(&self, seen: u64) -> Result<(), Error> {
-        let mut starts = self.starts.write().unwrap_or_else(PoisonError::into_inner);
-        if *starts != seen {
+        let mut restarts = self.restarts.write().unwrap_or_else(PoisonError::into_inner);
+        if *restarts != seen {
             return Ok(());
         }
-        *starts += 1;
+        *restarts += 1;
         match self.pkcs11.clone().finalize() {
             Ok(()) | Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => {}
             Err(error) => return Err(error),
@@ -71,12 +71,12 @@ impl Entered<'_> {
         &self.module.pkcs11
     }
 
-    /// How often the module was started anew.
-    pub(super) fn starts(&self) -> u64 {
-        *self.starts
+    /// How often the module was restarted.
+    pub(super) fn restarts(&self) -> u64 {
+        *self.restarts
     }
 
-    /// The labels of tokens that refused the PIN; nobody else sends one meanwhile.
+    /// The labels of tokens that refused the PIN; while this is held nobody else sends one.
     pub(super) fn tokens_that_refused_the_pin(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.module.refused_pin.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -15,7 +15,7 @@ use crate::algorithm::KeyAlgorithm;
 const P256: [u64; 7] = [1, 2, 840, 10045, 3, 1, 7];
 const P384: [u64; 5] = [1, 3, 132, 0, 34];
 const ED25519: [u64; 4] = [1, 3, 101, 112];
-/// How PKCS#11 names the curve of Ed25519 where it does not by its OID.
+/// How PKCS#11 names the curve of Ed25519 where it does not use the OID.
 const EDWARDS25519: &str = "edwards25519";
 const ED25519_BYTES: usize = 32;
 
@@ -28,10 +28,10 @@ pub(super) struct PublicKey {
 
 /// The size of RSA keys that are generated.
 const RSA_BITS: u64 = 3072;
-/// The RSA keys that are accepted, in octets of their modulus: those that a key file may have too.
-const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
-/// Its public exponent: 65537.
+/// The public exponent of RSA keys that are generated: 65537.
 const RSA_EXPONENT: [u8; 3] = [1, 0, 1];
+/// How many octets the modulus of an RSA key may have, as in a key file.
+const RSA_MODULUS_BYTES: std::ops::RangeInclusive<usize> = 256..=512;
 
 /// Finds the private half.
 pub(super) fn private_key(session: &Session, label: &str) -> Result<ObjectHandle, TokenError> {
@@ -80,7 +80,7 @@ pub(super) fn generate(
     SystemRandom::new().fill(&mut id).map_err(|_| TokenError::Random)?;
     let common =
         [Attribute::Token(true), Attribute::Label(label.as_bytes().to_vec()), Attribute::Id(id)];
-    // What is not said is what the token thinks best, and some let a key do all it can.
+    // What is left out is for the token to choose, and some let a key do everything.
     let mut public = vec![
         Attribute::Private(false),
         Attribute::Verify(true),
