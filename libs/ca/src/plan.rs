@@ -42,7 +42,7 @@ pub struct LeafRequest<'a> {
     pub not_before: Option<Timestamp>,
     /// The end of validity, when the order asks for one.
     pub not_after: Option<Timestamp>,
-    /// When they were asked for: a start that was not too early then is not because the order had to wait.
+    /// When start and end were asked for: a start that was not too early then is still right when the order had to wait.
     pub asked_at: Timestamp,
     /// Now.
     pub now: Timestamp,
@@ -110,10 +110,7 @@ pub fn plan(
 
     let mut params = CertificateParams::default();
     let common_name = common_name(profile.subject, request);
-    params.distinguished_name = DistinguishedName::new();
-    if let Some(name) = &common_name {
-        params.distinguished_name.push(DnType::CommonName, name.as_str());
-    }
+    params.distinguished_name = subject(common_name.as_deref());
     params.serial_number = Some(request.serial.octets().into());
     params.not_before = not_before.to_offset_date_time();
     params.not_after = not_after.to_offset_date_time();
@@ -128,11 +125,8 @@ pub fn plan(
         .map(SubjectName::rcgen)
         .collect::<Result<_, _>>()
         .map_err(PlanError::Build)?;
-    if let Some(base) = &profile.crl_base_url {
-        let crl = CrlName::listing(authority.id().clone(), request.serial, profile.crl_shards);
-        params.crl_distribution_points =
-            vec![CrlDistributionPoint { uris: vec![base.of_crl(&crl)] }];
-    }
+    params.crl_distribution_points =
+        crl_distribution_point(authority, profile, request.serial).into_iter().collect();
     params.custom_extensions = authority_information(authority, profile).into_iter().collect();
 
     let public_key =
@@ -153,7 +147,7 @@ fn check_names(names: &[SubjectName]) -> Result<(), PlanError> {
     if fits && distinct.len() == names.len() { Ok(()) } else { Err(PlanError::Names) }
 }
 
-/// A name that is too long for a common name stands in subjectAltName only.
+/// The common name that the profile gives; a name that is too long for one stands in subjectAltName only.
 fn common_name(rule: SubjectRule, request: &LeafRequest<'_>) -> Option<String> {
     let mut texts = request.names.iter().map(SubjectName::to_string);
     let chosen = match rule {
@@ -162,6 +156,25 @@ fn common_name(rule: SubjectRule, request: &LeafRequest<'_>) -> Option<String> {
         SubjectRule::AsRequested => texts.find(|name| Some(name.as_str()) == request.common_name),
     };
     chosen.filter(|name| name.len() <= MAX_COMMON_NAME)
+}
+
+fn subject(common_name: Option<&str>) -> DistinguishedName {
+    let mut subject = DistinguishedName::new();
+    if let Some(name) = common_name {
+        subject.push(DnType::CommonName, name);
+    }
+    subject
+}
+
+/// Where the CRL is served that lists the serial once it is revoked.
+fn crl_distribution_point(
+    authority: &Authority,
+    profile: &CertificateProfile,
+    serial: &Serial,
+) -> Option<CrlDistributionPoint> {
+    let base = profile.crl_base_url.as_ref()?;
+    let crl = CrlName::listing(authority.id().clone(), serial, profile.crl_shards);
+    Some(CrlDistributionPoint { uris: vec![base.of_crl(&crl)] })
 }
 
 /// The first and last second of validity. What the client asked for is kept exactly or refused (RFC 8555 §7.4); what it left

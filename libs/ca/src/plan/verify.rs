@@ -1,4 +1,4 @@
-//! Whether the bytes to sign say what was asked, read with another library than wrote them.
+//! Whether the bytes to sign say what was asked: they are read with another library than the one that wrote them.
 
 use x509_parser::{
     certificate::TbsCertificate,
@@ -9,7 +9,7 @@ use x509_parser::{
 use super::LeafRequest;
 use crate::{authority::Authority, subject_name::SubjectName};
 
-/// Whether serial, issuer, key and names are those that were asked, and it is no CA's.
+/// Whether serial, issuer, key and names are those that were asked for, and the certificate is no CA's.
 pub(super) fn says(tbs: &[u8], authority: &Authority, request: &LeafRequest<'_>) -> bool {
     let Ok(([], parsed)) = TbsCertificate::from_der(tbs) else { return false };
     parsed.raw_serial() == request.serial.octets()
