@@ -15,15 +15,11 @@ use crate::{
 };
 
 /// Calls the handler of what the route names.
-pub(crate) async fn handle(
-    api: &Api,
-    route: Option<&Route>,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let methods = match route {
-        None | Some(Route::Absent(_)) => return Err(Refusal::NotFound),
-        Some(route) => route.methods(),
-    };
+pub(crate) async fn handle(api: &Api, route: &Route, request: &Request) -> Result<Reply, Refusal> {
+    if let Route::Absent(_) = route {
+        return Err(Refusal::NotFound);
+    }
+    let methods = route.methods();
     if !methods.contains(&request.method) {
         return Err(Refusal::MethodNotAllowed(methods));
     }
@@ -31,10 +27,10 @@ pub(crate) async fn handle(
         return Ok(preflight(methods));
     }
     match route {
-        None | Some(Route::Absent(_)) => Err(Refusal::NotFound),
-        Some(Route::Crl(name)) => crl::read(api, name).await,
-        Some(Route::Ocsp(in_path)) => ocsp::respond(api, in_path.as_deref(), request).await,
-        Some(Route::Acme(profile, resource)) => handle_acme(api, profile, resource, request).await,
+        Route::Absent(_) => Err(Refusal::NotFound),
+        Route::Crl(name) => crl::read(api, name).await,
+        Route::Ocsp(in_path) => ocsp::respond(api, in_path.as_deref(), request).await,
+        Route::Acme(profile, resource) => handle_acme(api, profile, resource, request).await,
     }
 }
 

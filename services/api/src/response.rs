@@ -16,7 +16,7 @@ const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 /// any origin to read it (RFC 8555 §6.1, §6.5, §7.1).
 pub(crate) async fn respond(
     api: &Api,
-    route: Option<&Route>,
+    route: &Route,
     method: &Method,
     outcome: Result<Reply, Refusal>,
 ) -> Response<Bytes> {
@@ -36,17 +36,17 @@ pub(crate) async fn respond(
 /// Adds a fresh nonce to the answer to every POST that can be a JWS, and to newNonce's.
 async fn with_nonce(
     api: &Api,
-    route: Option<&Route>,
+    route: &Route,
     method: &Method,
     outcome: Result<Reply, Refusal>,
 ) -> Response<Bytes> {
-    let profile = route.and_then(Route::profile);
+    let profile = route.profile();
     let retry_after = api.settings.retry_after_seconds(profile);
     let refuse = |refusal: &Refusal| problem::reply(refusal, retry_after).into_response();
-    let is_new_nonce = matches!(route, Some(Route::Acme(_, Resource::NewNonce)))
+    let is_new_nonce = matches!(route, Route::Acme(_, Resource::NewNonce))
         && *method != Method::OPTIONS
         && outcome.is_ok();
-    let needs_nonce = is_new_nonce || (*method == Method::POST && is_acme(route));
+    let needs_nonce = is_new_nonce || (*method == Method::POST && route.is_acme());
     let mut response = match outcome {
         Ok(reply) => reply.into_response(),
         Err(refusal) => refuse(&refusal),
@@ -68,11 +68,6 @@ async fn with_nonce(
     }
 }
 
-/// Also what is not there answers as the ACME server; CRLs and OCSP are not part of it.
-fn is_acme(route: Option<&Route>) -> bool {
-    !matches!(route, Some(Route::Crl(_) | Route::Ocsp(..)))
-}
-
 fn allow_any_origin(headers: &mut HeaderMap) {
     let exposed = HeaderValue::from_static("Link, Replay-Nonce, Location, Retry-After");
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -80,11 +75,11 @@ fn allow_any_origin(headers: &mut HeaderMap) {
 }
 
 /// The link to the directory, which the directory itself does not have.
-fn index_link(api: &Api, route: Option<&Route>) -> Option<HeaderValue> {
-    if !is_acme(route) || matches!(route, Some(Route::Acme(_, Resource::Directory))) {
+fn index_link(api: &Api, route: &Route) -> Option<HeaderValue> {
+    if !route.is_acme() || matches!(route, Route::Acme(_, Resource::Directory)) {
         return None;
     }
-    let directory = match route.and_then(Route::profile) {
+    let directory = match route.profile() {
         Some(profile) => api.settings.urls.of(profile, "directory"),
         None => api.settings.urls.default_directory(),
     };

@@ -15,16 +15,13 @@ use crate::{
     urls::AuthorizationPlace,
 };
 
-/// The name under which requests for what is not there are counted and traced.
-pub(crate) const UNKNOWN: &str = "unknown";
-
 /// What a path names.
 #[derive(Debug)]
 pub(crate) enum Route {
     /// A resource of a profile.
     Acme(Arc<Profile>, Resource),
-    /// Nothing, but below the URLs of a profile.
-    Absent(Arc<Profile>),
+    /// Nothing; with the profile below whose URLs the path is, if it is below those of one.
+    Absent(Option<Arc<Profile>>),
     /// A CRL, outside all profiles.
     Crl(CrlName),
     /// An issuer's OCSP responder, outside all profiles; the request, in the path or in the body, names the issuer again.
@@ -95,8 +92,12 @@ impl Resource {
 }
 
 impl Route {
-    /// Finds the resource of a path.
-    pub(crate) fn find(settings: &Settings, path: &str, query: &str) -> Option<Self> {
+    /// Finds what a path names.
+    pub(crate) fn find(settings: &Settings, path: &str, query: &str) -> Self {
+        Self::named(settings, path, query).unwrap_or(Self::Absent(None))
+    }
+
+    fn named(settings: &Settings, path: &str, query: &str) -> Option<Self> {
         if path.len() > MAX_PATH_BYTES {
             return None;
         }
@@ -122,7 +123,7 @@ impl Route {
                 };
                 Some(match resource_of(resource).filter(is_there) {
                     Some(resource) => Self::Acme(profile, resource),
-                    None => Self::Absent(profile),
+                    None => Self::Absent(Some(profile)),
                 })
             }
             _ => None,
@@ -132,8 +133,8 @@ impl Route {
     /// The profile below whose URLs the path is.
     pub(crate) fn profile(&self) -> Option<&ProfileName> {
         match self {
-            Self::Acme(profile, _) | Self::Absent(profile) => Some(&profile.name),
-            Self::Crl(_) | Self::Ocsp(..) => None,
+            Self::Acme(profile, _) | Self::Absent(Some(profile)) => Some(&profile.name),
+            Self::Absent(None) | Self::Crl(_) | Self::Ocsp(_) => None,
         }
     }
 
@@ -141,9 +142,17 @@ impl Route {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Acme(_, resource) => resource.name(),
-            Self::Absent(_) => UNKNOWN,
+            Self::Absent(_) => "unknown",
             Self::Crl(_) => "crl",
-            Self::Ocsp(..) => "ocsp",
+            Self::Ocsp(_) => "ocsp",
+        }
+    }
+
+    /// Whether it belongs to the ACME server, as every path does but those of CRLs and OCSP.
+    pub(crate) fn is_acme(&self) -> bool {
+        match self {
+            Self::Acme(..) | Self::Absent(_) => true,
+            Self::Crl(_) | Self::Ocsp(_) => false,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::{
     random,
     request::{self, Request},
     response,
-    routes::{self, Resource, Route},
+    routes::{Resource, Route},
 };
 
 /// The filter that takes every request. Routing is a table of ours: chains of `or` filters compile in minutes and
@@ -56,9 +56,9 @@ async fn answer<B: Buf>(
 ) -> Response<Bytes> {
     let started = Instant::now();
     let route = Route::find(&api.settings, &head.path, &head.query);
-    let name = route.as_ref().map_or(routes::UNKNOWN, Route::name);
+    let name = route.name();
     let id = random::request_id().unwrap_or_default();
-    let order = order_of(api, route.as_ref());
+    let order = order_of(api, &route);
     let span = info_span!("request", otel.name = name, method = %head.method, request = %id);
     join_traces(&span, order.as_ref(), &head.headers);
     let method = head.method.clone();
@@ -68,10 +68,10 @@ async fn answer<B: Buf>(
         let (Head { method, path, query, headers }, now) = (head, request::now());
         let request = Request { id, deadline, order, method, path, query, headers, body, now };
         // Nobody waits for what is under way, as when the client hangs up: whoever comes again finds what became of it.
-        let handled = timeout_at(deadline, dispatch::handle(api, route.as_ref(), &request)).await;
+        let handled = timeout_at(deadline, dispatch::handle(api, &route, &request)).await;
         handled.unwrap_or_else(|_| Err(Refusal::Unavailable("the answer took too long".into())))
     };
-    let respond = |outcome| response::respond(api, route.as_ref(), &method, outcome);
+    let respond = |outcome| response::respond(api, &route, &method, outcome);
     let handling = async {
         let handled = api.late.run_until_cancelled(handling).await;
         respond(handled.unwrap_or_else(|| Err(Refusal::Unavailable("the server stops".into()))))
@@ -100,13 +100,11 @@ fn join_traces(span: &Span, order: Option<&OrderId>, headers: &HeaderMap) {
 }
 
 /// The order that a request is about: known before it is handled, so that the whole request is part of its trace.
-fn order_of(api: &Api, route: Option<&Route>) -> Option<OrderId> {
+fn order_of(api: &Api, route: &Route) -> Option<OrderId> {
     match route {
-        Some(Route::Acme(_, Resource::NewOrder)) => {
-            random::order_id(api.settings.order_shards).ok()
-        }
-        Some(Route::Acme(_, resource)) => resource.order().cloned(),
-        Some(Route::Absent(_) | Route::Crl(_) | Route::Ocsp(..)) | None => None,
+        Route::Acme(_, Resource::NewOrder) => random::order_id(api.settings.order_shards).ok(),
+        Route::Acme(_, resource) => resource.order().cloned(),
+        Route::Absent(_) | Route::Crl(_) | Route::Ocsp(_) => None,
     }
 }
 
