@@ -66,11 +66,12 @@ struct Api {
     kept_crls: crl::Kept,
     kept_ocsp: ocsp::Kept,
     pre_authorization_rate: pre_authorization::rate::Rate,
-    /// Cancelled when a stop waits for answers no longer.
-    late: CancellationToken,
+    /// Cancelled when a stop waits for answers no longer: what is still under way is answered with 503.
+    overdue: CancellationToken,
 }
 
-/// Serves ACME on the listener until told to stop, then finishes the requests under way, or has their clients come again.
+/// Serves ACME on the listener until told to stop, then finishes the requests under way; those that take too long are
+/// answered with 503.
 ///
 /// # Errors
 /// When the listener's address cannot be read.
@@ -85,8 +86,8 @@ pub async fn run(
     tracing::info!(%address, base_url = settings.urls.base(), "ACME listener ready");
     let holds = Arc::new(hold::Holds::new(settings.hold, settings.max_held, stop.clone()));
     let listening = tokio::spawn(hold::listen(Arc::clone(&holds), ports.wakes.subscribe()));
-    let late = CancellationToken::new();
-    let hurrying = tokio::spawn(hurry(stop.clone(), late.clone()));
+    let overdue = CancellationToken::new();
+    let timing = tokio::spawn(cancel_overdue(stop.clone(), overdue.clone()));
     let limits = settings.connections;
     let api = Arc::new(Api {
         settings,
@@ -95,16 +96,16 @@ pub async fn run(
         kept_crls: crl::Kept::default(),
         kept_ocsp: ocsp::Kept::default(),
         pre_authorization_rate: pre_authorization::rate::Rate::default(),
-        late,
+        overdue,
     });
     listener::accept(listener, service::service(api), certificate, limits, stop).await;
     listening.abort();
-    hurrying.abort();
+    timing.abort();
     Ok(())
 }
 
-async fn hurry(stop: CancellationToken, late: CancellationToken) {
+async fn cancel_overdue(stop: CancellationToken, overdue: CancellationToken) {
     stop.cancelled().await;
     sleep(limits::ANSWER_TIMEOUT).await;
-    late.cancel();
+    overdue.cancel();
 }

@@ -16,6 +16,7 @@ use crate::{
     limits::{DISCARD_TIMEOUT, MAX_DISCARDED_BYTES},
     problem::Refusal,
     random,
+    reply::Reply,
     request::{self, Request},
     response,
     routes::{Resource, Route},
@@ -34,49 +35,46 @@ pub(crate) fn service(
         )
         .and(warp::header::headers_cloned())
         .and(warp::body::stream())
-        .then(move |method, path: FullPath, query, headers, body| {
+        .then(move |method, path, query, headers, body| {
             let api = Arc::clone(&api);
-            let head = Head { method, path: path.as_str().to_owned(), query, headers };
-            async move { answer(&api, head, body).await }
+            async move { answer(&api, (method, path, query, headers), body).await }
         })
 }
 
 /// A request before its body has arrived.
 struct Head {
+    id: String,
+    deadline: Instant,
+    order: Option<OrderId>,
     method: Method,
     path: String,
     query: String,
     headers: HeaderMap,
 }
 
+impl Head {
+    /// The request, now that its body has arrived.
+    fn with_body(self, body: Bytes) -> Request {
+        let Self { id, deadline, order, method, path, query, headers } = self;
+        Request { id, deadline, order, method, path, query, headers, body, now: request::now() }
+    }
+}
+
 async fn answer<B: Buf>(
     api: &Api,
-    head: Head,
+    (method, path, query, headers): (Method, FullPath, String, HeaderMap),
     body: impl Stream<Item = Result<B, warp::Error>> + Send,
 ) -> Response<Bytes> {
     let started = Instant::now();
-    let route = Route::find(&api.settings, &head.path, &head.query);
-    let name = route.name();
+    let route = Route::find(&api.settings, path.as_str(), &query);
     let id = random::request_id().unwrap_or_default();
     let order = order_of(api, &route);
-    let span = info_span!("request", otel.name = name, method = %head.method, request = %id);
-    join_traces(&span, order.as_ref(), &head.headers);
-    let method = head.method.clone();
-    let handling = async {
-        let deadline = started + api.settings.request_timeout;
-        let body = read_body(body, api.settings.max_body_bytes, deadline).await?;
-        let (Head { method, path, query, headers }, now) = (head, request::now());
-        let request = Request { id, deadline, order, method, path, query, headers, body, now };
-        // Nobody waits for what is under way, as when the client hangs up: whoever comes again finds what became of it.
-        let handled = timeout_at(deadline, dispatch::handle(api, &route, &request)).await;
-        handled.unwrap_or_else(|_| Err(Refusal::Unavailable("the answer took too long".into())))
-    };
+    let span = info_span!("request", otel.name = route.name(), %method, request = %id);
+    join_traces(&span, order.as_ref(), &headers);
     let respond = |outcome| response::respond(api, &route, &method, outcome);
-    let handling = async {
-        let handled = api.late.run_until_cancelled(handling).await;
-        respond(handled.unwrap_or_else(|| Err(Refusal::Unavailable("the server stops".into()))))
-            .await
-    };
+    let (deadline, path) = (started + api.settings.request_timeout, path.as_str().to_owned());
+    let head = Head { id, deadline, order, method: method.clone(), path, query, headers };
+    let handling = async { respond(handle(api, &route, head, body).await).await };
     let answering = async {
         // A panic is a bug, but one client's request must not take the others' connection down with it.
         match AssertUnwindSafe(handling).catch_unwind().await {
@@ -85,8 +83,28 @@ async fn answer<B: Buf>(
         }
     };
     let response = answering.instrument(span).await;
-    count(name, response.status(), started);
+    count(route.name(), response.status(), started);
     response
+}
+
+/// Reads the body and handles the request, by its deadline and before a stop stops waiting for answers.
+///
+/// What is under way then is dropped, as it is when the client hangs up: a client that tries again finds what became of it.
+async fn handle<B: Buf>(
+    api: &Api,
+    route: &Route,
+    head: Head,
+    body: impl Stream<Item = Result<B, warp::Error>> + Send,
+) -> Result<Reply, Refusal> {
+    let deadline = head.deadline;
+    let handling = async {
+        let body = read_body(body, api.settings.max_body_bytes, deadline).await?;
+        let request = head.with_body(body);
+        let handled = timeout_at(deadline, dispatch::handle(api, route, &request)).await;
+        handled.unwrap_or_else(|_| Err(Refusal::Unavailable("the answer took too long".into())))
+    };
+    let handled = api.overdue.run_until_cancelled(handling).await;
+    handled.unwrap_or_else(|| Err(Refusal::Unavailable("the server stops".into())))
 }
 
 /// Makes the request part of its order's trace, and links it to its client's.
