@@ -31,7 +31,7 @@ pub(crate) async fn authorization(
     let place = api.holds.take_place(Subject::order(id), request.deadline);
     let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
     let order = if signed.jws.is_post_as_get() {
-        hold::hold::<Order>(place, api, (id, order), |order| is_looked_at(order, index)).await?
+        hold::hold::<Order>(place, api, order, |order| is_looked_at(order, index)).await?
     } else {
         let update: AuthorizationUpdate = authenticate::payload(&signed.jws)?;
         expect_deactivation(&update)?;

@@ -38,7 +38,6 @@ pub(crate) async fn challenge(
         let context = request.context(Actor::Account { id: signed.id().clone() });
         order = api.ports.aggregates.execute::<Order>(id, Some(order), &command, &context).await?;
     }
-    let order =
-        hold::hold::<Order>(place, api, (id, order), |order| is_looked_at(order, index)).await?;
+    let order = hold::hold::<Order>(place, api, order, |order| is_looked_at(order, index)).await?;
     Shown::in_order(&order.state, index, request.now)?.reply_with_challenge(api, kind)
 }

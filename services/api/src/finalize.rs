@@ -74,7 +74,7 @@ pub(crate) async fn finalize(
     };
     // A second finalize waits as well, because cert-manager takes an early refusal for the end of the order
     // (cert-manager#8960) but reads the order again after a late one.
-    let order = hold::hold::<Order>(place, api, (id, order), is_processing).await?;
+    let order = hold::hold::<Order>(place, api, order, is_processing).await?;
     match refused {
         Some(refusal) if !asked_before(&order, &key) => Err(refusal),
         Some(_) | None => Ok(show(api, StatusCode::OK, &order.state, request.now)?

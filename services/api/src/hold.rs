@@ -107,7 +107,7 @@ impl Place<'_> {
     async fn hold<A: Viewed>(
         mut self,
         aggregates: &Aggregates,
-        (id, mut view): (&A::Id, View<A::State>),
+        mut view: View<A::State>,
         under_way: impl Fn(&View<A::State>) -> bool,
     ) -> Result<View<A::State>, Refusal> {
         let _held = Held::count();
@@ -118,7 +118,7 @@ impl Place<'_> {
                 () = sleep_until(self.deadline) => true,
                 () = self.holds.stop.cancelled() => true,
             };
-            view = newest::<A>(aggregates, id, view).await?;
+            view = newest::<A>(aggregates, view).await?;
             if over {
                 break;
             }
@@ -127,15 +127,15 @@ impl Place<'_> {
     }
 }
 
-/// Waits at the place while work is under way; without a place, everything is as it was read.
+/// Waits at the place while work is under way; without a place, returns the view as it is.
 pub(crate) async fn hold<A: Viewed>(
     place: Option<Place<'_>>,
     api: &Api,
-    (id, view): (&A::Id, View<A::State>),
+    view: View<A::State>,
     under_way: impl Fn(&View<A::State>) -> bool,
 ) -> Result<View<A::State>, Refusal> {
     match place {
-        Some(place) => place.hold::<A>(&api.ports.aggregates, (id, view), under_way).await,
+        Some(place) => place.hold::<A>(&api.ports.aggregates, view, under_way).await,
         None => Ok(view),
     }
 }
@@ -156,14 +156,15 @@ impl Drop for Held {
     }
 }
 
-/// Never steps back: a cache that lost its memory between two reads shows nothing older than what was seen. While neither
-/// cache nor log can be read, what is known is still so: whoever waits has had its request carried out, and asks again.
+/// The newest view there is, never an older one than is known: the read model may have lost its memory between two reads.
+///
+/// Where neither read model nor log can be read, the known view is shown instead of a failure: the request was carried out, and
+/// its client asks again.
 async fn newest<A: Viewed>(
     aggregates: &Aggregates,
-    id: &A::Id,
     known: View<A::State>,
 ) -> Result<View<A::State>, Refusal> {
-    match aggregates.load::<A>(id).await {
+    match aggregates.load::<A>(A::id(&known.state)).await {
         Ok(Some(view)) if view.sequence > known.sequence => Ok(view),
         Ok(Some(_) | None) => Ok(known),
         Err(LoadError::Store(error)) => {

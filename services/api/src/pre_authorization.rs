@@ -122,7 +122,7 @@ pub(crate) async fn authorization(
     let place = api.holds.take_place(Subject::pre_authorization(id), request.deadline);
     let (signed, held) = owned(api, profile, id, request).await?;
     let held = if signed.jws.is_post_as_get() {
-        hold::hold::<PreAuthorization>(place, api, (id, held), is_looked_at).await?
+        hold::hold::<PreAuthorization>(place, api, held, is_looked_at).await?
     } else {
         let update: AuthorizationUpdate = authenticate::payload(&signed.jws)?;
         expect_deactivation(&update)?;
@@ -146,7 +146,7 @@ pub(crate) async fn challenge(
         let respond = Command::RespondToChallenge { challenge: kind, thumbprint, now: request.now };
         held = command(api, held, &respond, request).await?;
     }
-    let held = hold::hold::<PreAuthorization>(place, api, (id, held), is_looked_at).await?;
+    let held = hold::hold::<PreAuthorization>(place, api, held, is_looked_at).await?;
     Shown::by_itself(&held.state, request.now).reply_with_challenge(api, kind)
 }
 
