@@ -339,8 +339,10 @@ mod tests {
         log: &Emptied,
         state: Option<ListingState>,
     ) -> Result<Decided<Listing>, ExecuteError<Overtaken>> {
-        let (subject, at) =
-            (Subject::pre_authorizations(&[1; 32]), Timestamp::from_unix_seconds(1_800_000_000));
+        let (subject, at) = (
+            Subject::pre_authorization_listing(&[1; 32]),
+            Timestamp::from_unix_seconds(1_800_000_000),
+        );
         let context = Context { actor: Actor::Signer, request_id: None, traceparent: None, at };
         let loaded = Loaded { state, sequence: Sequence(7) };
         execute::<Listing>(log, &subject, loaded, &list(), &context).await

@@ -138,7 +138,7 @@ impl Subject {
     }
 
     /// The subject where an account's pre-authorizations for an identifier are listed, by the SHA-256 over both.
-    pub fn pre_authorizations(account_and_identifier: &[u8; 32]) -> Self {
+    pub fn pre_authorization_listing(account_and_identifier: &[u8; 32]) -> Self {
         let hash = hex(account_and_identifier);
         Self::new(Stream::Administration, format!("administration.pre-authorizations.{hash}"))
     }
@@ -274,12 +274,12 @@ mod tests {
         let subject = Subject::pre_authorization(&id);
         assert_eq!(subject.as_str().parse(), Ok(subject.clone()));
         assert_eq!((subject.pre_authorization_id(), subject.order_id()), (Some(id), None));
-        assert_eq!(Subject::pre_authorizations(&[9; 32]).pre_authorization_id(), None);
+        assert_eq!(Subject::pre_authorization_listing(&[9; 32]).pre_authorization_id(), None);
     }
 
     #[test]
     fn what_is_told_apart_by_a_hash_has_subjects_of_its_own() {
-        for subject in [Subject::pre_authorizations, Subject::active_certificate] {
+        for subject in [Subject::pre_authorization_listing, Subject::active_certificate] {
             assert_ne!(subject(&[9; 32]), subject(&[8; 32]));
             assert!(subject(&[9; 32]).as_str().ends_with(&"09".repeat(32)));
         }

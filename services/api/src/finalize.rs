@@ -51,7 +51,7 @@ pub(crate) async fn finalize(
         keys::check_certified(api, profile, &csr.public_key).await?;
     }
     let key = csr.public_key.subject_public_key();
-    let order = held::check(api, order, request).await?;
+    let order = held::deactivate_given_up(api, order, request).await?;
     let command = Command::Finalize {
         public_key: key.clone(),
         common_name: csr.common_name,

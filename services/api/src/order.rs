@@ -129,7 +129,7 @@ pub(crate) async fn read(
     let (signed, order): (ByAccount, OrderView) =
         authenticate::by_owner(api, profile, request, id).await?;
     authenticate::expect_post_as_get(&signed)?;
-    let order = held::check(api, order, request).await?;
+    let order = held::deactivate_given_up(api, order, request).await?;
     let order = hold::hold::<Order>(place, api, order, is_processing).await?;
     show(api, StatusCode::OK, &order.state, request.now)
 }

@@ -60,7 +60,8 @@ pub(crate) async fn new_authz(
     Ok(shown.reply(api, StatusCode::CREATED, request.now)?.with_location(location))
 }
 
-/// Of all who ask at once, one lists what it made; the others answer with that, too, and what they made stays unknown.
+/// Of several requests at once, one lists the pre-authorization that it made. The others answer with that one, and what they
+/// made themselves is never used.
 async fn find_or_place(
     api: &Api,
     owner: Owner<'_>,
@@ -78,8 +79,8 @@ async fn find_or_place(
             Some(made) => made,
             None => place(api, owner, identifier, request).await?,
         };
-        // Afterwards: orders would look in vain for one that is listed and was never made.
-        match held::list(api, newest.listed, held.state.id.clone(), &context).await {
+        // Listed only once it is made: orders would look in vain for one that is listed and does not exist.
+        match held::list(api, newest.listing, held.state.id.clone(), &context).await {
             Err(ExecuteError::Rejected(Overtaken)) => made = Some(held),
             listed => {
                 listed?;

@@ -28,7 +28,7 @@ pub(crate) struct Owner<'a> {
 }
 
 /// The list of an account's newest pre-authorizations for an identifier, as it was read.
-pub(super) struct Listed {
+pub(super) struct LoadedListing {
     subject: Subject,
     loaded: Loaded<ListingState>,
 }
@@ -45,8 +45,8 @@ pub(crate) async fn proof(
         return Ok(None);
     }
     let offered = owner.profile.challenges(identifier);
-    let listed = listed(api, owner.account, identifier).await?;
-    for held in load_all(api, owner, &listed).await? {
+    let listing = load_listing(api, owner.account, identifier).await?;
+    for held in load_all(api, owner, &listing).await? {
         let proof = held.state.as_proof(now);
         // A way of proving that the profile no longer offers is no longer good enough.
         let proof = proof.filter(|it| it.challenges.iter().all(|it| offered.contains(&it.kind)));
@@ -60,7 +60,7 @@ pub(crate) async fn proof(
 /// What an account's newest pre-authorization for an identifier is.
 pub(super) struct Newest {
     /// Where it is listed.
-    pub(super) listed: Listed,
+    pub(super) listing: LoadedListing,
     /// The newest, if it still waits for its proof.
     pub(super) pending: Option<PreAuthorizationView>,
 }
@@ -72,29 +72,30 @@ pub(super) async fn newest(
     identifier: &Identifier,
     now: Timestamp,
 ) -> Result<Newest, Refusal> {
-    let listed = listed(api, owner.account, identifier).await?;
-    let newest = load_all(api, owner, &listed).await?.into_iter().next();
+    let listing = load_listing(api, owner.account, identifier).await?;
+    let newest = load_all(api, owner, &listing).await?.into_iter().next();
     let pending = newest.filter(|it| it.state.status(now) == AuthorizationStatus::Pending);
-    Ok(Newest { listed, pending })
+    Ok(Newest { listing, pending })
 }
 
-async fn listed(
+async fn load_listing(
     api: &Api,
     account: &AccountId,
     identifier: &Identifier,
-) -> Result<Listed, Refusal> {
-    let (store, subject) = (api.ports.aggregates.store.as_ref(), listing(account, identifier));
+) -> Result<LoadedListing, Refusal> {
+    let subject = listing_subject(account, identifier);
+    let store = api.ports.aggregates.store.as_ref();
     let loaded = load::<Listing>(store, &subject, Loaded::default()).await?;
-    Ok(Listed { subject, loaded })
+    Ok(LoadedListing { subject, loaded })
 }
 
 /// The listed pre-authorizations, the newest first.
 async fn load_all(
     api: &Api,
     owner: Owner<'_>,
-    listed: &Listed,
+    listing: &LoadedListing,
 ) -> Result<Vec<PreAuthorizationView>, Refusal> {
-    let ids = listed.loaded.state.iter().flat_map(|listing| &listing.ids);
+    let ids = listing.loaded.state.iter().flat_map(|listing| &listing.ids);
     let loads = ids.map(|id| api.ports.aggregates.load::<PreAuthorization>(id));
     let found = try_join_all(loads).await?.into_iter().flatten();
     let is_owned = |it: &PreAuthorizationView| {
@@ -106,7 +107,7 @@ async fn load_all(
 /// Lists a new pre-authorization after what was the newest, so that orders find it.
 pub(super) async fn list(
     api: &Api,
-    Listed { subject, loaded }: Listed,
+    LoadedListing { subject, loaded }: LoadedListing,
     id: PreAuthorizationId,
     context: &Context,
 ) -> Result<(), ExecuteError<Overtaken>> {
@@ -115,9 +116,9 @@ pub(super) async fn list(
     execute::<Listing>(store, &subject, loaded, &List { id, after }, context).await.map(drop)
 }
 
-/// Has an order that waits for its client lose what its pre-authorizations no longer prove: one that was given up since is
-/// like an authorization of the order that was. What expires needs no word, because the order ends no later.
-pub(crate) async fn check(
+/// Deactivates those authorizations of an order that is not finalized whose pre-authorizations were given up since it was
+/// placed. Expired ones need no such step, because the order ends no later than they do.
+pub(crate) async fn deactivate_given_up(
     api: &Api,
     mut order: OrderView,
     request: &Request,
@@ -132,11 +133,11 @@ pub(crate) async fn check(
         let aggregates = &api.ports.aggregates;
         let known = Some(order.clone());
         order = match aggregates.execute::<Order>(&id, known, &command, &context).await {
-            // It was finalized meanwhile: the signer asks what it relied on, and this is no refusal of what is asked here.
+            // It was finalized meanwhile. The signer looks at the pre-authorizations again, so nobody is refused here.
             Err(ExecuteError::Rejected(Rejection::WrongStatus(_))) => {
                 return Ok(aggregates.load::<Order>(&id).await?.unwrap_or(order));
             }
-            lost => lost?,
+            deactivated => deactivated?,
         };
     }
     Ok(order)
@@ -165,7 +166,7 @@ async fn given_up(
 }
 
 /// Where an account's pre-authorizations for an identifier are listed, however it is spelled.
-fn listing(account: &AccountId, identifier: &Identifier) -> Subject {
+fn listing_subject(account: &AccountId, identifier: &Identifier) -> Subject {
     let mut hash = Hash::new(&SHA256);
     hash.update(account.as_str().as_bytes());
     // No account id has one.
@@ -173,5 +174,5 @@ fn listing(account: &AccountId, identifier: &Identifier) -> Subject {
     hash.update(identifier.canonical().as_bytes());
     let mut octets = [0; 32];
     octets.copy_from_slice(hash.finish().as_ref());
-    Subject::pre_authorizations(&octets)
+    Subject::pre_authorization_listing(&octets)
 }
