@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use acme::{csr::CertificateRequest, order::Finalize};
 use domain::{
-    Identifier, OrderId, SubjectPublicKey,
-    order::{Command, Finalized, Order, Progress, Rejection, Status},
+    Identifier, OrderId, SubjectPublicKey, Timestamp,
+    order::{self, Command, Finalized, Order, Progress, Rejection, Status},
 };
 use eventstore::{Actor, ExecuteError, Subject};
 use http::StatusCode;
 
 use crate::{
     Api,
-    authenticate::{self, OrderView},
+    authenticate::{self, ByAccount, OrderView},
     hold,
     identifiers::check_still_permitted,
     keys,
@@ -33,35 +33,14 @@ pub(crate) async fn finalize(
 ) -> Result<Reply, Refusal> {
     let place = api.holds.take_place(Subject::order(id), request.deadline);
     let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
-    let payload: Finalize = authenticate::payload(&signed.jws)?;
-    let csr = match profile.padded_csr_allowed {
-        true => payload.csr.trim_end_matches('='),
-        false => &payload.csr,
-    };
-    let csr = CertificateRequest::from_base64url(csr).map_err(Refusal::Csr)?;
-    if csr.public_key == *signed.key.public_key() {
-        return Err(Refusal::CsrKey);
-    }
-    if order.state.status(request.now) == Status::Ready {
-        check_still_permitted(profile, &order.state)?;
-        check_still_granted(profile, &order.state, request.now).map_err(Refusal::Validity)?;
-    }
-    // Whoever repeats a finalize is told what became of it, also where its key would be refused by now.
+    let csr = read_csr(profile, &signed)?;
+    // A repeated finalize is told what became of the first, also where order or key would be refused by now.
     if matches!(order.state.progress, Progress::Open) {
-        keys::check_certified(api, profile, &csr.public_key).await?;
+        check_still_acceptable(api, profile, (&order.state, &csr), request.now).await?;
     }
-    let key = csr.public_key.subject_public_key();
     let order = held::deactivate_given_up(api, order, request).await?;
-    let command = Command::Finalize {
-        public_key: key.clone(),
-        common_name: csr.common_name,
-        names: csr.identifiers.iter().map(Identifier::canonical).collect(),
-        now: request.now,
-    };
-    let context = request.context(Actor::Account { id: signed.id().clone() });
-    let finalized =
-        api.ports.aggregates.execute::<Order>(id, Some(order.clone()), &command, &context).await;
-    let (order, refused) = match finalized {
+    let key = csr.public_key.subject_public_key();
+    let (order, refused) = match execute(api, order.clone(), &csr, request).await {
         Ok(order) => (order, None),
         Err(ExecuteError::Rejected(Rejection::WrongStatus(status))) => {
             let newest = api.ports.aggregates.load::<Order>(id).await?.unwrap_or(order);
@@ -80,6 +59,51 @@ pub(crate) async fn finalize(
         Some(_) | None => Ok(show(api, StatusCode::OK, &order.state, request.now)?
             .with_location(api.settings.urls.order(&profile.name, id))),
     }
+}
+
+/// The CSR, which must not have the key of the account that sends it.
+fn read_csr(profile: &Profile, signed: &ByAccount) -> Result<CertificateRequest, Refusal> {
+    let payload: Finalize = authenticate::payload(&signed.jws)?;
+    let text = match profile.padded_csr_allowed {
+        true => payload.csr.trim_end_matches('='),
+        false => &payload.csr,
+    };
+    let csr = CertificateRequest::from_base64url(text).map_err(Refusal::Csr)?;
+    if csr.public_key == *signed.key.public_key() {
+        return Err(Refusal::CsrKey);
+    }
+    Ok(csr)
+}
+
+/// Refuses what the profile no longer allows of an order that is ready, and a key that is not to be certified.
+async fn check_still_acceptable(
+    api: &Api,
+    profile: &Profile,
+    (order, csr): (&order::State, &CertificateRequest),
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    if order.status(now) == Status::Ready {
+        check_still_permitted(profile, order)?;
+        check_still_granted(profile, order, now).map_err(Refusal::Validity)?;
+    }
+    keys::check_certified(api, profile, &csr.public_key).await
+}
+
+async fn execute(
+    api: &Api,
+    order: OrderView,
+    csr: &CertificateRequest,
+    request: &Request,
+) -> Result<OrderView, ExecuteError<Rejection>> {
+    let command = Command::Finalize {
+        public_key: csr.public_key.subject_public_key(),
+        common_name: csr.common_name.clone(),
+        names: csr.identifiers.iter().map(Identifier::canonical).collect(),
+        now: request.now,
+    };
+    let id = order.state.id.clone();
+    let context = request.context(Actor::Account { id: order.state.account.clone() });
+    api.ports.aggregates.execute::<Order>(&id, Some(order), &command, &context).await
 }
 
 /// In what the names of a CSR differ from the order's.
