@@ -34,24 +34,24 @@ pub(crate) struct ByKey {
 }
 
 /// Either of the two, for revokeCert.
-pub(crate) enum Signer {
-    Account(ByAccount),
-    Key(ByKey),
+pub(crate) enum Signed {
+    ByAccount(ByAccount),
+    ByKey(ByKey),
 }
 
-impl Signer {
+impl Signed {
     pub(crate) fn jws(&self) -> &Jws {
         match self {
-            Self::Account(signed) => &signed.jws,
-            Self::Key(signed) => &signed.jws,
+            Self::ByAccount(signed) => &signed.jws,
+            Self::ByKey(signed) => &signed.jws,
         }
     }
 
     /// The account, where one signed.
     pub(crate) fn account(&self) -> Option<&AccountId> {
         match self {
-            Self::Account(signed) => Some(signed.id()),
-            Self::Key(_) => None,
+            Self::ByAccount(signed) => Some(signed.id()),
+            Self::ByKey(_) => None,
         }
     }
 }
@@ -72,7 +72,19 @@ pub(crate) async fn by_account(
     Ok(signed)
 }
 
-/// Takes a request signed by the account that placed an order, with the order. Absent and someone else's are the same.
+/// Takes a POST-as-GET by an account (RFC 8555 §6.3).
+pub(crate) async fn post_as_get(
+    api: &Api,
+    profile: &Profile,
+    request: &Request,
+) -> Result<ByAccount, Refusal> {
+    let signed = by_account(api, profile, request).await?;
+    expect_post_as_get(&signed)?;
+    Ok(signed)
+}
+
+/// Takes a request signed by the account that placed an order, and the order. Someone else's order is refused like one that
+/// does not exist.
 pub(crate) async fn by_owner(
     api: &Api,
     profile: &Profile,
@@ -98,18 +110,18 @@ pub(crate) async fn by_key(
     Unverified::read(api, profile, request).await?.by_key().await
 }
 
-/// Takes a request signed either way.
+/// Takes a request signed by an account, or by the key that it brings along.
 pub(crate) async fn by_either(
     api: &Api,
     profile: &Profile,
     request: &Request,
-) -> Result<Signer, Refusal> {
+) -> Result<Signed, Refusal> {
     let unverified = Unverified::read(api, profile, request).await?;
     match unverified.jws.key_reference() {
         KeyReference::Kid(_) => {
-            unverified.by_account(None).await.map(|(signed, _)| Signer::Account(signed))
+            unverified.by_account(None).await.map(|(signed, _)| Signed::ByAccount(signed))
         }
-        KeyReference::Jwk(_) => unverified.by_key().await.map(Signer::Key),
+        KeyReference::Jwk(_) => unverified.by_key().await.map(Signed::ByKey),
     }
 }
 
@@ -243,17 +255,6 @@ pub(crate) fn expect_post_as_get(signed: &ByAccount) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::Payload("the payload must be empty: the resource can only be read"))
-}
-
-/// Takes a POST-as-GET by an account (RFC 8555 §6.3).
-pub(crate) async fn reader(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<ByAccount, Refusal> {
-    let signed = by_account(api, profile, request).await?;
-    expect_post_as_get(&signed)?;
-    Ok(signed)
 }
 
 /// Reads the payload that a resource takes.

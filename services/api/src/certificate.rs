@@ -28,7 +28,7 @@ pub(crate) async fn download(
     wanted: &Wanted,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let signed = authenticate::reader(api, profile, request).await?;
+    let signed = authenticate::post_as_get(api, profile, request).await?;
     let Wanted { ledger_sequence, serial, .. } = wanted;
     let found = api.ports.aggregates.signed_certificate(*ledger_sequence, serial).await?;
     let certificate = found.ok_or(Refusal::NotFound)?;

@@ -16,7 +16,7 @@ pub(crate) async fn read(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     if request.method == Method::POST {
-        authenticate::reader(api, profile, request).await?;
+        authenticate::post_as_get(api, profile, request).await?;
     }
     let url = |resource| api.settings.urls.of(&profile.name, resource);
     let directory = Directory {

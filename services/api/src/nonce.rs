@@ -12,7 +12,7 @@ pub(crate) async fn new_nonce(
     request: &Request,
 ) -> Result<Reply, Refusal> {
     if request.method == Method::POST {
-        authenticate::reader(api, profile, request).await?;
+        authenticate::post_as_get(api, profile, request).await?;
     }
     match request.method {
         Method::HEAD => Ok(Reply::empty(StatusCode::OK)),

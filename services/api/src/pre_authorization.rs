@@ -151,7 +151,8 @@ pub(crate) async fn challenge(
     Shown::by_itself(&held.state, request.now).reply_with_challenge(api, kind)
 }
 
-/// Takes a request signed by the account that asked for a pre-authorization. Absent and someone else's are the same.
+/// Takes a request signed by the account that asked for a pre-authorization, and the pre-authorization. Someone else's is
+/// refused like one that does not exist.
 async fn owned(
     api: &Api,
     profile: &Profile,

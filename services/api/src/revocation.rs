@@ -14,7 +14,7 @@ use runtime::metrics::names;
 
 use crate::{
     Api,
-    authenticate::{self, Signer},
+    authenticate::{self, Signed},
     pre_authorization::held::Owner,
     problem::Refusal,
     reply::Reply,
@@ -28,17 +28,15 @@ pub(crate) async fn revoke_cert(
     profile: &Profile,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let signer = authenticate::by_either(api, profile, request).await?;
-    let payload: Revoke = authenticate::payload(signer.jws())?;
+    let signed = authenticate::by_either(api, profile, request).await?;
+    let payload: Revoke = authenticate::payload(signed.jws())?;
     let presented =
         PresentedCertificate::from_base64url(&payload.certificate).map_err(Refusal::Certificate)?;
-    let issued = issued(api, &presented).await?;
-    let issued_here = issued.filter(|issued| issued.profile.as_ref() == Some(&profile.name));
-    // A certificate we did not issue answers like one that is not the signer's.
-    let issued = issued_here.ok_or(Refusal::NotRevocable)?;
-    let is_own = is_own(&signer, &presented, &issued);
+    // A certificate that was not issued here is refused like one that whoever asks may not revoke.
+    let issued = issued(api, profile, &presented).await?.ok_or(Refusal::NotRevocable)?;
+    let is_own = is_own(&signed, &presented, &issued);
     if !is_own {
-        let owner = Owner { profile, account: signer.account().ok_or(Refusal::NotRevocable)? };
+        let owner = Owner { profile, account: signed.account().ok_or(Refusal::NotRevocable)? };
         let names = presented.names.as_deref().unwrap_or_default();
         if !authorized::holds_all(api, owner, names, request.now).await? {
             return Err(Refusal::NotRevocable);
@@ -52,36 +50,40 @@ pub(crate) async fn revoke_cert(
         at: request.now,
         not_after: issued.not_after,
     };
-    // Who proved the names has never shown the key, which may have certificates for others as well.
+    // An account that only proved the names has never shown the key, which may be certified for others as well.
     let key = presented.public_key.as_ref().filter(|_| is_own).map(PublicKey::hash);
-    api.ports.aggregates.revoke(revoked, key, &request.context(actor(&signer))).await?;
+    api.ports.aggregates.revoke(revoked, key, &request.context(actor(&signed))).await?;
     api.kept_ocsp.look_again();
     metrics::counter!(names::CERTIFICATES_REVOKED, "reason" => reason.name()).increment(1);
     Ok(Reply::empty(StatusCode::OK))
 }
 
-/// Whether the signer ordered the certificate, or has its key.
-fn is_own(signer: &Signer, presented: &PresentedCertificate, issued: &CertificateSigned) -> bool {
-    match signer {
-        Signer::Account(signed) => issued.account.as_ref() == Some(signed.id()),
-        Signer::Key(signed) => presented.public_key.as_ref() == Some(signed.key.public_key()),
+/// Whether the request is signed by the account that ordered the certificate, or by the certificate's key.
+fn is_own(signed: &Signed, presented: &PresentedCertificate, issued: &CertificateSigned) -> bool {
+    match signed {
+        Signed::ByAccount(signed) => issued.account.as_ref() == Some(signed.id()),
+        Signed::ByKey(signed) => presented.public_key.as_ref() == Some(signed.key.public_key()),
     }
 }
 
-fn actor(signer: &Signer) -> Actor {
-    match signer {
-        Signer::Account(signed) => Actor::Account { id: signed.id().clone() },
-        Signer::Key(_) => Actor::Certificate,
+fn actor(signed: &Signed) -> Actor {
+    match signed {
+        Signed::ByAccount(signed) => Actor::Account { id: signed.id().clone() },
+        Signed::ByKey(_) => Actor::Certificate,
     }
 }
 
-/// The ledger's entry of exactly this certificate; `None` when we did not issue it.
+/// The ledger's entry of exactly this certificate; `None` when it was not issued under this profile.
 async fn issued(
     api: &Api,
+    profile: &Profile,
     presented: &PresentedCertificate,
 ) -> Result<Option<CertificateSigned>, Refusal> {
     let aggregates = &api.ports.aggregates;
     let Some(entry) = aggregates.certificate(&presented.serial).await? else { return Ok(None) };
-    let signed = aggregates.signed_certificate(entry.ledger_sequence, &entry.serial).await?;
-    Ok(signed.filter(|signed| signed.certificate == base64url::encode(&presented.der)))
+    let issued = aggregates.signed_certificate(entry.ledger_sequence, &entry.serial).await?;
+    Ok(issued.filter(|issued| {
+        issued.certificate == base64url::encode(&presented.der)
+            && issued.profile.as_ref() == Some(&profile.name)
+    }))
 }

@@ -27,7 +27,7 @@ pub(crate) async fn list(
     id: &AccountId,
     request: &Request,
 ) -> Result<Reply, Refusal> {
-    let signed = authenticate::reader(api, profile, request).await?;
+    let signed = authenticate::post_as_get(api, profile, request).await?;
     if signed.id() != id {
         return Err(Refusal::OtherAccount);
     }
