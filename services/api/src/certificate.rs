@@ -3,33 +3,24 @@
 mod format;
 
 use acme::{base64url, issuer_url};
-use domain::Serial;
-use eventstore::Sequence;
 use http::{StatusCode, header};
 
 use crate::{
     Api, authenticate, problem::Refusal, reply::Reply, request::Request, settings::Profile,
+    urls::CertificatePlace,
 };
 use format::Format;
 
-/// Which certificate is asked for, and which of its chains: 0 is the first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub(crate) ledger_sequence: Sequence,
-    pub(crate) serial: Serial,
-    pub(crate) chain: usize,
-}
-
-/// Sends the certificate in the form that is accepted, with a link to each of its other chains, and where it goes without any
-/// to its issuer, if it says where that is.
+/// Sends the certificate in the form that the client accepts, with links to its other chains. Where it is sent without a chain,
+/// a link leads to its issuer, if the certificate says where that is.
 pub(crate) async fn download(
     api: &Api,
     profile: &Profile,
-    wanted: &Wanted,
+    place: &CertificatePlace,
     request: &Request,
 ) -> Result<Reply, Refusal> {
     let signed = authenticate::post_as_get(api, profile, request).await?;
-    let Wanted { ledger_sequence, serial, .. } = wanted;
+    let CertificatePlace { ledger_sequence, serial, chain: wanted } = place;
     let found = api.ports.aggregates.signed_certificate(*ledger_sequence, serial).await?;
     let certificate = found.ok_or(Refusal::NotFound)?;
     let owned = certificate.account.as_ref() == Some(signed.id())
@@ -39,7 +30,7 @@ pub(crate) async fn download(
     }
     let chains: Vec<&Vec<String>> =
         std::iter::once(&certificate.chain).chain(&certificate.alternates).collect();
-    let chain = chains.get(wanted.chain).ok_or(Refusal::NotFound)?;
+    let chain = chains.get(*wanted).ok_or(Refusal::NotFound)?;
     let certificates = std::iter::once(&certificate.certificate)
         .chain(chain.iter())
         .map(|der| base64url::decode(der))
@@ -48,11 +39,14 @@ pub(crate) async fn download(
     let accept = request.headers.get_all(header::ACCEPT).iter();
     let format = Format::accepted(accept.filter_map(|line| line.to_str().ok()));
     let reply = Reply::body(StatusCode::OK, format.media_type(), format.write(&certificates));
-    let above = certificates.first().filter(|_| format.is_alone()).and_then(|der| issuer_url(der));
-    let reply = above.iter().fold(reply, |reply, url| reply.with_link("up", url));
-    let others = (0..chains.len()).filter(|&chain| chain != wanted.chain);
+    let issuer = certificates.first().filter(|_| format.is_alone()).and_then(|der| issuer_url(der));
+    let reply = match issuer {
+        Some(url) => reply.with_link("up", &url),
+        None => reply,
+    };
+    let others = (0..chains.len()).filter(|chain| chain != wanted);
     Ok(others.fold(reply, |reply, chain| {
-        let other = Wanted { chain, ..wanted.clone() };
+        let other = CertificatePlace { chain, ..place.clone() };
         reply.with_link("alternate", &api.settings.urls.certificate(&profile.name, &other))
     }))
 }

@@ -70,7 +70,7 @@ async fn handle_acme(
         Resource::Challenge(AuthorizationPlace::PreAuthorization(id), kind) => {
             pre_authorization::challenge(api, profile, (id, *kind), request).await
         }
-        Resource::Certificate(wanted) => certificate::download(api, profile, wanted, request).await,
+        Resource::Certificate(place) => certificate::download(api, profile, place, request).await,
     }
 }
 

@@ -22,7 +22,6 @@ use runtime::metrics::names;
 use crate::{
     Api,
     authenticate::{self, ByAccount, OrderView},
-    certificate::Wanted,
     hold,
     identifiers::check_identifiers,
     pre_authorization::held::{self, Owner},
@@ -32,7 +31,7 @@ use crate::{
     request::Request,
     settings::Profile,
     terms,
-    urls::AuthorizationPlace,
+    urls::{AuthorizationPlace, CertificatePlace},
 };
 
 /// What a client has at least for the proofs of an order, as with the shortest `order_validity`.
@@ -149,7 +148,8 @@ pub(crate) fn show(
     let certificate = match &order.progress {
         Progress::Valid { serial, ledger_sequence, .. } => {
             let (ledger_sequence, serial) = (Sequence(*ledger_sequence), serial.clone());
-            Some(urls.certificate(&order.profile, &Wanted { ledger_sequence, serial, chain: 0 }))
+            let place = CertificatePlace { ledger_sequence, serial, chain: 0 };
+            Some(urls.certificate(&order.profile, &place))
         }
         Progress::Open | Progress::Processing(_) | Progress::Invalid { .. } => None,
     };

@@ -9,10 +9,9 @@ use eventstore::Sequence;
 use http::Method;
 
 use crate::{
-    certificate::Wanted,
     limits::MAX_PATH_BYTES,
     settings::{Profile, Settings},
-    urls::AuthorizationPlace,
+    urls::{AuthorizationPlace, CertificatePlace},
 };
 
 /// What a path names.
@@ -44,7 +43,7 @@ pub(crate) enum Resource {
     Finalize(OrderId),
     Authorization(AuthorizationPlace),
     Challenge(AuthorizationPlace, ChallengeType),
-    Certificate(Wanted),
+    Certificate(CertificatePlace),
 }
 
 impl Resource {
@@ -194,20 +193,20 @@ fn resource_of(segments: &[&str]) -> Option<Resource> {
         ["challenge", place @ .., kind] => {
             Resource::Challenge(authorization_place(place)?, kind.parse().ok()?)
         }
-        ["certificate", id] => Resource::Certificate(certificate(id, 0)?),
+        ["certificate", id] => Resource::Certificate(certificate_place(id, 0)?),
         ["certificate", id, chain] => {
-            let chain = usize::try_from(canonical_number(chain)?).ok()?;
             // The first chain has the shorter URL.
-            Resource::Certificate(certificate(id, chain).filter(|_| chain > 0)?)
+            let chain = canonical_number(chain).filter(|&chain| chain > 0)?;
+            Resource::Certificate(certificate_place(id, usize::try_from(chain).ok()?)?)
         }
         _ => return None,
     })
 }
 
-fn certificate(id: &str, chain: usize) -> Option<Wanted> {
+fn certificate_place(id: &str, chain: usize) -> Option<CertificatePlace> {
     let (sequence, serial) = id.split_once('-')?;
     let ledger_sequence = Sequence(canonical_number(sequence)?);
-    Some(Wanted { ledger_sequence, serial: serial.parse().ok()?, chain })
+    Some(CertificatePlace { ledger_sequence, serial: serial.parse().ok()?, chain })
 }
 
 fn authorization_place(segments: &[&str]) -> Option<AuthorizationPlace> {

@@ -3,16 +3,26 @@
 use std::fmt;
 
 use domain::{
-    AccountId, ChallengeType, OrderId, PreAuthorizationId, ProfileName, order::AuthorizationIndex,
+    AccountId, ChallengeType, OrderId, PreAuthorizationId, ProfileName, Serial,
+    order::AuthorizationIndex,
 };
-
-use crate::certificate::Wanted;
+use eventstore::Sequence;
 
 /// Where an authorization is: in an order, or by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AuthorizationPlace {
     Order(OrderId, AuthorizationIndex),
     PreAuthorization(PreAuthorizationId),
+}
+
+/// Where a certificate is, with one of its chains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CertificatePlace {
+    /// Where the ledger holds it.
+    pub(crate) ledger_sequence: Sequence,
+    pub(crate) serial: Serial,
+    /// Which of its chains; 0 is the first.
+    pub(crate) chain: usize,
 }
 
 /// Makes the URLs that the server hands out.
@@ -82,8 +92,8 @@ impl Urls {
     }
 
     /// A certificate's URL carries its place in the ledger: a download is one read.
-    pub(crate) fn certificate(&self, profile: &ProfileName, wanted: &Wanted) -> String {
-        let Wanted { ledger_sequence, serial, chain } = wanted;
+    pub(crate) fn certificate(&self, profile: &ProfileName, place: &CertificatePlace) -> String {
+        let CertificatePlace { ledger_sequence, serial, chain } = place;
         let first = format!("certificate/{ledger_sequence}-{serial}");
         match chain {
             0 => self.of(profile, &first),
