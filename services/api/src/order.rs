@@ -34,7 +34,7 @@ use crate::{
     urls::{AuthorizationPlace, CertificatePlace},
 };
 
-/// What a client has at least for the proofs of an order, as with the shortest `order_validity`.
+/// How long a client has at least to prove what an order leaves to prove: as long as the shortest `order_validity`.
 const TIME_TO_PROVE: Duration = Duration::from_mins(5);
 
 /// Places an order.
@@ -75,7 +75,7 @@ fn end(latest: Timestamp, authorizations: &[AuthorizationPlaced]) -> Timestamp {
     relied_on.map(|it| it.expires_at).fold(latest, Timestamp::min)
 }
 
-/// What is to be proven, or was before the order.
+/// An authorization for each identifier: relying on what was proven before the order, or with challenges to prove it now.
 async fn authorizations(
     api: &Api,
     owner: Owner<'_>,
@@ -83,27 +83,26 @@ async fn authorizations(
     now: Timestamp,
 ) -> Result<Vec<AuthorizationPlaced>, Refusal> {
     let proofs = identifiers.iter().map(|it| held::proof(api, owner, it, now));
-    let mut proofs = try_join_all(proofs).await?;
+    let proofs = try_join_all(proofs).await?;
     // The order ends with what it relies on, and whoever has something left to prove needs time for it.
-    if proofs.iter().any(Option::is_none) {
-        let earliest_end = now.plus(TIME_TO_PROVE);
-        for proof in &mut proofs {
-            let relied_on = proof.as_ref().and_then(|it| it.relies_on.as_ref());
-            if relied_on.is_some_and(|it| it.expires_at < earliest_end) {
-                *proof = None;
-            }
-        }
-    }
-    let placed = |identifier: &Identifier| {
-        Ok::<_, Refusal>(AuthorizationPlaced {
+    let earliest_end = match proofs.iter().all(Option::is_some) {
+        true => now,
+        false => now.plus(TIME_TO_PROVE),
+    };
+    let lasts = |proof: &AuthorizationPlaced| {
+        proof.relies_on.as_ref().is_none_or(|relied_on| relied_on.expires_at >= earliest_end)
+    };
+    let proofs = identifiers.iter().zip(proofs);
+    let placed = proofs.map(|(identifier, proof)| match proof.filter(lasts) {
+        Some(proof) => Ok(proof),
+        None => Ok(AuthorizationPlaced {
             identifier: identifier.authorized(),
             wildcard: identifier.is_wildcard(),
             challenges: challenges(owner.profile, identifier)?,
             relies_on: None,
-        })
-    };
-    let proofs = identifiers.iter().zip(proofs);
-    proofs.map(|(identifier, proof)| proof.map_or_else(|| placed(identifier), Ok)).collect()
+        }),
+    });
+    placed.collect()
 }
 
 /// The ways to prove an identifier, with a fresh token.
@@ -187,7 +186,7 @@ pub(crate) fn show(
     })
 }
 
-/// Why an order is invalid; without a failure of its own, time or its holder ended it.
+/// Why an order is invalid. One that has no failure expired, or its holder gave an authorization up.
 fn failure(order: &State) -> Problem {
     match order.failure() {
         Some(failure) => failure.into(),
