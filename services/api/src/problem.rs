@@ -329,12 +329,11 @@ fn order_problem(status: Status) -> Problem {
 }
 
 fn csr_problem(reason: BadCsr) -> Problem {
-    match reason {
-        BadCsr::PublicKey(key) => Problem::new(ErrorType::BadCsr, &format!("{reason}: {key}")),
-        BadCsr::Name(why) => Problem::new(ErrorType::BadCsr, &format!("{reason}: {why}")),
-        BadCsr::Address(why) => Problem::new(ErrorType::BadCsr, &format!("{reason}: {why}")),
-        _ => Problem::new(ErrorType::BadCsr, &reason.to_string()),
-    }
+    let detail = match std::error::Error::source(&reason) {
+        Some(cause) => format!("{reason}: {cause}"),
+        None => reason.to_string(),
+    };
+    Problem::new(ErrorType::BadCsr, &detail)
 }
 
 impl From<domain::certificate::Rejection> for Refusal {

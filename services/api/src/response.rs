@@ -42,30 +42,26 @@ async fn with_nonce(
 ) -> Response<Bytes> {
     let profile = route.profile();
     let retry_after = api.settings.retry_after_seconds(profile);
-    let refuse = |refusal: &Refusal| problem::reply(refusal, retry_after).into_response();
+    let refuse = |refusal: Refusal| problem::reply(&refusal, retry_after).into_response();
     let is_new_nonce = matches!(route, Route::Acme(_, Resource::NewNonce))
         && *method != Method::OPTIONS
         && outcome.is_ok();
     let needs_nonce = is_new_nonce || (*method == Method::POST && route.is_acme());
     let mut response = match outcome {
         Ok(reply) => reply.into_response(),
-        Err(refusal) => refuse(&refusal),
+        Err(refusal) => refuse(refusal),
     };
     if !needs_nonce {
         return response;
     }
     let issued = api.ports.admission.issue(profile.unwrap_or(&api.settings.default_profile)).await;
-    match issued.map(|nonce| HeaderValue::from_str(&nonce)) {
-        Ok(Ok(nonce)) => {
-            response.headers_mut().insert(REPLAY_NONCE, nonce);
-            response
-        }
-        // newNonce without a nonce is no answer; any other reply is worth more than none.
-        Ok(Err(_)) | Err(_) if is_new_nonce => {
-            refuse(&Refusal::Unavailable("no nonce can be made".into()))
-        }
-        Ok(Err(_)) | Err(_) => response,
+    if let Some(nonce) = issued.ok().and_then(|nonce| HeaderValue::from_str(&nonce).ok()) {
+        response.headers_mut().insert(REPLAY_NONCE, nonce);
+    } else if is_new_nonce {
+        // Any other reply is worth sending without a nonce.
+        return refuse(Refusal::Unavailable("no nonce can be made".into()));
     }
+    response
 }
 
 fn allow_any_origin(headers: &mut HeaderMap) {
