@@ -12,8 +12,8 @@ use crate::{
 
 /// How long after its claim a change of keys may be completed. Whoever comes later claims again.
 pub(crate) const CLAIM_IS_GOOD_FOR: Duration = Duration::from_secs(60);
-/// How long after it was made a claim that no completed change followed may be taken over; so much later that neither clocks
-/// that differ nor an append under way let both have the key.
+/// How long after it was made a claim that no completed change followed may be taken over: so much later that, even with clocks
+/// that differ and an append under way, two accounts never have the key.
 const CLAIM_LAPSES_AFTER: Duration = Duration::from_mins(5);
 
 /// The use of a key as an aggregate; it shares its subject and its events with the account the key made, if it made one.
@@ -47,8 +47,8 @@ pub enum Command {
     Claim {
         /// The claim.
         claim: AccountKeyClaimed,
-        /// Another claim that was looked into and that no completed change had followed.
-        unfollowed: Option<Claim>,
+        /// The claim that is taken over, which the caller found abandoned: no completed change followed it.
+        abandoned: Option<Claim>,
     },
 }
 
@@ -61,13 +61,13 @@ pub struct Creation {
     pub terms: Option<AccountTermsAgreed>,
     /// What binds it to an account of another system.
     pub external_account: Option<AccountBound>,
-    /// A claim that was looked into and that no completed change had followed.
-    pub unfollowed: Option<Claim>,
+    /// The claim that is taken over, which the caller found abandoned: no completed change followed it.
+    pub abandoned: Option<Claim>,
 }
 
 impl From<AccountCreated> for Creation {
     fn from(account: AccountCreated) -> Self {
-        Self { account, terms: None, external_account: None, unfollowed: None }
+        Self { account, terms: None, external_account: None, abandoned: None }
     }
 }
 
@@ -104,18 +104,18 @@ impl Aggregate for KeyUse {
     fn decide(state: Option<&State>, command: &Command) -> Result<Vec<Event>, Rejection> {
         match command {
             Command::Create(creation) => {
-                free(state, creation.unfollowed.as_ref(), creation.account.at)?;
+                check_free(state, creation.abandoned.as_ref(), creation.account.at)?;
                 let created = Event::AccountCreated(creation.account.clone());
                 let agreed = creation.terms.clone().map(Event::AccountTermsAgreed);
                 let bound = creation.external_account.clone().map(Event::AccountBound);
                 Ok([created].into_iter().chain(agreed).chain(bound).collect())
             }
-            Command::Claim { claim, unfollowed } => {
+            Command::Claim { claim, abandoned } => {
                 match state {
                     // The same account again: its first attempt got no further than the claim.
                     Some(State::Claimed(known)) if known.account == claim.account => {}
                     Some(State::Account | State::Claimed(_)) | None => {
-                        free(state, unfollowed.as_ref(), claim.at)?;
+                        check_free(state, abandoned.as_ref(), claim.at)?;
                     }
                 }
                 Ok(vec![Event::AccountKeyClaimed(claim.clone())])
@@ -141,16 +141,16 @@ impl Aggregate for KeyUse {
     }
 }
 
-/// Whether the key may be used for something new.
-fn free(
+/// Refuses a key that has an account, or is claimed unless that claim is the abandoned one and old enough.
+fn check_free(
     state: Option<&State>,
-    unfollowed: Option<&Claim>,
+    abandoned: Option<&Claim>,
     now: Timestamp,
 ) -> Result<(), Rejection> {
     match state {
         None => Ok(()),
         Some(State::Account) => Err(Rejection::AlreadyExists),
-        Some(State::Claimed(claim)) if unfollowed == Some(claim) && claim.has_lapsed(now) => Ok(()),
+        Some(State::Claimed(claim)) if abandoned == Some(claim) && claim.has_lapsed(now) => Ok(()),
         Some(State::Claimed(_)) => Err(Rejection::Claimed),
     }
 }
@@ -185,7 +185,7 @@ mod tests {
         AccountKeyClaimed { account: id(n), key: Thumbprint("t".into()), at: at(seconds) }
     }
 
-    fn unfollowed(n: u8, seconds: i64) -> Option<Claim> {
+    fn abandoned(n: u8, seconds: i64) -> Option<Claim> {
         Some(Claim { account: id(n), at: at(seconds) })
     }
 
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_key_that_made_an_account_is_never_claimed() {
         let given = [Event::AccountCreated(creation(0))];
-        let when = Command::Claim { claim: claim(1, 9999), unfollowed: unfollowed(1, 0) };
+        let when = Command::Claim { claim: claim(1, 9999), abandoned: abandoned(1, 0) };
         check(&given, &when, &Err(Rejection::AlreadyExists));
     }
 
@@ -228,9 +228,9 @@ mod tests {
     #[test]
     fn an_account_claims_a_key_again_and_another_does_not() {
         let given = [Event::AccountKeyClaimed(claim(1, 0))];
-        let again = Command::Claim { claim: claim(1, 10), unfollowed: None };
+        let again = Command::Claim { claim: claim(1, 10), abandoned: None };
         check(&given, &again, &Ok(vec![Event::AccountKeyClaimed(claim(1, 10))]));
-        let other = Command::Claim { claim: claim(2, 9999), unfollowed: None };
+        let other = Command::Claim { claim: claim(2, 9999), abandoned: None };
         check(&given, &other, &Err(Rejection::Claimed));
     }
 
@@ -239,12 +239,12 @@ mod tests {
         let given = [Event::AccountKeyClaimed(claim(1, 0))];
         let take = |seconds, looked_into| Command::Claim {
             claim: claim(2, seconds),
-            unfollowed: looked_into,
+            abandoned: looked_into,
         };
-        check(&given, &take(299, unfollowed(1, 0)), &Err(Rejection::Claimed));
+        check(&given, &take(299, abandoned(1, 0)), &Err(Rejection::Claimed));
         let taken = Event::AccountKeyClaimed(claim(2, 300));
-        check(&given, &take(300, unfollowed(1, 0)), &Ok(vec![taken]));
-        let create = Creation { unfollowed: unfollowed(1, 0), ..creation(300).into() };
+        check(&given, &take(300, abandoned(1, 0)), &Ok(vec![taken]));
+        let create = Creation { abandoned: abandoned(1, 0), ..creation(300).into() };
         let create = Command::from(create);
         check(&given, &create, &Ok(vec![Event::AccountCreated(creation(300))]));
     }
@@ -253,7 +253,7 @@ mod tests {
     fn a_claim_that_was_renewed_is_not_the_one_that_was_looked_into() {
         let given =
             [Event::AccountKeyClaimed(claim(1, 0)), Event::AccountKeyClaimed(claim(1, 290))];
-        let when = Command::Claim { claim: claim(2, 9999), unfollowed: unfollowed(1, 0) };
+        let when = Command::Claim { claim: claim(2, 9999), abandoned: abandoned(1, 0) };
         check(&given, &when, &Err(Rejection::Claimed));
     }
 }

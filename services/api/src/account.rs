@@ -42,24 +42,27 @@ pub(crate) async fn new_account(
     let ByKey { jws, key } = authenticate::by_key(api, profile, request).await?;
     let new: NewAccount = authenticate::payload(&jws)?;
     let only_existing = new.only_return_existing == Some(true);
-    let unfollowed = match holder::find(api, profile, &key, request.now).await? {
+    let abandoned = match holder::find(api, profile, &key, request.now).await? {
         Holder::Account(existing) => return found(api, profile, &existing),
         Holder::Former | Holder::Nobody(_) if only_existing => {
             return Err(Refusal::AccountDoesNotExist);
         }
         Holder::Former => return Err(Refusal::FormerKey),
         Holder::Claimed(_) => return Err(key_use::Rejection::Claimed.into()),
-        Holder::Nobody(unfollowed) => unfollowed,
+        Holder::Nobody(abandoned) => abandoned,
     };
-    keys::check_account(api, profile, key.public_key()).await?;
-    let sent = new.external_account_binding.clone();
-    let wanted = wanted(profile, &key, new, request)?;
-    let id = wanted.account.id.clone();
-    let newcomer = Newcomer { id: &id, key: &key, jws: &jws };
-    let external_account =
-        external::bind(api, profile, (&newcomer, sent.as_deref()), request).await?;
-    let command = Creation { unfollowed, external_account, ..wanted }.into();
-    match create(api, &id, &command, request).await {
+    keys::check_account_key(api, profile, key.public_key()).await?;
+    let creation = creation(profile, &key, &new, request)?;
+    let id = &creation.account.id;
+    let binding = new.external_account_binding.as_deref();
+    let newcomer = Newcomer { id, key: &key, jws: &jws, binding };
+    let external_account = external::bind(api, profile, &newcomer, request).await?;
+    match create(api, Creation { abandoned, external_account, ..creation }, request).await {
+        Ok(account) => {
+            metrics::counter!(names::ACCOUNTS_CREATED, "profile" => profile.name.to_string())
+                .increment(1);
+            show_with_location(api, profile, StatusCode::CREATED, &account.state)
+        }
         // Another request with this key was faster.
         Err(ExecuteError::Rejected(rejection)) => {
             match holder::find(api, profile, &key, request.now).await? {
@@ -67,28 +70,22 @@ pub(crate) async fn new_account(
                 Holder::Former | Holder::Claimed(_) | Holder::Nobody(_) => Err(rejection.into()),
             }
         }
-        created => {
-            let account = created?.state;
-            metrics::counter!(names::ACCOUNTS_CREATED, "profile" => profile.name.to_string())
-                .increment(1);
-            Ok(show(api, profile, StatusCode::CREATED, &account)?
-                .with_location(api.settings.urls.account(&profile.name, &account.id)))
-        }
+        Err(error) => Err(error.into()),
     }
 }
 
-/// The account that a request asks for, if the profile allows it.
-fn wanted(
+/// The account that a request asks for, if the profile allows it; not bound to another yet.
+fn creation(
     profile: &Profile,
     key: &PublicJwk,
-    new: NewAccount,
+    new: &NewAccount,
     request: &Request,
 ) -> Result<Creation, Refusal> {
     let agreed = new.terms_of_service_agreed.unwrap_or(false);
     if profile.terms_required && !agreed {
         return Err(Refusal::TermsNotAgreed(profile.meta.terms_of_service.clone()));
     }
-    let contact = new.contact.unwrap_or_default();
+    let contact = new.contact.clone().unwrap_or_default();
     wire::check_contacts(&contact).map_err(Refusal::Contact)?;
     let account = AccountCreated {
         id: account_id(&profile.name, key.thumbprint()),
@@ -104,14 +101,14 @@ fn wanted(
 
 async fn create(
     api: &Api,
-    id: &AccountId,
-    command: &key_use::Command,
+    creation: Creation,
     request: &Request,
 ) -> Result<AccountView, ExecuteError<key_use::Rejection>> {
-    let aggregates = &api.ports.aggregates;
-    let context = request.context(Actor::Account { id: id.clone() });
-    let (store, subject) = (aggregates.store.as_ref(), Subject::account(id));
-    let made = execute::<KeyUse>(store, &subject, Loaded::default(), command, &context).await?;
+    let (aggregates, id) = (&api.ports.aggregates, creation.account.id.clone());
+    let (store, subject) = (aggregates.store.as_ref(), Subject::account(&id));
+    let context = request.context(Actor::Account { id });
+    let command = creation.into();
+    let made = execute::<KeyUse>(store, &subject, Loaded::default(), &command, &context).await?;
     let lost = || ExecuteError::Store(StoreError::damaged("events make no account"));
     let state = Account::fold(None, &made.events).ok_or_else(lost)?;
     let view = AccountView { state: Arc::new(state), sequence: made.sequence };
@@ -120,8 +117,7 @@ async fn create(
 
 fn found(api: &Api, profile: &Profile, existing: &AccountView) -> Result<Reply, Refusal> {
     match existing.state.status {
-        Status::Valid => Ok(show(api, profile, StatusCode::OK, &existing.state)?
-            .with_location(api.settings.urls.account(&profile.name, &existing.state.id))),
+        Status::Valid => show_with_location(api, profile, StatusCode::OK, &existing.state),
         Status::Deactivated => Err(Refusal::AccountDeactivated),
     }
 }
@@ -168,6 +164,16 @@ fn changes(
         changes.extend(terms::agreement(profile, request).map(Command::AgreeToTerms));
     }
     Ok(changes)
+}
+
+fn show_with_location(
+    api: &Api,
+    profile: &Profile,
+    status: StatusCode,
+    account: &State,
+) -> Result<Reply, Refusal> {
+    let location = api.settings.urls.account(&profile.name, &account.id);
+    Ok(show(api, profile, status, account)?.with_location(location))
 }
 
 fn show(

@@ -86,7 +86,7 @@ async fn check_still_acceptable(
         check_still_permitted(profile, order)?;
         check_still_granted(profile, order, now).map_err(Refusal::Validity)?;
     }
-    keys::check_certified(api, profile, &csr.public_key).await
+    keys::check_certificate_key(api, profile, &csr.public_key).await
 }
 
 async fn execute(

@@ -7,7 +7,7 @@ use crate::{Api, problem::Refusal, settings::Profile};
 
 /// Checks the key of a CSR: by the profile's rules, the operator's lists, the revocations for keyCompromise, and against
 /// every key that ever was an account's, under any profile.
-pub(crate) async fn check_certified(
+pub(crate) async fn check_certificate_key(
     api: &Api,
     profile: &Profile,
     key: &PublicKey,
@@ -32,7 +32,7 @@ pub(crate) async fn check_certified(
 }
 
 /// Checks the key of a new account, or one that is to take the place of an account's.
-pub(crate) async fn check_account(
+pub(crate) async fn check_account_key(
     api: &Api,
     profile: &Profile,
     key: &PublicKey,

@@ -21,19 +21,22 @@ pub(super) struct Newcomer<'a> {
     pub(super) key: &'a PublicJwk,
     /// The request that its key signed.
     pub(super) jws: &'a Jws,
+    /// The externalAccountBinding in it.
+    pub(super) binding: Option<&'a RawValue>,
 }
 
-/// Checks a binding and takes its key; the last thing before the account is made, because a key may be good for one
-/// account only. Where there can be no key and none is required, bindings are ignored.
+/// Checks a binding and uses its key for the account: last of all before the account is made, because a key may be good for one
+/// account only. Where no binding could be verified and none is required, bindings are ignored.
 pub(super) async fn bind(
     api: &Api,
     profile: &Profile,
-    (newcomer, sent): (&Newcomer<'_>, Option<&RawValue>),
+    newcomer: &Newcomer<'_>,
     request: &Request,
 ) -> Result<Option<AccountBound>, Refusal> {
     let compatibility = profile.binding_compatibility;
-    let may_be_good = api.settings.operator_key.is_some() || compatibility != Compatibility::None;
-    let sent = match sent.filter(|_| may_be_good) {
+    let can_be_verified =
+        api.settings.operator_key.is_some() || compatibility != Compatibility::None;
+    let sent = match newcomer.binding.filter(|_| can_be_verified) {
         Some(sent) => sent,
         None if profile.meta.external_account_required => {
             return Err(Refusal::ExternalAccountRequired);

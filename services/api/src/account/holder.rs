@@ -12,7 +12,7 @@ use crate::{Api, authenticate::AccountView, problem::Refusal, settings::Profile}
 
 /// Whose a key is.
 pub(super) enum Holder {
-    /// Nobody's. If an account once claimed it and did not change to it in time, that claim may be taken over.
+    /// Nobody's. The claim is an abandoned one, to be taken over: its account did not change to the key in time.
     Nobody(Option<Claim>),
     /// The present key of an account.
     Account(AccountView),
@@ -22,7 +22,7 @@ pub(super) enum Holder {
     Claimed(Claim),
 }
 
-/// Finds out whose a key is. What speaks against an account is read from the log: a view may be behind.
+/// Finds out whose a key is. That it has no account is believed of the log only: a view may be behind.
 pub(super) async fn find(
     api: &Api,
     profile: &Profile,

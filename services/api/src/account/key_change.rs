@@ -23,7 +23,7 @@ use crate::{
     settings::Profile,
 };
 
-/// How often it is looked whose the new key is, while others want it too.
+/// How often the new key is claimed while other requests claim it, or make an account with it, at the same time.
 const ATTEMPTS: usize = 3;
 
 /// Replaces the account's key: first the new key is claimed where every other who wants it would look, then the account
@@ -35,7 +35,7 @@ pub(crate) async fn key_change(
 ) -> Result<Reply, Refusal> {
     let signed = authenticate::by_account(api, profile, request).await?;
     let new = new_key(api, profile, &signed)?;
-    keys::check_account(api, profile, new.public_key()).await?;
+    keys::check_account_key(api, profile, new.public_key()).await?;
     let id = signed.id().clone();
     claim(api, profile, (&signed.account.state, &new), request).await?;
     let command = Command::ChangeKey(KeyChange {
@@ -81,7 +81,7 @@ async fn claim(
     let id = &account.id;
     let mut refused = key_use::Rejection::Claimed;
     for _ in 0..ATTEMPTS {
-        let unfollowed = free(api, profile, (id, new), request.now).await?;
+        let abandoned = check_claimable(api, profile, (id, new), request.now).await?;
         if !account.may_change_key() {
             return Err(Refusal::TooManyKeys);
         }
@@ -91,7 +91,7 @@ async fn claim(
                 key: new.thumbprint().clone(),
                 at: request.now,
             },
-            unfollowed,
+            abandoned,
         };
         let subject = Subject::account(&acme::account_id(&profile.name, new.thumbprint()));
         let context = request.context(Actor::Account { id: id.clone() });
@@ -108,15 +108,15 @@ async fn claim(
     Err(refused.into())
 }
 
-/// Whether the key can be claimed, and which claim that takes over.
-async fn free(
+/// Refuses a key that the account cannot claim, and finds the abandoned claim that it takes over, if there is one.
+async fn check_claimable(
     api: &Api,
     profile: &Profile,
     (id, new): (&AccountId, &PublicJwk),
     now: Timestamp,
 ) -> Result<Option<Claim>, Refusal> {
     match holder::find(api, profile, new, now).await? {
-        Holder::Nobody(unfollowed) => Ok(unfollowed),
+        Holder::Nobody(abandoned) => Ok(abandoned),
         Holder::Claimed(claim) if claim.account == *id => Ok(None),
         Holder::Claimed(_) => Err(key_use::Rejection::Claimed.into()),
         Holder::Account(other) => {
