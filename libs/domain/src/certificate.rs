@@ -16,6 +16,4 @@ pub use blocked_key::{BlockedKey, BlockedKeyEvent, KeyBlocked};
 pub use crl_division::{CrlDivided, CrlDivision, CrlDivisionEvent, Divisions};
 pub use ledger::{CertificateSigned, LedgerEvent, SerialBurned, SerialReserved};
 pub use replacement::{IdentifierSet, Replacements};
-pub use revocation::{
-    CertRevoked, Command, Rejection, Revocation, RevocationEvent, RevocationReason, State,
-};
+pub use revocation::{AlreadyRevoked, CertRevoked, Revocation, RevocationEvent, RevocationReason};

@@ -3,7 +3,7 @@
 use domain::{
     IssuerId, KeyHash, Serial,
     certificate::{
-        BlockedKey, CertRevoked, Command, KeyBlocked, Rejection, Revocation, RevocationReason,
+        AlreadyRevoked, BlockedKey, CertRevoked, KeyBlocked, Revocation, RevocationReason,
     },
 };
 use eventstore::{Context, Decided, ExecuteError, LoadError, Loaded, Subject, execute, load};
@@ -11,8 +11,8 @@ use eventstore::{Context, Decided, ExecuteError, LoadError, Loaded, Subject, exe
 use crate::Aggregates;
 
 impl Aggregates {
-    /// Revokes a certificate. For keyCompromise its key is blocked first, so that a crash in between leaves nothing that
-    /// repeating the request does not make good, and also when the certificate is revoked for another reason already.
+    /// Revokes a certificate. For keyCompromise its key is blocked first, also where the certificate is revoked already: whoever
+    /// repeats the request after a crash in between completes both.
     ///
     /// # Errors
     /// See [`execute`].
@@ -21,24 +21,14 @@ impl Aggregates {
         revoked: CertRevoked,
         key: Option<KeyHash>,
         context: &Context,
-    ) -> Result<Decided<Revocation>, ExecuteError<Rejection>> {
-        match (revoked.reason, key) {
-            (RevocationReason::KeyCompromise, Some(key)) => {
-                self.block(&revoked, key, context).await?;
-            }
-            (RevocationReason::KeyCompromise, None)
-            | (
-                RevocationReason::Unspecified
-                | RevocationReason::AffiliationChanged
-                | RevocationReason::Superseded
-                | RevocationReason::CessationOfOperation
-                | RevocationReason::PrivilegeWithdrawn,
-                _,
-            ) => {}
+    ) -> Result<Decided<Revocation>, ExecuteError<AlreadyRevoked>> {
+        if revoked.reason == RevocationReason::KeyCompromise
+            && let Some(key) = key
+        {
+            self.block(&revoked, key, context).await?;
         }
         let subject = Subject::revocation(&revoked.issuer, &revoked.serial);
-        let command = Command::Revoke(revoked);
-        execute(self.store.as_ref(), &subject, Loaded::default(), &command, context).await
+        execute(self.store.as_ref(), &subject, Loaded::default(), &revoked, context).await
     }
 
     async fn block(
@@ -46,7 +36,7 @@ impl Aggregates {
         revoked: &CertRevoked,
         key: KeyHash,
         context: &Context,
-    ) -> Result<(), ExecuteError<Rejection>> {
+    ) -> Result<(), ExecuteError<AlreadyRevoked>> {
         let subject = Subject::blocked_key(&key);
         let (issuer, serial) = (revoked.issuer.clone(), revoked.serial.clone());
         let command = KeyBlocked { key, issuer, serial, at: revoked.at };
@@ -72,7 +62,7 @@ impl Aggregates {
     ) -> Result<Option<CertRevoked>, LoadError> {
         let subject = Subject::revocation(issuer, serial);
         let loaded = load::<Revocation>(self.store.as_ref(), &subject, Loaded::default()).await?;
-        Ok(loaded.state.map(|state| state.revoked))
+        Ok(loaded.state)
     }
 
     /// Whether a certificate for the key was revoked for keyCompromise.

@@ -16,7 +16,7 @@ use acme::{
     key_change::MalformedKeyChange,
     revocation::{BadRevocationReason, MalformedCertificate},
 };
-use domain::order::Status;
+use domain::{certificate::AlreadyRevoked, order::Status};
 use http::{Method, StatusCode, header};
 use runtime::metrics::names;
 use tracing::{debug, error, warn};
@@ -336,11 +336,9 @@ fn csr_problem(reason: BadCsr) -> Problem {
     Problem::new(ErrorType::BadCsr, &detail)
 }
 
-impl From<domain::certificate::Rejection> for Refusal {
-    fn from(rejection: domain::certificate::Rejection) -> Self {
-        match rejection {
-            domain::certificate::Rejection::AlreadyRevoked => Self::AlreadyRevoked,
-        }
+impl From<AlreadyRevoked> for Refusal {
+    fn from(_: AlreadyRevoked) -> Self {
+        Self::AlreadyRevoked
     }
 }
 

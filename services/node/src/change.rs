@@ -6,7 +6,7 @@ use acme::revocation::PresentedCertificate;
 use domain::{
     AccountId, ExternalKeyId, IssuerId, KeyHash, Serial, Timestamp,
     account::{self, Account, AccountTermsAgreed},
-    certificate::{self, CertRevoked, RevocationReason},
+    certificate::{AlreadyRevoked, CertRevoked, RevocationReason},
     external_key::{self, ExternalKey, ExternalKeyCreated, ExternalKeyRegistered},
 };
 use eventstore::{Actor, Context, ExecuteError, Loaded, Subject, execute};
@@ -186,7 +186,7 @@ async fn revoke(
         Ok(_) => {
             Ok(Done::Revoked { issuer: entry.issuer, serial: entry.serial, reason, at: context.at })
         }
-        Err(ExecuteError::Rejected(certificate::Rejection::AlreadyRevoked)) => {
+        Err(ExecuteError::Rejected(AlreadyRevoked)) => {
             let blocked = if is_blocked {
                 "Its key is blocked now, for certificates and accounts; the CRL keeps the reason it has. "
             } else {

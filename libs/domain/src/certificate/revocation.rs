@@ -9,27 +9,10 @@ use crate::{Aggregate, DomainEvent, IssuerId, Serial, Timestamp};
 #[derive(Debug)]
 pub enum Revocation {}
 
-/// A certificate that was revoked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// What was revoked, when and why.
-    pub revoked: CertRevoked,
-}
-
-/// What can be asked of a certificate's revocation.
-#[derive(Clone, Debug)]
-pub enum Command {
-    /// Revokes the certificate.
-    Revoke(CertRevoked),
-}
-
-/// Why a command is refused.
+/// The certificate was revoked before (RFC 8555 §7.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rejection {
-    /// The certificate was revoked before (RFC 8555 §7.6).
-    #[error("the certificate is revoked already")]
-    AlreadyRevoked,
-}
+#[error("the certificate is revoked already")]
+pub struct AlreadyRevoked;
 
 /// An event of a revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -127,23 +110,26 @@ impl DomainEvent for RevocationEvent {
     }
 }
 
+/// The only command is to revoke; what is revoked stays so, for the first reason.
 impl Aggregate for Revocation {
-    type State = State;
-    type Command = Command;
+    type State = CertRevoked;
+    type Command = CertRevoked;
     type Event = RevocationEvent;
-    type Rejection = Rejection;
+    type Rejection = AlreadyRevoked;
 
-    fn decide(state: Option<&State>, command: &Command) -> Result<Vec<RevocationEvent>, Rejection> {
-        let Command::Revoke(revoked) = command;
+    fn decide(
+        state: Option<&CertRevoked>,
+        revoke: &CertRevoked,
+    ) -> Result<Vec<RevocationEvent>, AlreadyRevoked> {
         match state {
-            None => Ok(vec![RevocationEvent::CertRevoked(revoked.clone())]),
-            Some(_) => Err(Rejection::AlreadyRevoked),
+            None => Ok(vec![RevocationEvent::CertRevoked(revoke.clone())]),
+            Some(_) => Err(AlreadyRevoked),
         }
     }
 
-    fn evolve(state: Option<State>, event: &RevocationEvent) -> Option<State> {
+    fn evolve(state: Option<CertRevoked>, event: &RevocationEvent) -> Option<CertRevoked> {
         let RevocationEvent::CertRevoked(revoked) = event;
-        Some(state.unwrap_or_else(|| State { revoked: revoked.clone() }))
+        Some(state.unwrap_or_else(|| revoked.clone()))
     }
 }
 
@@ -163,11 +149,11 @@ mod tests {
 
     #[test]
     fn a_certificate_is_revoked_once_and_keeps_its_first_reason() {
-        let first = Command::Revoke(revoked(RevocationReason::Superseded));
+        let first = revoked(RevocationReason::Superseded);
         let events = Revocation::decide(None, &first).unwrap();
         let state = Revocation::fold(None, &events);
-        let second = Command::Revoke(revoked(RevocationReason::KeyCompromise));
-        assert_eq!(Revocation::decide(state.as_ref(), &second), Err(Rejection::AlreadyRevoked));
-        assert_eq!(state.unwrap().revoked.reason, RevocationReason::Superseded);
+        let second = revoked(RevocationReason::KeyCompromise);
+        assert_eq!(Revocation::decide(state.as_ref(), &second), Err(AlreadyRevoked));
+        assert_eq!(state, Some(first));
     }
 }

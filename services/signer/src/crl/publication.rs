@@ -183,7 +183,7 @@ impl Publisher {
                 LoadError::Store(source) => PublishError::Store(source),
                 LoadError::Decode(source) => PublishError::Decode(source),
             })?;
-            found.extend(loaded.into_iter().filter_map(|it| it.state).map(|it| it.revoked));
+            found.extend(loaded.into_iter().filter_map(|it| it.state));
         }
         Ok(found)
     }

@@ -12,7 +12,7 @@ use std::{
 use ca::{CrlPlan, KeyAlgorithm, sign_crl};
 use domain::{
     CrlName, Serial,
-    certificate::{CertRevoked, Command, Revocation, RevocationReason},
+    certificate::{CertRevoked, Revocation, RevocationReason},
 };
 use eventstore::{Loaded, Subject, execute};
 use readmodel::Crl;
@@ -34,13 +34,13 @@ impl Workshop {
     pub(crate) async fn revoke(&self, serial: &Serial) {
         let issuer = self.authority().id().clone();
         let subject = Subject::revocation(&issuer, serial);
-        let command = Command::Revoke(CertRevoked {
+        let command = CertRevoked {
             issuer,
             serial: serial.clone(),
             reason: RevocationReason::KeyCompromise,
             at: now(),
             not_after: now().plus(YEAR),
-        });
+        };
         let loaded = Loaded::default();
         execute::<Revocation>(&self.log, &subject, loaded, &command, &context()).await.unwrap();
     }
@@ -324,9 +324,8 @@ async fn what_ended_while_there_was_no_signer_leaves_the_crl() {
     let (ended, lasting) = (revoked(1, made.plus(DAY)), revoked(2, now().plus(DAY)));
     for revoked in [&ended, &lasting] {
         let subject = Subject::revocation(&revoked.issuer, &revoked.serial);
-        let command = Command::Revoke(revoked.clone());
         let loaded = Loaded::default();
-        execute::<Revocation>(&workshop.log, &subject, loaded, &command, &context()).await.unwrap();
+        execute::<Revocation>(&workshop.log, &subject, loaded, revoked, &context()).await.unwrap();
     }
     let plan = CrlPlan::new(&authority, 1, made, period, [&ended, &lasting]);
     let (der, next_update) = (sign_crl(&authority, &plan).unwrap(), plan.next_update);

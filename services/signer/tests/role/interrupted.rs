@@ -15,7 +15,7 @@ use ca::{
 use domain::{
     OrderId, Serial, Timestamp,
     certificate::{
-        self, CertRevoked, LedgerEvent, Revocation, RevocationReason, SerialBurned, SerialReserved,
+        CertRevoked, LedgerEvent, Revocation, RevocationReason, SerialBurned, SerialReserved,
     },
     order::{Command, Order, Progress, ReservationBurned},
 };
@@ -264,9 +264,8 @@ pub(crate) async fn burn(workshop: &Workshop, order: &OrderId, reserved: &Serial
     log.append(&subject, Expected::Anything, &envelope).await.unwrap();
     let (subject, reason) = (Subject::revocation(&issuer, &serial), RevocationReason::Superseded);
     let revoked = CertRevoked { issuer, serial, reason, at: now(), not_after };
-    let command = certificate::Command::Revoke(revoked);
     let none = Loaded::default();
-    execute::<Revocation>(log, &subject, none, &command, &context()).await.unwrap();
+    execute::<Revocation>(log, &subject, none, &revoked, &context()).await.unwrap();
 }
 
 #[tokio::test]
