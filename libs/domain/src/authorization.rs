@@ -140,14 +140,14 @@ impl Authorization {
         self.is_undecided() && self.attempts().next().is_some()
     }
 
-    /// Whether a validator looks at one of its challenges now, rather than later again.
-    pub fn is_looked_at(&self, now: Timestamp) -> bool {
+    /// Whether a look at one of its challenges is due, so that a validator's answer is near; between two looks none is.
+    pub fn is_validation_due(&self, now: Timestamp) -> bool {
         self.is_undecided() && self.attempts().any(|attempts| attempts.wait(now).is_none())
     }
 
-    /// How long it takes until a validator looks again; `None` unless every challenge under validation waits for that.
+    /// How long it takes until a validator looks again; `None` when a look is due, or no challenge is under validation.
     pub fn retry_wait(&self, now: Timestamp) -> Option<Duration> {
-        if self.is_looked_at(now) {
+        if self.is_validation_due(now) {
             None
         } else {
             self.attempts().filter_map(|it| it.wait(now)).min()

@@ -31,7 +31,7 @@ pub(crate) async fn authorization(
     let place = api.holds.take_place(Subject::order(id), request.deadline);
     let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
     let order = if signed.jws.is_post_as_get() {
-        hold::hold::<Order>(place, api, order, |order| is_looked_at(order, index)).await?
+        hold::hold::<Order>(place, api, order, |order| is_validation_due(order, index)).await?
     } else {
         let update: AuthorizationUpdate = authenticate::payload(&signed.jws)?;
         expect_deactivation(&update)?;
@@ -68,8 +68,11 @@ async fn deactivate(
     })
 }
 
-/// Whether a validator's answer is near; between two looks the client is told at once when the next one is.
-pub(crate) fn is_looked_at(order: &OrderView, index: AuthorizationIndex) -> bool {
+/// Whether a reply waits for a validator; between two looks the client is told at once when the next one is.
+pub(crate) fn is_validation_due(order: &OrderView, index: AuthorizationIndex) -> bool {
     let now = request::now();
-    order.state.authorization(index).is_some_and(|authorization| authorization.is_looked_at(now))
+    order
+        .state
+        .authorization(index)
+        .is_some_and(|authorization| authorization.is_validation_due(now))
 }

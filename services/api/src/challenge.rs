@@ -9,7 +9,7 @@ use eventstore::{Actor, Subject};
 
 use crate::{
     Api, authenticate,
-    authorization::{Shown, is_looked_at},
+    authorization::{Shown, is_validation_due},
     hold,
     problem::Refusal,
     reply::Reply,
@@ -38,6 +38,7 @@ pub(crate) async fn challenge(
         let context = request.context(Actor::Account { id: signed.id().clone() });
         order = api.ports.aggregates.execute::<Order>(id, Some(order), &command, &context).await?;
     }
-    let order = hold::hold::<Order>(place, api, order, |order| is_looked_at(order, index)).await?;
+    let order =
+        hold::hold::<Order>(place, api, order, |order| is_validation_due(order, index)).await?;
     Shown::in_order(&order.state, index, request.now)?.reply_with_challenge(api, kind)
 }

@@ -123,7 +123,7 @@ pub(crate) async fn authorization(
     let place = api.holds.take_place(Subject::pre_authorization(id), request.deadline);
     let (signed, held) = owned(api, profile, id, request).await?;
     let held = if signed.jws.is_post_as_get() {
-        hold::hold::<PreAuthorization>(place, api, held, is_looked_at).await?
+        hold::hold::<PreAuthorization>(place, api, held, is_validation_due).await?
     } else {
         let update: AuthorizationUpdate = authenticate::payload(&signed.jws)?;
         expect_deactivation(&update)?;
@@ -147,7 +147,7 @@ pub(crate) async fn challenge(
         let respond = Command::RespondToChallenge { challenge: kind, thumbprint, now: request.now };
         held = command(api, held, &respond, request).await?;
     }
-    let held = hold::hold::<PreAuthorization>(place, api, held, is_looked_at).await?;
+    let held = hold::hold::<PreAuthorization>(place, api, held, is_validation_due).await?;
     Shown::by_itself(&held.state, request.now).reply_with_challenge(api, kind)
 }
 
@@ -179,6 +179,6 @@ async fn command(
     Ok(aggregates.execute::<PreAuthorization>(&id, Some(held), command, &context).await?)
 }
 
-fn is_looked_at(held: &PreAuthorizationView) -> bool {
-    held.state.authorization.is_looked_at(request::now())
+fn is_validation_due(held: &PreAuthorizationView) -> bool {
+    held.state.authorization.is_validation_due(request::now())
 }

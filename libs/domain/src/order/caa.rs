@@ -1,10 +1,10 @@
-//! CAA grows old: before a certificate is reserved, a look that is too long ago is taken again.
+//! CAA grows old: where the last look at it is too long ago, it is looked at again before a certificate is reserved.
 
 use std::time::Duration;
 
 use super::{
-    Authorization, AuthorizationIndex, CaaCheckFailed, CaaCheckNeeded, CaaChecked, Event, Progress,
-    Rejection, State,
+    AuthorizationIndex, CaaCheckFailed, CaaCheckNeeded, CaaChecked, Event, Progress, Rejection,
+    State,
     decide::{Decision, processing},
 };
 use crate::{Identifier, Timestamp};
@@ -19,7 +19,7 @@ impl State {
     }
 }
 
-/// Asks for every look that is too long ago, unless it was asked for before.
+/// Asks for another look at CAA for each name whose last one is too long ago, unless that was asked for before.
 pub(super) fn request(order: &State, since: Timestamp) -> Decision {
     if processing(order)?.reservation.is_some() {
         return Err(Rejection::AlreadyReserved);
@@ -40,37 +40,31 @@ pub(super) fn request(order: &State, since: Timestamp) -> Decision {
     Ok(events.collect())
 }
 
-/// Takes a look that was asked for; another one, after a redelivery, changes nothing.
+/// Records a look that was asked for; the same one again, after a redelivery, changes nothing.
 pub(super) fn record(order: &State, checked: &CaaChecked) -> Decision {
-    let authorization = find(order, checked.authorization, &checked.identifier)?;
-    let wanted = is_open(order) && authorization.caa_awaited;
-    Ok(wanted.then(|| Event::CaaChecked(checked.clone())).into_iter().collect())
+    let awaited = is_awaited(order, checked.authorization, &checked.identifier)?;
+    Ok(awaited.then(|| Event::CaaChecked(checked.clone())).into_iter().collect())
 }
 
-/// Takes a refusal that was asked for: it ends the order.
+/// Records that a look that was asked for forbids issuance: it ends the order.
 pub(super) fn record_failure(order: &State, failed: &CaaCheckFailed) -> Decision {
-    let authorization = find(order, failed.authorization, &failed.identifier)?;
-    let wanted = is_open(order) && authorization.caa_awaited;
-    Ok(wanted.then(|| Event::CaaCheckFailed(failed.clone())).into_iter().collect())
+    let awaited = is_awaited(order, failed.authorization, &failed.identifier)?;
+    Ok(awaited.then(|| Event::CaaCheckFailed(failed.clone())).into_iter().collect())
 }
 
-/// Once a serial is reserved, what it relies on was recent enough.
-fn is_open(order: &State) -> bool {
-    match &order.progress {
-        Progress::Processing(finalized) => finalized.reservation.is_none(),
-        Progress::Open | Progress::Valid { .. } | Progress::Invalid { .. } => false,
-    }
-}
-
-fn find<'a>(
-    order: &'a State,
+/// Whether the order waits for a look at CAA. Once a serial is reserved it does not: the looks it relies on were recent enough.
+fn is_awaited(
+    order: &State,
     index: AuthorizationIndex,
     identifier: &Identifier,
-) -> Result<&'a Authorization, Rejection> {
+) -> Result<bool, Rejection> {
     let authorization = order.authorization(index).ok_or(Rejection::NoSuchChallenge)?;
-    if authorization.identifier == *identifier {
-        Ok(authorization)
-    } else {
-        Err(Rejection::WrongIdentifier)
+    if authorization.identifier != *identifier {
+        return Err(Rejection::WrongIdentifier);
     }
+    let is_unreserved = match &order.progress {
+        Progress::Processing(finalized) => finalized.reservation.is_none(),
+        Progress::Open | Progress::Valid { .. } | Progress::Invalid { .. } => false,
+    };
+    Ok(is_unreserved && authorization.caa_awaited)
 }

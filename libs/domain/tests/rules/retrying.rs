@@ -47,7 +47,7 @@ fn a_challenge_between_two_looks_is_processing_and_tells_why() {
     };
     assert_eq!((attempts.failed, attempts.failure.as_ref()), (1, Some(&failure())));
     assert!(authorization.is_in_validation());
-    assert!(!authorization.is_looked_at(at(5)) && authorization.is_looked_at(at(12)));
+    assert!(!authorization.is_validation_due(at(5)) && authorization.is_validation_due(at(12)));
     assert_eq!(authorization.retry_wait(at(5)), Some(Duration::from_secs(7)));
     assert_eq!(authorization.retry_wait(at(12)), None);
 }
@@ -57,7 +57,7 @@ fn asking_again_between_two_looks_has_the_next_at_once() {
     let given = first_failure();
     check(&given, &respond(0, HTTP, 5), &Ok(vec![ready_again(0, HTTP, 2)]));
     let asked = [given.as_slice(), &[ready_again(0, HTTP, 2)]].concat();
-    assert!(state(&asked).unwrap().authorization(index(0)).unwrap().is_looked_at(at(5)));
+    assert!(state(&asked).unwrap().authorization(index(0)).unwrap().is_validation_due(at(5)));
     check(&asked, &respond(0, HTTP, 6), &Ok(vec![]));
 }
 
