@@ -9,11 +9,11 @@ use eventstore::{
 use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use crate::{ReadModel, Unavailable, View, Viewed, finished::Finished};
+use crate::{ReadModel, Unavailable, View, Viewed, to_completion::ToCompletion};
 
-/// How long a server that is read from may take to store what another one delivered, and how often it is asked: mostly it
-/// takes milliseconds.
+/// How long a server of the log that is read from may lag behind the one that delivered a message; mostly it is milliseconds.
 const LONGEST_LAG: Duration = Duration::from_secs(1);
+/// How often such a server is asked again.
 const LAG_PAUSE: Duration = Duration::from_millis(10);
 
 /// The event log and the views over it.
@@ -37,8 +37,8 @@ impl Aggregates {
         }
     }
 
-    /// Loads an aggregate as the log has it now. What its view knows is not read again: an account may have a long history,
-    /// and anybody may have it looked at.
+    /// Loads an aggregate as the log has it now, folding on from its view: an account may have a long history, which anybody
+    /// can have loaded.
     ///
     /// # Errors
     /// When the log failed, or the view could not be written.
@@ -58,8 +58,9 @@ impl Aggregates {
         })
     }
 
-    /// Loads an aggregate as it was after a message or later: a worker may hear of a message before its view is written, and,
-    /// where the log has several servers, before the one that is read from has stored it. That one is waited for, for a moment.
+    /// Loads an aggregate as it is after a message, or later. The view may not be written yet when a worker gets the message;
+    /// then it is folded from the log. Where the log has several servers, the one that is read from may not have stored the
+    /// message either; then that is waited for, up to a second.
     ///
     /// # Errors
     /// When the log had to be asked and failed or does not show the message yet, or the view could not be written.
@@ -89,7 +90,7 @@ impl Aggregates {
         }
     }
 
-    /// Whether the log has a message of a stream, as those who read it are shown.
+    /// Whether the server of the log that is read from has a message of a stream.
     async fn reaches(&self, stream: Stream, sequence: Sequence) -> Result<bool, LoadError> {
         let last = self.store.last_sequence(stream).await.map_err(LoadError::Store)?;
         Ok(last >= sequence)
@@ -117,11 +118,11 @@ impl Aggregates {
         self.put::<A>(view).await.map(Some).map_err(LoadError::Store)
     }
 
-    /// Executes a command, starting from a view if the caller has one, and writes the new view through. A refusal tells of a
-    /// state, too: where that is newer than the view, it is written before the refusal is told.
+    /// Executes a command, starting from a view if the caller has one, and writes the new view through. A refusal reveals a
+    /// state as well: where that is newer than the view, it is written through before the refusal is returned.
     ///
-    /// What is begun is finished though the caller leaves, as with a client that hangs up: whatever was appended, nobody is to
-    /// be shown the state before, or to be believed by it.
+    /// Once begun, this runs to completion though the caller leaves, as when a client hangs up. Otherwise the command could be
+    /// appended and the view stay as it was, and an account that was deactivated would be believed until the projector comes.
     ///
     /// # Errors
     /// [`ExecuteError::Store`] also when the view could not be written: the command took effect, but answering with a
@@ -138,7 +139,7 @@ impl Aggregates {
         let executing = async move {
             aggregates.execute_and_write::<A>((&subject, known), &command, &context).await
         };
-        Finished::new(executing).await
+        ToCompletion::new(executing).await
     }
 
     async fn execute_and_write<A: Viewed>(
@@ -162,8 +163,8 @@ impl Aggregates {
         }
     }
 
-    /// Records a message and executes a command that names its place, starting from a view. The new view is still to be
-    /// [written](Self::write).
+    /// Records a message and executes a command that names its place, starting from a view. The caller has to
+    /// [write](Self::write) the new view.
     ///
     /// # Errors
     /// See [`eventstore::execute_after`].
@@ -179,7 +180,7 @@ impl Aggregates {
         execute_after::<A>(store, record, &subject, loaded(known), command, context).await
     }
 
-    /// Writes the view of a state just decided through, and returns it.
+    /// Writes through the view of a state just decided, and returns it.
     ///
     /// # Errors
     /// [`ExecuteError::Store`] when the read model does not take it; see [`execute`](Self::execute).
@@ -191,8 +192,8 @@ impl Aggregates {
         self.put::<A>(view).await.map_err(ExecuteError::Store)
     }
 
-    /// Writes a view of what the caller has just read or appended through, and returns it; a newer one where the read model
-    /// lost its memory meanwhile, which may have held that already.
+    /// Writes through the view of what the caller has just read or appended, and returns it. Where the read model lost its memory
+    /// since, it may have held a newer view: then that is read from the log, written and returned.
     ///
     /// # Errors
     /// When the read model does not take it; see [`execute`](Self::execute).

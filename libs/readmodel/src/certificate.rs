@@ -16,7 +16,7 @@ pub const INDEX_PATIENCE: Duration = Duration::from_secs(3);
 /// How often it is looked at meanwhile.
 pub const INDEX_PAUSE: Duration = Duration::from_millis(50);
 
-/// Why nobody can say whether there is a certificate.
+/// Why it cannot be said whether there is a certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum FindError {
     /// The log is out of reach.
@@ -25,55 +25,55 @@ pub enum FindError {
     /// The read model is out of reach.
     #[error(transparent)]
     View(#[from] Unavailable),
-    /// The index does not have it, and not yet all that the ledger has; try again in a moment.
+    /// The index has no entry, but does not know all of the ledger yet; try again in a moment.
     #[error("the index of certificates is behind the log")]
     Behind,
 }
 
 impl Aggregates {
-    /// The index's entry of a certificate; `None` when there is none with that serial. An index that is behind is waited
-    /// for: where certificates are issued all the time, it always is.
+    /// The index's entry of a certificate; `None` when there is no certificate with that serial. Waits for an index that is
+    /// behind, as it always is where certificates are issued all the time.
     ///
     /// # Errors
-    /// Also when the index has none and is not complete in time: such an index cannot say that there is none.
+    /// [`FindError::Behind`] when the index has no entry and stays behind: such an index cannot say that there is none.
     pub async fn certificate(
         &self,
         serial: &Serial,
     ) -> Result<Option<CertificateEntry>, FindError> {
-        let end = self.store.last_sequence(Stream::Ledger).await?;
-        self.certificate_by(Instant::now() + INDEX_PATIENCE, end, serial).await
+        let ledger_end = self.store.last_sequence(Stream::Ledger).await?;
+        self.certificate_by(Instant::now() + INDEX_PATIENCE, ledger_end, serial).await
     }
 
-    /// The same by a time, where the ledger ended at a place before.
+    /// As [`certificate`](Self::certificate), for an index that is complete up to `ledger_end` by the deadline.
     ///
     /// # Errors
-    /// Also when the index has none and is not complete up to there by then.
+    /// [`FindError::Behind`] when the index has no entry and is not as complete by then.
     pub async fn certificate_by(
         &self,
         deadline: Instant,
-        end: Sequence,
+        ledger_end: Sequence,
         serial: &Serial,
     ) -> Result<Option<CertificateEntry>, FindError> {
         loop {
-            match self.certificate_up_to(end, serial).await {
+            match self.certificate_up_to(ledger_end, serial).await {
                 Err(FindError::Behind) if Instant::now() < deadline => sleep(INDEX_PAUSE).await,
                 found => return found,
             }
         }
     }
 
-    /// The same at once, where the ledger ended at a place before.
+    /// As [`certificate`](Self::certificate), for an index that is complete up to `ledger_end`, without waiting.
     ///
     /// # Errors
-    /// Also when the index has none and is not complete up to there.
+    /// [`FindError::Behind`] when the index has no entry and is not as complete now.
     pub async fn certificate_up_to(
         &self,
-        end: Sequence,
+        ledger_end: Sequence,
         serial: &Serial,
     ) -> Result<Option<CertificateEntry>, FindError> {
         match self.views.certificate(serial).await? {
             Lookup::Found(entry) => Ok(Some(entry)),
-            Lookup::Missing { complete_to } if complete_to >= end => Ok(None),
+            Lookup::Missing { complete_to } if complete_to >= ledger_end => Ok(None),
             Lookup::Missing { .. } => Err(FindError::Behind),
         }
     }

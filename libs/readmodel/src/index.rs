@@ -15,8 +15,8 @@ pub enum Lookup<T> {
     Found(T),
     /// It is not there.
     Missing {
-        /// Up to which message of the ledger the index was complete when it was looked for. Asked for apart, it may be of a
-        /// memory that was lost in between.
+        /// Up to which message of the ledger the index was complete at that moment. Were it asked for separately, the index could
+        /// lose its memory in between.
         complete_to: Sequence,
     },
 }
@@ -85,7 +85,7 @@ pub enum OrdersPart<'a> {
     Newest,
 }
 
-/// Some orders of an account, oldest first unless the newest are wanted, and how far the index knew all orders when it was read.
+/// Some orders of an account, and how complete the index was when they were read. Oldest first, but for [`OrdersPart::Newest`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrdersPage {
     /// The orders; some may be gone from the log.

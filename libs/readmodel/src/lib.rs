@@ -9,10 +9,10 @@ mod certificate;
 #[cfg(feature = "contract")]
 #[expect(clippy::expect_used, reason = "the contract suite is test code")]
 pub mod contract;
-mod finished;
 mod index;
 mod port;
 mod revoking;
+mod to_completion;
 pub mod view;
 mod viewed;
 

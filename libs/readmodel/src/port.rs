@@ -33,8 +33,8 @@ pub enum Unavailable {
     /// It cannot be asked, or not now.
     #[error("the read model is unavailable")]
     OutOfReach(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// It has lost its memory since it was last asked. With it may be lost a newer view than one that is to be written,
-    /// which therefore is to be made anew from what the log says now.
+    /// It has lost its memory since it was last asked, and with it perhaps a newer view than the one to be written. The caller
+    /// makes the view anew from what the log says now.
     #[error("the read model has lost its memory since it was last asked")]
     MemoryLost,
 }

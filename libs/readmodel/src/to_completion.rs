@@ -1,4 +1,4 @@
-//! Work that is finished though nobody waits for it any more.
+//! A future that runs to completion though it is dropped.
 
 use std::{
     pin::Pin,
@@ -8,27 +8,27 @@ use std::{
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
-/// Work that goes on as a task of its own once whoever waits for it leaves, as with a client that hangs up. While somebody
-/// waits it costs no more than any other. Work that was not begun is not done.
-pub(crate) struct Finished<T: Send + 'static> {
+/// A future that goes on as a task of its own where it is dropped after its first poll, as when a client hangs up. Until then it
+/// costs no more than any other; one that was never polled is not run.
+pub(crate) struct ToCompletion<T: Send + 'static> {
     work: Option<Work<T>>,
     is_begun: bool,
 }
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-impl<T: Send + 'static> Finished<T> {
+impl<T: Send + 'static> ToCompletion<T> {
     pub(crate) fn new(work: impl Future<Output = T> + Send + 'static) -> Self {
         Self { work: Some(Box::pin(work)), is_begun: false }
     }
 }
 
-impl<T: Send + 'static> Future for Finished<T> {
+impl<T: Send + 'static> Future for ToCompletion<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         self.is_begun = true;
-        // Not put back where it panics, which it would do again.
+        // Where it panics it is not put back, because it would panic again.
         let Some(mut work) = self.work.take() else { return Poll::Pending };
         let polled = work.as_mut().poll(context);
         if polled.is_pending() {
@@ -38,7 +38,7 @@ impl<T: Send + 'static> Future for Finished<T> {
     }
 }
 
-impl<T: Send + 'static> Drop for Finished<T> {
+impl<T: Send + 'static> Drop for ToCompletion<T> {
     fn drop(&mut self) {
         let Some(work) = self.work.take().filter(|_| self.is_begun) else { return };
         // Without a runtime everything ends.
@@ -55,26 +55,26 @@ mod tests {
     use super::*;
 
     /// Work that says when it is done, which is when it was told to go on.
-    fn work() -> (oneshot::Sender<()>, oneshot::Receiver<()>, Finished<()>) {
+    fn work() -> (oneshot::Sender<()>, oneshot::Receiver<()>, ToCompletion<()>) {
         let ((go_on, told), (done, is_done)) = (oneshot::channel(), oneshot::channel());
         let work = async move {
             told.await.unwrap();
             done.send(()).unwrap();
         };
-        (go_on, is_done, Finished::new(work))
+        (go_on, is_done, ToCompletion::new(work))
     }
 
     #[tokio::test]
     async fn what_is_begun_is_finished_whether_somebody_waits_or_not() {
         for leaves in [true, false] {
-            let (go_on, is_done, mut finished) = work();
-            assert!((&mut finished).now_or_never().is_none());
+            let (go_on, is_done, mut running) = work();
+            assert!((&mut running).now_or_never().is_none());
             if leaves {
-                drop(finished);
+                drop(running);
                 go_on.send(()).unwrap();
             } else {
                 go_on.send(()).unwrap();
-                finished.await;
+                running.await;
             }
             is_done.await.unwrap();
         }
@@ -82,8 +82,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_begun_is_not_done() {
-        let (go_on, is_done, finished) = work();
-        drop(finished);
+        let (go_on, is_done, running) = work();
+        drop(running);
         assert!(go_on.send(()).is_err());
         assert!(is_done.await.is_err());
     }
@@ -91,6 +91,6 @@ mod tests {
     #[tokio::test]
     #[should_panic = "once"]
     async fn work_that_panics_does_so_once() {
-        Finished::new(async { panic!("once") }).await
+        ToCompletion::new(async { panic!("once") }).await
     }
 }
