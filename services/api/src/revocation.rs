@@ -53,7 +53,7 @@ pub(crate) async fn revoke_cert(
     // An account that only proved the names has never shown the key, which may be certified for others as well.
     let key = presented.public_key.as_ref().filter(|_| is_own).map(PublicKey::hash);
     api.ports.aggregates.revoke(revoked, key, &request.context(actor(&signed))).await?;
-    api.kept_ocsp.look_again();
+    api.kept_ocsp.forget_revoked_to();
     metrics::counter!(names::CERTIFICATES_REVOKED, "reason" => reason.name()).increment(1);
     Ok(Reply::empty(StatusCode::OK))
 }

@@ -13,7 +13,7 @@ const HTTP_DATE: StaticFormatDescription = format_description!(
     "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
 );
 
-/// Says to whoever keeps answers to GET how long, and spares them what they have (RFC 5019 §6.2).
+/// Tells caches how long they may keep the answer, and sends no body to one that has it already (RFC 5019 §6.2).
 pub(super) fn reply(answer: Answer, headers: &HeaderMap, now: Timestamp) -> Result<Reply, Refusal> {
     let (left, kept_until) = match answer.kept_until {
         Some(kept_until) if answer.left(now).as_secs() > 0 => (answer.left(now), kept_until),
