@@ -33,12 +33,7 @@ impl Header {
         let without_nonce = |reason| JwsError { reason, nonce: None };
         let header = Object::parse(json)
             .map_err(|_| without_nonce(malformed("the protected header is not a JSON object")))?;
-        let nonce = match header.text("nonce") {
-            Ok(nonce) => nonce.map(str::parse::<Nonce>).transpose().map_err(|_| ()),
-            Err(_) => Err(()),
-        };
-        let nonce = nonce
-            .map_err(|()| without_nonce(malformed("the nonce is not base64url, or too long")))?;
+        let nonce = nonce(&header).map_err(without_nonce)?;
         Self::read(&header, nonce.clone()).map_err(|reason| JwsError { reason, nonce })
     }
 
@@ -50,6 +45,15 @@ impl Header {
             url: url(header)?,
             nonce: nonce.ok_or(JwsErrorReason::MissingNonce)?,
         })
+    }
+}
+
+fn nonce(header: &Object<'_>) -> Result<Option<Nonce>, JwsErrorReason> {
+    let bad = malformed("the nonce is not base64url, or too long");
+    match header.text("nonce") {
+        Ok(None) => Ok(None),
+        Ok(Some(text)) => text.parse().map(Some).map_err(|_| bad),
+        Err(_) => Err(bad),
     }
 }
 
