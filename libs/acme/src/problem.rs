@@ -131,15 +131,15 @@ fn printable(detail: &str) -> String {
     detail.chars().take(Failure::MAX_DETAIL_BYTES).map(printable).collect()
 }
 
-/// Shows foreign text with nothing in it that HTML or a shell would take for its own (CVE-2023-38198 ran a server's
-/// text in a client's shell).
+/// Makes foreign text harmless to show: short, and without characters that mean something in HTML or to a shell
+/// (CVE-2023-38198 ran a server's text in a client's shell).
 pub fn shown(text: &str) -> String {
     const MAX_SHOWN_BYTES: usize = 64;
     let harmless = |c: char| c.is_ascii_alphanumeric() || "-_.*:".contains(c);
     text.chars().take(MAX_SHOWN_BYTES).map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
-/// Says in a detail what a parser says, which may repeat foreign text: of that as [`shown`], and without quotes.
+/// Makes a parser's message, which may repeat foreign text, harmless to show as [`shown`] does, but leaves its spaces and commas.
 pub(crate) fn said(text: &str) -> String {
     const MAX_SAID_BYTES: usize = 160;
     let harmless = |c: &char| c.is_ascii_alphanumeric() || " ,-_.*:".contains(*c);

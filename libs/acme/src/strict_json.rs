@@ -46,7 +46,7 @@ impl<'a> Object<'a> {
         self.0.iter().find_map(|(key, value)| (key == name).then_some(value))
     }
 
-    /// The text of a member: absent, or `Err` when it is something else.
+    /// The text of a member; `None` where the object has no such member.
     pub(crate) fn text(&self, name: &str) -> Result<Option<&str>, NotText> {
         match self.get(name) {
             None => Ok(None),

@@ -1,4 +1,4 @@
-//! Which identifiers are issued for: what an operator allows and what he denies.
+//! Which identifiers are issued for: what an operator allows and what is denied.
 
 use ipnet::IpNet;
 

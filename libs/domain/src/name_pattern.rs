@@ -28,7 +28,7 @@ pub struct Suffix(Box<str>);
 pub struct InvalidNamePattern;
 
 impl NamePattern {
-    /// Whether the pattern has the identifier.
+    /// Whether the pattern is about the identifier.
     pub fn matches(&self, identifier: &Identifier) -> bool {
         let name = identifier.canonical();
         match self {

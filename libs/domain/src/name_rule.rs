@@ -36,7 +36,7 @@ pub enum NameRule {
 pub struct InvalidNameRule;
 
 impl NameRule {
-    /// Whether the rule has the identifier; a regular expression sees a wildcard as it is written, `*.example.com`.
+    /// Whether the rule is about the identifier; a regular expression sees a wildcard as it is written, `*.example.com`.
     pub fn matches(&self, identifier: &Identifier) -> bool {
         match (self, identifier) {
             (_, Identifier::Ip(_)) => false,
@@ -45,8 +45,8 @@ impl NameRule {
         }
     }
 
-    /// Whether the rule has the identifier, or names that a wildcard stands for, as far as can be told: of a regular
-    /// expression it is not known which names it has.
+    /// Whether the rule is about the identifier, or about a name that the identifier, a wildcard, stands for. Whether a regular
+    /// expression is about such a name cannot be told, and is taken to be false.
     pub(crate) fn touches(&self, identifier: &Identifier) -> bool {
         let stands_for_it = match (self, identifier) {
             (Self::Pattern(NamePattern::Exact(name)), Identifier::Dns(wildcard)) => {

@@ -1,5 +1,5 @@
-//! The port by which one role asks another and waits for the answer. Nothing is stored: it is for what is worth nothing
-//! once it was answered.
+//! The port by which one role asks another and waits for the answer. Nothing is stored: it is for questions that are of no
+//! interest once they are answered.
 
 mod crl;
 mod ocsp;
@@ -17,7 +17,7 @@ pub use self::{crl::CrlAnswer, ocsp::OcspAnswer};
 
 /// How long an answer is waited for.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many questions may wait for whoever serves.
+/// How many questions of one service may wait to be answered.
 pub const CALLS_WAITING: usize = 1024;
 
 /// Asks and serves.

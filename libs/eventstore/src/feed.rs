@@ -15,8 +15,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(5);
 #[async_trait]
 pub trait EventFeed: Send + Sync {
     /// Joins a durable consumer: all subscriptions of one name share the messages of the streams, each message is
-    /// delivered until it is acknowledged, and a restart resumes where the acknowledgements ended. A consumer that
-    /// never was starts at the streams' beginning.
+    /// delivered until it is acknowledged, and a restart resumes where the acknowledgements ended. A new consumer starts at
+    /// the streams' beginning.
     ///
     /// # Errors
     /// When the log is out of reach.
@@ -45,7 +45,7 @@ pub trait Subscription: Send {
         self.next().await
     }
 
-    /// Whether every stream delivers, as far as is known: after [`next`](Self::next) failed nothing may come for long.
+    /// Whether every stream delivers, as far as is known: once [`next`](Self::next) failed, a stream may be silent for long.
     fn delivers(&self) -> bool;
 }
 

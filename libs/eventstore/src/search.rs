@@ -4,7 +4,7 @@ use domain::Timestamp;
 
 use crate::{EventStore, Message, Sequence, StoreError, Stream};
 
-/// Finds a place in a stream before which everything is older than a time: as far in as a few reads can tell.
+/// Finds a place in a stream before which everything is older than a time, by a few reads that halve the stream.
 ///
 /// Messages are taken to be in the order of their times. Where a clock was wrong, the place may be earlier or later than it
 /// should be.
@@ -23,7 +23,8 @@ pub async fn last_before(
     .await
 }
 
-/// As [`last_before`] in whatever ends at a sequence, and is read by the function that finds the first message after one.
+/// As [`last_before`], for messages that `first_after` reads: it finds the first one after a sequence, and `end` is that of the
+/// last one.
 ///
 /// # Errors
 /// Those of the function.

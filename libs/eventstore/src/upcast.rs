@@ -15,8 +15,8 @@ struct Upcaster {
 
 /// Every step there is. A new version of an event adds one here and an example in `schemas/events`.
 ///
-/// The second versions name more: addresses, tls-alpn-01, what CAA and TLS showed, the CSR's common name, alternate
-/// chains. All the first say, they say too. An order of the third version may rely on pre-authorizations.
+/// The second versions can hold more: addresses, tls-alpn-01, what CAA and TLS showed, the CSR's common name, alternate
+/// chains. They say all that the first ones say. An order of the third version may rely on pre-authorizations.
 const UPCASTERS: &[Upcaster] = &[
     Upcaster { kind: "OrderPlaced", from: 1, step: unchanged },
     Upcaster { kind: "OrderPlaced", from: 2, step: unchanged },
@@ -32,8 +32,8 @@ fn unchanged(data: Value) -> Value {
     data
 }
 
-/// Nobody asked twice then. Whether every name below was asked for was not said, so CAA is read as strictly as the
-/// challenge allows.
+/// In the first version clients could not respond twice, and the event did not say whether a wildcard was asked for: dns-01 can
+/// prove one, so there CAA is read as strictly as for a wildcard.
 fn challenge_ready_v2(mut data: Value) -> Value {
     data["wildcard"] = Value::from(data["challenge"] == "dns-01");
     data["round"] = Value::from(1);

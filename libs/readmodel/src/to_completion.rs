@@ -8,8 +8,8 @@ use std::{
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
-/// A future that goes on as a task of its own where it is dropped after its first poll, as when a client hangs up. Until then it
-/// costs no more than any other; one that was never polled is not run.
+/// A future that, once it was polled, goes on as a task of its own when it is dropped, as when a client hangs up. While somebody
+/// awaits it, it costs no more than any other.
 pub(crate) struct ToCompletion<T: Send + 'static> {
     work: Option<Work<T>>,
     is_begun: bool,

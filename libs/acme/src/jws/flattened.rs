@@ -21,7 +21,7 @@ pub(crate) struct Flattened {
     pub(crate) signature: Vec<u8>,
 }
 
-/// The protected header's JSON of what may be no JWS otherwise.
+/// The protected header's JSON, also of a body that is otherwise no JWS.
 pub(super) fn header_of(body: &[u8]) -> Option<Vec<u8>> {
     if body.len() > MAX_BODY_BYTES {
         return None;

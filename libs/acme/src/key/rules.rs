@@ -21,10 +21,10 @@ impl KeyRules {
     /// # Errors
     /// [`BadPublicKey::NotAllowed`].
     pub fn check(&self, key: &PublicKey) -> Result<(), BadPublicKey> {
-        let long_enough = key
+        let length_allowed = key
             .rsa_bits()
             .is_none_or(|bits| (self.min_rsa_bits..=self.max_rsa_bits).contains(&bits));
-        let allowed = self.kinds.contains(&key.kind()) && long_enough;
+        let allowed = self.kinds.contains(&key.kind()) && length_allowed;
         if allowed { Ok(()) } else { Err(BadPublicKey::NotAllowed) }
     }
 }

@@ -11,9 +11,9 @@ use crate::{
     },
 };
 
-/// An authorization and where it belongs.
+/// An authorization that commands are decided on, and what is known of its order or pre-authorization.
 pub(crate) struct Proving<'a> {
-    /// Its place.
+    /// Its place in the order.
     pub(crate) index: AuthorizationIndex,
     /// The authorization.
     pub(crate) authorization: &'a Authorization,
@@ -83,7 +83,7 @@ impl Proving<'_> {
         }))
     }
 
-    /// The proof, if it is still wanted.
+    /// What to record of a proof; nothing when the authorization is decided.
     pub(crate) fn take_proof(
         &self,
         validated: &ChallengeValidated,
@@ -92,8 +92,8 @@ impl Proving<'_> {
         Ok(unanswered.map(|_| validated.clone()))
     }
 
-    /// The failure, if it is still wanted; final when nothing more is worth trying, or the authorization would be over
-    /// before.
+    /// What to record of a failure; nothing when the authorization is decided. The failure is final where the retries are used
+    /// up, or the authorization ends before the next one.
     pub(crate) fn fail(
         &self,
         failed: &ChallengeFailed,
@@ -122,8 +122,8 @@ impl Proving<'_> {
         }))
     }
 
-    /// The looks taken so far, when a validator's answer is still wanted; a second one, after a redelivery, changes
-    /// nothing.
+    /// The looks taken so far; `None` when the authorization is decided, so that an answer that comes again, after a redelivery,
+    /// changes nothing.
     fn unanswered(
         &self,
         kind: ChallengeType,

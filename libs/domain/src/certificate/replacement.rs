@@ -5,23 +5,23 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{CertRevoked, LedgerEvent};
 use crate::{Identifier, ProfileName, Serial, Timestamp};
 
-/// Of a certificate's validity, the last part in which it should have been replaced: clients renew when a third is left,
-/// and the shortest lived have no week.
+/// A certificate should have been replaced when this part of its validity is left, a quarter: clients renew when a third is
+/// left, and the shortest lived certificates have no week.
 const LAST_PART: u32 = 4;
 
 /// A set of identifiers by its hash, whoever orders for it and under which profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdentifierSet([u8; 16]);
 
-/// The latest certificate of each set of identifiers, as the ledger and the revocations tell. Of each set that has a
-/// certificate which has not ended it keeps 48 octets, and 16 of each that was revoked.
+/// The latest certificate of each set of identifiers, as the ledger and the revocations tell. It takes 48 octets for each set
+/// whose certificate has not ended, and 16 for each that was revoked.
 #[derive(Debug)]
 pub struct Replacements {
     within: Duration,
     latest: BTreeMap<IdentifierSet, Latest>,
     /// What may be signed soon.
     reserved: BTreeMap<Fingerprint, (IdentifierSet, Latest)>,
-    /// Until when it matters.
+    /// Until when each revoked certificate matters.
     revoked: BTreeMap<Fingerprint, Timestamp>,
     /// Those that [`Latest::profile`] counts.
     profiles: Vec<ProfileName>,
