@@ -13,33 +13,51 @@ use crate::{
     problem::Refusal,
 };
 
-/// How many authorizations of the newest orders are looked at: whoever wants to revoke proves control shortly before. What
-/// one request costs is bounded by it, because one order is read after the other.
+/// How many authorizations of the newest orders are looked at. Whoever wants to revoke proves control shortly before, and no
+/// request costs more than this.
 const MAX_AUTHORIZATIONS: usize = 250;
 
-/// Whether the names are some, and the account proved each of them.
+/// Whether the account proved every one of the names, of which there must be one at least.
 pub(super) async fn holds_all(
     api: &Api,
     owner: Owner<'_>,
     names: &[String],
     now: Timestamp,
 ) -> Result<bool, Refusal> {
-    let mut missing: HashSet<&str> = names.iter().map(String::as_str).collect();
-    if missing.is_empty() {
+    if names.is_empty() {
         return Ok(false);
     }
-    let proofs = names.iter().filter_map(|name| Some((name, identifier(name)?)));
-    let proofs = proofs.map(async |(name, identifier)| {
-        let proof = held::proof(api, owner, &identifier, now).await?;
-        Ok::<_, Refusal>(proof.map(|_| name.as_str()))
+    let mut missing = not_pre_authorized(api, owner, names, now).await?;
+    if !missing.is_empty() {
+        remove_proven_by_orders(api, owner, &mut missing, now).await?;
+    }
+    Ok(missing.is_empty())
+}
+
+/// The names that no valid pre-authorization of the account proves.
+async fn not_pre_authorized<'a>(
+    api: &Api,
+    owner: Owner<'_>,
+    names: &'a [String],
+    now: Timestamp,
+) -> Result<HashSet<&'a str>, Refusal> {
+    let unproven = names.iter().map(async |name| {
+        let proof = match identifier(name) {
+            Some(identifier) => held::proof(api, owner, &identifier, now).await?,
+            None => None,
+        };
+        Ok::<_, Refusal>(proof.is_none().then_some(name.as_str()))
     });
-    for name in try_join_all(proofs).await?.into_iter().flatten() {
-        missing.remove(name);
-    }
-    if missing.is_empty() {
-        return Ok(true);
-    }
-    let Owner { profile, account } = owner;
+    Ok(try_join_all(unproven).await?.into_iter().flatten().collect())
+}
+
+/// Removes the names that the account's newest orders prove, as far as these are looked at.
+async fn remove_proven_by_orders(
+    api: &Api,
+    Owner { profile, account }: Owner<'_>,
+    missing: &mut HashSet<&str>,
+    now: Timestamp,
+) -> Result<(), Refusal> {
     let newest = complete_page(api, account, OrdersPart::Newest, MAX_AUTHORIZATIONS).await?;
     let mut looked_at = 0;
     for id in newest.orders {
@@ -54,7 +72,7 @@ pub(super) async fn holds_all(
             break;
         }
     }
-    Ok(missing.is_empty())
+    Ok(())
 }
 
 fn identifier(name: &str) -> Option<Identifier> {
