@@ -70,22 +70,22 @@ pub(super) fn decide(state: Option<&State>, command: &Command) -> Decision {
 /// Every identifier has an authorization of its own: a loop that checks one name N times is how 3 million certificates
 /// once went unchecked (Let's Encrypt, 29 February 2020).
 fn place(placed: &OrderPlaced) -> Decision {
+    let mut pairs = placed.identifiers.iter().zip(&placed.authorizations);
     let covered = placed.identifiers.len() == placed.authorizations.len()
-        && placed.identifiers.iter().zip(&placed.authorizations).all(
-            |(identifier, authorization)| {
-                authorization.identifier == identifier.authorized()
-                    && authorization.wildcard == identifier.is_wildcard()
-                    && !authorization.challenges.is_empty()
-                    && authorization.relies_on.as_ref().is_none_or(|relied_on| {
-                        may_rely(authorization, relied_on)
-                            && placed.expires_at <= relied_on.expires_at
-                    })
-            },
-        );
-    if placed.identifiers.is_empty() || !covered {
+        && pairs.all(|(identifier, authorization)| covers(authorization, identifier));
+    let in_time = |relied_on: &ReliedOn| placed.expires_at <= relied_on.expires_at;
+    let mut relied_on = placed.authorizations.iter().filter_map(|it| it.relies_on.as_ref());
+    if placed.identifiers.is_empty() || !covered || !relied_on.all(in_time) {
         return Err(Rejection::Incomplete);
     }
     Ok(vec![Event::OrderPlaced(placed.clone())])
+}
+
+fn covers(authorization: &AuthorizationPlaced, identifier: &Identifier) -> bool {
+    authorization.identifier == identifier.authorized()
+        && authorization.wildcard == identifier.is_wildcard()
+        && !authorization.challenges.is_empty()
+        && authorization.relies_on.as_ref().is_none_or(|it| may_rely(authorization, it))
 }
 
 /// A pre-authorization has one proof, and never proves a wildcard (RFC 8555 §7.4.1).
