@@ -1,4 +1,4 @@
-//! States in the form a cache outside the process keeps: JSON with a schema number, of which an unknown one is a miss.
+//! The form in which a cache outside the process keeps states: JSON with the number of its schema; another number is a miss.
 
 mod account;
 mod order;
@@ -30,12 +30,12 @@ struct Peek {
 /// # Errors
 /// When it cannot be expressed in JSON.
 pub fn encode_account(state: &AccountState) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Tagged { schema: SCHEMA, view: account::AccountView::from(state) })
+    serde_json::to_vec(&Tagged { schema: SCHEMA, view: account::CachedAccount::from(state) })
 }
 
 /// Reads an account from its cached form; `None`, a miss, when another release wrote it.
 pub fn decode_account(bytes: &[u8]) -> Option<AccountState> {
-    decode::<account::AccountView>(bytes).map(Into::into)
+    decode::<account::CachedAccount>(bytes).map(Into::into)
 }
 
 /// Puts an order into its cached form.
@@ -43,12 +43,12 @@ pub fn decode_account(bytes: &[u8]) -> Option<AccountState> {
 /// # Errors
 /// When it cannot be expressed in JSON.
 pub fn encode_order(state: &OrderState) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Tagged { schema: SCHEMA, view: order::OrderView::from(state) })
+    serde_json::to_vec(&Tagged { schema: SCHEMA, view: order::CachedOrder::from(state) })
 }
 
 /// Reads an order from its cached form; `None`, a miss, when another release wrote it.
 pub fn decode_order(bytes: &[u8]) -> Option<OrderState> {
-    decode::<order::OrderView>(bytes).map(Into::into)
+    decode::<order::CachedOrder>(bytes).map(Into::into)
 }
 
 /// Puts a pre-authorization into its cached form.
@@ -58,13 +58,13 @@ pub fn decode_order(bytes: &[u8]) -> Option<OrderState> {
 pub fn encode_pre_authorization(
     state: &PreAuthorizationState,
 ) -> Result<Vec<u8>, serde_json::Error> {
-    let view = pre_authorization::PreAuthorizationView::from(state);
+    let view = pre_authorization::CachedPreAuthorization::from(state);
     serde_json::to_vec(&Tagged { schema: SCHEMA, view })
 }
 
 /// Reads a pre-authorization from its cached form; `None`, a miss, when another release wrote it.
 pub fn decode_pre_authorization(bytes: &[u8]) -> Option<PreAuthorizationState> {
-    decode::<pre_authorization::PreAuthorizationView>(bytes).map(Into::into)
+    decode::<pre_authorization::CachedPreAuthorization>(bytes).map(Into::into)
 }
 
 fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Option<T> {

@@ -7,7 +7,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct AccountView {
+pub(super) struct CachedAccount {
     id: AccountId,
     profile: ProfileName,
     key: AccountKey,
@@ -15,38 +15,38 @@ pub(super) struct AccountView {
     contact: Vec<String>,
     terms_of_service_agreed: bool,
     agreed_terms: Option<String>,
-    external_account: Option<ExternalAccountView>,
+    external_account: Option<CachedExternalAccount>,
     created_at: Timestamp,
-    status: AccountStatus,
+    status: CachedStatus,
 }
 
 #[derive(Serialize, Deserialize)]
-enum AccountStatus {
+enum CachedStatus {
     Valid,
     Deactivated,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ExternalAccountView {
+struct CachedExternalAccount {
     key: ExternalKeyId,
     binding: Binding,
     names: Vec<NamePattern>,
 }
 
-impl From<&ExternalAccount> for ExternalAccountView {
+impl From<&ExternalAccount> for CachedExternalAccount {
     fn from(external: &ExternalAccount) -> Self {
         let ExternalAccount { key, binding, names } = external.clone();
         Self { key, binding, names }
     }
 }
 
-impl From<ExternalAccountView> for ExternalAccount {
-    fn from(view: ExternalAccountView) -> Self {
+impl From<CachedExternalAccount> for ExternalAccount {
+    fn from(view: CachedExternalAccount) -> Self {
         Self { key: view.key, binding: view.binding, names: view.names }
     }
 }
 
-impl From<&State> for AccountView {
+impl From<&State> for CachedAccount {
     fn from(state: &State) -> Self {
         Self {
             id: state.id.clone(),
@@ -59,15 +59,15 @@ impl From<&State> for AccountView {
             external_account: state.external_account.as_ref().map(Into::into),
             created_at: state.created_at,
             status: match state.status {
-                Status::Valid => AccountStatus::Valid,
-                Status::Deactivated => AccountStatus::Deactivated,
+                Status::Valid => CachedStatus::Valid,
+                Status::Deactivated => CachedStatus::Deactivated,
             },
         }
     }
 }
 
-impl From<AccountView> for State {
-    fn from(view: AccountView) -> Self {
+impl From<CachedAccount> for State {
+    fn from(view: CachedAccount) -> Self {
         Self {
             id: view.id,
             profile: view.profile,
@@ -79,8 +79,8 @@ impl From<AccountView> for State {
             external_account: view.external_account.map(Into::into),
             created_at: view.created_at,
             status: match view.status {
-                AccountStatus::Valid => Status::Valid,
-                AccountStatus::Deactivated => Status::Deactivated,
+                CachedStatus::Valid => Status::Valid,
+                CachedStatus::Deactivated => Status::Deactivated,
             },
         }
     }

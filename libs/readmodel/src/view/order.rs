@@ -11,7 +11,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct OrderView {
+pub(super) struct CachedOrder {
     id: OrderId,
     profile: ProfileName,
     account: AccountId,
@@ -22,16 +22,16 @@ pub(super) struct OrderView {
     not_after: Option<Timestamp>,
     placed_at: Timestamp,
     expires_at: Timestamp,
-    authorizations: Vec<AuthorizationView>,
-    progress: ProgressView,
+    authorizations: Vec<CachedAuthorization>,
+    progress: CachedProgress,
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct AuthorizationView {
+pub(super) struct CachedAuthorization {
     identifier: Identifier,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     wildcard: bool,
-    challenges: Vec<ChallengeView>,
+    challenges: Vec<CachedChallenge>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     relies_on: Option<ReliedOn>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -43,22 +43,22 @@ pub(super) struct AuthorizationView {
 }
 
 #[derive(Serialize, Deserialize)]
-struct ChallengeView {
+struct CachedChallenge {
     kind: ChallengeType,
     token: String,
-    status: ChallengeStatusView,
+    status: CachedChallengeStatus,
 }
 
 #[derive(Serialize, Deserialize)]
-enum ChallengeStatusView {
+enum CachedChallengeStatus {
     Pending,
-    Processing(AttemptsView),
+    Processing(CachedAttempts),
     Valid { at: Timestamp },
     Invalid { at: Timestamp, failure: Failure },
 }
 
 #[derive(Serialize, Deserialize)]
-struct AttemptsView {
+struct CachedAttempts {
     round: u16,
     failed: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,30 +68,30 @@ struct AttemptsView {
 }
 
 #[derive(Serialize, Deserialize)]
-enum ProgressView {
+enum CachedProgress {
     Open,
-    Processing(FinalizedView),
-    Valid { finalized: FinalizedView, issuer: IssuerId, serial: Serial, ledger_sequence: u64 },
+    Processing(CachedFinalized),
+    Valid { finalized: CachedFinalized, issuer: IssuerId, serial: Serial, ledger_sequence: u64 },
     Invalid { failure: Failure },
 }
 
 #[derive(Serialize, Deserialize)]
-struct FinalizedView {
+struct CachedFinalized {
     public_key: SubjectPublicKey,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     common_name: Option<String>,
     at: Timestamp,
-    reservation: Option<ReservationView>,
+    reservation: Option<CachedReservation>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct ReservationView {
+struct CachedReservation {
     issuer: IssuerId,
     serial: Serial,
     ledger_sequence: u64,
 }
 
-impl From<&State> for OrderView {
+impl From<&State> for CachedOrder {
     fn from(state: &State) -> Self {
         Self {
             id: state.id.clone(),
@@ -108,8 +108,8 @@ impl From<&State> for OrderView {
     }
 }
 
-impl From<OrderView> for State {
-    fn from(view: OrderView) -> Self {
+impl From<CachedOrder> for State {
+    fn from(view: CachedOrder) -> Self {
         Self {
             id: view.id,
             profile: view.profile,
@@ -125,7 +125,7 @@ impl From<OrderView> for State {
     }
 }
 
-impl From<&Authorization> for AuthorizationView {
+impl From<&Authorization> for CachedAuthorization {
     fn from(authorization: &Authorization) -> Self {
         Self {
             identifier: authorization.identifier.clone(),
@@ -139,8 +139,8 @@ impl From<&Authorization> for AuthorizationView {
     }
 }
 
-impl From<AuthorizationView> for Authorization {
-    fn from(view: AuthorizationView) -> Self {
+impl From<CachedAuthorization> for Authorization {
+    fn from(view: CachedAuthorization) -> Self {
         Self {
             identifier: view.identifier,
             wildcard: view.wildcard,
@@ -153,39 +153,39 @@ impl From<AuthorizationView> for Authorization {
     }
 }
 
-impl From<&Challenge> for ChallengeView {
+impl From<&Challenge> for CachedChallenge {
     fn from(challenge: &Challenge) -> Self {
         let status = match &challenge.status {
-            ChallengeStatus::Pending => ChallengeStatusView::Pending,
+            ChallengeStatus::Pending => CachedChallengeStatus::Pending,
             ChallengeStatus::Processing(attempts) => {
-                ChallengeStatusView::Processing(AttemptsView {
+                CachedChallengeStatus::Processing(CachedAttempts {
                     round: attempts.round,
                     failed: attempts.failed,
                     failure: attempts.failure.clone(),
                     retry_at: attempts.retry_at,
                 })
             }
-            ChallengeStatus::Valid { at } => ChallengeStatusView::Valid { at: *at },
+            ChallengeStatus::Valid { at } => CachedChallengeStatus::Valid { at: *at },
             ChallengeStatus::Invalid { at, failure } => {
-                ChallengeStatusView::Invalid { at: *at, failure: failure.clone() }
+                CachedChallengeStatus::Invalid { at: *at, failure: failure.clone() }
             }
         };
         Self { kind: challenge.kind, token: challenge.token.clone(), status }
     }
 }
 
-impl From<ChallengeView> for Challenge {
-    fn from(view: ChallengeView) -> Self {
+impl From<CachedChallenge> for Challenge {
+    fn from(view: CachedChallenge) -> Self {
         let status = match view.status {
-            ChallengeStatusView::Pending => ChallengeStatus::Pending,
-            ChallengeStatusView::Processing(attempts) => ChallengeStatus::Processing(Attempts {
+            CachedChallengeStatus::Pending => ChallengeStatus::Pending,
+            CachedChallengeStatus::Processing(attempts) => ChallengeStatus::Processing(Attempts {
                 round: attempts.round,
                 failed: attempts.failed,
                 failure: attempts.failure,
                 retry_at: attempts.retry_at,
             }),
-            ChallengeStatusView::Valid { at } => ChallengeStatus::Valid { at },
-            ChallengeStatusView::Invalid { at, failure } => {
+            CachedChallengeStatus::Valid { at } => ChallengeStatus::Valid { at },
+            CachedChallengeStatus::Invalid { at, failure } => {
                 ChallengeStatus::Invalid { at, failure }
             }
         };
@@ -193,7 +193,7 @@ impl From<ChallengeView> for Challenge {
     }
 }
 
-impl From<&Progress> for ProgressView {
+impl From<&Progress> for CachedProgress {
     fn from(progress: &Progress) -> Self {
         match progress {
             Progress::Open => Self::Open,
@@ -209,22 +209,22 @@ impl From<&Progress> for ProgressView {
     }
 }
 
-impl From<ProgressView> for Progress {
-    fn from(view: ProgressView) -> Self {
+impl From<CachedProgress> for Progress {
+    fn from(view: CachedProgress) -> Self {
         match view {
-            ProgressView::Open => Self::Open,
-            ProgressView::Processing(finalized) => Self::Processing(finalized.into()),
-            ProgressView::Valid { finalized, issuer, serial, ledger_sequence } => {
+            CachedProgress::Open => Self::Open,
+            CachedProgress::Processing(finalized) => Self::Processing(finalized.into()),
+            CachedProgress::Valid { finalized, issuer, serial, ledger_sequence } => {
                 Self::Valid { finalized: finalized.into(), issuer, serial, ledger_sequence }
             }
-            ProgressView::Invalid { failure } => Self::Invalid { failure },
+            CachedProgress::Invalid { failure } => Self::Invalid { failure },
         }
     }
 }
 
-impl From<&Finalized> for FinalizedView {
+impl From<&Finalized> for CachedFinalized {
     fn from(finalized: &Finalized) -> Self {
-        let reservation = finalized.reservation.as_ref().map(|reservation| ReservationView {
+        let reservation = finalized.reservation.as_ref().map(|reservation| CachedReservation {
             issuer: reservation.issuer.clone(),
             serial: reservation.serial.clone(),
             ledger_sequence: reservation.ledger_sequence,
@@ -238,8 +238,8 @@ impl From<&Finalized> for FinalizedView {
     }
 }
 
-impl From<FinalizedView> for Finalized {
-    fn from(view: FinalizedView) -> Self {
+impl From<CachedFinalized> for Finalized {
+    fn from(view: CachedFinalized) -> Self {
         let reservation = view.reservation.map(|reservation| Reservation {
             issuer: reservation.issuer,
             serial: reservation.serial,

@@ -3,19 +3,19 @@
 use domain::{AccountId, PreAuthorizationId, ProfileName, Timestamp, pre_authorization::State};
 use serde::{Deserialize, Serialize};
 
-use super::order::AuthorizationView;
+use super::order::CachedAuthorization;
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct PreAuthorizationView {
+pub(super) struct CachedPreAuthorization {
     id: PreAuthorizationId,
     profile: ProfileName,
     account: AccountId,
     placed_at: Timestamp,
     expires_at: Timestamp,
-    authorization: AuthorizationView,
+    authorization: CachedAuthorization,
 }
 
-impl From<&State> for PreAuthorizationView {
+impl From<&State> for CachedPreAuthorization {
     fn from(state: &State) -> Self {
         Self {
             id: state.id.clone(),
@@ -28,8 +28,8 @@ impl From<&State> for PreAuthorizationView {
     }
 }
 
-impl From<PreAuthorizationView> for State {
-    fn from(view: PreAuthorizationView) -> Self {
+impl From<CachedPreAuthorization> for State {
+    fn from(view: CachedPreAuthorization) -> Self {
         Self {
             id: view.id,
             profile: view.profile,
