@@ -1,4 +1,4 @@
-//! Who signed a request (RFC 8555 §6.2 to §6.5): what is cheap is checked first, the nonce is burned in any case, and the
+//! Who signed a request (RFC 8555 §6.2 to §6.5): what is cheap is checked first, the nonce is spent in any case, and the
 //! signature is verified last.
 
 use acme::{Jws, KeyReference, PublicJwk, Redeemed};
@@ -134,7 +134,7 @@ struct Unverified<'a> {
 }
 
 impl<'a> Unverified<'a> {
-    /// Reads the JWS; one that cannot be read burns its nonce all the same (RFC 8555 §6.5).
+    /// Reads the JWS; one that cannot be read spends its nonce all the same (RFC 8555 §6.5).
     async fn read(
         api: &'a Api,
         profile: &'a Profile,
@@ -157,7 +157,7 @@ impl<'a> Unverified<'a> {
         self,
         order: Option<&OrderId>,
     ) -> Result<(ByAccount, Option<OrderView>), Refusal> {
-        // Whatever the protected header says, the nonce is burned before it is refused.
+        // A kid that names no account is refused below: by then the nonce is spent.
         let id = self.account_id();
         let nonce = (&self.profile.name, self.jws.nonce().as_str());
         let admitted = self.api.ports.admission.admit(nonce, id.as_ref().ok(), order).await?;
@@ -212,7 +212,7 @@ impl<'a> Unverified<'a> {
         if signed { Ok(()) } else { Err(Refusal::WrongUrl(base.to_owned())) }
     }
 
-    /// The account whose key signed the request, from its view if that will do.
+    /// The account whose key signed the request. It is read from the log where there is no view, or the view's key did not sign.
     async fn verified_account(
         &self,
         id: &AccountId,
@@ -234,13 +234,13 @@ impl<'a> Unverified<'a> {
         self.of_profile(account.ok_or(Refusal::AccountDoesNotExist)?)
     }
 
-    /// An id does not tell its profile, and whoever holds an account of one is nobody in another.
+    /// Refuses an account of another profile, which its id does not tell.
     fn of_profile(&self, account: AccountView) -> Result<AccountView, Refusal> {
         let own = account.state.profile == self.profile.name;
         if own { Ok(account) } else { Err(Refusal::AccountDoesNotExist) }
     }
 
-    /// The account with its key, which signed the request.
+    /// Verifies that the account's key signed the request, and returns both.
     fn verify(&self, account: AccountView) -> Result<(AccountView, PublicJwk), Refusal> {
         let key = PublicJwk::from_account_key(&account.state.key)
             .map_err(|error| Refusal::Internal(error.into()))?;
@@ -249,7 +249,7 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// Refuses a payload where a resource can only be read (RFC 8555 §6.3).
+/// Refuses a request with a payload, because the resource can only be read (RFC 8555 §6.3).
 pub(crate) fn expect_post_as_get(signed: &ByAccount) -> Result<(), Refusal> {
     if signed.jws.is_post_as_get() {
         return Ok(());
@@ -257,7 +257,7 @@ pub(crate) fn expect_post_as_get(signed: &ByAccount) -> Result<(), Refusal> {
     Err(Refusal::Payload("the payload must be empty: the resource can only be read"))
 }
 
-/// Reads the payload that a resource takes.
+/// Reads the payload as the object that a resource takes.
 pub(crate) fn payload<T: DeserializeOwned>(jws: &Jws) -> Result<T, Refusal> {
     jws.payload_object().map_err(Refusal::MalformedPayload)
 }

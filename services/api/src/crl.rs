@@ -20,20 +20,20 @@ use crate::{Api, Ports, problem::Refusal, reply::Reply};
 
 /// Short, so that a revocation is seen soon; the CRL itself says how long it is valid.
 const MAX_AGE: &str = "public, max-age=300";
-/// For how long a CRL that was read is taken for the newest.
+/// For how long a CRL that was read is sent without reading it again.
 const KEPT_FOR: Duration = Duration::from_secs(1);
-/// How many are kept; names of nothing make room.
+/// How many are kept; names that no CRL has are dropped first.
 const MAX_KEPT: usize = 4096;
 
-/// The CRLs that were read a moment ago, or are being read: many megabytes each, perhaps, on the one connection to Redis that
-/// all requests share, and whoever asks may ask without end.
+/// The CRLs that were read a moment ago, or are being read. Each may have many megabytes, all requests share one connection to
+/// Redis, and anybody may ask as often as they like.
 #[derive(Default)]
 pub(crate) struct Kept(Mutex<HashMap<CrlName, (Instant, Reading)>>);
 
-/// Whoever wants the CRL waits for the same reading; none is one that nobody publishes.
+/// A read that all who want the CRL wait for; `None` when no CRL of that name is published.
 type Reading = Shared<BoxFuture<'static, Result<Option<Arc<Crl>>, Arc<Missed>>>>;
 
-/// Why there may be a CRL of the name that is not known now.
+/// Why it is not known now whether there is a CRL of the name, or what it is.
 #[derive(Debug, thiserror::Error)]
 enum Missed {
     #[error("the read model failed")]
@@ -94,7 +94,7 @@ async fn find(
     }
 }
 
-/// A CRL's octets, of which no client that reads slowly has a copy of its own.
+/// A CRL's octets, shared by all who read them: clients that read slowly have no copies of their own.
 fn octets(crl: Arc<Crl>) -> Bytes {
     struct Der(Arc<Crl>);
     impl AsRef<[u8]> for Der {

@@ -18,7 +18,7 @@ use tracing::warn;
 
 use crate::{Api, problem::Refusal};
 
-/// What is left for the last look and the reply once a reply was held for as long as its request may take.
+/// How long before a request's deadline holding ends, so that there is time for the last look and the reply.
 const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// The requests of this node that wait for news of an order or pre-authorization.
@@ -35,13 +35,13 @@ struct Waiting {
     subjects: HashMap<Subject, Bell>,
 }
 
-/// Rings for each piece of news; a receiver hears all that rang since it was made.
+/// Rings when there is news; each of its receivers notices whether it rang since the receiver was made.
 struct Bell {
     bell: watch::Sender<()>,
     waiters: usize,
 }
 
-/// A place among the requests that wait for one aggregate. Taken before it is read, so that no news is missed.
+/// A place among the requests that wait for one aggregate. It is taken before the aggregate is read, so that no news is missed.
 pub(crate) struct Place<'a> {
     holds: &'a Holds,
     subject: Subject,
@@ -55,8 +55,8 @@ impl Holds {
         Self { duration, max_held, waiting: Mutex::default(), stop }
     }
 
-    /// Takes a place for a request that has to be answered by then; `None` when replies are not held or too many are: the
-    /// reply is immediate.
+    /// Takes a place for a request that has to be answered by a time; `None`, for an immediate reply, when replies are not held or
+    /// too many are.
     pub(crate) fn take_place(&self, subject: Subject, answer_by: Instant) -> Option<Place<'_>> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if self.duration.is_zero() || waiting.held >= self.max_held || self.stop.is_cancelled() {

@@ -13,11 +13,11 @@ use crate::{
     settings::Profile,
 };
 
-/// Why an identifier is refused that the profile denies or does not allow.
+/// The detail for an identifier that the profile denies or does not allow.
 const NOT_PERMITTED: &str = "this profile does not issue for this identifier";
-/// Why an identifier is refused that nobody could prove.
+/// The detail for an identifier that no challenge of the profile can prove.
 const NO_CHALLENGE: &str = "this profile has no challenge that can prove this identifier";
-/// Why an identifier is refused that was proven.
+/// The detail for an identifier that was proven by a challenge that the profile has given up since.
 const NO_LONGER_PROVEN: &str =
     "it was proven in a way that this profile no longer offers: place a new order";
 
@@ -94,8 +94,8 @@ fn check_permitted(profile: &Profile, identifier: &Identifier) -> Result<(), (Er
     Ok(())
 }
 
-/// Refuses what the profile no longer certifies, or no longer lets be proven in this way: its configuration may have
-/// changed since the order was placed.
+/// Refuses identifiers of an order that the profile no longer certifies, or no longer accepts as proven: its configuration may
+/// have changed since the order was placed.
 pub(crate) fn check_still_permitted(
     profile: &Profile,
     order: &order::State,
@@ -116,7 +116,7 @@ pub(crate) fn check_still_permitted(
     refuse(refused)
 }
 
-/// Refuses identifiers that the account's external account does not have.
+/// Refuses identifiers that the account may not order, by what its external account allows.
 fn check_account(
     account: &account::State,
     requested: &[RequestedIdentifier],

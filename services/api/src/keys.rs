@@ -1,4 +1,4 @@
-//! Keys that are not certified or taken for accounts, beyond what the wire refuses by itself (RFC 8555 §11.1).
+//! Which keys are neither certified nor accepted for accounts, beyond those that the `acme` crate refuses (RFC 8555 §11.1).
 
 use acme::{BadPublicKey, PublicKey, account_id};
 use eventstore::Subject;
@@ -16,7 +16,7 @@ pub(crate) async fn check_certificate_key(
     if api.settings.blocked_keys.borrow().contains(key) {
         return Err(Refusal::CertificateKey(BadPublicKey::Compromised));
     }
-    // Nearly all keys are new: one answer for every place where they could be known.
+    // Nearly all keys are new, so all places where one could be known are asked at once.
     let blocked = Subject::blocked_key(&key.hash());
     let mut known: Vec<_> = accounts_of(api, key).collect();
     known.push(blocked.clone());
@@ -31,7 +31,7 @@ pub(crate) async fn check_certificate_key(
     }
 }
 
-/// Checks the key of a new account, or one that is to take the place of an account's.
+/// Checks the key of a new account, or the new key of an account.
 pub(crate) async fn check_account_key(
     api: &Api,
     profile: &Profile,
@@ -49,10 +49,9 @@ async fn is_compromised(api: &Api, key: &PublicKey) -> Result<bool, Refusal> {
     Ok(api.ports.aggregates.is_blocked(&key.hash()).await?)
 }
 
-/// Where every account stands that has or had the key, one place for each profile.
+/// The subjects that are not empty if an account has or had the key, one for each profile.
 ///
-/// An account's subject is made of its profile and first key, and a key change claims the new key's: whatever stands
-/// there says that the key is or was an account's.
+/// An account's subject is made of its profile and first key, and a key change claims the subject of the new key.
 fn accounts_of(api: &Api, key: &PublicKey) -> impl Iterator<Item = Subject> {
     let thumbprint = key.thumbprint();
     let profiles = api.settings.profiles.iter();

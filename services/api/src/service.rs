@@ -159,7 +159,7 @@ async fn read_body<B: Buf>(
     Ok(body.freeze())
 }
 
-/// Reads on for nothing: a connection that is closed on a client that still sends may lose it the answer.
+/// Reads the rest and throws it away: a client that still sends when its connection is closed may lose the answer.
 async fn discard<B: Buf>(mut stream: impl Stream<Item = Result<B, warp::Error>> + Unpin) {
     let mut discarded = 0;
     while let Some(Ok(chunk)) = stream.next().await {

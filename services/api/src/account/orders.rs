@@ -60,7 +60,8 @@ fn cursor(query: &str) -> Result<Option<OrderCursor>, Refusal> {
     }
 }
 
-/// A page of an index that knows every order the log holds now: an order that was acknowledged is never left out.
+/// A page of an index that knows every order the log holds now, so that none that was acknowledged is left out. Waits for an
+/// index that is behind.
 pub(crate) async fn complete_page(
     api: &Api,
     account: &AccountId,
@@ -69,7 +70,7 @@ pub(crate) async fn complete_page(
 ) -> Result<OrdersPage, Refusal> {
     let aggregates = &api.ports.aggregates;
     let order_shards = api.settings.order_shards;
-    // Before the index is read: whatever the log holds up to here is on the page once the index is complete up to here.
+    // Asked before the index is read: once the index is complete up to these places, every order up to there is on the page.
     let streams = Stream::orders(order_shards).into_iter();
     let last = try_join_all(streams.map(|stream| aggregates.store.last_sequence(stream))).await?;
     let query = OrdersQuery { account, part, limit, order_shards };

@@ -1,4 +1,4 @@
-//! From when and until when an order may ask its certificate to be valid.
+//! Which validity, by notBefore and notAfter, an order may ask for.
 
 use domain::{
     Timestamp,
@@ -8,7 +8,7 @@ use domain::{
 
 use crate::settings::Profile;
 
-/// Refuses a validity that the profile does not grant, before anything is proven for nothing; the error says why.
+/// Refuses a validity that the profile does not grant, before the client proves anything in vain; the error says why.
 pub(super) fn check(
     profile: &Profile,
     (not_before, not_after): (Option<Timestamp>, Option<Timestamp>),
@@ -26,7 +26,7 @@ pub(super) fn check(
     check_length(profile, (not_before, not_after), now)
 }
 
-/// Refuses what the profile no longer grants to an order: its configuration may have changed since the order was placed.
+/// Refuses an order whose validity the profile no longer grants: its configuration may have changed since the order was placed.
 pub(crate) fn check_still_granted(
     profile: &Profile,
     order: &order::State,
@@ -38,7 +38,7 @@ pub(crate) fn check_still_granted(
     check_length(profile, dates, now.max(order.placed_at))
 }
 
-/// Refuses an end that is later than any certificate could have that is made now.
+/// Refuses a notAfter that is later than the end of any certificate that is made now.
 fn check_length(
     profile: &Profile,
     (not_before, not_after): (Option<Timestamp>, Option<Timestamp>),

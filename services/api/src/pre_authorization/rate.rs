@@ -1,5 +1,5 @@
-//! How many pre-authorizations an account makes in an hour, where the operator limits it. Each node counts by itself: they are
-//! kept for ever, and what is to be bounded is how fast they become more.
+//! How many pre-authorizations an account makes in an hour, where the operator limits it. Each node counts by itself, which is
+//! enough to bound how fast they grow in number: they are kept for ever.
 
 use std::{
     collections::HashMap,
@@ -12,10 +12,10 @@ use domain::{AccountId, Timestamp};
 use crate::{problem::Refusal, settings::Profile};
 
 const HOUR: Duration = Duration::from_hours(1);
-/// How many accounts are counted at most. Beyond it, accounts are more than what is limited here.
+/// How many accounts are counted at most. Where there are more, the number of accounts is the greater concern.
 const MAX_ACCOUNTS: usize = 100_000;
 
-/// What accounts made in an hour that began with the first of them.
+/// What each account made in an hour that begins when the first of them makes one.
 #[derive(Default)]
 pub(crate) struct Rate(Mutex<Counted>);
 
@@ -50,7 +50,7 @@ impl Counted {
     fn take(&mut self, account: &AccountId, most: u32, now: Timestamp) -> Option<Duration> {
         let ends_at = match self.ends_at {
             Some(ends_at) if now < ends_at && ends_at <= now.plus(HOUR) => ends_at,
-            // None, over, or counted while the clock was ahead.
+            // No hour has begun, or it is over, or it began while the clock was ahead.
             Some(_) | None => {
                 self.made.clear();
                 *self.ends_at.insert(now.plus(HOUR))

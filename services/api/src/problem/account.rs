@@ -23,7 +23,7 @@ impl From<external_key::Rejection> for Refusal {
     }
 }
 
-/// Whose the key is changed under way: the client's next attempt finds out.
+/// Another request claimed the key or made an account with it at the same time: the client's next attempt finds out which.
 impl From<key_use::Rejection> for Refusal {
     fn from(rejection: key_use::Rejection) -> Self {
         Self::Unavailable(rejection.into())

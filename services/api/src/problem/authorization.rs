@@ -17,7 +17,7 @@ impl From<Rejection> for Refusal {
     }
 }
 
-/// Who asks again finds what the others made.
+/// Other requests listed theirs at the same time: the client's next attempt finds one of them.
 impl From<Overtaken> for Refusal {
     fn from(overtaken: Overtaken) -> Self {
         Self::Unavailable(overtaken.into())

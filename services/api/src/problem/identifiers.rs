@@ -17,7 +17,7 @@ pub(crate) struct RefusedIdentifier {
     pub(crate) requested: RequestedIdentifier,
 }
 
-/// The first of them, and how many more there are.
+/// Names the first few of them, and says how many more there are.
 pub(crate) fn some_of(identifiers: &[String]) -> String {
     let named = &identifiers[..identifiers.len().min(MAX_NAMED)];
     match identifiers.len() - named.len() {
@@ -26,7 +26,7 @@ pub(crate) fn some_of(identifiers: &[String]) -> String {
     }
 }
 
-/// What is refused is told in the problem itself, because most clients show no subproblems.
+/// The problem of an order whose identifiers are refused. Its detail names them, because most clients show no subproblems.
 pub(super) fn of_order(refused: &[RefusedIdentifier]) -> Problem {
     let same_kind = refused.windows(2).all(|pair| pair[0].kind == pair[1].kind);
     let kind = match refused.first() {
@@ -46,7 +46,8 @@ pub(super) fn of_order(refused: &[RefusedIdentifier]) -> Problem {
     Problem::new(kind, &detail).with_subproblems(refused.iter().map(subproblem))
 }
 
-/// What the server is not willing to certify is forbidden (RFC 8555 §7.4.1); what cannot be read is malformed as ever.
+/// The problem of a pre-authorization whose identifier is refused: 403 where the server is not willing to certify it (RFC 8555
+/// §7.4.1), 400 where it cannot be read.
 pub(super) fn of_pre_authorization(refused: &[RefusedIdentifier]) -> Problem {
     let problem = of_order(refused);
     match problem.kind {
