@@ -21,6 +21,9 @@ const NO_CHALLENGE: &str = "this profile has no challenge that can prove this id
 const NO_LONGER_PROVEN: &str =
     "it was proven in a way that this profile no longer offers: place a new order";
 
+/// Why an identifier is refused: the error type, and the detail for a person.
+type Reason = (ErrorType, String);
+
 /// The identifiers, unless the profile or the account's external account refuses one.
 pub(crate) fn check_identifiers(
     profile: &Profile,
@@ -28,7 +31,7 @@ pub(crate) fn check_identifiers(
     requested: &[RequestedIdentifier],
 ) -> Result<Vec<Identifier>, Refusal> {
     let identifiers = accepted(profile, requested)?;
-    check_account(account, requested, &identifiers)?;
+    check_may_order(account, requested, &identifiers)?;
     Ok(identifiers)
 }
 
@@ -48,9 +51,7 @@ fn accepted(
     for requested in requested {
         match accept(profile, requested, &mut seen) {
             Ok(identifier) => identifiers.push(identifier),
-            Err((kind, detail)) => {
-                refused.push(RefusedIdentifier { kind, detail, requested: requested.clone() });
-            }
+            Err(reason) => refused.push(refused_for(reason, requested.clone())),
         }
     }
     refuse(refused).map(|()| identifiers)
@@ -60,7 +61,7 @@ fn accept(
     profile: &Profile,
     requested: &RequestedIdentifier,
     seen: &mut BTreeSet<String>,
-) -> Result<Identifier, (ErrorType, String)> {
+) -> Result<Identifier, Reason> {
     let identifier = requested.parse().map_err(|error| match error {
         BadIdentifier::UnsupportedType => (ErrorType::UnsupportedIdentifier, error.to_string()),
         BadIdentifier::Name(_) | BadIdentifier::Address(_) => {
@@ -69,7 +70,7 @@ fn accept(
     })?;
     check_permitted(profile, &identifier)?;
     if profile.challenges(&identifier).is_empty() {
-        return Err((ErrorType::RejectedIdentifier, NO_CHALLENGE.to_owned()));
+        return Err(rejected(NO_CHALLENGE));
     }
     if !seen.insert(identifier.canonical()) {
         return Err((ErrorType::Malformed, "the identifier stands in the order twice".to_owned()));
@@ -78,18 +79,17 @@ fn accept(
 }
 
 /// Whether the profile certifies an identifier, whoever asks and however it is proven.
-fn check_permitted(profile: &Profile, identifier: &Identifier) -> Result<(), (ErrorType, String)> {
-    let rejected = |detail: &str| Err((ErrorType::RejectedIdentifier, detail.to_owned()));
+fn check_permitted(profile: &Profile, identifier: &Identifier) -> Result<(), Reason> {
     if !profile.identifier_types.contains(&identifier.kind()) {
         let detail =
             format!("this profile has no identifiers of type {}", identifier.kind().as_str());
         return Err((ErrorType::UnsupportedIdentifier, detail));
     }
     if identifier.is_wildcard() && !profile.wildcard_allowed {
-        return rejected("wildcards are not allowed by this profile");
+        return Err(rejected("wildcards are not allowed by this profile"));
     }
     if !profile.identifier_policy.permits(identifier) {
-        return rejected(NOT_PERMITTED);
+        return Err(rejected(NOT_PERMITTED));
     }
     Ok(())
 }
@@ -100,39 +100,44 @@ pub(crate) fn check_still_permitted(
     profile: &Profile,
     order: &order::State,
 ) -> Result<(), Refusal> {
-    let mut refused = Vec::new();
-    for (identifier, authorization) in order.identifiers.iter().zip(&order.authorizations) {
-        let offered = profile.challenges(identifier);
-        let is_offered = authorization.proof().is_some_and(|proof| offered.contains(&proof.kind));
-        let permitted = check_permitted(profile, identifier);
-        let permitted = permitted.and_then(|()| match is_offered {
-            true => Ok(()),
-            false => Err((ErrorType::RejectedIdentifier, NO_LONGER_PROVEN.to_owned())),
-        });
-        if let Err((kind, detail)) = permitted {
-            refused.push(RefusedIdentifier { kind, detail, requested: identifier.into() });
-        }
+    let pairs = order.identifiers.iter().zip(&order.authorizations);
+    let refused = pairs.filter_map(|(identifier, authorization)| {
+        let checked = check_permitted(profile, identifier)
+            .and_then(|()| check_still_proven(profile, identifier, authorization));
+        checked.err().map(|reason| refused_for(reason, identifier.into()))
+    });
+    refuse(refused.collect())
+}
+
+fn check_still_proven(
+    profile: &Profile,
+    identifier: &Identifier,
+    authorization: &order::Authorization,
+) -> Result<(), Reason> {
+    match authorization.proof() {
+        Some(proof) if profile.challenges(identifier).contains(&proof.kind) => Ok(()),
+        Some(_) | None => Err(rejected(NO_LONGER_PROVEN)),
     }
-    refuse(refused)
 }
 
 /// Refuses identifiers that the account may not order, by what its external account allows.
-fn check_account(
+fn check_may_order(
     account: &account::State,
     requested: &[RequestedIdentifier],
     identifiers: &[Identifier],
 ) -> Result<(), Refusal> {
-    let refused: Vec<RefusedIdentifier> = requested
-        .iter()
-        .zip(identifiers)
-        .filter(|(_, identifier)| !account.may_order(identifier))
-        .map(|(requested, _)| RefusedIdentifier {
-            kind: ErrorType::RejectedIdentifier,
-            detail: "the account may not order this identifier".to_owned(),
-            requested: requested.clone(),
-        })
-        .collect();
-    refuse(refused)
+    let reason = || rejected("the account may not order this identifier");
+    let pairs = requested.iter().zip(identifiers);
+    let refused = pairs.filter(|(_, identifier)| !account.may_order(identifier));
+    refuse(refused.map(|(requested, _)| refused_for(reason(), requested.clone())).collect())
+}
+
+fn rejected(detail: &str) -> Reason {
+    (ErrorType::RejectedIdentifier, detail.to_owned())
+}
+
+fn refused_for((kind, detail): Reason, requested: RequestedIdentifier) -> RefusedIdentifier {
+    RefusedIdentifier { kind, detail, requested }
 }
 
 /// Refuses the request if any identifier was refused.
