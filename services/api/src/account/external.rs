@@ -43,14 +43,7 @@ pub(super) async fn bind(
         }
         None => return Ok(None),
     };
-    let binding = Binding::parse(sent.get(), compatibility).map_err(Refusal::Binding)?;
-    if binding.url() != newcomer.jws.url() {
-        return Err(Refusal::BindingMismatch("the binding's url is not that of the request"));
-    }
-    let bound = binding.jwk().check().map_err(Refusal::BadPublicKey)?;
-    if bound.account_key() != newcomer.key.account_key() {
-        return Err(Refusal::BindingMismatch("the binding's payload is not the account's key"));
-    }
+    let binding = read(sent, compatibility, newcomer)?;
     let id = binding.key_id(&profile.name).ok_or(Rejection::NotFound)?;
     let (store, subject) = (api.ports.aggregates.store.as_ref(), Subject::external_key(&id));
     let known = load::<ExternalKey>(store, &subject, Loaded::default()).await?;
@@ -62,6 +55,23 @@ pub(super) async fn bind(
     let context = request.context(Actor::Account { id: newcomer.id.clone() });
     execute::<ExternalKey>(store, &subject, known, &command, &context).await?;
     Ok(Some(AccountBound { key: id, binding: binding.shown(), names, at: request.now }))
+}
+
+/// Reads a binding, and compares what it repeats of the request.
+fn read(
+    sent: &RawValue,
+    compatibility: Compatibility,
+    newcomer: &Newcomer<'_>,
+) -> Result<Binding, Refusal> {
+    let binding = Binding::parse(sent.get(), compatibility).map_err(Refusal::Binding)?;
+    if binding.url() != newcomer.jws.url() {
+        return Err(Refusal::BindingMismatch("the binding's url is not that of the request"));
+    }
+    let bound = binding.jwk().check().map_err(Refusal::BadPublicKey)?;
+    if bound.account_key() != newcomer.key.account_key() {
+        return Err(Refusal::BindingMismatch("the binding's payload is not the account's key"));
+    }
+    Ok(binding)
 }
 
 fn verify(
