@@ -43,8 +43,8 @@ async fn handle_acme(
     if request.method == Method::POST && !request.is_jose() {
         return Err(Refusal::NotJose);
     }
-    if request.is_coded() {
-        return Err(Refusal::Coded);
+    if request.has_content_coding() {
+        return Err(Refusal::ContentCoding);
     }
     match resource {
         Resource::Directory => directory::read(api, profile, request).await,
@@ -74,7 +74,7 @@ async fn handle_acme(
     }
 }
 
-/// Says which methods there are, to whoever asks and to a browser on behalf of a script (RFC 9110 §9.3.7, RFC 8555 §6.1).
+/// Says which methods there are (RFC 9110 §9.3.7), also to a browser that asks before a script's request (RFC 8555 §6.1).
 fn preflight(methods: &[Method]) -> Reply {
     Reply::empty(StatusCode::NO_CONTENT)
         .with_methods(header::ALLOW, methods)

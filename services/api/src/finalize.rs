@@ -70,7 +70,7 @@ fn read_csr(profile: &Profile, signed: &ByAccount) -> Result<CertificateRequest,
     };
     let csr = CertificateRequest::from_base64url(text).map_err(Refusal::Csr)?;
     if csr.public_key == *signed.key.public_key() {
-        return Err(Refusal::CsrKey);
+        return Err(Refusal::AccountKeyInCsr);
     }
     Ok(csr)
 }

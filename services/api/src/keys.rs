@@ -25,7 +25,7 @@ pub(crate) async fn check_certificate_key(
         return Ok(());
     }
     if store.are_empty(&[blocked]).await? {
-        Err(Refusal::CsrKey)
+        Err(Refusal::AccountKeyInCsr)
     } else {
         Err(Refusal::CertificateKey(BadPublicKey::Compromised))
     }

@@ -36,7 +36,7 @@ pub(crate) enum Refusal {
     #[error("the content type is not application/jose+json")]
     NotJose,
     #[error("the body has a content coding")]
-    Coded,
+    ContentCoding,
     #[error("the body is too large")]
     BodyTooLarge,
     #[error("the body ended early")]
@@ -69,7 +69,7 @@ pub(crate) enum Refusal {
     #[error("the inner JWS is refused")]
     InnerJws(#[source] JwsErrorReason),
     #[error("the change of keys is malformed")]
-    KeyChange(#[source] MalformedKeyChange),
+    MalformedKeyChange(#[source] MalformedKeyChange),
     #[error("the change of keys does not fit the request")]
     KeyChangeMismatch(&'static str),
     #[error("the key belongs to an account")]
@@ -127,11 +127,11 @@ pub(crate) enum Refusal {
     #[error("the CSR has other names than the order")]
     CsrNames(String),
     #[error("the CSR has an account's key")]
-    CsrKey,
+    AccountKeyInCsr,
     #[error("the key of the CSR is not certified")]
     CertificateKey(#[source] BadPublicKey),
     #[error("the certificate is malformed")]
-    Certificate(#[source] MalformedCertificate),
+    MalformedCertificate(#[source] MalformedCertificate),
     #[error("the certificate is not the signer's to revoke")]
     NotRevocable,
     #[error("the certificate is revoked already")]
@@ -154,7 +154,7 @@ pub(crate) fn reply(refusal: &Refusal, retry_after: u64) -> Reply {
     match refusal {
         Refusal::MethodNotAllowed(methods) => reply.with_methods(header::ALLOW, methods),
         // RFC 9110 §12.5.3
-        Refusal::Coded => reply.with(header::ACCEPT_ENCODING, "identity"),
+        Refusal::ContentCoding => reply.with(header::ACCEPT_ENCODING, "identity"),
         Refusal::KeyInUse(account) => reply.with_location(account.clone()),
         Refusal::TermsChanged { terms: url, .. } | Refusal::TermsNotAgreed(Some(url)) => {
             reply.with_link("terms-of-service", url)
@@ -188,7 +188,7 @@ fn problem(refusal: &Refusal) -> Problem {
         Refusal::NotJose => {
             malformed("the content type must be application/jose+json").with_status(415)
         }
-        Refusal::Coded => {
+        Refusal::ContentCoding => {
             malformed("the body must be sent as it is, without Content-Encoding").with_status(415)
         }
         Refusal::BodyTooLarge => malformed("the request is too large").with_status(413),
@@ -209,7 +209,7 @@ fn problem(refusal: &Refusal) -> Problem {
                 .with_algorithms()
         }
         Refusal::BadPublicKey(reason) => Problem::new(ErrorType::BadPublicKey, &reason.to_string()),
-        Refusal::KeyChange(reason) => malformed(&reason.to_string()),
+        Refusal::MalformedKeyChange(reason) => malformed(&reason.to_string()),
         Refusal::KeyInUse(_) => {
             malformed("the new key is that of the account in Location").with_status(409)
         }
@@ -271,11 +271,11 @@ fn problem(refusal: &Refusal) -> Problem {
             ErrorType::BadCsr,
             &format!("the CSR must ask for exactly the order's identifiers; it {difference}"),
         ),
-        Refusal::CsrKey => {
+        Refusal::AccountKeyInCsr => {
             Problem::new(ErrorType::BadCsr, "the CSR must not have the key of an account")
         }
         Refusal::CertificateKey(reason) => csr_problem(BadCsr::PublicKey(*reason)),
-        Refusal::Certificate(reason) => malformed(&reason.to_string()),
+        Refusal::MalformedCertificate(reason) => malformed(&reason.to_string()),
         Refusal::NotRevocable => {
             unauthorized("the certificate is not one that this key may revoke here")
         }

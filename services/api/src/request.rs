@@ -50,7 +50,7 @@ impl Request {
     }
 
     /// Whether the body is compressed, or coded in another way (RFC 9110 §8.4).
-    pub(crate) fn is_coded(&self) -> bool {
+    pub(crate) fn has_content_coding(&self) -> bool {
         let lines = self.headers.get_all(http::header::CONTENT_ENCODING).iter();
         lines.map(http::HeaderValue::as_bytes).any(|line| !line.eq_ignore_ascii_case(b"identity"))
     }

@@ -30,8 +30,8 @@ pub(crate) async fn revoke_cert(
 ) -> Result<Reply, Refusal> {
     let signed = authenticate::by_either(api, profile, request).await?;
     let payload: Revoke = authenticate::payload(signed.jws())?;
-    let presented =
-        PresentedCertificate::from_base64url(&payload.certificate).map_err(Refusal::Certificate)?;
+    let presented = PresentedCertificate::from_base64url(&payload.certificate)
+        .map_err(Refusal::MalformedCertificate)?;
     // A certificate that was not issued here is refused like one that whoever asks may not revoke.
     let issued = issued(api, profile, &presented).await?.ok_or(Refusal::NotRevocable)?;
     let is_own = is_own(&signed, &presented, &issued);

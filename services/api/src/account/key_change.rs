@@ -1,6 +1,6 @@
 //! keyChange: an account replaces its key (RFC 8555 §7.3.5).
 
-use acme::{PublicJwk, jws::InnerJws, key_change::KeyChange as Signed};
+use acme::{PublicJwk, jws::InnerJws, key_change as wire};
 use domain::{
     AccountId, Timestamp,
     account::{Account, AccountKeyClaimed, Command, KeyChange, State},
@@ -42,7 +42,7 @@ pub(crate) async fn key_change(
         from: signed.key.thumbprint().clone(),
         to: new.account_key().clone(),
         claimed_at: request.now,
-        // The request's own time is that of the claim; what was waited for since counts against the claim.
+        // Later than the time of the request, which is that of the claim: a claim is good for a minute only.
         now: request::now(),
     });
     let context = request.context(Actor::Account { id: id.clone() });
@@ -57,7 +57,7 @@ fn new_key(api: &Api, profile: &Profile, signed: &ByAccount) -> Result<PublicJwk
     let inner = InnerJws::parse(signed.jws.payload()).map_err(Refusal::InnerJws)?;
     let new = inner.jwk().check().map_err(Refusal::BadPublicKey)?;
     inner.verify(&new)?;
-    let change = Signed::parse(inner.payload()).map_err(Refusal::KeyChange)?;
+    let change = wire::KeyChange::parse(inner.payload()).map_err(Refusal::MalformedKeyChange)?;
     if inner.url() != signed.jws.url() {
         return Err(Refusal::KeyChangeMismatch("the inner and the outer url differ"));
     }
