@@ -13,9 +13,10 @@ use crate::{
 /// How long a command is decided again after conflicts. Bounded by time, not by count: the validations of one order of
 /// 100 names all meet at one subject.
 const RETRY_FOR: Duration = Duration::from_secs(10);
-/// The pauses, doubling, while the log refuses and shows nothing new: what was loaded may be of another log, which was lost
-/// or purged since, and then every attempt ends so.
+/// The first pause between attempts while the log refuses and shows nothing new; each further one is twice as long. Where the
+/// state was loaded from a log that was lost or purged since, every attempt ends so.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
+/// The longest of these pauses.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// An aggregate's state and the sequence of the last message folded into it.
@@ -59,7 +60,7 @@ pub struct Decided<A: Aggregate> {
 pub enum Verdict<A: Aggregate> {
     /// It took effect, or nothing was left to do.
     Decided(Decided<A>),
-    /// It is forbidden in this state, which may be newer than the one it was given in.
+    /// It is forbidden in this state, which may be newer than the one that the caller gave.
     Rejected(A::Rejection, Loaded<A::State>),
 }
 
@@ -195,13 +196,20 @@ pub async fn execute_after<A: Aggregate>(
     Ok((first, executed))
 }
 
+/// What became of an append that did not fail for good.
+enum Appended {
+    Stored(Sequence),
+    /// A conflict, or the acknowledgement was lost: the subject has to be read again.
+    Undecided(AppendError),
+}
+
 /// A command, and the message that its events go into.
 struct Attempt<'a, A: Aggregate> {
     store: &'a dyn EventStore,
     subject: &'a Subject,
     command: &'a A::Command,
     context: &'a Context,
-    /// May be in the log already, when an acknowledgement was lost.
+    /// The message with this id may be in the log already, when an acknowledgement was lost.
     id: MessageId,
 }
 
@@ -231,11 +239,11 @@ impl<A: Aggregate> Attempt<'_, A> {
                 }
             };
             let failed = match self.append(&events, loaded.sequence).await? {
-                Ok(sequence) => {
+                Appended::Stored(sequence) => {
                     let state = A::fold(loaded.state, &events);
                     return decided(state, sequence, events).map(Verdict::Decided);
                 }
-                Err(failed) => failed,
+                Appended::Undecided(failed) => failed,
             };
             let news = self.store.read(self.subject, loaded.sequence).await;
             let news = news.map_err(ExecuteError::Store)?;
@@ -254,17 +262,18 @@ impl<A: Aggregate> Attempt<'_, A> {
         }
     }
 
-    /// Appends the events after a sequence. A failure inside is one after which the subject has to be read again.
     async fn append(
         &self,
         events: &[A::Event],
         after: Sequence,
-    ) -> Result<Result<Sequence, AppendError>, ExecuteError<A::Rejection>> {
+    ) -> Result<Appended, ExecuteError<A::Rejection>> {
         let envelope = Envelope::new(self.id.clone(), self.context, events)
             .map_err(|error| ExecuteError::Decode(DecodeError::Malformed(error)))?;
         match self.store.append(self.subject, Expected::Last(after), &envelope).await {
-            Ok(sequence) => Ok(Ok(sequence)),
-            Err(failed @ (AppendError::Conflict | AppendError::Unknown(_))) => Ok(Err(failed)),
+            Ok(sequence) => Ok(Appended::Stored(sequence)),
+            Err(failed @ (AppendError::Conflict | AppendError::Unknown(_))) => {
+                Ok(Appended::Undecided(failed))
+            }
             Err(AppendError::TooLarge) => Err(ExecuteError::TooLarge),
             Err(AppendError::Unavailable(source)) => {
                 Err(ExecuteError::Store(StoreError::Unavailable(source)))
