@@ -14,7 +14,6 @@ use x509_parser::{
         OID_SIG_ED25519,
     },
     prelude::FromDer,
-    x509::X509Version,
 };
 
 use crate::{
@@ -108,10 +107,8 @@ impl CertificateRequest {
         let Ok(([], csr)) = X509CertificationRequest::from_der(der) else {
             return Err(BadCsr::Malformed);
         };
+        // Its version is not looked at: many clients write that of a certificate there.
         let request = &csr.certification_request_info;
-        if request.version != X509Version::V1 {
-            return Err(BadCsr::Malformed);
-        }
         let public_key = PublicKey::from_spki(&request.subject_pki).map_err(BadCsr::PublicKey)?;
         let identifiers = names::requested_names(request)?;
         verify(&csr)?;

@@ -8,8 +8,9 @@ use acme::{
 use domain::{InvalidDnsName, InvalidIpAddress};
 use rcgen::{
     CertificateParams, CustomExtension, DnType, KeyPair, PKCS_ECDSA_P256_SHA256,
-    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PublicKeyData as _,
+    PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PublicKeyData as _, SigningKey as _,
 };
+use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer as _};
 
 /// A CSR of tests/data.
 macro_rules! data {
@@ -50,6 +51,24 @@ fn names_come_from_alternative_names_and_common_name_once_each_in_lower_case() {
         ["a.example", "b.example"]
     );
     assert_eq!(names(data!("several-names")).unwrap(), ["*.c.example", "a.example", "b.example"]);
+}
+
+#[test]
+fn the_version_of_a_csr_does_not_matter() {
+    let pair = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let mut params = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    for version in [0, 1, 2] {
+        let mut der = params.serialize_request(&pair).unwrap().der().to_vec();
+        let signed = der.iter().position(|&octet| octet == 0x02).unwrap();
+        assert_eq!(der[signed..signed + 3], [0x02, 1, 0]);
+        der[signed + 2] = version;
+        let (_, csr) = X509CertificationRequest::from_der(&der).unwrap();
+        let signature = pair.sign(csr.certification_request_info.raw).unwrap();
+        let unsigned = der.len() - signature.len();
+        der.splice(unsigned.., signature);
+        assert_eq!(names(&der).unwrap(), ["a.example"], "version {version}");
+    }
 }
 
 #[test]
