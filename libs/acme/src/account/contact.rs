@@ -39,6 +39,8 @@ fn check_contact(contact: &str) -> Result<(), BadContact> {
     if !scheme.eq_ignore_ascii_case("mailto") {
         return Err(BadContact::Unsupported);
     }
+    // getssl writes a space there.
+    let address = address.strip_prefix(' ').unwrap_or(address);
     let (local, domain) = address.split_once('@').ok_or(BadContact::Invalid)?;
     let good = contact.len() <= MAX_CONTACT_BYTES
         && is_dot_atom(local)
@@ -68,6 +70,7 @@ mod tests {
         check("mailto:admin@example.org", Ok(()));
         check("MAILTO:first.last+tag@sub.example.org", Ok(()));
         check("mailto:o'neil_!$&*-=~@example.org", Ok(()));
+        check("mailto: admin@example.org", Ok(()));
         assert_eq!(check_contacts(&[]), Ok(()));
     }
 
@@ -98,6 +101,9 @@ mod tests {
             "mailto:a\r\nBcc:b@example.org",
             "mailto:\u{fc}@example.org",
             "mailto:a b@example.org",
+            "mailto:  a@example.org",
+            "mailto:a@example.org ",
+            "mailto: ",
             &format!("mailto:{}@example.org", "a".repeat(65)),
         ] {
             check(contact, Err(BadContact::Invalid));
