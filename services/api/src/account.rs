@@ -61,7 +61,7 @@ pub(crate) async fn new_account(
         Ok(account) => {
             metrics::counter!(names::ACCOUNTS_CREATED, "profile" => profile.name.to_string())
                 .increment(1);
-            show_with_location(api, profile, StatusCode::CREATED, &account.state)
+            show(api, profile, StatusCode::CREATED, &account.state)
         }
         // Another request with this key was faster.
         Err(ExecuteError::Rejected(rejection)) => {
@@ -117,7 +117,7 @@ async fn create(
 
 fn found(api: &Api, profile: &Profile, existing: &AccountView) -> Result<Reply, Refusal> {
     match existing.state.status {
-        Status::Valid => show_with_location(api, profile, StatusCode::OK, &existing.state),
+        Status::Valid => show(api, profile, StatusCode::OK, &existing.state),
         Status::Deactivated => Err(Refusal::AccountDeactivated),
     }
 }
@@ -166,16 +166,6 @@ fn changes(
     Ok(changes)
 }
 
-fn show_with_location(
-    api: &Api,
-    profile: &Profile,
-    status: StatusCode,
-    account: &State,
-) -> Result<Reply, Refusal> {
-    let location = api.settings.urls.account(&profile.name, &account.id);
-    Ok(show(api, profile, status, account)?.with_location(location))
-}
-
 fn show(
     api: &Api,
     profile: &Profile,
@@ -183,14 +173,16 @@ fn show(
     account: &State,
 ) -> Result<Reply, Refusal> {
     let has_terms = profile.meta.terms_of_service.is_some();
-    Reply::json(
+    let urls = &api.settings.urls;
+    let reply = Reply::json(
         status,
         &wire::Account {
             status: account.status,
             contact: &account.contact,
             terms_of_service_agreed: has_terms.then(|| terms::are_agreed(profile, account)),
             external_account_binding: account.external_account.as_ref().map(|it| &it.binding),
-            orders: Some(api.settings.urls.account_orders(&profile.name, &account.id)),
+            orders: Some(urls.account_orders(&profile.name, &account.id)),
         },
-    )
+    )?;
+    Ok(reply.with_location(urls.account(&profile.name, &account.id)))
 }

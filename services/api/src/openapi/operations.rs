@@ -66,7 +66,7 @@ fn accounts() -> Vec<Operation> {
             "Read, change or deactivate an account",
         )
         .signed(SignedBy::Account, object_or_empty::<AccountUpdate>())
-        .answers(seen::<Account<'static>>("The account.")),
+        .answers(seen::<Account<'static>>("The account.").with(Header::Location)),
         post_as_get(
             "/acme/{profile}/account/{account}/orders",
             "orders",
@@ -78,7 +78,10 @@ fn accounts() -> Vec<Operation> {
         ),
         post("/acme/{profile}/key-change", "keyChange", "Change an account's key")
             .signed(SignedBy::Account, Payload::KeyChange)
-            .answers(seen::<Account<'static>>("The account, which has the new key.")),
+            .answers(
+                seen::<Account<'static>>("The account, which has the new key.")
+                    .with(Header::Location),
+            ),
     ]
 }
 
