@@ -193,7 +193,8 @@ impl<'a> Unverified<'a> {
                 urls.account_of_kid(&self.profile.name, kid).ok_or(Refusal::AccountElsewhere)
             }
             KeyReference::Jwk(_) => Err(Refusal::WrongKeyReference(
-                "the protected header must have kid, the account URL, not jwk",
+                "the protected header must have kid, the account URL, not jwk: \
+                 a key without an account has to be registered (newAccount)",
             )),
         }
     }

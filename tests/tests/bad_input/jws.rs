@@ -172,7 +172,13 @@ async fn each_resource_wants_its_own_of_kid_and_jwk() -> anyhow::Result<()> {
                 protected.as_object_mut().map(|members| members.remove("kid"));
                 protected["jwk"] = client.key().jwk().clone();
             };
-            send_signed(client, by_key).await?.refused(MALFORMED)?;
+            let problem = send_signed(client, by_key).await?.refused(MALFORMED)?;
+            // So ask clients that found no account, such as cert-manager's, whose users see nothing but this.
+            let detail = problem["detail"].as_str().unwrap_or_default();
+            assert!(
+                detail.contains("not jwk: a key without an account has to be registered"),
+                "{detail}"
+            );
 
             let url = client.url("newAccount")?;
             let mut protected = client.protected(&url).await?;
