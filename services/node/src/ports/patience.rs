@@ -63,44 +63,14 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use std::{
-        io,
+        fs, io,
         sync::{
             Arc,
             atomic::{AtomicU32, Ordering},
         },
     };
 
-    use tracing::{
-        Event, Level, Metadata, Subscriber,
-        span::{Attributes, Id, Record},
-    };
-
     use super::*;
-
-    /// Counts what is warned of.
-    struct Warnings(Arc<AtomicU32>);
-
-    impl Subscriber for Warnings {
-        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-            *metadata.level() == Level::WARN
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-        fn event(&self, _: &Event<'_>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-
-        fn enter(&self, _: &Id) {}
-
-        fn exit(&self, _: &Id) {}
-    }
 
     /// Fails so often, then succeeds; answers with how many attempts there were.
     async fn attempts(patience: Patience, failures: u32, passing: bool) -> (bool, u32) {
@@ -131,11 +101,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn that_a_server_waits_is_told_at_once_and_then_from_time_to_time() {
-        let told = Arc::new(AtomicU32::new(0));
-        let _guard = tracing::subscriber::set_default(Warnings(Arc::clone(&told)));
-        assert_eq!(attempts(Patience::of_a_server(), 25, true).await, (true, 26));
-        assert_eq!(told.load(Ordering::Relaxed), 3);
+    async fn that_a_server_waits_is_told_at_once_and_from_time_to_time_and_then_that_it_need_not() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let lines = tracing_subscriber::fmt().with_writer(Arc::new(log.reopen().unwrap()));
+        let _guard = tracing::subscriber::set_default(lines.with_ansi(false).finish());
+        for failures in [0, 25] {
+            let attempts = attempts(Patience::of_a_server(), failures, true).await;
+            assert_eq!(attempts, (true, failures + 1));
+        }
+        let told = fs::read_to_string(log.path()).unwrap();
+        assert_eq!(told.matches("WARN").count(), 3, "{told}");
+        assert_eq!(told.matches("reached redis").count(), 1, "{told}");
+        assert_eq!(told.lines().count(), 4, "{told}");
     }
 
     #[tokio::test(start_paused = true)]
