@@ -163,7 +163,7 @@ fn what_only_roles_and_files_tell_to_be_wrong_is_refused_with_its_line() {
 
 #[test]
 fn an_api_whose_profile_requires_external_accounts_needs_the_key_they_are_kept_under() {
-    let sets = ["profile=[{external_account_required=true}]"];
+    let sets = ["profile=[{name=\"default\"}, {name=\"a\", external_account_required=true}]"];
     let config = load("", &[], &sets).unwrap();
     let message = config.check_for(&Role::ALL.into()).unwrap_err().to_string();
     assert!(message.contains("external_accounts.key_file: required"), "{message}");

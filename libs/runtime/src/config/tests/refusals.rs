@@ -1,9 +1,9 @@
 //! Each key with a value that is refused: where it stands, what is allowed, and whether the reference says the same.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{load, message};
-use crate::config::config_schema;
+use crate::config::{config_schema, external_accounts::MAX_FORMER_KEYS};
 
 /// A key of a profile, a value that it must not have, and what the refusal says of the allowed ones.
 const OF_A_PROFILE: &[(&str, &str, &str)] = &[
@@ -89,6 +89,55 @@ const OUT_OF_BOUNDS: &[(&str, &str, &str)] = &[
     ("profile=[{account_keys={min_rsa_bits=1}}]", "Keys", "min_rsa_bits"),
     ("profile=[{account_keys={max_rsa_bits=1}}]", "Keys", "max_rsa_bits"),
     ("profile=[{validation={redirect_ports=[0]}}]", "ProfileValidation", "redirect_ports"),
+];
+
+/// Settings that are good each by itself or for another key, and the one refusal of them together.
+const NOT_TOGETHER: &[(&[&str], &str)] = &[
+    (&["api.retry_after=1500ms"], "api.retry_after: must be whole seconds"),
+    (&["api.nonce_validity=90s"], "api.nonce_validity: must be whole minutes"),
+    (&["api.hold=25s", "api.request_timeout=25s"], "must be longer than api.hold"),
+    (&["api.max_connections=0"], "api.max_connections: must be at least 1"),
+    (&["api.listen=[::]:443", "ops.listen=[::]:443"], "ops.listen: must differ from api.listen"),
+    (
+        &["external_accounts.former_key_files=[\"a\"]"],
+        "external_accounts.former_key_files: must be empty unless key_file is given",
+    ),
+    (&["validation.dnssec_required=true"], "nothing could be proven"),
+    (&["ca.passphrase=a", "ca.passphrase_file=b"], "must not be given both"),
+    (&["ca.root_name="], "ca.root_name: must have 1 to 64 characters"),
+    (&["ca.intermediate_name="], "ca.intermediate_name: must have 1 to 64 characters"),
+    (
+        &["ca.root_validity=1095d", "ca.intermediate_validity=1460d"],
+        "ca.intermediate_validity: must not be longer than ca.root_validity",
+    ),
+    (&["ca.crl_refresh=8h", "ca.crl_validity=8h"], "less than ca.crl_validity"),
+    (
+        &["ca.issuer=[{name=\"x\", intermediate_name=\"\"}]"],
+        "ca.issuer x: intermediate_name: must have 1 to 64 characters",
+    ),
+    (
+        &["ca.issuer=[{name=\"x\", intermediate_validity=\"1h\"}]"],
+        "intermediate_validity: must be from",
+    ),
+    (
+        &[
+            "ca.pkcs11={module=\"/m.so\", token=\"t\", pin_file=\"p\", key_label=\"a\"}",
+            "ca.issuer=[{name=\"x\", key_source=\"pkcs11\", key_label=\"a\"}]",
+        ],
+        "ca.issuer x: key_label: is the label of another key",
+    ),
+    (&["profile=[{retry_after=\"1500ms\"}]"], "retry_after: must be whole seconds"),
+    (
+        &["profile=[{backdate=\"1h\", certificate_validity=\"1h\"}]"],
+        "backdate: must be less than certificate_validity",
+    ),
+    (&["profile=[{extended_key_usages=[]}]"], "each once"),
+    (&["profile=[{extended_key_usages=[\"serverAuth\", \"serverAuth\"]}]"], "each once"),
+    (&["profile=[{account_keys={types=[]}}]"], "account_keys.types: must have at least one of"),
+    (
+        &["profile=[{ip_challenge_types=[\"http-01\", \"dns-01\"]}]"],
+        "\"tls-alpn-01\", and no other",
+    ),
 ];
 
 #[test]
@@ -192,4 +241,56 @@ fn what_is_empty_by_accident_is_refused() {
     }
     let message = message(load("", &[("CERTMILL__CA__PASSPHRASE", "")], &[]));
     assert!(message.contains("variable CERTMILL__CA__PASSPHRASE: ca.passphrase"), "{message}");
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_and_nothing_else_with_it() {
+    for (sets, refusal) in NOT_TOGETHER {
+        let message = message(load("", &[], sets));
+        assert!(message.contains(refusal), "{sets:?}: {message}");
+        assert_eq!(
+            message.matches(": must ").count() + message.matches(": is ").count(),
+            1,
+            "{message}"
+        );
+    }
+    // The greatest values that are good.
+    for sets in [
+        &["ca.root_validity=1095d", "ca.intermediate_validity=1095d"][..],
+        &["api.listen=[::1]:0", "ops.listen=[::1]:0"],
+        &["profile=[{min_requested_validity=\"30d\", certificate_validity=\"30d\"}]"],
+        &["profile=[{account_keys={min_rsa_bits=2048, max_rsa_bits=2048}}]"],
+        &["profile=[{identifier_types=[\"dns\"], ip_challenge_types=[]}]"],
+        &[
+            "profile=[{identifier_types=[\"ip\"], challenge_types=[\"http-01\"], wildcard_allowed=true}]",
+        ],
+    ] {
+        load("", &[], sets).unwrap();
+    }
+}
+
+#[test]
+fn former_keys_of_external_accounts_are_bounded() {
+    let set = |files: usize| {
+        let files = vec!["old"; files];
+        format!("external_accounts={{key_file=\"key\", former_key_files={files:?}}}")
+    };
+    load("", &[], &[&set(MAX_FORMER_KEYS)]).unwrap();
+    let message = message(load("", &[], &[&set(MAX_FORMER_KEYS + 1)]));
+    assert!(message.contains("former_key_files: must be at most 16 files"), "{message}");
+}
+
+#[test]
+fn orders_are_kept_for_as_long_as_the_most_patient_profile_needs() {
+    let cluster = [
+        "event_log.kind=jetstream",
+        "event_log.servers=[\"nats://h\"]",
+        "redis.url=redis://h",
+        "profile=[{name=\"default\", order_validity=\"1h\"}, {name=\"a\", order_validity=\"20d\"}]",
+    ];
+    let config = load("", &[], &cluster).unwrap();
+    assert!(config.order_max_age() > Duration::from_hours(20 * 24), "{:?}", config.order_max_age());
+    let short = [&cluster[..], &["event_log.order_max_age=20d"]].concat();
+    let message = message(load("", &[], &short));
+    assert!(message.contains("event_log.order_max_age: must be at least"), "{message}");
 }
