@@ -45,7 +45,7 @@ fn subject(kind: &str, example: &Value) -> Subject {
         (text("issuer").parse().unwrap(), text("serial").parse().unwrap())
     };
     match kind {
-        "AccountCreated" | "AccountUpdated" | "AccountDeactivated" => Subject::account(&account),
+        kind if kind.starts_with("Account") => Subject::account(&account),
         "SerialReserved" | "CertificateSigned" | "SerialBurned" => {
             let (issuer, serial) = issued();
             Subject::ledger(&issuer, &serial)

@@ -301,9 +301,80 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_story_tells_each_event_in_words_up_to_the_order_of_the_account_and_on_of_the_order()
+    {
+        let told_of = [
+            ("AccountCreated", "was created under profile default with key"),
+            ("AccountUpdated", "The account changed its contact: mailto:admin@example.com."),
+            (
+                "AccountTermsAgreed",
+                "The account agreed to the terms at https://ca.example.com/terms.",
+            ),
+            ("AccountBound", "The account was bound to an external account by key"),
+            ("AccountKeyClaimed", "claimed key"),
+            ("AccountKeyChanged", "The account changed its key to"),
+            ("OrderPlaced", "placed order"),
+            ("ChallengeReady", "The client asked for www.example.com to be validated by http-01."),
+            (
+                "ChallengeAttemptFailed",
+                "not proven by http-01 yet (the connection was refused): http",
+            ),
+            ("ChallengeFailed", "not proven by http-01 (the connection was refused): http"),
+            ("ChallengeValidated", "Control of www.example.com was proven by http-01"),
+            ("AuthorizationDeactivated", "The client gave up one of the order's authorizations."),
+            (
+                "OrderFinalized",
+                "The client finalized the order for www.example.com, *.example.com.",
+            ),
+            ("CaaCheckNeeded", "The last look at CAA of www.example.com was too long ago."),
+            ("CaaCheckFailed", "did not allow issuance (the CAA records of example.com forbid"),
+            ("CaaChecked", "CAA of www.example.com still allowed issuance: "),
+            ("SerialReserved", "The signer chose serial"),
+            ("CertificateReserved", "was claimed for the order; no other can be issued for it."),
+            ("SerialBurned", "up after a crash; it counts as revoked."),
+            ("ReservationBurned", "The order gave serial"),
+            ("IssuanceFailed", "No certificate was issued: the requested validity ends after"),
+        ];
+        let story = told(&told_of.map(|(kind, _)| kind)).await;
+        assert_eq!(story.history.len(), told_of.len());
+        for (happening, (kind, text)) in story.history.iter().zip(told_of) {
+            assert_eq!(happening.event["type"], kind);
+            assert!(happening.text.contains(text), "{text} is not in {}", happening.text);
+        }
+        let later =
+            told(&["AccountCreated", "OrderPlaced", "SerialReserved", "AccountDeactivated"]);
+        assert!(later.await.history.iter().all(|it| it.event["type"] != "AccountDeactivated"));
+    }
+
+    #[tokio::test]
+    async fn the_head_of_a_story_says_what_is_known_and_its_end_what_is_missing() {
+        for (kinds, status) in [
+            (&["SerialReserved"][..], "reserved, not signed"),
+            (&["SerialReserved", "SerialBurned"], "given up after a crash, and revoked"),
+            (&["AccountUpdated", "SerialReserved", "CertificateSigned"], "issued"),
+        ] {
+            let story = told(kinds).await;
+            let contact = match story.contact.as_slice() {
+                [] => "no contact",
+                _ => "mailto:admin@example.com",
+            };
+            let (account, order) = (fixtures::account(), fixtures::order());
+            let head = format!(
+                "  for      www.example.com, *.example.com\n  status   {status}\n  valid    2026-01-01T12:00:00Z to \
+                 2026-04-01T12:00:00Z\n  issuer   {}\n  account  {account} ({contact})\n  order    {order}\n\n",
+                story.issuer.as_ref().unwrap(),
+            );
+            let text = story.to_string();
+            assert!(text.contains(&head), "{head} is not in {text}");
+            assert!(text.ends_with(&format!("\n\n{NO_ORDER}\n")), "{text}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_story_outlives_its_order() {
-        let story = told(&["SerialReserved", "CertificateSigned"]).await;
+        let story = told(&["AccountUpdated", "SerialReserved", "CertificateSigned"]).await;
         assert_eq!(story.outcome, Outcome::Issued);
+        assert_eq!(story.contact, ["mailto:admin@example.com"]);
         assert_eq!(story.names(), "www.example.com, *.example.com");
         assert_eq!(story.gaps, [NO_ORDER]);
     }
