@@ -176,6 +176,8 @@ fn certified_key(chain_pem: &str, key_pem: &str) -> Result<Arc<CertifiedKey>, Tl
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rustls::crypto::ring;
 
     use super::*;
@@ -228,6 +230,42 @@ mod tests {
         assert_eq!(shown.borrow().cert, before);
         write(&files, &second);
         files.refresh(&sender).unwrap();
+        assert_ne!(shown.borrow().cert, before);
+    }
+
+    #[test]
+    fn what_clients_will_refuse_is_told_of_changed_files_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+        let files = Files { certificate, key, host: "ca.example".to_owned() };
+        write(&files, &pair());
+        let (sender, _shown) = watch::channel(files.read().unwrap());
+
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let lines = tracing_subscriber::fmt().with_writer(Arc::new(log.reopen().unwrap()));
+        let refreshed = || files.refresh(&sender);
+        tracing::subscriber::with_default(lines.with_ansi(false).finish(), refreshed).unwrap();
+        let told = fs::read_to_string(log.path()).unwrap();
+        assert!(told.contains("it is not for ca.example"), "{told}");
+    }
+
+    #[tokio::test]
+    async fn the_signers_next_certificate_is_shown_and_an_unusable_one_changes_nothing() {
+        let (first, second) = (pair(), pair());
+        let issued = |chain: &(String, String), key: &(String, String)| {
+            Arc::new(ServerCertificate { chain_pem: chain.0.clone(), key_pem: key.1.clone() })
+        };
+        let (signer, issuing) = watch::channel(issued(&first, &first));
+        let process = runtime::Process::new().unwrap();
+        let mut shown = from_signer(issuing, process.background()).unwrap();
+        let before = shown.borrow_and_update().cert.clone();
+
+        signer.send_replace(issued(&first, &second));
+        tokio::task::yield_now().await;
+        assert!(!shown.has_changed().unwrap());
+        signer.send_replace(issued(&second, &second));
+        let changed = tokio::time::timeout(Duration::from_secs(10), shown.changed());
+        changed.await.unwrap().unwrap();
         assert_ne!(shown.borrow().cert, before);
     }
 }
