@@ -265,13 +265,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let source = source(&dir.path().join("from"));
         fs::create_dir(source.signer.dir()).unwrap();
-        let remembered_before = None;
-        fs::write(source.signer.position_file(), "{}").unwrap();
-        let to = dir.path().join("to");
-        fs::create_dir(&to).unwrap();
-        source.copy_beside(&to, remembered_before).unwrap();
-        assert!(to.join("signer/log-restored").exists());
-        assert!(!to.join("signer/log-position.json").exists());
+        fs::write(source.signer.position_file(), "later").unwrap();
+        for remembered_before in [None, Some("before")] {
+            let to = dir.path().join(remembered_before.unwrap_or("nothing"));
+            fs::create_dir(&to).unwrap();
+            source.copy_beside(&to, remembered_before.map(Into::into)).unwrap();
+            assert!(to.join("signer/log-restored").exists());
+            let copied = fs::read_to_string(to.join("signer/log-position.json")).ok();
+            assert_eq!(copied.as_deref(), remembered_before);
+        }
     }
 
     #[tokio::test]

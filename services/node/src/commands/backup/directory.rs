@@ -91,6 +91,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_head_of_the_journal_is_copied_before_what_is_appended_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+        fs::create_dir(&from).unwrap();
+        for name in 0..20 {
+            // The copy ends at the first of them.
+            symlink("nowhere", from.join(name.to_string())).unwrap();
+        }
+        fs::write(from.join(JOURNAL_HEAD), "7").unwrap();
+        copy_directory(&from, &to).unwrap_err();
+        assert!(to.join(JOURNAL_HEAD).exists());
+    }
+
+    #[test]
     fn a_file_that_is_replaced_meanwhile_is_copied_and_one_that_is_missing_is_told() {
         let dir = tempfile::tempdir().unwrap();
         let (from, writing) = (dir.path().join("from"), AtomicBool::new(true));

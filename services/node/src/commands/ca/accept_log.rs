@@ -123,6 +123,11 @@ mod tests {
         let kept = fs::read_to_string(dir.path().join("signer").join(RECORD)).unwrap();
         assert_eq!(kept.lines().count(), 1);
         assert!(kept.contains(r#""reason":"restored""#), "{kept}");
+
+        LogPositions::open(&path).unwrap().set("ledger", 9).unwrap();
+        run(&config, "restored again", &mut out).await.unwrap();
+        let kept = fs::read_to_string(dir.path().join("signer").join(RECORD)).unwrap();
+        assert_eq!(kept.lines().count(), 2, "{kept}");
     }
 
     #[tokio::test]
