@@ -272,3 +272,35 @@ async fn rebuild(ports: &Ports, order_shards: u8) -> Result<Done, Failure> {
     }
     Ok(Done::Rebuilt)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn what_was_changed_is_named() {
+        let (account, key) = (fixtures::account(), ExternalKeyId::from_random(&[7; 16]));
+        let (issuer, serial) = (IssuerId::from_hash(&[1; 32]), fixtures::serial());
+        let (reason, at) = (RevocationReason::Superseded, Timestamp::from_unix_seconds(0));
+        let terms_of_service = "https://ca.example/terms".to_owned();
+        for (expected, done) in [
+            (
+                format!("certificate {serial} of issuer {issuer} is revoked (superseded)"),
+                Done::Revoked { issuer, serial, reason, at },
+            ),
+            (
+                format!("account {account} is deactivated"),
+                Done::AccountDeactivated { account: account.clone() },
+            ),
+            (
+                format!("account {account} agreed to https://ca.example/terms"),
+                Done::TermsAgreed { account, terms_of_service },
+            ),
+            (format!("key {key} is made"), Done::ExternalKeyCreated { key: key.clone() }),
+            (format!("key {key} is disabled"), Done::ExternalKeyDisabled { key }),
+        ] {
+            assert_eq!(done.to_string(), expected);
+        }
+    }
+}

@@ -105,3 +105,52 @@ impl NewCa {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::fixtures;
+
+    #[test]
+    fn what_is_asked_for_is_taken_over_what_is_configured() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = fixtures::config(dir.path(), &["ca.root_name=Configured"]);
+        let nothing = || NewCa {
+            key_type: None,
+            name: None,
+            organization: None,
+            country: None,
+            validity: None,
+        };
+        let asked = NewCa {
+            name: Some("Asked".to_owned()),
+            organization: Some("Example Ltd".to_owned()),
+            country: Some("CH".to_owned()),
+            validity: Some("30d".parse().unwrap()),
+            ..nothing()
+        };
+        let request = || ca_files::root_request(&config, clock::now());
+        let CaRequest { subject, validity, .. } = asked.over(request());
+        assert_eq!(subject.common_name, "Asked");
+        assert_eq!(subject.organization.as_deref(), Some("Example Ltd"));
+        assert_eq!(subject.country.as_deref(), Some("CH"));
+        assert_eq!(validity, Duration::from_hours(30 * 24));
+        let CaRequest { subject, validity, .. } = nothing().over(request());
+        assert_eq!((subject.common_name.as_str(), subject.organization), ("Configured", None));
+        assert_eq!(validity, config.ca.root_validity.get());
+    }
+
+    #[tokio::test]
+    async fn an_issuer_is_any_of_those_that_are_configured() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = fixtures::config(dir.path(), &[r#"ca.issuer=[{name="a"}, {name="b"}]"#]);
+        ca_files::open_or_create(&config, clock::now()).unwrap();
+        for (name, is_there) in [("a", true), ("b", true), ("c", false)] {
+            let (name, show) = (name.parse().unwrap(), CaCommand::Show { root: false });
+            let shown = run(&config, Some(&name), show, &mut Output::new(Format::Text)).await;
+            assert_eq!(shown.is_ok(), is_there, "{name}: {shown:?}");
+        }
+    }
+}

@@ -95,7 +95,7 @@ fn as_file(config: &Config) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures;
+    use crate::{clock, fixtures};
 
     #[test]
     fn every_file_that_a_server_would_not_start_with_is_warned_of() {
@@ -115,6 +115,22 @@ mod tests {
             assert_eq!(warnings.len(), 1, "{set}: {warnings:?}");
             assert!(warnings[0].contains(&file.to_string()), "{set}: {warnings:?}");
         }
+    }
+
+    #[test]
+    fn what_a_server_would_refuse_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let check = |set: &str, roles: &[Role]| {
+            let config = fixtures::config(dir.path(), &[set]);
+            run(&config, &roles.iter().copied().collect(), &mut Output::new(Format::Json))
+        };
+        check("api.hold=1s", &Role::ALL).unwrap();
+        let refused = check("api.hold=1s", &[Role::Signer]).unwrap_err().to_string();
+        assert!(refused.contains("event_log.kind"), "{refused}");
+        let root = r#"profile=[{preferred_root="Other"}]"#;
+        ca_files::open_or_create(&fixtures::config(dir.path(), &[]), clock::now()).unwrap();
+        let refused = check(root, &Role::ALL).unwrap_err().to_string();
+        assert!(refused.contains("preferred_root"), "{refused}");
     }
 
     #[test]
