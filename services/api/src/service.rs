@@ -187,4 +187,17 @@ mod tests {
         assert!(matches!(read(b"12345").await, Err(Refusal::BodyTooLarge)));
         assert!(matches!(read(b"1234").await, Err(Refusal::TooSlow)));
     }
+
+    #[tokio::test]
+    async fn what_is_read_for_nothing_is_bounded() {
+        let (chunk, mut asked) = (vec![0; 1024], 0);
+        let endless = stream::iter(0..10 * MAX_DISCARDED_BYTES / chunk.len()).map(|_| {
+            asked += 1;
+            Ok(Bytes::copy_from_slice(&chunk))
+        });
+        let read = read_body(endless, 4, Instant::now() + DISCARD_TIMEOUT).await;
+        assert!(matches!(read, Err(Refusal::BodyTooLarge)));
+        // The first is what was too much.
+        assert_eq!(asked, 1 + MAX_DISCARDED_BYTES / chunk.len() + 1);
+    }
 }

@@ -38,3 +38,29 @@ impl From<BadSignature> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use acme::ErrorType;
+    use domain::account::Rejection::{
+        ClaimTooOld, Deactivated, KeyReplaced, NotFound, TooManyKeys,
+    };
+
+    use crate::problem::problem;
+
+    #[test]
+    fn what_the_rules_of_accounts_forbid_is_told_by_what_clients_act_on() {
+        for (rejection, kind, status, detail) in [
+            (NotFound, ErrorType::AccountDoesNotExist, 400, "not exist"),
+            (Deactivated, ErrorType::Unauthorized, 401, "deactivated"),
+            (KeyReplaced, ErrorType::Unauthorized, 400, "signature"),
+            (ClaimTooOld, ErrorType::ServerInternal, 503, "again"),
+            (TooManyKeys, ErrorType::Unauthorized, 403, "too often"),
+        ] {
+            let problem = problem(&rejection.into());
+            assert_eq!((problem.kind, problem.status), (kind, status), "{detail}");
+            let text = serde_json::to_string(&problem).unwrap();
+            assert!(text.contains(detail), "{detail} is not in {text}");
+        }
+    }
+}

@@ -23,3 +23,26 @@ impl From<Overtaken> for Refusal {
         Self::Unavailable(overtaken.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use acme::ErrorType;
+
+    use super::*;
+    use crate::problem::problem;
+
+    #[test]
+    fn what_the_rules_of_pre_authorizations_forbid_is_told_by_what_clients_act_on() {
+        for (rejection, kind, status, detail) in [
+            (Rejection::NotFound, ErrorType::Malformed, 404, "no such resource"),
+            (Rejection::NotPending, ErrorType::Malformed, 400, "no longer pending"),
+            (Rejection::Ended, ErrorType::Malformed, 400, "no longer be deactivated"),
+            (Rejection::Incomplete, ErrorType::ServerInternal, 500, "failed"),
+        ] {
+            let problem = problem(&rejection.into());
+            assert_eq!((problem.kind, problem.status), (kind, status), "{detail}");
+            let text = serde_json::to_string(&problem).unwrap();
+            assert!(text.contains(detail), "{detail} is not in {text}");
+        }
+    }
+}

@@ -20,3 +20,34 @@ impl From<order::Rejection> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use acme::ErrorType;
+    use domain::order::{
+        Rejection::{AuthorizationNotPending, Incomplete, NoSuchChallenge, NotFound, WrongStatus},
+        Status,
+    };
+
+    use crate::problem::problem;
+
+    #[test]
+    fn what_the_rules_of_orders_forbid_is_told_by_what_clients_act_on() {
+        for (rejection, kind, status, detail) in [
+            (NotFound, ErrorType::Malformed, 404, "no such resource"),
+            (NoSuchChallenge, ErrorType::Malformed, 404, "no such resource"),
+            (AuthorizationNotPending, ErrorType::Malformed, 400, "no longer pending"),
+            (WrongStatus(Status::Pending), ErrorType::OrderNotReady, 403, "not valid yet"),
+            (WrongStatus(Status::Ready), ErrorType::OrderNotReady, 403, "is ready"),
+            (WrongStatus(Status::Processing), ErrorType::OrderNotReady, 403, "is being processed"),
+            (WrongStatus(Status::Valid), ErrorType::OrderNotReady, 403, "certificate already"),
+            (WrongStatus(Status::Invalid), ErrorType::OrderNotReady, 403, "place a new one"),
+            (Incomplete, ErrorType::ServerInternal, 500, "failed"),
+        ] {
+            let problem = problem(&rejection.into());
+            assert_eq!((problem.kind, problem.status), (kind, status), "{detail}");
+            let text = serde_json::to_string(&problem).unwrap();
+            assert!(text.contains(detail), "{detail} is not in {text}");
+        }
+    }
+}
