@@ -1,7 +1,7 @@
 //! `certmill ca accept-log`: the operator's decision that the log is what it is, after a restore.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
@@ -91,7 +91,6 @@ fn mark(settings: &signer::Settings) -> io::Result<()> {
 }
 
 fn record(dir: &Path, decision: &Decision<'_>) -> Result<(), Failure> {
-    fs::create_dir_all(dir)?;
     let mut line = serde_json::to_vec(decision)?;
     line.push(b'\n');
     let path = dir.join(RECORD);
@@ -103,6 +102,8 @@ fn record(dir: &Path, decision: &Decision<'_>) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::{fixtures, output::Format};
 
