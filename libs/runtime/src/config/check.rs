@@ -154,7 +154,7 @@ fn check_external_accounts(config: &Config, problems: &mut Problems) {
     problems.require(
         external.former_key_files.is_empty() || external.key_file.is_some(),
         "external_accounts.former_key_files",
-        "must be empty unless key_file is given",
+        "must be empty unless key_file is set",
     );
     problems.require(
         external.former_key_files.len() <= MAX_FORMER_KEYS,

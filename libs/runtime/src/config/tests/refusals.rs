@@ -100,10 +100,10 @@ const NOT_TOGETHER: &[(&[&str], &str)] = &[
     (&["api.listen=[::]:443", "ops.listen=[::]:443"], "ops.listen: must differ from api.listen"),
     (
         &["external_accounts.former_key_files=[\"a\"]"],
-        "external_accounts.former_key_files: must be empty unless key_file is given",
+        "external_accounts.former_key_files: must be empty unless key_file is set",
     ),
     (&["validation.dnssec_required=true"], "nothing could be proven"),
-    (&["ca.passphrase=a", "ca.passphrase_file=b"], "must not be given both"),
+    (&["ca.passphrase=a", "ca.passphrase_file=b"], "must not both be set"),
     (&["ca.root_name="], "ca.root_name: must have 1 to 64 characters"),
     (&["ca.intermediate_name="], "ca.intermediate_name: must have 1 to 64 characters"),
     (
