@@ -139,7 +139,8 @@ pub fn shown(text: &str) -> String {
     text.chars().take(MAX_SHOWN_BYTES).map(|c| if harmless(c) { c } else { '?' }).collect()
 }
 
-/// Makes a parser's message, which may repeat foreign text, harmless to show as [`shown`] does, but leaves its spaces and commas.
+/// Makes a parser's message, which may repeat foreign text, harmless to show: short, and without the characters that [`shown`]
+/// replaces; only spaces and commas stay.
 pub(crate) fn said(text: &str) -> String {
     const MAX_SAID_BYTES: usize = 160;
     let harmless = |c: &char| c.is_ascii_alphanumeric() || " ,-_.*:".contains(*c);

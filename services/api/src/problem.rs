@@ -132,7 +132,7 @@ pub(crate) enum Refusal {
     CertificateKey(#[source] BadPublicKey),
     #[error("the certificate is malformed")]
     MalformedCertificate(#[source] MalformedCertificate),
-    #[error("the certificate is not the signer's to revoke")]
+    #[error("the certificate is not one that this account or key may revoke")]
     NotRevocable,
     #[error("the certificate is revoked already")]
     AlreadyRevoked,
