@@ -11,7 +11,7 @@ const BESIDE: u64 = 1024;
 /// Raises the limit of open files to what so many clients and validations need, and everything beside them.
 ///
 /// Most systems let a process open 1,024 until it asks for more. Clients that are idle, or applicants that are slow, would
-/// take them all, and validations would fail for want of one as if the applicants were at fault.
+/// take them all, and challenges would wait for as long as none is left for a validation.
 pub fn allow_open_files(clients: u32, validations: u32) {
     let needed = u64::from(clients) + OF_A_VALIDATION * u64::from(validations) + BESIDE;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
