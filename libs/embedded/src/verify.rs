@@ -179,6 +179,17 @@ impl Stored<'_> {
     }
 }
 
+/// The columns that [`walk`] selects, by number: to look each up by its name took a fifth of the time of a walk.
+const SEQUENCE: usize = 0;
+const SUBJECT: usize = 1;
+const STREAM: usize = 2;
+const VERSION: usize = 3;
+const DIGEST: usize = 4;
+const HASH: usize = 5;
+const PRUNED: usize = 6;
+const KEPT_BODY: usize = 7;
+const ORDER_BODY: usize = 8;
+
 /// Follows the chain from a message to the end.
 fn walk(
     connection: &Connection,
@@ -187,19 +198,19 @@ fn walk(
 ) -> Result<Tip, Damage> {
     let mut statement = connection.prepare(
         "SELECT sequence, subject, stream, version, digest, hash, pruned,
-             kept_bodies.envelope AS kept_body, order_bodies.envelope AS order_body
+             kept_bodies.envelope, order_bodies.envelope
          FROM messages LEFT JOIN kept_bodies USING (sequence) LEFT JOIN order_bodies USING (sequence)
          WHERE sequence > ? ORDER BY sequence",
     )?;
     let mut rows = statement.query([column(tip.sequence)])?;
     while let Some(row) = rows.next()? {
         let expected = Sequence(tip.sequence.0 + 1);
-        let sequence = Sequence(row.get("sequence")?);
+        let sequence = Sequence(row.get(SEQUENCE)?);
         if sequence != expected {
             return Err(Damage::Gap { expected, found: sequence });
         }
         let broken = || Damage::ChainBroken(sequence);
-        let subject = row.get_ref("subject")?.as_str().map_err(|_| broken())?;
+        let subject = row.get_ref(SUBJECT)?.as_str().map_err(|_| broken())?;
         let subject: Subject = subject.parse().map_err(|_| broken())?;
         let body = verified_body(row, &subject)?.ok_or_else(broken)?;
         tip = verified_tip(row, tip, &subject)?.ok_or_else(broken)?;
@@ -210,16 +221,16 @@ fn walk(
 
 /// The body of a row; `None` when it is not what was written, or where it was written.
 fn verified_body<'a>(row: &'a Row<'_>, subject: &Subject) -> rusqlite::Result<Option<Body<'a>>> {
-    let kept = row.get_ref("kept_body")?.as_blob_or_null()?;
-    let order = row.get_ref("order_body")?.as_blob_or_null()?;
+    let kept = row.get_ref(KEPT_BODY)?.as_blob_or_null()?;
+    let order = row.get_ref(ORDER_BODY)?.as_blob_or_null()?;
     let body = match (schema::is_kept(subject.stream()), kept, order) {
         (true, Some(body), None) | (false, None, Some(body)) => Body::Kept(body),
         (false, None, None) => Body::Pruned,
         (_, Some(_), Some(_)) | (true, None, _) | (false, Some(_), None) => return Ok(None),
     };
-    let pruned: i64 = row.get("pruned")?;
+    let pruned: i64 = row.get(PRUNED)?;
     let is_right = match body {
-        Body::Kept(body) => pruned == 0 && Hash::of(body) == row.get("digest")?,
+        Body::Kept(body) => pruned == 0 && Hash::of(body) == row.get(DIGEST)?,
         Body::Pruned => pruned == 1,
     };
     Ok(is_right.then_some(body))
@@ -227,10 +238,10 @@ fn verified_body<'a>(row: &'a Row<'_>, subject: &Subject) -> rusqlite::Result<Op
 
 /// The tip after a row; `None` when the row does not carry its hash.
 fn verified_tip(row: &Row<'_>, before: Tip, subject: &Subject) -> rusqlite::Result<Option<Tip>> {
-    let link = Link { subject, version: row.get("version")?, body: row.get("digest")? };
+    let link = Link { subject, version: row.get(VERSION)?, body: row.get(DIGEST)? };
     let tip = before.extended(&link);
-    let is_right = tip.hash == row.get("hash")?
-        && stream_code(subject.stream()) == row.get::<_, i64>("stream")?;
+    let is_right =
+        tip.hash == row.get(HASH)? && stream_code(subject.stream()) == row.get::<_, i64>(STREAM)?;
     Ok(is_right.then_some(tip))
 }
 
