@@ -26,11 +26,11 @@ pub struct Validation {
     #[schemars(with = "Vec<String>")]
     #[serde(deserialize_with = "super::form::list")]
     pub allow_networks: Vec<IpNet>,
-    /// DNSKEY records to trust, as a file or as the records themselves. Answers for names in their zones must be
-    /// signed. DNSSEC is not checked for other names, or without this key.
+    /// DNSKEY records to trust, as a file or as the records themselves. DNSSEC is checked for names in their zones, where
+    /// an answer must be signed unless its zone is proven to be unsigned; not for other names, and not without this key.
     #[schemars(with = "Option<String>")]
     pub trust_anchor: Option<TrustAnchor>,
-    /// Refuses DNS answers that DNSSEC does not prove; needs a `trust_anchor`.
+    /// Refuses all DNS answers that DNSSEC does not prove, also those of unsigned zones; needs a `trust_anchor`.
     pub dnssec_required: bool,
     /// The names by which CAA records allow this CA; the directory shows them. Without any, CAA is not checked.
     pub caa_identities: Vec<String>,
