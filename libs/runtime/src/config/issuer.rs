@@ -8,7 +8,8 @@ use url::Url;
 use super::{Ca, CaKeyType, Config, HumanDuration, KeySource, Pkcs11, Profile};
 
 /// `[[ca.issuer]]`: one more issuing CA, in `ca/issuers/{name}` of `data_dir`. Keys that are left out have the values
-/// of `[ca]`. If it has no files, the first start creates it below the root of `[ca]`.
+/// of `[ca]`, unless their description says otherwise. If it has no files, the first start creates it below the root of
+/// `[ca]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Issuer {

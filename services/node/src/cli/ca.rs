@@ -48,7 +48,7 @@ pub(crate) enum CaCommand {
     /// The signer refuses to start on one that does, because something was lost. Make sure first that there is no newer copy
     /// of the log. At its next start the signer adds to the log what its journal and its last CRL hold and the log lacks.
     AcceptLog {
-        /// The reason, which is kept on record
+        /// The reason, which is kept on record if the log went backwards
         #[arg(long)]
         reason: String,
     },
