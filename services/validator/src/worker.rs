@@ -1,9 +1,10 @@
 //! A node's loop: takes deliveries, gives them turns, and keeps them from coming again before they are done.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use domain::AccountId;
 use eventstore::{Delivery, KEEP_ALIVE, StoreError, Stream, Subscription};
+use futures::FutureExt as _;
 use metrics::gauge;
 use runtime::{
     Check,
@@ -107,13 +108,12 @@ impl Worker {
                 .set(u32::try_from(self.running.len()).unwrap_or(u32::MAX));
             tokio::select! {
                 () = stop.cancelled() => return,
-                Some(ended) = self.running.join_next() => match ended {
-                    Ok((account, took)) => {
+                Some(ended) = self.running.join_next() => {
+                    if let Ok((account, took)) = ended {
                         self.queue.ended(&account);
                         self.pace.note(took);
                     }
-                    Err(error) => error!(%error, "a validation's task was lost"),
-                },
+                }
                 Some(_) = self.giving_back.join_next() => {}
                 next = subscription.next_after(paused_until), if self.has_room() => match next {
                     Ok(delivery) => {
@@ -151,7 +151,12 @@ impl Worker {
             let desk = Arc::clone(&self.desk);
             self.running.spawn(async move {
                 let started = Instant::now();
-                desk.handle(delivery, task).await;
+                let applicant = task.applicant.clone();
+                let handling = AssertUnwindSafe(desk.handle(delivery, task)).catch_unwind();
+                // A panic is a bug; but the account must not be taken for one that has this running for ever.
+                if handling.await.is_err() {
+                    error!(%applicant, "a task panicked; its delivery comes again");
+                }
                 (account, started.elapsed())
             });
         }

@@ -11,7 +11,7 @@ use domain::{
     AccountId, CrlName, OrderId, PreAuthorizationId, Serial, account, order, pre_authorization,
 };
 use eventstore::{
-    Acknowledge, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, Message,
+    Acknowledge, Actor, AppendError, Delivery, Envelope, EventFeed, EventStore, Expected, Message,
     Sequence, StoreError, Stream, Subject, Subscription, Wake, Wakes,
 };
 use readmodel::{
@@ -40,6 +40,7 @@ struct Inner {
     /// Messages to deliver, with the attempt.
     deliverable: VecDeque<(Message, u64)>,
     failing_appends: usize,
+    panicking_outcomes: usize,
     confirms_after: Duration,
     /// Whether the next delivery fails.
     interrupted: bool,
@@ -64,6 +65,16 @@ impl Memory {
     /// Lets the next appends fail.
     pub(crate) fn fail_appends(&self, count: usize) {
         self.inner.lock().unwrap().failing_appends = count;
+    }
+
+    /// Lets the appending of the next outcomes panic.
+    pub(crate) fn panic_at_outcomes(&self, count: usize) {
+        self.inner.lock().unwrap().panicking_outcomes = count;
+    }
+
+    /// How many of them are left.
+    pub(crate) fn panicking_outcomes(&self) -> usize {
+        self.inner.lock().unwrap().panicking_outcomes
     }
 
     /// Takes so long to say that a message was given back.
@@ -107,6 +118,11 @@ impl EventStore for Memory {
         if inner.failing_appends > 0 {
             inner.failing_appends -= 1;
             return Err(AppendError::unavailable("told to fail"));
+        }
+        if envelope.actor == Actor::Validator && inner.panicking_outcomes > 0 {
+            inner.panicking_outcomes -= 1;
+            drop(inner);
+            panic!("told to panic");
         }
         let last = inner.log.iter().rev().find(|message| message.subject == *subject);
         let last = last.map_or(Sequence::NONE, |message| message.sequence);

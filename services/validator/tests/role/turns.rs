@@ -41,6 +41,24 @@ async fn who_had_many_turns_waits_no_longer_for_the_next() {
 }
 
 #[tokio::test]
+async fn who_had_tasks_that_panicked_waits_no_longer_for_the_next() {
+    let mut scenario = start(Duration::from_secs(2)).await;
+    scenario.memory.panic_at_outcomes(3);
+    for id in 1..=3 {
+        scenario.ready_for(1, id, "token").await;
+    }
+    while scenario.memory.panicking_outcomes() > 0 {
+        tokio::task::yield_now().await;
+    }
+    for id in 11..=15 {
+        scenario.ready_for(2, id, "hanging").await;
+    }
+    let ready = scenario.ready_for(1, 7, "token").await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(13).await, Status::Pending);
+}
+
+#[tokio::test]
 async fn what_waits_for_its_turn_is_not_left_to_other_nodes() {
     let mut scenario = start(Duration::from_secs(30)).await;
     for id in 1..=2 {
