@@ -64,6 +64,10 @@ impl Resolver {
         };
         let found = [&v6, &v4].into_iter().flatten();
         let known: Vec<IpAddr> = found.flat_map(|answer| addresses(answer, observed)).collect();
+        // Where those that are known lead nowhere, one that could not be asked for may have led to the applicant.
+        for error in [&v6, &v4].into_iter().filter_map(|answer| answer.as_ref().err()) {
+            error.note(observed);
+        }
         match LookupError::of_both(v6.err(), v4.err()) {
             // An answer that fails DNSSEC is an attack or a fault of the zone: the other family must not hide it.
             Some(error) if error.is_untrusted() => Err(error.failure("address", &owner, observed)),
@@ -82,8 +86,13 @@ impl Resolver {
 impl LateAddresses<'_> {
     /// Waits for the end of the lookup: no answer, or none that can be used, is no address.
     pub(crate) async fn wait(self, observed: &mut Observed) -> Vec<IpAddr> {
-        let answer = self.0.await;
-        answer.map(|answer| addresses(&answer, observed)).unwrap_or_default()
+        match self.0.await {
+            Ok(answer) => addresses(&answer, observed),
+            Err(error) => {
+                error.note(observed);
+                Vec::new()
+            }
+        }
     }
 }
 

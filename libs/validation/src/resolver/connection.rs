@@ -178,7 +178,8 @@ fn tell(error: NetError) {
 ///
 /// That a server cannot answer (SERVFAIL, REFUSED) is the answer to the library, whatever the others would say. A timeout
 /// is what has it wait for them, as the system's own resolver does; if none could answer, the code is told after all. So is
-/// that there is no file left for a socket, which the library takes for servers that cannot be reached.
+/// that there is no file left for a socket, which the library takes for servers that cannot be reached, and for a forgery
+/// where it lacks a key of DNSSEC.
 pub(super) async fn lookup(
     client: &Client,
     name: Name,
@@ -186,11 +187,10 @@ pub(super) async fn lookup(
 ) -> Result<Lookup, NetError> {
     let asking = async {
         let answer = client.lookup(name, kind).await;
-        answer.map_err(|error| match error {
-            NetError::Timeout | NetError::NoConnections => {
-                UNANSWERED.with(Cell::take).unwrap_or(error)
-            }
-            error => error,
+        answer.map_err(|error| match (UNANSWERED.with(Cell::take), error) {
+            (Some(exhausted @ NetError::Io(_)), _) => exhausted,
+            (Some(unable), NetError::Timeout | NetError::NoConnections) => unable,
+            (_, error) => error,
         })
     };
     UNANSWERED.scope(Cell::new(None), asking).await

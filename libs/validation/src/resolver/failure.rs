@@ -55,11 +55,16 @@ impl LookupError {
         one.max(other)
     }
 
-    /// Tells the applicant, and the caller where the applicant is not meant.
-    pub(super) fn failure(self, records: &str, owner: &str, observed: &mut Observed) -> Failure {
+    /// Notes what this machine had none left of, if that is why.
+    pub(super) fn note(self, observed: &mut Observed) {
         if let Self::Exhausted(exhausted) = self {
             observed.note_exhausted(exhausted);
         }
+    }
+
+    /// Tells the applicant, and the caller where the applicant is not meant.
+    pub(super) fn failure(self, records: &str, owner: &str, observed: &mut Observed) -> Failure {
+        self.note(observed);
         let reason = match self {
             Self::NoRecords => return dns(&format!("DNS has no {records} records for {owner}")),
             Self::NoSuchName => return dns(&format!("DNS has no name {owner} (NXDOMAIN)")),

@@ -26,6 +26,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+use crate::exhausted::forbid_files;
+
 /// The largest answer sent over UDP; larger ones are truncated.
 const MAX_UDP_BYTES: usize = 1232;
 const TTL: u32 = 60;
@@ -41,6 +43,8 @@ pub(crate) enum Answer {
     Silence,
     /// Silence until then.
     Late(Instant, Box<Self>),
+    /// An answer after which this process can open no file.
+    Exhausting(Box<Self>),
     Octets(MakeOctets),
 }
 
@@ -169,6 +173,10 @@ impl Zone {
         let (kind, answer) = self.take(&query);
         let answer = match answer {
             Answer::Late(from, late) if Instant::now() >= from => *late,
+            Answer::Exhausting(answer) => {
+                forbid_files();
+                *answer
+            }
             answer => answer,
         };
         match (kind, answer) {
@@ -192,7 +200,9 @@ impl Zone {
                     true,
                 ));
             }
-            (_, Answer::Silence | Answer::Late(..) | Answer::Octets(_)) => return None,
+            (_, Answer::Silence | Answer::Late(..) | Answer::Exhausting(_) | Answer::Octets(_)) => {
+                return None;
+            }
         }
         Some(response)
     }

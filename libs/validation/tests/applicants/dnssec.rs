@@ -19,12 +19,12 @@ use crate::{
     scene::{NAME, Scene, TXT_VALUE, failure},
 };
 
-const OWNER: &str = "_acme-challenge.a.example";
+pub(crate) const OWNER: &str = "_acme-challenge.a.example";
 const ZONE: &str = "example.";
 const BELOW: &str = "below.example";
 
 /// A signer of the zone and the trust anchor for its key.
-fn signer() -> (DnssecSigner, String) {
+pub(crate) fn signer() -> (DnssecSigner, String) {
     let der = Ed25519SigningKey::generate_pkcs8().unwrap();
     let key = Ed25519SigningKey::from_pkcs8(&der).unwrap();
     let public = key.to_public_key().unwrap();
