@@ -35,6 +35,7 @@ const CONSUMER: &str = "crl";
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is checked that the published CRLs are still there and not due.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Clones share what they know.
 #[derive(Clone)]
 pub(crate) struct Publisher {

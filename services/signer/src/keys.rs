@@ -55,7 +55,7 @@ impl KeyWatch {
 }
 
 /// Asks the token of an issuer's key, if it is in one, and says whether the key can sign. Until a token has answered, however
-/// late, it is not asked again, and all keys are away.
+/// late, it is not asked again, and all keys in it are away.
 async fn is_here(desk: &Desk, issuer: &Arc<Issuer>, health: &Check) -> bool {
     if !issuer.authority.key().is_in_token() {
         return true;
