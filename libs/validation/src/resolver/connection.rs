@@ -9,7 +9,8 @@ use std::{
     future::{Ready, ready},
     net::IpAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use futures::stream::{self, Stream};
@@ -150,6 +151,7 @@ impl DnsHandle for Connection {
             };
             let response = asking.await.inspect_err(|error| {
                 if matches!(error, NetError::Io(error) if Exhausted::of(error).is_some()) {
+                    *exhausted() = Some((Instant::now(), error.clone()));
                     tell(error.clone());
                 }
             })?;
@@ -169,6 +171,9 @@ tokio::task_local! {
     static UNANSWERED: Cell<Option<NetError>>;
 }
 
+/// When this machine last had nothing left to ask a server with, and what was missing.
+static EXHAUSTED: Mutex<Option<(Instant, NetError)>> = Mutex::new(None);
+
 /// Notes it for the lookup of this task; another task may share the lookup and have it go on.
 fn tell(error: NetError) {
     let _ = UNANSWERED.try_with(|unanswered| unanswered.set(Some(error)));
@@ -185,15 +190,28 @@ pub(super) async fn lookup(
     name: Name,
     kind: RecordType,
 ) -> Result<Lookup, NetError> {
+    let started = Instant::now();
     let asking = async {
         let answer = client.lookup(name, kind).await;
         answer.map_err(|error| match (UNANSWERED.with(Cell::take), error) {
             (Some(exhausted @ NetError::Io(_)), _) => exhausted,
             (Some(unable), NetError::Timeout | NetError::NoConnections) => unable,
+            // What is asked twice at once, for a name and its wildcard, is one lookup to the library, and told to one of the two.
+            (None, NetError::NoConnections) => {
+                exhausted_since(started).unwrap_or(NetError::NoConnections)
+            }
             (_, error) => error,
         })
     };
     UNANSWERED.scope(Cell::new(None), asking).await
+}
+
+fn exhausted_since(started: Instant) -> Option<NetError> {
+    exhausted().as_ref().filter(|(at, _)| *at >= started).map(|(_, error)| error.clone())
+}
+
+fn exhausted() -> MutexGuard<'static, Option<(Instant, NetError)>> {
+    EXHAUSTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -106,3 +106,16 @@ async fn an_address_that_could_not_be_asked_for_may_be_the_one_that_answers() {
     assert_eq!(look, Err(Exhausted::ProcessFiles));
     scene.http01().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_name_and_its_wildcard_that_ask_the_same_at_once_both_wait() {
+    let long = (0..40).map(|n| txt(&format!("{n:064}"))).collect();
+    let answer = Answer::Exhausting(Box::new(Answer::Records(long)));
+    let scene = Scene::new(Zone::default().answer(OWNER, RecordType::TXT, answer)).await;
+    let validator = Validator::new(scene.settings.clone()).unwrap();
+    let (asked, before) = (identifier(NAME), getrlimit(Resource::Nofile));
+    let look = || validator.validate(attempt(ChallengeType::Dns01, &asked));
+    let looks = futures::future::join(look(), look()).await;
+    setrlimit(Resource::Nofile, before).unwrap();
+    assert_eq!(looks, (Err(Exhausted::ProcessFiles), Err(Exhausted::ProcessFiles)));
+}
