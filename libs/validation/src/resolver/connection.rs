@@ -151,13 +151,13 @@ impl DnsHandle for Connection {
             };
             let response = asking.await.inspect_err(|error| {
                 if matches!(error, NetError::Io(error) if Exhausted::of(error).is_some()) {
-                    *exhausted() = Some((Instant::now(), error.clone()));
-                    tell(error.clone());
+                    *last_exhausted() = Some((Instant::now(), error.clone()));
                 }
             })?;
             match response.response_code {
                 code @ (ResponseCode::ServFail | ResponseCode::Refused) => {
-                    tell(DnsError::ResponseCode(code).into());
+                    // Another task may share this lookup and have it go on: it is told of a timeout.
+                    let _ = UNABLE.try_with(|unable| unable.set(Some(code)));
                     Err(NetError::Timeout)
                 }
                 _ => Ok(response),
@@ -167,24 +167,25 @@ impl DnsHandle for Connection {
 }
 
 tokio::task_local! {
-    /// Why a server gave this lookup no answer, where the library would tell something else.
-    static UNANSWERED: Cell<Option<NetError>>;
+    /// What a server said to this lookup that cannot answer it.
+    static UNABLE: Cell<Option<ResponseCode>>;
 }
 
-/// When this machine last had nothing left to ask a server with, and what was missing.
-static EXHAUSTED: Mutex<Option<(Instant, NetError)>> = Mutex::new(None);
+/// When the process last had nothing left to ask a server with, and what was missing.
+///
+/// To the library such a server cannot be reached, and an answer whose DNSSEC keys could not be asked for is forged. Of two
+/// equal questions at once, as for a name and its wildcard, it asks one, so a lookup cannot know it from its own task.
+static LAST_EXHAUSTED: Mutex<Option<(Instant, NetError)>> = Mutex::new(None);
 
-/// Notes it for the lookup of this task; another task may share the lookup and have it go on.
-fn tell(error: NetError) {
-    let _ = UNANSWERED.try_with(|unanswered| unanswered.set(Some(error)));
+fn last_exhausted() -> MutexGuard<'static, Option<(Instant, NetError)>> {
+    LAST_EXHAUSTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Asks the servers until one answers.
 ///
 /// That a server cannot answer (SERVFAIL, REFUSED) is the answer to the library, whatever the others would say. A timeout
-/// is what has it wait for them, as the system's own resolver does; if none could answer, the code is told after all. So is
-/// that there is no file left for a socket, which the library takes for servers that cannot be reached, and for a forgery
-/// where it lacks a key of DNSSEC.
+/// is what has it wait for them, as the system's own resolver does; if none could answer, the code is told after all.
+/// Whatever fails while the process has nothing left to ask with is told as that.
 pub(super) async fn lookup(
     client: &Client,
     name: Name,
@@ -193,25 +194,16 @@ pub(super) async fn lookup(
     let started = Instant::now();
     let asking = async {
         let answer = client.lookup(name, kind).await;
-        answer.map_err(|error| match (UNANSWERED.with(Cell::take), error) {
-            (Some(exhausted @ NetError::Io(_)), _) => exhausted,
-            (Some(unable), NetError::Timeout | NetError::NoConnections) => unable,
-            // What is asked twice at once, for a name and its wildcard, is one lookup to the library, and told to one of the two.
-            (None, NetError::NoConnections) => {
-                exhausted_since(started).unwrap_or(NetError::NoConnections)
-            }
+        answer.map_err(|error| match (UNABLE.with(Cell::get), error) {
+            (Some(code), NetError::Timeout) => DnsError::ResponseCode(code).into(),
             (_, error) => error,
         })
     };
-    UNANSWERED.scope(Cell::new(None), asking).await
-}
-
-fn exhausted_since(started: Instant) -> Option<NetError> {
-    exhausted().as_ref().filter(|(at, _)| *at >= started).map(|(_, error)| error.clone())
-}
-
-fn exhausted() -> MutexGuard<'static, Option<(Instant, NetError)>> {
-    EXHAUSTED.lock().unwrap_or_else(PoisonError::into_inner)
+    let answer = UNABLE.scope(Cell::new(None), asking).await;
+    answer.map_err(|error| match &*last_exhausted() {
+        Some((at, exhausted)) if *at >= started => exhausted.clone(),
+        Some(_) | None => error,
+    })
 }
 
 #[cfg(test)]
