@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, debug, info_span, warn};
+use tracing::{Instrument as _, debug, error, info_span, warn};
 
 use crate::{
     desk::{Desk, now},
@@ -89,7 +89,12 @@ impl Worker {
         loop {
             let delivery = tokio::select! {
                 () = stop.cancelled() => return None,
-                Some(_) = issuing.join_next(), if !issuing.is_empty() => continue,
+                Some(ended) = issuing.join_next(), if !issuing.is_empty() => {
+                    if let Err(error) = ended {
+                        error!(%error, "an issuance panicked; its message comes again");
+                    }
+                    continue;
+                }
                 _ = ticks.tick() => {
                     if subscription.delivers() {
                         self.health.ready();
