@@ -5,10 +5,11 @@ use std::{path::Path, process::Command};
 use acceptance::workspace;
 
 /// The documents that name files.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "README.md",
+    "docs/decisions.md",
     "docs/open-points.md",
     "docs/operations.md",
     "docs/rfc-conformance.md",
