@@ -14,6 +14,16 @@ async fn start(hang: Duration) -> Scenario {
     Scenario::with(ONE_LOOK, |settings| settings.total_timeout = hang).await
 }
 
+/// Checks that the next of account 1 is done while what account 2 had before it still waits.
+async fn waits_for_no_other(scenario: &mut Scenario) {
+    for id in 11..=15 {
+        scenario.ready_for(2, id, "hanging").await;
+    }
+    let ready = scenario.ready_for(1, 7, "token").await;
+    scenario.acknowledged(ready).await;
+    assert_eq!(scenario.status(13).await, Status::Pending);
+}
+
 #[tokio::test]
 async fn what_an_account_has_beyond_its_share_comes_again() {
     let mut scenario = start(Duration::from_millis(500)).await;
@@ -32,12 +42,7 @@ async fn who_had_many_turns_waits_no_longer_for_the_next() {
         let ready = scenario.ready_for(1, id, "token").await;
         scenario.acknowledged(ready).await;
     }
-    for id in 11..=15 {
-        scenario.ready_for(2, id, "hanging").await;
-    }
-    let ready = scenario.ready_for(1, 7, "token").await;
-    scenario.acknowledged(ready).await;
-    assert_eq!(scenario.status(13).await, Status::Pending);
+    waits_for_no_other(&mut scenario).await;
 }
 
 #[tokio::test]
@@ -50,12 +55,7 @@ async fn who_had_tasks_that_panicked_waits_no_longer_for_the_next() {
     while scenario.memory.panicking_outcomes() > 0 {
         tokio::task::yield_now().await;
     }
-    for id in 11..=15 {
-        scenario.ready_for(2, id, "hanging").await;
-    }
-    let ready = scenario.ready_for(1, 7, "token").await;
-    scenario.acknowledged(ready).await;
-    assert_eq!(scenario.status(13).await, Status::Pending);
+    waits_for_no_other(&mut scenario).await;
 }
 
 #[tokio::test]
