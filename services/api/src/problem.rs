@@ -354,6 +354,14 @@ pub(crate) fn ended_order() -> Problem {
 mod tests {
     use super::*;
 
+    /// Checks what clients act on, and that a person reads the detail.
+    pub(super) fn assert_told(refusal: &Refusal, told: (ErrorType, u16), detail: &str) {
+        let problem = problem(refusal);
+        assert_eq!((problem.kind, problem.status), told, "{detail}");
+        let text = serde_json::to_string(&problem).unwrap();
+        assert!(text.contains(detail), "{detail} is not in {text}");
+    }
+
     #[test]
     fn what_failed_inside_is_not_sent() {
         let cause = || -> Source { "redis://certmill:secret@redis is away".into() };

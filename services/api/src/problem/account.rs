@@ -46,7 +46,7 @@ mod tests {
         ClaimTooOld, Deactivated, KeyReplaced, NotFound, TooManyKeys,
     };
 
-    use crate::problem::problem;
+    use crate::problem::tests::assert_told;
 
     #[test]
     fn what_the_rules_of_accounts_forbid_is_told_by_what_clients_act_on() {
@@ -57,10 +57,7 @@ mod tests {
             (ClaimTooOld, ErrorType::ServerInternal, 503, "again"),
             (TooManyKeys, ErrorType::Unauthorized, 403, "too often"),
         ] {
-            let problem = problem(&rejection.into());
-            assert_eq!((problem.kind, problem.status), (kind, status), "{detail}");
-            let text = serde_json::to_string(&problem).unwrap();
-            assert!(text.contains(detail), "{detail} is not in {text}");
+            assert_told(&rejection.into(), (kind, status), detail);
         }
     }
 }

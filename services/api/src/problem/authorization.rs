@@ -29,7 +29,7 @@ mod tests {
     use acme::ErrorType;
 
     use super::*;
-    use crate::problem::problem;
+    use crate::problem::tests::assert_told;
 
     #[test]
     fn what_the_rules_of_pre_authorizations_forbid_is_told_by_what_clients_act_on() {
@@ -39,10 +39,7 @@ mod tests {
             (Rejection::Ended, ErrorType::Malformed, 400, "no longer be deactivated"),
             (Rejection::Incomplete, ErrorType::ServerInternal, 500, "failed"),
         ] {
-            let problem = problem(&rejection.into());
-            assert_eq!((problem.kind, problem.status), (kind, status), "{detail}");
-            let text = serde_json::to_string(&problem).unwrap();
-            assert!(text.contains(detail), "{detail} is not in {text}");
+            assert_told(&rejection.into(), (kind, status), detail);
         }
     }
 }

@@ -29,7 +29,7 @@ mod tests {
         Status,
     };
 
-    use crate::problem::problem;
+    use crate::problem::tests::assert_told;
 
     #[test]
     fn what_the_rules_of_orders_forbid_is_told_by_what_clients_act_on() {
@@ -44,10 +44,7 @@ mod tests {
             (WrongStatus(Status::Invalid), ErrorType::OrderNotReady, 403, "place a new one"),
             (Incomplete, ErrorType::ServerInternal, 500, "failed"),
         ] {
-            let problem = problem(&rejection.into());
-            assert_eq!((problem.kind, problem.status), (kind, status), "{detail}");
-            let text = serde_json::to_string(&problem).unwrap();
-            assert!(text.contains(detail), "{detail} is not in {text}");
+            assert_told(&rejection.into(), (kind, status), detail);
         }
     }
 }
