@@ -138,16 +138,22 @@ impl Pull {
             Ok(session) => session,
             Err(ended) => return ended,
         };
+        let mut has_answered = false;
         let ended = loop {
             if let Err(ended) = self.step(&mut session).await {
                 break ended;
             }
             if session.answered {
+                has_answered = true;
                 outage.end();
                 self.pause_reported = false;
                 self.interrupted.store(false, Ordering::Relaxed);
             }
         };
+        // A request that meets the removal of its consumer is dropped without a word, so the removal is seen only after a silence.
+        if has_answered && matches!(ended, Ended::ConsumerGone) {
+            outage.end();
+        }
         session.close().await;
         ended
     }
