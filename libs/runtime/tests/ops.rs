@@ -69,7 +69,7 @@ async fn metrics_are_served_as_text() {
     let health = Health::new();
     let (process, address) = serve(&health).await;
     let response = get(address, "/metrics").await;
-    assert!(response.contains("content-type: text/plain; version=0.0.4"), "{response}");
+    assert!(response.contains("Content-Type: text/plain; version=0.0.4"), "{response}");
     assert!(response.contains("process_open_fds "), "{response}");
     assert!(get(address, "/").await.starts_with("HTTP/1.1 404"));
     process.stopper().stop();

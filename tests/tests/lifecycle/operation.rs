@@ -118,7 +118,7 @@ async fn who_had_connected_before_the_stop_is_answered() -> anyhow::Result<()> {
     let (stopped, answer) = tokio::join!(scene.server.stop(), asking);
     let answer = answer??;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
     stopped.map(drop)
 }
 

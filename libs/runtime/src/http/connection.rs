@@ -91,6 +91,8 @@ fn bounded() -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE_TIMEOUT)
         .max_headers(MAX_HEADERS)
+        // Servers in Go write names so, and clients that are shell scripts look for them so: getssl for Link.
+        .title_case_headers(true)
         // hyper knows no other bound on them than that of what it has read and not passed on.
         .max_buf_size(MAX_HEADER_BYTES.into());
     builder
@@ -257,6 +259,14 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn header_names_begin_with_capitals_where_scripts_look_for_them() {
+        let (mut client, mut reply) = (connect(Duration::ZERO), String::new());
+        client.write_all(REQUEST).await.unwrap();
+        client.read_to_string(&mut reply).await.unwrap();
+        assert!(reply.contains("\r\nContent-Length: "), "{reply}");
+    }
+
     #[tokio::test]
     async fn headers_without_end_are_refused_and_not_collected() {
         let long = format!("X: {}\r\n", "x".repeat(usize::from(MAX_HEADER_BYTES)));
@@ -289,14 +299,14 @@ mod tests {
             let read = client.read(&mut part).await.unwrap();
             reply.extend_from_slice(&part[..read]);
         }
-        assert!(!String::from_utf8_lossy(&reply).contains("connection: close"));
+        assert!(!String::from_utf8_lossy(&reply).contains("Connection: close"));
     }
 
     #[track_caller]
     fn check_last(reply: &[u8]) {
         let reply = String::from_utf8_lossy(reply);
         assert!(reply.len() > BODY_BYTES, "{reply}");
-        assert!(reply.contains("\r\nconnection: close\r\n"), "{reply}");
+        assert!(reply.contains("\r\nConnection: close\r\n"), "{reply}");
     }
 
     #[tokio::test(start_paused = true)]
