@@ -23,27 +23,21 @@ use runtime::metrics::names;
 
 use self::{external::Newcomer, holder::Holder};
 use crate::{
-    Api,
     authenticate::{self, AccountView, ByKey},
     keys,
     problem::Refusal,
     reply::Reply,
-    request::Request,
-    settings::Profile,
+    request::AcmeRequest,
     terms,
 };
 
 /// Makes an account, or finds the one of the key: then everything else in the request is ignored (RFC 8555 §7.3.1).
-pub(crate) async fn new_account(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let ByKey { jws, key } = authenticate::by_key(api, profile, request).await?;
+pub(crate) async fn new_account(request: &AcmeRequest<'_>) -> Result<Reply, Refusal> {
+    let ByKey { jws, key } = authenticate::by_key(request).await?;
     let new: NewAccount = authenticate::payload(&jws)?;
     let only_existing = new.only_return_existing == Some(true);
-    let abandoned = match holder::find(api, profile, &key, request.now).await? {
-        Holder::Account(existing) => return found(api, profile, &existing),
+    let abandoned = match holder::find(request, &key).await? {
+        Holder::Account(existing) => return found(request, &existing),
         Holder::Former | Holder::Nobody(_) if only_existing => {
             return Err(Refusal::AccountDoesNotExist);
         }
@@ -51,37 +45,35 @@ pub(crate) async fn new_account(
         Holder::Claimed(_) => return Err(key_use::Rejection::Claimed.into()),
         Holder::Nobody(abandoned) => abandoned,
     };
-    keys::check_account_key(api, profile, key.public_key()).await?;
-    let creation = creation(profile, &key, &new, request)?;
+    keys::check_account_key(request, key.public_key()).await?;
+    let creation = creation(request, &key, &new)?;
     let id = &creation.account.id;
     let binding = new.external_account_binding.as_deref();
     let newcomer = Newcomer { id, key: &key, jws: &jws, binding };
-    let external_account = external::bind(api, profile, &newcomer, request).await?;
-    match create(api, Creation { abandoned, external_account, ..creation }, request).await {
+    let external_account = external::bind(request, &newcomer).await?;
+    match create(request, Creation { abandoned, external_account, ..creation }).await {
         Ok(account) => {
-            metrics::counter!(names::ACCOUNTS_CREATED, "profile" => profile.name.to_string())
-                .increment(1);
-            show(api, profile, StatusCode::CREATED, &account.state)
+            let profile = request.profile.name.to_string();
+            metrics::counter!(names::ACCOUNTS_CREATED, "profile" => profile).increment(1);
+            show(request, StatusCode::CREATED, &account.state)
         }
         // Another request with this key was faster.
-        Err(ExecuteError::Rejected(rejection)) => {
-            match holder::find(api, profile, &key, request.now).await? {
-                Holder::Account(existing) => found(api, profile, &existing),
-                Holder::Former | Holder::Claimed(_) | Holder::Nobody(_) => Err(rejection.into()),
-            }
-        }
+        Err(ExecuteError::Rejected(rejection)) => match holder::find(request, &key).await? {
+            Holder::Account(existing) => found(request, &existing),
+            Holder::Former | Holder::Claimed(_) | Holder::Nobody(_) => Err(rejection.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }
 
 /// The account that a request asks for, if the profile allows it; not bound to another yet.
 fn creation(
-    profile: &Profile,
+    request: &AcmeRequest<'_>,
     key: &PublicJwk,
     new: &NewAccount,
-    request: &Request,
 ) -> Result<Creation, Refusal> {
     let agreed = new.terms_of_service_agreed.unwrap_or(false);
+    let profile = request.profile;
     if profile.terms_required && !agreed {
         return Err(Refusal::TermsNotAgreed(profile.meta.terms_of_service.clone()));
     }
@@ -95,16 +87,15 @@ fn creation(
         terms_of_service_agreed: agreed,
         at: request.now,
     };
-    let terms = if agreed { terms::agreement(profile, request) } else { None };
+    let terms = if agreed { terms::agreement(request) } else { None };
     Ok(Creation { terms, ..account.into() })
 }
 
 async fn create(
-    api: &Api,
+    request: &AcmeRequest<'_>,
     creation: Creation,
-    request: &Request,
 ) -> Result<AccountView, ExecuteError<key_use::Rejection>> {
-    let (aggregates, id) = (&api.ports.aggregates, creation.account.id.clone());
+    let (aggregates, id) = (&request.api.ports.aggregates, creation.account.id.clone());
     let (store, subject) = (aggregates.store.as_ref(), Subject::account(&id));
     let context = request.context(Actor::Account { id });
     let command = creation.into();
@@ -115,43 +106,34 @@ async fn create(
     aggregates.put::<Account>(view).await.map_err(ExecuteError::Store)
 }
 
-fn found(api: &Api, profile: &Profile, existing: &AccountView) -> Result<Reply, Refusal> {
+fn found(request: &AcmeRequest<'_>, existing: &AccountView) -> Result<Reply, Refusal> {
     match existing.state.status {
-        Status::Valid => show(api, profile, StatusCode::OK, &existing.state),
+        Status::Valid => show(request, StatusCode::OK, &existing.state),
         Status::Deactivated => Err(Refusal::AccountDeactivated),
     }
 }
 
 /// Reads, updates or deactivates an account; `{}` reads it as well.
-pub(crate) async fn account(
-    api: &Api,
-    profile: &Profile,
-    id: &AccountId,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let signed = authenticate::by_account(api, profile, request).await?;
+pub(crate) async fn account(request: &AcmeRequest<'_>, id: &AccountId) -> Result<Reply, Refusal> {
+    let signed = authenticate::by_account(request).await?;
     if signed.id() != id {
         return Err(Refusal::OtherAccount);
     }
     if signed.jws.is_post_as_get() {
-        return show(api, profile, StatusCode::OK, &signed.account.state);
+        return show(request, StatusCode::OK, &signed.account.state);
     }
     let update: AccountUpdate = authenticate::payload(&signed.jws)?;
     let mut account = signed.account;
-    for command in changes(profile, &update, request)? {
+    for command in changes(request, &update)? {
         let context = request.context(Actor::Account { id: id.clone() });
-        let aggregates = &api.ports.aggregates;
+        let aggregates = &request.api.ports.aggregates;
         account = aggregates.execute::<Account>(id, Some(account), &command, &context).await?;
     }
-    show(api, profile, StatusCode::OK, &account.state)
+    show(request, StatusCode::OK, &account.state)
 }
 
 /// What an update asks for; whatever else it has is ignored (RFC 8555 §7.3.2).
-fn changes(
-    profile: &Profile,
-    update: &AccountUpdate,
-    request: &Request,
-) -> Result<Vec<Command>, Refusal> {
+fn changes(request: &AcmeRequest<'_>, update: &AccountUpdate) -> Result<Vec<Command>, Refusal> {
     if update.deactivates() {
         return Ok(vec![Command::Deactivate]);
     }
@@ -160,18 +142,14 @@ fn changes(
         wire::check_contacts(contact).map_err(Refusal::Contact)?;
         changes.push(Command::UpdateContact(contact.clone()));
     }
-    if profile.terms_agreed_by_account && update.terms_of_service_agreed == Some(true) {
-        changes.extend(terms::agreement(profile, request).map(Command::AgreeToTerms));
+    if request.profile.terms_agreed_by_account && update.terms_of_service_agreed == Some(true) {
+        changes.extend(terms::agreement(request).map(Command::AgreeToTerms));
     }
     Ok(changes)
 }
 
-fn show(
-    api: &Api,
-    profile: &Profile,
-    status: StatusCode,
-    account: &State,
-) -> Result<Reply, Refusal> {
+fn show(request: &AcmeRequest<'_>, status: StatusCode, account: &State) -> Result<Reply, Refusal> {
+    let AcmeRequest { api, profile, .. } = request;
     let has_terms = profile.meta.terms_of_service.is_some();
     let urls = &api.settings.urls;
     let reply = Reply::json(

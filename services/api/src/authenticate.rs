@@ -1,7 +1,7 @@
 //! Who signed a request (RFC 8555 §6.2 to §6.5): what is cheap is checked first, the nonce is spent in any case, and the
 //! signature is verified last.
 
-use acme::{Jws, KeyReference, PublicJwk, Redeemed};
+use acme::{Jws, KeyReference, Nonce, PublicJwk, Redeemed};
 use domain::{
     AccountId, OrderId,
     account::{self, Account, Status},
@@ -11,7 +11,7 @@ use domain::{
 use readmodel::View;
 use serde::de::DeserializeOwned;
 
-use crate::{Api, problem::Refusal, request::Request, settings::Profile};
+use crate::{problem::Refusal, request::AcmeRequest};
 
 /// An account as a request finds it.
 pub(crate) type AccountView = View<account::State>;
@@ -63,22 +63,14 @@ impl ByAccount {
 }
 
 /// Takes a request signed by an account.
-pub(crate) async fn by_account(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<ByAccount, Refusal> {
-    let (signed, _) = Unverified::read(api, profile, request).await?.by_account(None).await?;
+pub(crate) async fn by_account(request: &AcmeRequest<'_>) -> Result<ByAccount, Refusal> {
+    let (signed, _) = Unverified::read(request).await?.by_account(None).await?;
     Ok(signed)
 }
 
 /// Takes a POST-as-GET by an account (RFC 8555 §6.3).
-pub(crate) async fn post_as_get(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<ByAccount, Refusal> {
-    let signed = by_account(api, profile, request).await?;
+pub(crate) async fn post_as_get(request: &AcmeRequest<'_>) -> Result<ByAccount, Refusal> {
+    let signed = by_account(request).await?;
     expect_post_as_get(&signed)?;
     Ok(signed)
 }
@@ -86,12 +78,11 @@ pub(crate) async fn post_as_get(
 /// Takes a request signed by the account that placed an order, and the order. Someone else's order is refused like one that
 /// does not exist.
 pub(crate) async fn by_owner(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
+    request: &AcmeRequest<'_>,
     order: &OrderId,
 ) -> Result<(ByAccount, OrderView), Refusal> {
-    let unverified = Unverified::read(api, profile, request).await?;
+    let AcmeRequest { api, profile, .. } = request;
+    let unverified = Unverified::read(request).await?;
     let (signed, found) = unverified.by_account(Some(order)).await?;
     let found = match found {
         Some(view) => view,
@@ -102,21 +93,13 @@ pub(crate) async fn by_owner(
 }
 
 /// Takes a request signed by the key it brings along.
-pub(crate) async fn by_key(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<ByKey, Refusal> {
-    Unverified::read(api, profile, request).await?.by_key().await
+pub(crate) async fn by_key(request: &AcmeRequest<'_>) -> Result<ByKey, Refusal> {
+    Unverified::read(request).await?.by_key().await
 }
 
 /// Takes a request signed by an account, or by the key that it brings along.
-pub(crate) async fn by_either(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<Signed, Refusal> {
-    let unverified = Unverified::read(api, profile, request).await?;
+pub(crate) async fn by_either(request: &AcmeRequest<'_>) -> Result<Signed, Refusal> {
+    let unverified = Unverified::read(request).await?;
     match unverified.jws.key_reference() {
         KeyReference::Kid(_) => {
             unverified.by_account(None).await.map(|(signed, _)| Signed::ByAccount(signed))
@@ -127,25 +110,18 @@ pub(crate) async fn by_either(
 
 /// A request whose JWS could be read, before its nonce and signature are checked.
 struct Unverified<'a> {
-    api: &'a Api,
-    profile: &'a Profile,
-    request: &'a Request,
+    request: &'a AcmeRequest<'a>,
     jws: Jws,
 }
 
 impl<'a> Unverified<'a> {
     /// Reads the JWS; one that cannot be read spends its nonce all the same (RFC 8555 §6.5).
-    async fn read(
-        api: &'a Api,
-        profile: &'a Profile,
-        request: &'a Request,
-    ) -> Result<Self, Refusal> {
-        match Jws::parse(&request.body) {
-            Ok(jws) => Ok(Self { api, profile, request, jws }),
+    async fn read(request: &'a AcmeRequest<'_>) -> Result<Self, Refusal> {
+        match Jws::parse(&request.http.body) {
+            Ok(jws) => Ok(Self { request, jws }),
             Err(error) => {
                 if let Some(nonce) = &error.nonce {
-                    let redeemed = api.ports.admission.redeem(&profile.name, nonce.as_str());
-                    let _: Redeemed = redeemed.await?;
+                    let _: Redeemed = redeem(request, nonce).await?;
                 }
                 Err(Refusal::Jws(error.reason))
             }
@@ -159,8 +135,9 @@ impl<'a> Unverified<'a> {
     ) -> Result<(ByAccount, Option<OrderView>), Refusal> {
         // A kid that names no account is refused below: by then the nonce is spent.
         let id = self.account_id();
-        let nonce = (&self.profile.name, self.jws.nonce().as_str());
-        let admitted = self.api.ports.admission.admit(nonce, id.as_ref().ok(), order).await?;
+        let AcmeRequest { api, profile, .. } = self.request;
+        let nonce = (&profile.name, self.jws.nonce().as_str());
+        let admitted = api.ports.admission.admit(nonce, id.as_ref().ok(), order).await?;
         self.check_nonce_and_url(admitted.nonce)?;
         let (account, key) = self.verified_account(&id?, admitted.account).await?;
         match account.state.status {
@@ -170,9 +147,7 @@ impl<'a> Unverified<'a> {
     }
 
     async fn by_key(self) -> Result<ByKey, Refusal> {
-        let redeemed =
-            self.api.ports.admission.redeem(&self.profile.name, self.jws.nonce().as_str());
-        self.check_nonce_and_url(redeemed.await?)?;
+        self.check_nonce_and_url(redeem(self.request, self.jws.nonce()).await?)?;
         let key = match self.jws.key_reference() {
             KeyReference::Jwk(jwk) => jwk.check().map_err(Refusal::BadPublicKey)?,
             KeyReference::Kid(_) => {
@@ -189,8 +164,9 @@ impl<'a> Unverified<'a> {
     fn account_id(&self) -> Result<AccountId, Refusal> {
         match self.jws.key_reference() {
             KeyReference::Kid(kid) => {
-                let urls = &self.api.settings.urls;
-                urls.account_of_kid(&self.profile.name, kid).ok_or(Refusal::AccountElsewhere)
+                let AcmeRequest { api, profile, .. } = self.request;
+                let account = api.settings.urls.account_of_kid(&profile.name, kid);
+                account.ok_or(Refusal::AccountElsewhere)
             }
             KeyReference::Jwk(_) => Err(Refusal::WrongKeyReference(
                 "the protected header must have kid, the account URL, not jwk: \
@@ -204,11 +180,11 @@ impl<'a> Unverified<'a> {
         if nonce != Redeemed::Fresh {
             return Err(Refusal::BadNonce);
         }
-        let (request, base) = (self.request, self.api.settings.urls.base());
+        let (http, base) = (self.request.http, self.request.api.settings.urls.base());
         let path = self.jws.url().strip_prefix(base);
-        let signed = match request.query.as_str() {
-            "" => path == Some(request.path.as_str()),
-            query => path == Some(format!("{}?{query}", request.path).as_str()),
+        let signed = match http.query.as_str() {
+            "" => path == Some(http.path.as_str()),
+            query => path == Some(format!("{}?{query}", http.path).as_str()),
         };
         if signed { Ok(()) } else { Err(Refusal::WrongUrl(base.to_owned())) }
     }
@@ -231,13 +207,13 @@ impl<'a> Unverified<'a> {
 
     /// The account as the log has it.
     async fn newest(&self, id: &AccountId) -> Result<AccountView, Refusal> {
-        let account = self.api.ports.aggregates.load_newest::<Account>(id).await?;
+        let account = self.request.api.ports.aggregates.load_newest::<Account>(id).await?;
         self.of_profile(account.ok_or(Refusal::AccountDoesNotExist)?)
     }
 
     /// Refuses an account of another profile, which its id does not tell.
     fn of_profile(&self, account: AccountView) -> Result<AccountView, Refusal> {
-        let own = account.state.profile == self.profile.name;
+        let own = account.state.profile == self.request.profile.name;
         if own { Ok(account) } else { Err(Refusal::AccountDoesNotExist) }
     }
 
@@ -248,6 +224,11 @@ impl<'a> Unverified<'a> {
         self.jws.verify(&key)?;
         Ok((account, key))
     }
+}
+
+/// Spends a nonce.
+async fn redeem(request: &AcmeRequest<'_>, nonce: &Nonce) -> Result<Redeemed, Refusal> {
+    Ok(request.api.ports.admission.redeem(&request.profile.name, nonce.as_str()).await?)
 }
 
 /// Refuses a request with a payload, because the resource can only be read (RFC 8555 §6.3).

@@ -12,33 +12,31 @@ use http::StatusCode;
 
 pub(crate) use self::shown::Shown;
 use crate::{
-    Api, authenticate,
-    authenticate::OrderView,
+    authenticate::{self, OrderView},
     hold,
     problem::Refusal,
     reply::Reply,
-    request::{self, Request},
-    settings::Profile,
+    request::{self, AcmeRequest},
 };
 
 /// Reads an authorization, or deactivates it; while a challenge is being validated, the reply waits for the outcome.
 pub(crate) async fn authorization(
-    api: &Api,
-    profile: &Profile,
-    (id, index): (&OrderId, AuthorizationIndex),
-    request: &Request,
+    request: &AcmeRequest<'_>,
+    id: &OrderId,
+    index: AuthorizationIndex,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::order(id), request.deadline);
-    let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
+    let place = request.take_place(Subject::order(id));
+    let (signed, order) = authenticate::by_owner(request, id).await?;
     let order = if signed.jws.is_post_as_get() {
-        hold::hold::<Order>(place, api, order, |order| is_validation_due(order, index)).await?
+        let is_due = |order: &OrderView| is_validation_due(order, index);
+        hold::hold::<Order>(place, request.api, order, is_due).await?
     } else {
         let update: AuthorizationUpdate = authenticate::payload(&signed.jws)?;
         expect_deactivation(&update)?;
         Shown::in_order(&order.state, index, request.now)?;
-        deactivate(api, order, index, request).await?
+        deactivate(request, order, index).await?
     };
-    Shown::in_order(&order.state, index, request.now)?.reply(api, StatusCode::OK, request.now)
+    Shown::in_order(&order.state, index, request.now)?.reply(request, StatusCode::OK)
 }
 
 /// Refuses every other update.
@@ -50,16 +48,15 @@ pub(crate) fn expect_deactivation(update: &AuthorizationUpdate) -> Result<(), Re
 }
 
 async fn deactivate(
-    api: &Api,
+    request: &AcmeRequest<'_>,
     order: OrderView,
     index: AuthorizationIndex,
-    request: &Request,
 ) -> Result<OrderView, Refusal> {
     let command = Command::DeactivateAuthorization { authorization: index, now: request.now };
     let id = order.state.id.clone();
     let context = request.context(Actor::Account { id: order.state.account.clone() });
-    let executed =
-        api.ports.aggregates.execute::<Order>(&id, Some(order), &command, &context).await;
+    let aggregates = &request.api.ports.aggregates;
+    let executed = aggregates.execute::<Order>(&id, Some(order), &command, &context).await;
     executed.map_err(|error| match error {
         ExecuteError::Rejected(Rejection::WrongStatus(_) | Rejection::AuthorizationNotPending) => {
             Refusal::AuthorizationInUse

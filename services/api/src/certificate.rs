@@ -6,20 +6,18 @@ use acme::{base64url, issuer_url};
 use http::{StatusCode, header};
 
 use crate::{
-    Api, authenticate, problem::Refusal, reply::Reply, request::Request, settings::Profile,
-    urls::CertificatePlace,
+    authenticate, problem::Refusal, reply::Reply, request::AcmeRequest, urls::CertificatePlace,
 };
 use format::Format;
 
 /// Sends the certificate in the form that the client accepts, with links to its other chains. Where it is sent without a chain,
 /// a link leads to its issuer, if the certificate says where that is.
 pub(crate) async fn download(
-    api: &Api,
-    profile: &Profile,
+    request: &AcmeRequest<'_>,
     place: &CertificatePlace,
-    request: &Request,
 ) -> Result<Reply, Refusal> {
-    let signed = authenticate::post_as_get(api, profile, request).await?;
+    let signed = authenticate::post_as_get(request).await?;
+    let AcmeRequest { api, profile, .. } = request;
     let CertificatePlace { ledger_sequence, serial, chain: wanted } = place;
     let found = api.ports.aggregates.signed_certificate(*ledger_sequence, serial).await?;
     let certificate = found.ok_or(Refusal::NotFound)?;
@@ -36,7 +34,7 @@ pub(crate) async fn download(
         .map(|der| base64url::decode(der))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Refusal::Internal(error.into()))?;
-    let accept = request.headers.get_all(header::ACCEPT).iter();
+    let accept = request.http.headers.get_all(header::ACCEPT).iter();
     let format = Format::accepted(accept.filter_map(|line| line.to_str().ok()));
     let reply = Reply::body(StatusCode::OK, format.media_type(), format.write(&certificates));
     let issuer = certificates.first().filter(|_| format.is_alone()).and_then(|der| issuer_url(der));

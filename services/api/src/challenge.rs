@@ -8,24 +8,23 @@ use domain::{
 use eventstore::{Actor, Subject};
 
 use crate::{
-    Api, authenticate,
+    authenticate::{self, OrderView},
     authorization::{Shown, is_validation_due},
     hold,
     problem::Refusal,
     reply::Reply,
-    request::Request,
-    settings::Profile,
+    request::AcmeRequest,
 };
 
 /// Reads a challenge, or takes the response to it and waits for its validation.
 pub(crate) async fn challenge(
-    api: &Api,
-    profile: &Profile,
-    (id, index, kind): (&OrderId, AuthorizationIndex, ChallengeType),
-    request: &Request,
+    request: &AcmeRequest<'_>,
+    id: &OrderId,
+    index: AuthorizationIndex,
+    kind: ChallengeType,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::order(id), request.deadline);
-    let (signed, mut order) = authenticate::by_owner(api, profile, request, id).await?;
+    let place = request.take_place(Subject::order(id));
+    let (signed, mut order) = authenticate::by_owner(request, id).await?;
     Shown::in_order(&order.state, index, request.now)?;
     if !signed.jws.is_post_as_get() {
         let _: ChallengeResponse = authenticate::payload(&signed.jws)?;
@@ -36,9 +35,10 @@ pub(crate) async fn challenge(
             now: request.now,
         };
         let context = request.context(Actor::Account { id: signed.id().clone() });
-        order = api.ports.aggregates.execute::<Order>(id, Some(order), &command, &context).await?;
+        let aggregates = &request.api.ports.aggregates;
+        order = aggregates.execute::<Order>(id, Some(order), &command, &context).await?;
     }
-    let order =
-        hold::hold::<Order>(place, api, order, |order| is_validation_due(order, index)).await?;
-    Shown::in_order(&order.state, index, request.now)?.reply_with_challenge(api, kind)
+    let is_due = |order: &OrderView| is_validation_due(order, index);
+    let order = hold::hold::<Order>(place, request.api, order, is_due).await?;
+    Shown::in_order(&order.state, index, request.now)?.reply_with_challenge(request, kind)
 }

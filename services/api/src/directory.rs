@@ -3,21 +3,16 @@
 use acme::directory::Directory;
 use http::{Method, StatusCode, header};
 
-use crate::{
-    Api, authenticate, problem::Refusal, reply::Reply, request::Request, settings::Profile,
-};
+use crate::{authenticate, problem::Refusal, reply::Reply, request::AcmeRequest};
 
 /// How long clients may keep the directory: short enough for a change of the terms to be seen the same day.
 const MAX_AGE: &str = "public, max-age=3600";
 
-pub(crate) async fn read(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    if request.method == Method::POST {
-        authenticate::post_as_get(api, profile, request).await?;
+pub(crate) async fn read(request: &AcmeRequest<'_>) -> Result<Reply, Refusal> {
+    if request.http.method == Method::POST {
+        authenticate::post_as_get(request).await?;
     }
+    let AcmeRequest { api, profile, .. } = request;
     let url = |resource| api.settings.urls.of(&profile.name, resource);
     let directory = Directory {
         new_nonce: url("new-nonce"),

@@ -7,10 +7,9 @@ use crate::{
     order, pre_authorization,
     problem::Refusal,
     reply::Reply,
-    request::Request,
+    request::{self, AcmeRequest, Request},
     revocation,
     routes::{Resource, Route},
-    settings::Profile,
     urls::AuthorizationPlace,
 };
 
@@ -30,47 +29,45 @@ pub(crate) async fn handle(api: &Api, route: &Route, request: &Request) -> Resul
         Route::Absent(_) => Err(Refusal::NotFound),
         Route::Crl(name) => crl::read(api, name).await,
         Route::Ocsp(in_path) => ocsp::respond(api, in_path.as_deref(), request).await,
-        Route::Acme(profile, resource) => handle_acme(api, profile, resource, request).await,
+        Route::Acme(profile, resource) => {
+            let request = AcmeRequest { api, profile, http: request, now: request::now() };
+            handle_acme(&request, resource).await
+        }
     }
 }
 
-async fn handle_acme(
-    api: &Api,
-    profile: &Profile,
-    resource: &Resource,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    if request.method == Method::POST && !request.is_jose() {
+async fn handle_acme(request: &AcmeRequest<'_>, resource: &Resource) -> Result<Reply, Refusal> {
+    if request.http.method == Method::POST && !request.http.is_jose() {
         return Err(Refusal::NotJose);
     }
-    if request.has_content_coding() {
+    if request.http.has_content_coding() {
         return Err(Refusal::ContentCoding);
     }
     match resource {
-        Resource::Directory => directory::read(api, profile, request).await,
-        Resource::NewNonce => nonce::new_nonce(api, profile, request).await,
-        Resource::NewAccount => account::new_account(api, profile, request).await,
-        Resource::NewOrder => order::new_order(api, profile, request).await,
-        Resource::NewAuthz => pre_authorization::new_authz(api, profile, request).await,
-        Resource::RevokeCert => revocation::revoke_cert(api, profile, request).await,
-        Resource::KeyChange => account::key_change::key_change(api, profile, request).await,
-        Resource::Account(id) => account::account(api, profile, id, request).await,
-        Resource::AccountOrders(id) => account::orders::list(api, profile, id, request).await,
-        Resource::Order(id) => order::read(api, profile, id, request).await,
-        Resource::Finalize(id) => finalize::finalize(api, profile, id, request).await,
+        Resource::Directory => directory::read(request).await,
+        Resource::NewNonce => nonce::new_nonce(request).await,
+        Resource::NewAccount => account::new_account(request).await,
+        Resource::NewOrder => order::new_order(request).await,
+        Resource::NewAuthz => pre_authorization::new_authz(request).await,
+        Resource::RevokeCert => revocation::revoke_cert(request).await,
+        Resource::KeyChange => account::key_change::key_change(request).await,
+        Resource::Account(id) => account::account(request, id).await,
+        Resource::AccountOrders(id) => account::orders::list(request, id).await,
+        Resource::Order(id) => order::read(request, id).await,
+        Resource::Finalize(id) => finalize::finalize(request, id).await,
         Resource::Authorization(AuthorizationPlace::Order(id, index)) => {
-            authorization::authorization(api, profile, (id, *index), request).await
+            authorization::authorization(request, id, *index).await
         }
         Resource::Authorization(AuthorizationPlace::PreAuthorization(id)) => {
-            pre_authorization::authorization(api, profile, id, request).await
+            pre_authorization::authorization(request, id).await
         }
         Resource::Challenge(AuthorizationPlace::Order(id, index), kind) => {
-            challenge::challenge(api, profile, (id, *index, *kind), request).await
+            challenge::challenge(request, id, *index, *kind).await
         }
         Resource::Challenge(AuthorizationPlace::PreAuthorization(id), kind) => {
-            pre_authorization::challenge(api, profile, (id, *kind), request).await
+            pre_authorization::challenge(request, id, *kind).await
         }
-        Resource::Certificate(place) => certificate::download(api, profile, place, request).await,
+        Resource::Certificate(place) => certificate::download(request, place).await,
     }
 }
 

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 
 use acme::{csr::CertificateRequest, order::Finalize};
 use domain::{
-    Identifier, OrderId, SubjectPublicKey, Timestamp,
+    Identifier, OrderId, SubjectPublicKey,
     order::{self, Command, Finalized, Order, Progress, Rejection, Status},
 };
 use eventstore::{Actor, ExecuteError, Subject};
 use http::StatusCode;
 
 use crate::{
-    Api,
     authenticate::{self, ByAccount, OrderView},
     hold,
     identifiers::check_still_permitted,
@@ -20,30 +19,24 @@ use crate::{
     pre_authorization::held,
     problem::{Refusal, some_of},
     reply::Reply,
-    request::Request,
-    settings::Profile,
+    request::AcmeRequest,
 };
 
 /// Takes the CSR and answers with the order once it left `processing`, or after the configured moment.
-pub(crate) async fn finalize(
-    api: &Api,
-    profile: &Profile,
-    id: &OrderId,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::order(id), request.deadline);
-    let (signed, order) = authenticate::by_owner(api, profile, request, id).await?;
-    let csr = read_csr(profile, &signed)?;
+pub(crate) async fn finalize(request: &AcmeRequest<'_>, id: &OrderId) -> Result<Reply, Refusal> {
+    let place = request.take_place(Subject::order(id));
+    let (signed, order) = authenticate::by_owner(request, id).await?;
+    let csr = read_csr(request, &signed)?;
     // A repeated finalize is told what became of the first, also where order or key would be refused by now.
     if matches!(order.state.progress, Progress::Open) {
-        check_still_acceptable(api, profile, (&order.state, &csr), request.now).await?;
+        check_still_acceptable(request, &order.state, &csr).await?;
     }
-    let order = held::deactivate_given_up(api, order, request).await?;
+    let order = held::deactivate_given_up(request, order).await?;
     let key = csr.public_key.subject_public_key();
-    let (order, refused) = match execute(api, order.clone(), &csr, request).await {
+    let (order, refused) = match execute(request, order.clone(), &csr).await {
         Ok(order) => (order, None),
         Err(ExecuteError::Rejected(Rejection::WrongStatus(status))) => {
-            let newest = api.ports.aggregates.load::<Order>(id).await?.unwrap_or(order);
+            let newest = request.api.ports.aggregates.load::<Order>(id).await?.unwrap_or(order);
             (newest, Some(Refusal::OrderNotReady(status)))
         }
         Err(ExecuteError::Rejected(Rejection::NamesDiffer)) => {
@@ -53,18 +46,18 @@ pub(crate) async fn finalize(
     };
     // A second finalize waits as well, because cert-manager takes an early refusal for the end of the order
     // (cert-manager#8960) but reads the order again after a late one.
-    let order = hold::hold::<Order>(place, api, order, is_processing).await?;
+    let order = hold::hold::<Order>(place, request.api, order, is_processing).await?;
     match refused {
         Some(refusal) if !asked_before(&order, &key) => Err(refusal),
-        Some(_) | None => Ok(show(api, StatusCode::OK, &order.state, request.now)?
-            .with_location(api.settings.urls.order(&profile.name, id))),
+        Some(_) | None => Ok(show(request, StatusCode::OK, &order.state)?
+            .with_location(request.api.settings.urls.order(&request.profile.name, id))),
     }
 }
 
 /// The CSR, which must not have the key of the account that sends it.
-fn read_csr(profile: &Profile, signed: &ByAccount) -> Result<CertificateRequest, Refusal> {
+fn read_csr(request: &AcmeRequest<'_>, signed: &ByAccount) -> Result<CertificateRequest, Refusal> {
     let payload: Finalize = authenticate::payload(&signed.jws)?;
-    let text = match profile.padded_csr_allowed {
+    let text = match request.profile.padded_csr_allowed {
         true => payload.csr.trim_end_matches('='),
         false => &payload.csr,
     };
@@ -77,23 +70,21 @@ fn read_csr(profile: &Profile, signed: &ByAccount) -> Result<CertificateRequest,
 
 /// Refuses what the profile no longer allows of an order that is ready, and a key that is not to be certified.
 async fn check_still_acceptable(
-    api: &Api,
-    profile: &Profile,
-    (order, csr): (&order::State, &CertificateRequest),
-    now: Timestamp,
+    request: &AcmeRequest<'_>,
+    order: &order::State,
+    csr: &CertificateRequest,
 ) -> Result<(), Refusal> {
-    if order.status(now) == Status::Ready {
-        check_still_permitted(profile, order)?;
-        check_still_granted(profile, order, now).map_err(Refusal::Validity)?;
+    if order.status(request.now) == Status::Ready {
+        check_still_permitted(request.profile, order)?;
+        check_still_granted(request.profile, order, request.now).map_err(Refusal::Validity)?;
     }
-    keys::check_certificate_key(api, profile, &csr.public_key).await
+    keys::check_certificate_key(request, &csr.public_key).await
 }
 
 async fn execute(
-    api: &Api,
+    request: &AcmeRequest<'_>,
     order: OrderView,
     csr: &CertificateRequest,
-    request: &Request,
 ) -> Result<OrderView, ExecuteError<Rejection>> {
     let command = Command::Finalize {
         public_key: csr.public_key.subject_public_key(),
@@ -103,7 +94,7 @@ async fn execute(
     };
     let id = order.state.id.clone();
     let context = request.context(Actor::Account { id: order.state.account.clone() });
-    api.ports.aggregates.execute::<Order>(&id, Some(order), &command, &context).await
+    request.api.ports.aggregates.execute::<Order>(&id, Some(order), &command, &context).await
 }
 
 /// In what the names of a CSR differ from the order's.

@@ -3,16 +3,16 @@
 use acme::{BadPublicKey, PublicKey, account_id};
 use eventstore::Subject;
 
-use crate::{Api, problem::Refusal, settings::Profile};
+use crate::{Api, problem::Refusal, request::AcmeRequest};
 
 /// Checks the key of a CSR: by the profile's rules, the operator's lists, the revocations for keyCompromise, and against
 /// every key that ever was an account's, under any profile.
 pub(crate) async fn check_certificate_key(
-    api: &Api,
-    profile: &Profile,
+    request: &AcmeRequest<'_>,
     key: &PublicKey,
 ) -> Result<(), Refusal> {
-    profile.certificate_keys.check(key).map_err(Refusal::CertificateKey)?;
+    request.profile.certificate_keys.check(key).map_err(Refusal::CertificateKey)?;
+    let api = request.api;
     if api.settings.blocked_keys.borrow().contains(key) {
         return Err(Refusal::CertificateKey(BadPublicKey::Compromised));
     }
@@ -33,12 +33,11 @@ pub(crate) async fn check_certificate_key(
 
 /// Checks the key of a new account, or the new key of an account.
 pub(crate) async fn check_account_key(
-    api: &Api,
-    profile: &Profile,
+    request: &AcmeRequest<'_>,
     key: &PublicKey,
 ) -> Result<(), Refusal> {
-    profile.account_keys.check(key).map_err(Refusal::BadPublicKey)?;
-    let compromised = is_compromised(api, key).await?;
+    request.profile.account_keys.check(key).map_err(Refusal::BadPublicKey)?;
+    let compromised = is_compromised(request.api, key).await?;
     if compromised { Err(Refusal::BadPublicKey(BadPublicKey::Compromised)) } else { Ok(()) }
 }
 

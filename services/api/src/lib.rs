@@ -58,7 +58,7 @@ pub struct Ports {
     pub calls: Arc<dyn Calls>,
 }
 
-/// Everything a request handler needs.
+/// What every request is answered from.
 struct Api {
     settings: Settings,
     ports: Ports,

@@ -2,19 +2,13 @@
 
 use http::{Method, StatusCode};
 
-use crate::{
-    Api, authenticate, problem::Refusal, reply::Reply, request::Request, settings::Profile,
-};
+use crate::{authenticate, problem::Refusal, reply::Reply, request::AcmeRequest};
 
-pub(crate) async fn new_nonce(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    if request.method == Method::POST {
-        authenticate::post_as_get(api, profile, request).await?;
+pub(crate) async fn new_nonce(request: &AcmeRequest<'_>) -> Result<Reply, Refusal> {
+    if request.http.method == Method::POST {
+        authenticate::post_as_get(request).await?;
     }
-    match request.method {
+    match request.http.method {
         Method::HEAD => Ok(Reply::empty(StatusCode::OK)),
         _ => Ok(Reply::empty(StatusCode::NO_CONTENT)),
     }

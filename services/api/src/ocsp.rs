@@ -11,7 +11,12 @@ use eventstore::{OcspAnswer, Sequence, Service, Stream};
 
 use self::kept::Answer;
 pub(crate) use self::kept::Kept;
-use crate::{Api, problem::Refusal, reply::Reply, request::Request};
+use crate::{
+    Api,
+    problem::Refusal,
+    reply::Reply,
+    request::{self, Request},
+};
 
 /// The longest request looked at; those of clients have about a hundred bytes.
 const MAX_REQUEST_BYTES: usize = 4096;
@@ -25,6 +30,7 @@ pub(crate) async fn respond(
     if !api.settings.ocsp {
         return Err(Refusal::NotFound);
     }
+    let now = request::now();
     let question = match in_path {
         Some(text) => from_path(text).ok_or(Refusal::NotFound)?,
         None => request.body.to_vec(),
@@ -33,12 +39,12 @@ pub(crate) async fn respond(
         return Err(Refusal::BodyTooLarge);
     }
     let revoked_to = revoked_to(api).await?;
-    let answer = match api.kept_ocsp.find(&question, request.now) {
+    let answer = match api.kept_ocsp.find(&question, now) {
         Some(answer) => answer,
-        None => ask(api, question, revoked_to, request.now).await?,
+        None => ask(api, question, revoked_to, now).await?,
     };
     match in_path {
-        Some(_) => caching::reply(answer, &request.headers, request.now),
+        Some(_) => caching::reply(answer, &request.headers, now),
         None => Ok(answer.into_reply()),
     }
 }

@@ -9,7 +9,7 @@ use acme::{
     order::{self as wire, NewOrder},
 };
 use domain::{
-    Identifier, OrderId, Timestamp,
+    AccountId, Identifier, OrderId, Timestamp,
     order::{
         AuthorizationPlaced, ChallengePlaced, Command, Order, OrderPlaced, Progress, State, Status,
     },
@@ -20,15 +20,14 @@ use http::StatusCode;
 use runtime::metrics::names;
 
 use crate::{
-    Api,
     authenticate::{self, ByAccount, OrderView},
     hold,
     identifiers::check_identifiers,
-    pre_authorization::held::{self, Owner},
+    pre_authorization::held,
     problem::Refusal,
     random,
     reply::Reply,
-    request::Request,
+    request::AcmeRequest,
     settings::Profile,
     terms,
     urls::{AuthorizationPlace, CertificatePlace},
@@ -38,19 +37,15 @@ use crate::{
 const TIME_TO_PROVE: Duration = Duration::from_mins(5);
 
 /// Places an order.
-pub(crate) async fn new_order(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let signed = terms::by_agreed_account(api, profile, request).await?;
+pub(crate) async fn new_order(request: &AcmeRequest<'_>) -> Result<Reply, Refusal> {
+    let AcmeRequest { api, profile, .. } = request;
+    let signed = terms::by_agreed_account(request).await?;
     let new: NewOrder = authenticate::payload(&signed.jws)?;
     let identifiers = check_identifiers(profile, &signed.account.state, &new.identifiers)?;
     validity::check(profile, (new.not_before, new.not_after), request.now)
         .map_err(Refusal::Validity)?;
-    let id = request.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
-    let owner = Owner { profile, account: signed.id() };
-    let authorizations = authorizations(api, owner, &identifiers, request.now).await?;
+    let id = request.http.order.clone().ok_or_else(|| Refusal::Internal("no order id".into()))?;
+    let authorizations = authorizations(request, signed.id(), &identifiers).await?;
     let command = Command::Place(OrderPlaced {
         id: id.clone(),
         profile: profile.name.clone(),
@@ -65,7 +60,7 @@ pub(crate) async fn new_order(
     let context = request.context(Actor::Account { id: signed.id().clone() });
     let order = api.ports.aggregates.execute::<Order>(&id, None, &command, &context).await?;
     metrics::counter!(names::ORDERS_PLACED, "profile" => profile.name.to_string()).increment(1);
-    Ok(show(api, StatusCode::CREATED, &order.state, request.now)?
+    Ok(show(request, StatusCode::CREATED, &order.state)?
         .with_location(api.settings.urls.order(&profile.name, &id)))
 }
 
@@ -77,17 +72,16 @@ fn end(latest: Timestamp, authorizations: &[AuthorizationPlaced]) -> Timestamp {
 
 /// An authorization for each identifier: relying on what was proven before the order, or with challenges to prove it now.
 async fn authorizations(
-    api: &Api,
-    owner: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     identifiers: &[Identifier],
-    now: Timestamp,
 ) -> Result<Vec<AuthorizationPlaced>, Refusal> {
-    let proofs = identifiers.iter().map(|it| held::proof(api, owner, it, now));
+    let proofs = identifiers.iter().map(|it| held::proof(request, account, it));
     let proofs = try_join_all(proofs).await?;
     // The order ends with what it relies on, and whoever has something left to prove needs time for it.
     let earliest_end = match proofs.iter().all(Option::is_some) {
-        true => now,
-        false => now.plus(TIME_TO_PROVE),
+        true => request.now,
+        false => request.now.plus(TIME_TO_PROVE),
     };
     let lasts = |proof: &AuthorizationPlaced| {
         proof.relies_on.as_ref().is_none_or(|relied_on| relied_on.expires_at >= earliest_end)
@@ -98,7 +92,7 @@ async fn authorizations(
         None => Ok(AuthorizationPlaced {
             identifier: identifier.authorized(),
             wildcard: identifier.is_wildcard(),
-            challenges: challenges(owner.profile, identifier)?,
+            challenges: challenges(request.profile, identifier)?,
             relies_on: None,
         }),
     });
@@ -117,19 +111,13 @@ pub(crate) fn challenges(
 }
 
 /// Reads an order; while it is being processed, the reply waits for the outcome.
-pub(crate) async fn read(
-    api: &Api,
-    profile: &Profile,
-    id: &OrderId,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::order(id), request.deadline);
-    let (signed, order): (ByAccount, OrderView) =
-        authenticate::by_owner(api, profile, request, id).await?;
+pub(crate) async fn read(request: &AcmeRequest<'_>, id: &OrderId) -> Result<Reply, Refusal> {
+    let place = request.take_place(Subject::order(id));
+    let (signed, order): (ByAccount, OrderView) = authenticate::by_owner(request, id).await?;
     authenticate::expect_post_as_get(&signed)?;
-    let order = held::deactivate_given_up(api, order, request).await?;
-    let order = hold::hold::<Order>(place, api, order, is_processing).await?;
-    show(api, StatusCode::OK, &order.state, request.now)
+    let order = held::deactivate_given_up(request, order).await?;
+    let order = hold::hold::<Order>(place, request.api, order, is_processing).await?;
+    show(request, StatusCode::OK, &order.state)
 }
 
 pub(crate) fn is_processing(order: &OrderView) -> bool {
@@ -138,12 +126,11 @@ pub(crate) fn is_processing(order: &OrderView) -> bool {
 
 /// Shows an order; one in processing says when to ask again.
 pub(crate) fn show(
-    api: &Api,
+    request: &AcmeRequest<'_>,
     status: StatusCode,
     order: &State,
-    now: Timestamp,
 ) -> Result<Reply, Refusal> {
-    let urls = &api.settings.urls;
+    let urls = &request.api.settings.urls;
     let certificate = match &order.progress {
         Progress::Valid { serial, ledger_sequence, .. } => {
             let (ledger_sequence, serial) = (Sequence(*ledger_sequence), serial.clone());
@@ -152,7 +139,7 @@ pub(crate) fn show(
         }
         Progress::Open | Progress::Processing(_) | Progress::Invalid { .. } => None,
     };
-    let order_status = order.status(now);
+    let order_status = order.status(request.now);
     let authorizations = order
         .indexed_authorizations()
         .map(|(index, authorization)| match &authorization.relies_on {
@@ -180,7 +167,7 @@ pub(crate) fn show(
     )?;
     Ok(match order_status {
         Status::Processing => {
-            reply.with_retry_after(api.settings.retry_after_seconds(Some(&order.profile)))
+            reply.with_retry_after(request.api.settings.retry_after_seconds(Some(&order.profile)))
         }
         Status::Pending | Status::Ready | Status::Valid | Status::Invalid => reply,
     })

@@ -7,25 +7,22 @@ use std::slice;
 
 use acme::authorization::{AuthorizationUpdate, ChallengeResponse, NewAuthorization};
 use domain::{
-    ChallengeType, Identifier, PreAuthorizationId,
+    AccountId, ChallengeType, Identifier, PreAuthorizationId,
     pre_authorization::{Command, Overtaken, PreAuthorization, PreAuthorizationPlaced},
 };
 use eventstore::{Actor, ExecuteError, Subject};
 use http::StatusCode;
 
 use crate::{
-    Api,
     authenticate::{self, ByAccount, PreAuthorizationView},
     authorization::{Shown, expect_deactivation},
     hold,
     identifiers::check_identifiers,
     order,
-    pre_authorization::held::Owner,
     problem::Refusal,
     random,
     reply::Reply,
-    request::{self, Request},
-    settings::Profile,
+    request::{self, AcmeRequest},
     terms,
     urls::AuthorizationPlace,
 };
@@ -35,15 +32,11 @@ const ATTEMPTS: usize = 3;
 
 /// Makes a pre-authorization, or finds the one for the identifier that still waits for its proof: a client that lost the
 /// answer asks again.
-pub(crate) async fn new_authz(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let signed = terms::by_agreed_account(api, profile, request).await?;
+pub(crate) async fn new_authz(request: &AcmeRequest<'_>) -> Result<Reply, Refusal> {
+    let signed = terms::by_agreed_account(request).await?;
     let new: NewAuthorization = authenticate::payload(&signed.jws)?;
     let requested = slice::from_ref(&new.identifier);
-    let identifiers = check_identifiers(profile, &signed.account.state, requested);
+    let identifiers = check_identifiers(request.profile, &signed.account.state, requested);
     let identifiers = identifiers.map_err(|refusal| match refusal {
         Refusal::Identifiers(refused) => Refusal::PreAuthorization(refused),
         refusal => refusal,
@@ -52,35 +45,33 @@ pub(crate) async fn new_authz(
     if identifier.is_wildcard() {
         return Err(Refusal::WildcardPreAuthorization);
     }
-    let owner = Owner { profile, account: signed.id() };
-    let held = find_or_place(api, owner, identifier, request).await?;
+    let held = find_or_place(request, signed.id(), identifier).await?;
     let place = AuthorizationPlace::PreAuthorization(held.state.id.clone());
-    let location = api.settings.urls.authorization(&profile.name, &place);
+    let location = request.api.settings.urls.authorization(&request.profile.name, &place);
     let shown = Shown::by_itself(&held.state, request.now);
-    Ok(shown.reply(api, StatusCode::CREATED, request.now)?.with_location(location))
+    Ok(shown.reply(request, StatusCode::CREATED)?.with_location(location))
 }
 
 /// Of several requests at once, one lists the pre-authorization that it made. The others answer with that one, and what they
 /// made themselves is never used.
 async fn find_or_place(
-    api: &Api,
-    owner: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     identifier: &Identifier,
-    request: &Request,
 ) -> Result<PreAuthorizationView, Refusal> {
-    let context = request.context(Actor::Account { id: owner.account.clone() });
+    let context = request.context(Actor::Account { id: account.clone() });
     let mut made = None;
     for _ in 0..ATTEMPTS {
-        let newest = held::newest(api, owner, identifier, request.now).await?;
+        let newest = held::newest(request, account, identifier).await?;
         if let Some(pending) = newest.pending {
             return Ok(pending);
         }
         let held = match made {
             Some(made) => made,
-            None => place(api, owner, identifier, request).await?,
+            None => place(request, account, identifier).await?,
         };
         // Listed only once it is made: orders would look in vain for one that is listed and does not exist.
-        match held::list(api, newest.listing, held.state.id.clone(), &context).await {
+        match held::list(request.api, newest.listing, held.state.id.clone(), &context).await {
             Err(ExecuteError::Rejected(Overtaken)) => made = Some(held),
             listed => {
                 listed?;
@@ -92,11 +83,11 @@ async fn find_or_place(
 }
 
 async fn place(
-    api: &Api,
-    Owner { profile, account }: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     identifier: &Identifier,
-    request: &Request,
 ) -> Result<PreAuthorizationView, Refusal> {
+    let AcmeRequest { api, profile, .. } = request;
     api.pre_authorization_rate.count(profile, account, request.now)?;
     let id = random::pre_authorization_id()?;
     let command = Command::Place(PreAuthorizationPlaced {
@@ -115,67 +106,61 @@ async fn place(
 
 /// Reads a pre-authorization, or gives it up; while a challenge is being validated, the reply waits for the outcome.
 pub(crate) async fn authorization(
-    api: &Api,
-    profile: &Profile,
+    request: &AcmeRequest<'_>,
     id: &PreAuthorizationId,
-    request: &Request,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::pre_authorization(id), request.deadline);
-    let (signed, held) = owned(api, profile, id, request).await?;
+    let place = request.take_place(Subject::pre_authorization(id));
+    let (signed, held) = owned(request, id).await?;
     let held = if signed.jws.is_post_as_get() {
-        hold::hold::<PreAuthorization>(place, api, held, is_validation_due).await?
+        hold::hold::<PreAuthorization>(place, request.api, held, is_validation_due).await?
     } else {
         let update: AuthorizationUpdate = authenticate::payload(&signed.jws)?;
         expect_deactivation(&update)?;
-        command(api, held, &Command::Deactivate { now: request.now }, request).await?
+        command(request, held, &Command::Deactivate { now: request.now }).await?
     };
-    Shown::by_itself(&held.state, request.now).reply(api, StatusCode::OK, request.now)
+    Shown::by_itself(&held.state, request.now).reply(request, StatusCode::OK)
 }
 
 /// Reads a challenge, or takes the response to it and waits for its validation.
 pub(crate) async fn challenge(
-    api: &Api,
-    profile: &Profile,
-    (id, kind): (&PreAuthorizationId, ChallengeType),
-    request: &Request,
+    request: &AcmeRequest<'_>,
+    id: &PreAuthorizationId,
+    kind: ChallengeType,
 ) -> Result<Reply, Refusal> {
-    let place = api.holds.take_place(Subject::pre_authorization(id), request.deadline);
-    let (signed, mut held) = owned(api, profile, id, request).await?;
+    let place = request.take_place(Subject::pre_authorization(id));
+    let (signed, mut held) = owned(request, id).await?;
     if !signed.jws.is_post_as_get() {
         let _: ChallengeResponse = authenticate::payload(&signed.jws)?;
         let thumbprint = signed.key.thumbprint().clone();
         let respond = Command::RespondToChallenge { challenge: kind, thumbprint, now: request.now };
-        held = command(api, held, &respond, request).await?;
+        held = command(request, held, &respond).await?;
     }
-    let held = hold::hold::<PreAuthorization>(place, api, held, is_validation_due).await?;
-    Shown::by_itself(&held.state, request.now).reply_with_challenge(api, kind)
+    let held = hold::hold::<PreAuthorization>(place, request.api, held, is_validation_due).await?;
+    Shown::by_itself(&held.state, request.now).reply_with_challenge(request, kind)
 }
 
 /// Takes a request signed by the account that asked for a pre-authorization, and the pre-authorization. Someone else's is
 /// refused like one that does not exist.
 async fn owned(
-    api: &Api,
-    profile: &Profile,
+    request: &AcmeRequest<'_>,
     id: &PreAuthorizationId,
-    request: &Request,
 ) -> Result<(ByAccount, PreAuthorizationView), Refusal> {
-    let signed = authenticate::by_account(api, profile, request).await?;
-    let held = api.ports.aggregates.load::<PreAuthorization>(id).await?;
+    let signed = authenticate::by_account(request).await?;
+    let held = request.api.ports.aggregates.load::<PreAuthorization>(id).await?;
     let own = held
-        .filter(|it| it.state.account == *signed.id() && it.state.profile == profile.name)
+        .filter(|it| it.state.account == *signed.id() && it.state.profile == request.profile.name)
         .ok_or(Refusal::NotFound)?;
     Ok((signed, own))
 }
 
 async fn command(
-    api: &Api,
+    request: &AcmeRequest<'_>,
     held: PreAuthorizationView,
     command: &Command,
-    request: &Request,
 ) -> Result<PreAuthorizationView, Refusal> {
     let id = held.state.id.clone();
     let context = request.context(Actor::Account { id: held.state.account.clone() });
-    let aggregates = &api.ports.aggregates;
+    let aggregates = &request.api.ports.aggregates;
     Ok(aggregates.execute::<PreAuthorization>(&id, Some(held), command, &context).await?)
 }
 

@@ -13,32 +13,25 @@ use http::StatusCode;
 use runtime::metrics::names;
 
 use crate::{
-    Api,
     authenticate::{self, Signed},
-    pre_authorization::held::Owner,
     problem::Refusal,
     reply::Reply,
-    request::Request,
-    settings::Profile,
+    request::AcmeRequest,
 };
 
 /// Revokes a certificate, and blocks its key where the reason is that it was compromised.
-pub(crate) async fn revoke_cert(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let signed = authenticate::by_either(api, profile, request).await?;
+pub(crate) async fn revoke_cert(request: &AcmeRequest<'_>) -> Result<Reply, Refusal> {
+    let signed = authenticate::by_either(request).await?;
     let payload: Revoke = authenticate::payload(signed.jws())?;
     let presented = PresentedCertificate::from_base64url(&payload.certificate)
         .map_err(Refusal::MalformedCertificate)?;
     // A certificate that was not issued here is refused like one that whoever asks may not revoke.
-    let issued = issued(api, profile, &presented).await?.ok_or(Refusal::NotRevocable)?;
+    let issued = issued(request, &presented).await?.ok_or(Refusal::NotRevocable)?;
     let is_own = is_own(&signed, &presented, &issued);
     if !is_own {
-        let owner = Owner { profile, account: signed.account().ok_or(Refusal::NotRevocable)? };
+        let account = signed.account().ok_or(Refusal::NotRevocable)?;
         let names = presented.names.as_deref().unwrap_or_default();
-        if !authorized::holds_all(api, owner, names, request.now).await? {
+        if !authorized::holds_all(request, account, names).await? {
             return Err(Refusal::NotRevocable);
         }
     }
@@ -52,8 +45,8 @@ pub(crate) async fn revoke_cert(
     };
     // An account that only proved the names has never shown the key, which may be certified for others as well.
     let key = presented.public_key.as_ref().filter(|_| is_own).map(PublicKey::hash);
-    api.ports.aggregates.revoke(revoked, key, &request.context(actor(&signed))).await?;
-    api.kept_ocsp.forget_revoked_to();
+    request.api.ports.aggregates.revoke(revoked, key, &request.context(actor(&signed))).await?;
+    request.api.kept_ocsp.forget_revoked_to();
     metrics::counter!(names::CERTIFICATES_REVOKED, "reason" => reason.name()).increment(1);
     Ok(Reply::empty(StatusCode::OK))
 }
@@ -75,15 +68,14 @@ fn actor(signed: &Signed) -> Actor {
 
 /// The ledger's entry of exactly this certificate; `None` when it was not issued under this profile.
 async fn issued(
-    api: &Api,
-    profile: &Profile,
+    request: &AcmeRequest<'_>,
     presented: &PresentedCertificate,
 ) -> Result<Option<CertificateSigned>, Refusal> {
-    let aggregates = &api.ports.aggregates;
+    let aggregates = &request.api.ports.aggregates;
     let Some(entry) = aggregates.certificate(&presented.serial).await? else { return Ok(None) };
     let issued = aggregates.signed_certificate(entry.ledger_sequence, &entry.serial).await?;
     Ok(issued.filter(|issued| {
         issued.certificate == base64url::encode(&presented.der)
-            && issued.profile.as_ref() == Some(&profile.name)
+            && issued.profile.as_ref() == Some(&request.profile.name)
     }))
 }

@@ -17,7 +17,7 @@ use crate::{
     problem::Refusal,
     random,
     reply::Reply,
-    request::{self, Request},
+    request::Request,
     response,
     routes::{Resource, Route},
 };
@@ -56,7 +56,7 @@ impl Head {
     /// The request, now that its body has arrived.
     fn with_body(self, body: Bytes) -> Request {
         let Self { id, deadline, order, method, path, query, headers } = self;
-        Request { id, deadline, order, method, path, query, headers, body, now: request::now() }
+        Request { id, deadline, order, method, path, query, headers, body }
     }
 }
 

@@ -3,21 +3,16 @@
 use domain::account::{AccountTermsAgreed, State};
 
 use crate::{
-    Api,
     authenticate::{self, ByAccount},
     problem::Refusal,
-    request::Request,
+    request::AcmeRequest,
     settings::Profile,
 };
 
 /// Takes a request signed by an account that agreed to the terms of today, where the profile wants that.
-pub(crate) async fn by_agreed_account(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<ByAccount, Refusal> {
-    let signed = authenticate::by_account(api, profile, request).await?;
-    check(profile, &signed.account.state)?;
+pub(crate) async fn by_agreed_account(request: &AcmeRequest<'_>) -> Result<ByAccount, Refusal> {
+    let signed = authenticate::by_account(request).await?;
+    check(request.profile, &signed.account.state)?;
     Ok(signed)
 }
 
@@ -43,7 +38,7 @@ pub(crate) fn are_agreed(profile: &Profile, account: &State) -> bool {
 }
 
 /// What agreeing to the terms of today means; nothing where there are none.
-pub(crate) fn agreement(profile: &Profile, request: &Request) -> Option<AccountTermsAgreed> {
-    let terms_of_service = profile.meta.terms_of_service.clone()?;
+pub(crate) fn agreement(request: &AcmeRequest<'_>) -> Option<AccountTermsAgreed> {
+    let terms_of_service = request.profile.meta.terms_of_service.clone()?;
     Some(AccountTermsAgreed { terms_of_service, at: request.now })
 }

@@ -13,7 +13,7 @@ use eventstore::{Actor, Loaded, Subject, execute, load};
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use crate::{Api, problem::Refusal, request::Request, settings::Profile};
+use crate::{Api, problem::Refusal, request::AcmeRequest};
 
 /// An account that wants to be bound.
 pub(super) struct Newcomer<'a> {
@@ -28,11 +28,10 @@ pub(super) struct Newcomer<'a> {
 /// Checks a binding and uses its key for the account: last of all before the account is made, because a key may be good for one
 /// account only. Where no binding could be verified and none is required, bindings are ignored.
 pub(super) async fn bind(
-    api: &Api,
-    profile: &Profile,
+    request: &AcmeRequest<'_>,
     newcomer: &Newcomer<'_>,
-    request: &Request,
 ) -> Result<Option<AccountBound>, Refusal> {
+    let AcmeRequest { api, profile, .. } = request;
     let compatibility = profile.binding_compatibility;
     let can_be_verified =
         api.settings.operator_key.is_some() || compatibility != Compatibility::None;

@@ -2,13 +2,12 @@
 
 use acme::{PublicJwk, account_id};
 use domain::{
-    Timestamp,
     account::Account,
     key_use::{Claim, KeyUse, State},
 };
 use eventstore::{Loaded, Subject, load};
 
-use crate::{Api, authenticate::AccountView, problem::Refusal, settings::Profile};
+use crate::{authenticate::AccountView, problem::Refusal, request::AcmeRequest};
 
 /// Whose a key is.
 pub(super) enum Holder {
@@ -23,14 +22,9 @@ pub(super) enum Holder {
 }
 
 /// Finds out whose a key is. That it has no account is believed of the log only: a view may be behind.
-pub(super) async fn find(
-    api: &Api,
-    profile: &Profile,
-    key: &PublicJwk,
-    now: Timestamp,
-) -> Result<Holder, Refusal> {
-    let aggregates = &api.ports.aggregates;
-    let id = account_id(&profile.name, key.thumbprint());
+pub(super) async fn find(request: &AcmeRequest<'_>, key: &PublicJwk) -> Result<Holder, Refusal> {
+    let aggregates = &request.api.ports.aggregates;
+    let id = account_id(&request.profile.name, key.thumbprint());
     // An account that did not change its key is found by this alone.
     if let Ok(Some(account)) = aggregates.views.account(&id).await {
         return Ok(of_account(account, key));
@@ -50,7 +44,7 @@ pub(super) async fn find(
             });
             Ok(match followed {
                 Some(account) => of_account(account, key),
-                None if claim.has_lapsed(now) => Holder::Nobody(Some(claim)),
+                None if claim.has_lapsed(request.now) => Holder::Nobody(Some(claim)),
                 None => Holder::Claimed(claim),
             })
         }

@@ -2,7 +2,7 @@
 
 use acme::{PublicJwk, jws::InnerJws, key_change as wire};
 use domain::{
-    AccountId, Timestamp,
+    AccountId,
     account::{Account, AccountKeyClaimed, Command, KeyChange, State},
     key_use::{self, Claim, KeyUse},
 };
@@ -14,13 +14,11 @@ use super::{
     show,
 };
 use crate::{
-    Api,
     authenticate::{self, ByAccount},
     keys,
     problem::Refusal,
     reply::Reply,
-    request::{self, Request},
-    settings::Profile,
+    request::{self, AcmeRequest},
 };
 
 /// How often the new key is claimed while other requests claim it, or make an account with it, at the same time.
@@ -28,16 +26,12 @@ const ATTEMPTS: usize = 3;
 
 /// Replaces the account's key: first the new key is claimed where every other who wants it would look, then the account
 /// changes to it. Whatever the account has is left as it is.
-pub(crate) async fn key_change(
-    api: &Api,
-    profile: &Profile,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let signed = authenticate::by_account(api, profile, request).await?;
-    let new = new_key(api, profile, &signed)?;
-    keys::check_account_key(api, profile, new.public_key()).await?;
+pub(crate) async fn key_change(request: &AcmeRequest<'_>) -> Result<Reply, Refusal> {
+    let signed = authenticate::by_account(request).await?;
+    let new = new_key(request, &signed)?;
+    keys::check_account_key(request, new.public_key()).await?;
     let id = signed.id().clone();
-    claim(api, profile, (&signed.account.state, &new), request).await?;
+    claim(request, &signed.account.state, &new).await?;
     let command = Command::ChangeKey(KeyChange {
         from: signed.key.thumbprint().clone(),
         to: new.account_key().clone(),
@@ -46,14 +40,14 @@ pub(crate) async fn key_change(
         now: request::now(),
     });
     let context = request.context(Actor::Account { id: id.clone() });
-    let aggregates = &api.ports.aggregates;
+    let aggregates = &request.api.ports.aggregates;
     let account =
         aggregates.execute::<Account>(&id, Some(signed.account), &command, &context).await?;
-    show(api, profile, StatusCode::OK, &account.state)
+    show(request, StatusCode::OK, &account.state)
 }
 
 /// The new key, when the request says in all its parts that account and new key want the change.
-fn new_key(api: &Api, profile: &Profile, signed: &ByAccount) -> Result<PublicJwk, Refusal> {
+fn new_key(request: &AcmeRequest<'_>, signed: &ByAccount) -> Result<PublicJwk, Refusal> {
     let inner = InnerJws::parse(signed.jws.payload()).map_err(Refusal::InnerJws)?;
     let new = inner.jwk().check().map_err(Refusal::BadPublicKey)?;
     inner.verify(&new)?;
@@ -61,7 +55,7 @@ fn new_key(api: &Api, profile: &Profile, signed: &ByAccount) -> Result<PublicJwk
     if inner.url() != signed.jws.url() {
         return Err(Refusal::KeyChangeMismatch("the inner and the outer url differ"));
     }
-    if change.account != api.settings.urls.account(&profile.name, signed.id()) {
+    if change.account != request.api.settings.urls.account(&request.profile.name, signed.id()) {
         return Err(Refusal::KeyChangeMismatch("account is not the account that signed"));
     }
     let old = change.old_key.check().map_err(Refusal::BadPublicKey)?;
@@ -72,16 +66,11 @@ fn new_key(api: &Api, profile: &Profile, signed: &ByAccount) -> Result<PublicJwk
 }
 
 /// Claims the new key for the account, if that may change to it: nobody else can have a key that is claimed.
-async fn claim(
-    api: &Api,
-    profile: &Profile,
-    (account, new): (&State, &PublicJwk),
-    request: &Request,
-) -> Result<(), Refusal> {
+async fn claim(request: &AcmeRequest<'_>, account: &State, new: &PublicJwk) -> Result<(), Refusal> {
     let id = &account.id;
     let mut refused = key_use::Rejection::Claimed;
     for _ in 0..ATTEMPTS {
-        let abandoned = check_claimable(api, profile, (id, new), request.now).await?;
+        let abandoned = check_claimable(request, id, new).await?;
         if !account.may_change_key() {
             return Err(Refusal::TooManyKeys);
         }
@@ -93,9 +82,9 @@ async fn claim(
             },
             abandoned,
         };
-        let subject = Subject::account(&acme::account_id(&profile.name, new.thumbprint()));
+        let subject = Subject::account(&acme::account_id(&request.profile.name, new.thumbprint()));
         let context = request.context(Actor::Account { id: id.clone() });
-        let store = api.ports.aggregates.store.as_ref();
+        let store = request.api.ports.aggregates.store.as_ref();
         match execute::<KeyUse>(store, &subject, Loaded::default(), &command, &context).await {
             // Another request claimed the key or made an account with it: look again.
             Err(ExecuteError::Rejected(rejection)) => refused = rejection,
@@ -110,17 +99,16 @@ async fn claim(
 
 /// Refuses a key that the account cannot claim, and finds the abandoned claim that it takes over, if there is one.
 async fn check_claimable(
-    api: &Api,
-    profile: &Profile,
-    (id, new): (&AccountId, &PublicJwk),
-    now: Timestamp,
+    request: &AcmeRequest<'_>,
+    id: &AccountId,
+    new: &PublicJwk,
 ) -> Result<Option<Claim>, Refusal> {
-    match holder::find(api, profile, new, now).await? {
+    match holder::find(request, new).await? {
         Holder::Nobody(abandoned) => Ok(abandoned),
         Holder::Claimed(claim) if claim.account == *id => Ok(None),
         Holder::Claimed(_) => Err(key_use::Rejection::Claimed.into()),
         Holder::Account(other) => {
-            let url = api.settings.urls.account(&profile.name, &other.state.id);
+            let url = request.api.settings.urls.account(&request.profile.name, &other.state.id);
             Err(Refusal::KeyInUse(url))
         }
         Holder::Former => Err(Refusal::FormerKey),

@@ -11,9 +11,7 @@ use http::StatusCode;
 use readmodel::{INDEX_PATIENCE, INDEX_PAUSE, OrderCursor, OrdersPage, OrdersPart, OrdersQuery};
 use tokio::time::{Instant, sleep};
 
-use crate::{
-    Api, authenticate, problem::Refusal, reply::Reply, request::Request, settings::Profile,
-};
+use crate::{Api, authenticate, problem::Refusal, reply::Reply, request::AcmeRequest};
 
 /// How many orders one page has at most.
 const ORDERS_PER_PAGE: usize = 50;
@@ -21,21 +19,17 @@ const ORDERS_PER_PAGE: usize = 50;
 const CURSOR: &str = "cursor=";
 
 /// Lists orders that are not invalid, oldest first.
-pub(crate) async fn list(
-    api: &Api,
-    profile: &Profile,
-    id: &AccountId,
-    request: &Request,
-) -> Result<Reply, Refusal> {
-    let signed = authenticate::post_as_get(api, profile, request).await?;
+pub(crate) async fn list(request: &AcmeRequest<'_>, id: &AccountId) -> Result<Reply, Refusal> {
+    let signed = authenticate::post_as_get(request).await?;
     if signed.id() != id {
         return Err(Refusal::OtherAccount);
     }
-    let after = cursor(&request.query)?;
+    let AcmeRequest { api, profile, .. } = request;
+    let after = cursor(&request.http.query)?;
     let part = after.as_ref().map_or(OrdersPart::First, OrdersPart::After);
     let page = complete_page(api, id, part, ORDERS_PER_PAGE).await?;
     let shown = try_join_all(page.orders.iter().map(async |order| {
-        let listed = is_listed(api, profile, (id, order), request).await?;
+        let listed = is_listed(request, id, order).await?;
         Ok::<_, Refusal>(listed.then(|| api.settings.urls.order(&profile.name, order)))
     }));
     let orders = shown.await?.into_iter().flatten().collect();
@@ -94,14 +88,14 @@ fn is_complete(page: &OrdersPage, last: &[Sequence]) -> bool {
 
 /// Whether an order is shown: one that is gone from the log or invalid is not (RFC 8555 §7.1.2.1).
 async fn is_listed(
-    api: &Api,
-    profile: &Profile,
-    (account, order): (&AccountId, &OrderId),
-    request: &Request,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
+    order: &OrderId,
 ) -> Result<bool, Refusal> {
-    let found = api.ports.aggregates.load::<Order>(order).await?;
-    let own = found
-        .filter(|found| found.state.account == *account && found.state.profile == profile.name);
+    let found = request.api.ports.aggregates.load::<Order>(order).await?;
+    let own = found.filter(|found| {
+        found.state.account == *account && found.state.profile == request.profile.name
+    });
     Ok(own.is_some_and(|found| found.state.status(request.now) != Status::Invalid))
 }
 

@@ -8,7 +8,13 @@ use domain::{
 };
 use http::StatusCode;
 
-use crate::{Api, problem::Refusal, reply::Reply, request, urls::AuthorizationPlace};
+use crate::{
+    Api,
+    problem::Refusal,
+    reply::Reply,
+    request::{self, AcmeRequest},
+    urls::AuthorizationPlace,
+};
 
 /// An authorization, and what is shown beside it.
 pub(crate) struct Shown<'a> {
@@ -51,9 +57,8 @@ impl<'a> Shown<'a> {
     /// The authorization.
     pub(crate) fn reply(
         &self,
-        api: &Api,
+        request: &AcmeRequest<'_>,
         status: StatusCode,
-        now: Timestamp,
     ) -> Result<Reply, Refusal> {
         // RFC 8555 §7.1.4: once a challenge has decided, the others are no longer there to be fulfilled.
         let challenges = &self.authorization.challenges;
@@ -65,19 +70,20 @@ impl<'a> Shown<'a> {
                 identifier: &self.authorization.identifier,
                 status: self.status,
                 expires: self.expires,
-                challenges: shown.map(|it| self.challenge(api, it)).collect(),
+                challenges: shown.map(|it| self.challenge(request.api, it)).collect(),
                 wildcard: self.authorization.wildcard,
             },
         )?;
-        Ok(self.with_retry_after(reply, api, now))
+        Ok(self.with_retry_after(reply, request.api, request.now))
     }
 
     /// One of its challenges, which is a resource of its own as well.
     pub(crate) fn reply_with_challenge(
         &self,
-        api: &Api,
+        request: &AcmeRequest<'_>,
         kind: ChallengeType,
     ) -> Result<Reply, Refusal> {
+        let api = request.api;
         let challenge = self.authorization.challenge(kind).ok_or(Refusal::NotFound)?;
         let reply = Reply::json(StatusCode::OK, &self.challenge(api, challenge))?
             .with_link("up", &api.settings.urls.authorization(self.profile, &self.place));

@@ -1,7 +1,7 @@
 //! What an account holds: finding its pre-authorizations, and whether orders can still rely on them.
 
 use domain::{
-    AccountId, Identifier, PreAuthorizationId, Timestamp,
+    AccountId, Identifier, PreAuthorizationId,
     order::{
         AuthorizationIndex, AuthorizationPlaced, AuthorizationStatus, Command, Order, Progress,
         Rejection,
@@ -16,16 +16,8 @@ use crate::{
     Api,
     authenticate::{OrderView, PreAuthorizationView},
     problem::Refusal,
-    request::Request,
-    settings::Profile,
+    request::AcmeRequest,
 };
-
-/// The account that asks, and the profile it belongs to.
-#[derive(Clone, Copy)]
-pub(crate) struct Owner<'a> {
-    pub(crate) profile: &'a Profile,
-    pub(crate) account: &'a AccountId,
-}
 
 /// The list of an account's newest pre-authorizations for an identifier, as it was read.
 pub(super) struct LoadedListing {
@@ -36,18 +28,17 @@ pub(super) struct LoadedListing {
 /// The authorization of an order by a valid pre-authorization, if the account has one for the identifier. Nothing is looked
 /// up where the profile has none, nor for wildcards, which no pre-authorization proves.
 pub(crate) async fn proof(
-    api: &Api,
-    owner: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     identifier: &Identifier,
-    now: Timestamp,
 ) -> Result<Option<AuthorizationPlaced>, Refusal> {
-    if !owner.profile.pre_authorization_allowed || identifier.is_wildcard() {
+    if !request.profile.pre_authorization_allowed || identifier.is_wildcard() {
         return Ok(None);
     }
-    let offered = owner.profile.challenges(identifier);
-    let listing = load_listing(api, owner.account, identifier).await?;
-    for held in load_all(api, owner, &listing).await? {
-        let proof = held.state.as_proof(now);
+    let offered = request.profile.challenges(identifier);
+    let listing = load_listing(request.api, account, identifier).await?;
+    for held in load_all(request, account, &listing).await? {
+        let proof = held.state.as_proof(request.now);
         // A way of proving that the profile no longer offers is no longer good enough.
         let proof = proof.filter(|it| it.challenges.iter().all(|it| offered.contains(&it.kind)));
         if let Some(proof) = proof {
@@ -67,14 +58,13 @@ pub(super) struct Newest {
 
 /// The newest pre-authorization for the identifier.
 pub(super) async fn newest(
-    api: &Api,
-    owner: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     identifier: &Identifier,
-    now: Timestamp,
 ) -> Result<Newest, Refusal> {
-    let listing = load_listing(api, owner.account, identifier).await?;
-    let newest = load_all(api, owner, &listing).await?.into_iter().next();
-    let pending = newest.filter(|it| it.state.status(now) == AuthorizationStatus::Pending);
+    let listing = load_listing(request.api, account, identifier).await?;
+    let newest = load_all(request, account, &listing).await?.into_iter().next();
+    let pending = newest.filter(|it| it.state.status(request.now) == AuthorizationStatus::Pending);
     Ok(Newest { listing, pending })
 }
 
@@ -91,15 +81,15 @@ async fn load_listing(
 
 /// The listed pre-authorizations, the newest first.
 async fn load_all(
-    api: &Api,
-    owner: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     listing: &LoadedListing,
 ) -> Result<Vec<PreAuthorizationView>, Refusal> {
     let ids = listing.loaded.state.iter().flat_map(|listing| &listing.ids);
-    let loads = ids.map(|id| api.ports.aggregates.load::<PreAuthorization>(id));
+    let loads = ids.map(|id| request.api.ports.aggregates.load::<PreAuthorization>(id));
     let found = try_join_all(loads).await?.into_iter().flatten();
     let is_owned = |it: &PreAuthorizationView| {
-        it.state.account == *owner.account && it.state.profile == owner.profile.name
+        it.state.account == *account && it.state.profile == request.profile.name
     };
     Ok(found.filter(is_owned).collect())
 }
@@ -119,18 +109,17 @@ pub(super) async fn list(
 /// Deactivates those authorizations of an order that is not finalized whose pre-authorizations were given up since it was
 /// placed. Expired ones need no such step, because the order ends no later than they do.
 pub(crate) async fn deactivate_given_up(
-    api: &Api,
+    request: &AcmeRequest<'_>,
     mut order: OrderView,
-    request: &Request,
 ) -> Result<OrderView, Refusal> {
     if !matches!(order.state.progress, Progress::Open) {
         return Ok(order);
     }
-    for authorization in given_up(api, &order, request.now).await? {
+    for authorization in given_up(request, &order).await? {
         let id = order.state.id.clone();
         let command = Command::DeactivateAuthorization { authorization, now: request.now };
         let context = request.context(Actor::Account { id: order.state.account.clone() });
-        let aggregates = &api.ports.aggregates;
+        let aggregates = &request.api.ports.aggregates;
         let known = Some(order.clone());
         order = match aggregates.execute::<Order>(&id, known, &command, &context).await {
             // It was finalized meanwhile. The signer looks at the pre-authorizations again, so nobody is refused here.
@@ -145,13 +134,12 @@ pub(crate) async fn deactivate_given_up(
 
 /// The authorizations of an order whose pre-authorizations were given up. Asked in the log: a view may be behind.
 async fn given_up(
-    api: &Api,
+    request: &AcmeRequest<'_>,
     order: &OrderView,
-    now: Timestamp,
 ) -> Result<Vec<AuthorizationIndex>, Refusal> {
     let loads = order.state.relied_on().map(async |(index, relied_on)| {
-        let held = api.ports.aggregates.fold::<PreAuthorization>(&relied_on.id).await?;
-        let status = held.map(|held| held.state.status(now));
+        let held = request.api.ports.aggregates.fold::<PreAuthorization>(&relied_on.id).await?;
+        let status = held.map(|held| held.state.status(request.now));
         Ok::<_, Refusal>(match status {
             None | Some(AuthorizationStatus::Deactivated) => Some(index),
             Some(

@@ -2,15 +2,12 @@
 
 use std::collections::HashSet;
 
-use domain::{DnsName, Identifier, IpAddress, Timestamp, order::Order};
+use domain::{AccountId, DnsName, Identifier, IpAddress, order::Order};
 use futures::future::try_join_all;
 use readmodel::OrdersPart;
 
 use crate::{
-    Api,
-    account::orders::complete_page,
-    pre_authorization::held::{self, Owner},
-    problem::Refusal,
+    account::orders::complete_page, pre_authorization::held, problem::Refusal, request::AcmeRequest,
 };
 
 /// How many authorizations of the newest orders are looked at. Whoever wants to revoke proves control shortly before, and no
@@ -19,31 +16,29 @@ const MAX_AUTHORIZATIONS: usize = 250;
 
 /// Whether the account proved every one of the names, of which there must be one at least.
 pub(super) async fn holds_all(
-    api: &Api,
-    owner: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     names: &[String],
-    now: Timestamp,
 ) -> Result<bool, Refusal> {
     if names.is_empty() {
         return Ok(false);
     }
-    let mut missing = not_pre_authorized(api, owner, names, now).await?;
+    let mut missing = not_pre_authorized(request, account, names).await?;
     if !missing.is_empty() {
-        remove_proven_by_orders(api, owner, &mut missing, now).await?;
+        remove_proven_by_orders(request, account, &mut missing).await?;
     }
     Ok(missing.is_empty())
 }
 
 /// The names that no valid pre-authorization of the account proves.
 async fn not_pre_authorized<'a>(
-    api: &Api,
-    owner: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     names: &'a [String],
-    now: Timestamp,
 ) -> Result<HashSet<&'a str>, Refusal> {
     let unproven = names.iter().map(async |name| {
         let proof = match identifier(name) {
-            Some(identifier) => held::proof(api, owner, &identifier, now).await?,
+            Some(identifier) => held::proof(request, account, &identifier).await?,
             None => None,
         };
         Ok::<_, Refusal>(proof.is_none().then_some(name.as_str()))
@@ -53,18 +48,18 @@ async fn not_pre_authorized<'a>(
 
 /// Removes the names that the account's newest orders prove, as far as these are looked at.
 async fn remove_proven_by_orders(
-    api: &Api,
-    Owner { profile, account }: Owner<'_>,
+    request: &AcmeRequest<'_>,
+    account: &AccountId,
     missing: &mut HashSet<&str>,
-    now: Timestamp,
 ) -> Result<(), Refusal> {
+    let AcmeRequest { api, profile, .. } = request;
     let newest = complete_page(api, account, OrdersPart::Newest, MAX_AUTHORIZATIONS).await?;
     let mut looked_at = 0;
     for id in newest.orders {
         let Some(order) = api.ports.aggregates.load::<Order>(&id).await? else { continue };
         looked_at += order.state.authorizations.len();
         if order.state.account == *account && order.state.profile == profile.name {
-            for name in order.state.proven(now) {
+            for name in order.state.proven(request.now) {
                 missing.remove(name.as_str());
             }
         }
