@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::Seldom;
+use crate::LogThrottle;
 
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -21,14 +21,14 @@ const TOO_MANY_FILES: &str = "raise the limit of open files (LimitNOFILE of syst
 #[derive(Debug)]
 pub struct Places {
     free: Arc<Semaphore>,
-    complaints: Seldom,
+    complaints: LogThrottle,
 }
 
 impl Places {
     /// So many places.
     pub fn new(connections: usize) -> Self {
         let free = Arc::new(Semaphore::new(connections));
-        Self { free, complaints: Seldom::default() }
+        Self { free, complaints: LogThrottle::default() }
     }
 
     /// Takes the next connection once there is a place for it, which it keeps as long as the permit lives; `None` at the stop.

@@ -20,7 +20,7 @@ use eventstore::{
     NewMessage, Sequence, StoreError, Stream, Subject,
 };
 use metrics::histogram;
-use runtime::{Seldom, metrics::names};
+use runtime::{LogThrottle, metrics::names};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -48,8 +48,8 @@ pub(crate) struct Desk {
     pub(crate) restored_at: OnceLock<Timestamp>,
     /// Cancelled when the journal takes nothing more until it is opened again.
     pub(crate) journal_failed: CancellationToken,
-    /// What was told of issuances that are tried again.
-    pub(crate) complaints: Seldom,
+    /// Bounds how often the same failure of issuances that are tried again is logged.
+    pub(crate) complaints: LogThrottle,
     /// The orders that tasks have taken.
     under_way: Mutex<HashSet<OrderId>>,
 }
@@ -111,7 +111,7 @@ impl Desk {
             crl_missed: Notify::new(),
             restored_at: OnceLock::new(),
             journal_failed: CancellationToken::new(),
-            complaints: Seldom::default(),
+            complaints: LogThrottle::default(),
             under_way: Mutex::default(),
         })
     }

@@ -10,7 +10,7 @@ use domain::{
 use eventstore::{Actor, Context, Delivery, ExecuteError, LoadError, Message, Wake};
 use readmodel::{View, Viewed};
 use runtime::{
-    Seldom,
+    LogThrottle,
     config::BaseUrl,
     telemetry::{current_traceparent, set_parent},
 };
@@ -40,8 +40,8 @@ pub(crate) struct Desk {
     pub(crate) retries: Retries,
     /// Those that wait for that.
     pub(crate) waiting: Waiting,
-    /// What was told of tasks that will be done again.
-    complaints: Seldom,
+    /// Bounds how often the same failure of tasks that will be done again is logged.
+    complaints: LogThrottle,
     base_url: BaseUrl,
     pub(crate) ports: Ports,
 }
@@ -86,7 +86,7 @@ impl Desk {
             validators,
             retries: settings.retries,
             waiting: Waiting::default(),
-            complaints: Seldom::default(),
+            complaints: LogThrottle::default(),
             base_url: settings.base_url.clone(),
             ports,
         })

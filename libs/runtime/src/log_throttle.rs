@@ -17,7 +17,7 @@ const MAX_CAUSES: usize = 64;
 
 /// Lets each cause be logged at once, and then once a minute.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<HashMap<String, Told>>);
+pub struct LogThrottle(Mutex<HashMap<String, Told>>);
 
 #[derive(Debug)]
 struct Told {
@@ -25,9 +25,8 @@ struct Told {
     untold: u64,
 }
 
-impl Seldom {
-    /// Whether to log an error now: how often it was left out since it was last logged, or `None` to leave it out
-    /// again.
+impl LogThrottle {
+    /// Whether an error is due to be logged: how many like it were left out since the last one, or `None` to leave it out, too.
     pub fn due(&self, error: &(dyn Error + 'static)) -> Option<u64> {
         let now = Instant::now();
         let cause = chain(error);
@@ -69,27 +68,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_cause_is_told_at_once_and_then_once_a_minute() {
-        let seldom = Seldom::default();
-        assert_eq!(seldom.due(&because("disk")), Some(0));
+        let throttle = LogThrottle::default();
+        assert_eq!(throttle.due(&because("disk")), Some(0));
         for _ in 0..29 {
             tokio::time::advance(Duration::from_secs(2)).await;
-            assert_eq!(seldom.due(&because("disk")), None);
+            assert_eq!(throttle.due(&because("disk")), None);
         }
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(seldom.due(&because("disk")), Some(29));
-        assert_eq!(seldom.due(&because("disk")), None);
+        assert_eq!(throttle.due(&because("disk")), Some(29));
+        assert_eq!(throttle.due(&because("disk")), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_new_cause_is_never_hidden() {
-        let seldom = Seldom::default();
+        let throttle = LogThrottle::default();
         for n in 0..2 * MAX_CAUSES {
-            assert_eq!(seldom.due(&because(&n.to_string())), Some(0), "{n}");
+            assert_eq!(throttle.due(&because(&n.to_string())), Some(0), "{n}");
         }
-        assert_eq!(seldom.0.lock().unwrap().len(), MAX_CAUSES);
+        assert_eq!(throttle.0.lock().unwrap().len(), MAX_CAUSES);
         tokio::time::advance(INTERVAL).await;
-        assert_eq!(seldom.due(&because("later")), Some(0));
-        assert_eq!(seldom.due(&because("later")), None);
-        assert_eq!(seldom.0.lock().unwrap().len(), 1);
+        assert_eq!(throttle.due(&because("later")), Some(0));
+        assert_eq!(throttle.due(&because("later")), None);
+        assert_eq!(throttle.0.lock().unwrap().len(), 1);
     }
 }
