@@ -1,6 +1,6 @@
 //! Load, decide, append; on a conflict or a lost acknowledgement re-read and decide again.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use domain::Aggregate;
 use tokio::time::{Instant, sleep};
@@ -13,8 +13,8 @@ use crate::{
 /// How long a command is decided again after conflicts. Bounded by time, not by count: the validations of one order of
 /// 100 names all meet at one subject.
 const RETRY_FOR: Duration = Duration::from_secs(10);
-/// The first pause between attempts while the log refuses and shows nothing new; each further one is twice as long. Where the
-/// state was loaded from a log that was lost or purged since, every attempt ends so.
+/// The first pause between appends while the log refuses and shows nothing new; each further one is twice as long. Where the
+/// state was loaded from a log that was lost or purged since, every append ends so.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest of these pauses.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -136,21 +136,21 @@ pub async fn execute<A: Aggregate>(
     command: &A::Command,
     context: &Context,
 ) -> Result<Decided<A>, ExecuteError<A::Rejection>> {
-    attempt::<A>(store, subject, loaded, command, context).await?.into_result()
+    execute_to_verdict::<A>(store, subject, loaded, command, context).await?.into_result()
 }
 
 /// Executes a command as [`execute`] does, and says what state a refusal is about.
 ///
 /// # Errors
 /// See [`ExecuteError`]; never that the rules forbid it.
-pub async fn attempt<A: Aggregate>(
+pub async fn execute_to_verdict<A: Aggregate>(
     store: &dyn EventStore,
     subject: &Subject,
     loaded: Loaded<A::State>,
     command: &A::Command,
     context: &Context,
 ) -> Result<Verdict<A>, ExecuteError<A::Rejection>> {
-    Attempt { store, subject, command, context, id: MessageId::random() }.run(loaded).await
+    Execution { store, subject, command, context, id: MessageId::random() }.run(loaded).await
 }
 
 /// Records a message and executes a command that names its place; both in one write where the log is on one disk.
@@ -188,7 +188,7 @@ pub async fn execute_after<A: Aggregate>(
     let command = command(first);
     let executed = match (second, A::decide(loaded.state.as_ref(), &command)) {
         (Ok(sequence), Ok(events)) => decided(A::fold(loaded.state, &events), sequence, events),
-        _ => Attempt::<A> { store, subject, command: &command, context, id }
+        _ => Execution::<A> { store, subject, command: &command, context, id }
             .run(loaded)
             .await
             .and_then(Verdict::into_result),
@@ -203,8 +203,8 @@ enum Appended {
     Undecided(AppendError),
 }
 
-/// A command, and the message that its events go into.
-struct Attempt<'a, A: Aggregate> {
+/// A command that is being executed, and the message that its events go into.
+struct Execution<'a, A: Aggregate> {
     store: &'a dyn EventStore,
     subject: &'a Subject,
     command: &'a A::Command,
@@ -213,30 +213,21 @@ struct Attempt<'a, A: Aggregate> {
     id: MessageId,
 }
 
-impl<A: Aggregate> Attempt<'_, A> {
-    /// Decides and appends until it is known what became of the command.
+impl<A: Aggregate> Execution<'_, A> {
+    /// Decides and appends until it is known what became of the command: after a conflict or a lost acknowledgement, reads what
+    /// the log has since, and decides again unless the command's own message is there.
     async fn run(
         &self,
         mut loaded: Loaded<A::State>,
     ) -> Result<Verdict<A>, ExecuteError<A::Rejection>> {
         let (deadline, mut pause) = (Instant::now() + RETRY_FOR, FIRST_PAUSE);
         loop {
-            let events = match A::decide(loaded.state.as_ref(), self.command) {
+            let events = match self.decide(&mut loaded).await? {
                 Ok(events) if !events.is_empty() => events,
-                // The state may be stale, a view behind the log: only the log may refuse or find nothing to do.
-                decision @ (Ok(_) | Err(_)) => {
-                    let known = loaded.sequence;
-                    loaded = load::<A>(self.store, self.subject, loaded).await?;
-                    if loaded.sequence > known {
-                        continue;
-                    }
-                    return match decision {
-                        Ok(none) => {
-                            decided(loaded.state, loaded.sequence, none).map(Verdict::Decided)
-                        }
-                        Err(rejection) => Ok(Verdict::Rejected(rejection, loaded)),
-                    };
+                Ok(none) => {
+                    return decided(loaded.state, loaded.sequence, none).map(Verdict::Decided);
                 }
+                Err(rejection) => return Ok(Verdict::Rejected(rejection, loaded)),
             };
             let failed = match self.append(&events, loaded.sequence).await? {
                 Appended::Stored(sequence) => {
@@ -258,6 +249,25 @@ impl<A: Aggregate> Attempt<'_, A> {
             if news.is_empty() {
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Decides. The loaded state may be stale, a view behind the log, so before the command is refused or found to change
+    /// nothing, newer messages are folded in, until the log has none.
+    async fn decide(
+        &self,
+        loaded: &mut Loaded<A::State>,
+    ) -> Result<Result<Vec<A::Event>, A::Rejection>, LoadError> {
+        loop {
+            let decision = A::decide(loaded.state.as_ref(), self.command);
+            if decision.as_ref().is_ok_and(|events| !events.is_empty()) {
+                return Ok(decision);
+            }
+            let known = loaded.sequence;
+            *loaded = load::<A>(self.store, self.subject, mem::take(loaded)).await?;
+            if loaded.sequence == known {
+                return Ok(decision);
             }
         }
     }

@@ -24,7 +24,8 @@ pub use calls::{
 pub use envelope::{Actor, Context, DecodeError, Envelope, Message, MessageId, StoredEvent};
 pub use error::{AppendError, StoreError};
 pub use execute::{
-    Decided, ExecuteError, LoadError, Loaded, Verdict, attempt, execute, execute_after, load,
+    Decided, ExecuteError, LoadError, Loaded, Verdict, execute, execute_after, execute_to_verdict,
+    load,
 };
 pub use feed::{Acknowledge, Delivery, EventFeed, KEEP_ALIVE, Subscription};
 pub use search::{last_before, place_before};

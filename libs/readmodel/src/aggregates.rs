@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use eventstore::{
     AppendError, Context, Decided, EventStore, ExecuteError, LoadError, Loaded, NewMessage,
-    Sequence, StoreError, Stream, Subject, Verdict, attempt, execute_after, load,
+    Sequence, StoreError, Stream, Subject, Verdict, execute_after, execute_to_verdict, load,
 };
 use tokio::time::{Instant, sleep};
 use tracing::warn;
@@ -150,7 +150,8 @@ impl Aggregates {
     ) -> Result<View<A::State>, ExecuteError<A::Rejection>> {
         let loaded = known.map(loaded).unwrap_or_default();
         let shown = loaded.sequence;
-        match attempt::<A>(self.store.as_ref(), subject, loaded, command, context).await? {
+        let store = self.store.as_ref();
+        match execute_to_verdict::<A>(store, subject, loaded, command, context).await? {
             Verdict::Decided(decided) => self.write(decided).await,
             Verdict::Rejected(rejection, Loaded { state: Some(state), sequence })
                 if sequence > shown =>
