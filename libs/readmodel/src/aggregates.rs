@@ -58,9 +58,11 @@ impl Aggregates {
         })
     }
 
-    /// Loads an aggregate as it is after a message, or later. The view may not be written yet when a worker gets the message;
-    /// then it is folded from the log. Where the log has several servers, the one that is read from may not have stored the
-    /// message either; then that is waited for, up to a second.
+    /// Loads an aggregate for a worker that was delivered one of its messages: with this message folded into it, and perhaps
+    /// later ones.
+    ///
+    /// The view may not be written yet; then the aggregate is folded from the log. Where the log has several servers, the one
+    /// that is read from may not have the message yet; then it is asked again, for up to a second.
     ///
     /// # Errors
     /// When the log had to be asked and failed or does not show the message yet, or the view could not be written.
@@ -69,18 +71,21 @@ impl Aggregates {
         id: &A::Id,
         sequence: Sequence,
     ) -> Result<Option<View<A::State>>, LoadError> {
-        let (mut found, deadline) = (self.load::<A>(id).await?, Instant::now() + LONGEST_LAG);
-        loop {
+        let is_behind = |found: &Option<View<A::State>>| {
+            found.as_ref().is_none_or(|view| view.sequence < sequence)
+        };
+        let mut found = self.load::<A>(id).await?;
+        let deadline = Instant::now() + LONGEST_LAG;
+        while is_behind(&found) {
             found = match found {
-                Some(view) if view.sequence >= sequence => return Ok(Some(view)),
-                Some(view) => self.fold_from::<A>(id, loaded(view)).await?,
-                // Only a log that has the message can say that the aggregate is gone.
+                Some(older) => self.fold_from::<A>(id, loaded(older)).await?,
+                // Only a server that has the message can say that the aggregate is gone.
                 None if self.reaches(A::subject(id).stream(), sequence).await? => {
                     return self.fold::<A>(id).await;
                 }
                 None => None,
             };
-            if found.as_ref().is_none_or(|view| view.sequence < sequence) {
+            if is_behind(&found) {
                 if Instant::now() >= deadline {
                     let behind = "the log does not show yet what it delivered";
                     return Err(LoadError::Store(StoreError::unavailable(behind)));
@@ -88,6 +93,7 @@ impl Aggregates {
                 sleep(LAG_PAUSE).await;
             }
         }
+        Ok(found)
     }
 
     /// Whether the server of the log that is read from has a message of a stream.
