@@ -76,16 +76,11 @@ async fn request(
                 return Ok(response);
             }
             Err(error) if error.before_connected() => failed = Some((error, address)),
-            Err(error) => {
-                if let FetchError::Exhausted(exhausted) = error {
-                    observed.note_exhausted(exhausted);
-                }
-                return Err(error.failure(target, address));
-            }
+            Err(error) => return Err(error.failure(target, address, observed)),
         }
     }
     Err(match failed {
-        Some((error, address)) => error.failure(target, address),
+        Some((error, address)) => error.failure(target, address, observed),
         // There is at least one candidate.
         None => Failure::new(FailureKind::ServerInternal, "no address was tried"),
     })
@@ -117,9 +112,13 @@ async fn check_body(
 }
 
 impl FetchError {
-    fn failure(self, target: &Target, address: SocketAddr) -> Failure {
+    /// Tells the applicant, and the caller where the applicant is not meant.
+    fn failure(self, target: &Target, address: SocketAddr, observed: &mut Observed) -> Failure {
         let kind = match self {
-            Self::Exhausted(_) => FailureKind::ServerInternal,
+            Self::Exhausted(exhausted) => {
+                observed.note_exhausted(exhausted);
+                FailureKind::ServerInternal
+            }
             Self::Tls => FailureKind::Tls,
             Self::ConnectTimeout
             | Self::ConnectionRefused

@@ -111,16 +111,11 @@ async fn show(
         match shake_hands(validator, server_name, address, observed).await {
             Ok(certificate) => return Ok(certificate),
             Err(error) if error.before_connected() => failed = Some((error, address.ip())),
-            Err(error) => {
-                if let HandshakeError::Exhausted(exhausted) = error {
-                    observed.note_exhausted(exhausted);
-                }
-                return Err(error.failure(identifier, address.ip()));
-            }
+            Err(error) => return Err(error.failure(identifier, address.ip(), observed)),
         }
     }
     Err(match failed {
-        Some((error, address)) => error.failure(identifier, address),
+        Some((error, address)) => error.failure(identifier, address, observed),
         // There is at least one candidate.
         None => Failure::new(FailureKind::ServerInternal, "no address was tried"),
     })
@@ -178,12 +173,21 @@ impl HandshakeError {
         }
     }
 
-    fn failure(&self, identifier: &Identifier, address: IpAddr) -> Failure {
+    /// Tells the applicant, and the caller where the applicant is not meant.
+    fn failure(
+        &self,
+        identifier: &Identifier,
+        address: IpAddr,
+        observed: &mut Observed,
+    ) -> Failure {
         let kind = match self {
             Self::ConnectTimeout | Self::ConnectionRefused | Self::NotConnected | Self::Slow => {
                 FailureKind::Connection
             }
-            Self::Exhausted(_) => FailureKind::ServerInternal,
+            Self::Exhausted(exhausted) => {
+                observed.note_exhausted(*exhausted);
+                FailureKind::ServerInternal
+            }
             Self::Tls | Self::OtherProtocol | Self::NoCertificate => FailureKind::Tls,
         };
         Failure::new(kind, &format!("{identifier} at {address}: {self}"))
