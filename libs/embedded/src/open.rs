@@ -33,7 +33,7 @@ use crate::{
 
 /// How much of the database is read at once when it is opened.
 const READ_AHEAD_BYTES: usize = 1024 * 1024;
-/// How much of the write-ahead log is written again at once.
+/// How many bytes of the write-ahead log are rewritten at once.
 const REWRITTEN_AT_ONCE: usize = 64 * 1024;
 
 /// How much the store keeps in memory, and how much on the disk.
@@ -89,7 +89,7 @@ impl Embedded {
         let shared = load(dir, &connection, options, &tip);
         let shared = Arc::new(shared.map_err(|error| Refused::from(error).in_dir(dir))?);
 
-        write_again(&path).map_err(io_error)?;
+        rewrite_unsynced(&path).map_err(io_error)?;
         schema::configure_writer(&connection, options.max_bytes).map_err(database_error)?;
         schema::checkpoint_at_close(&connection).map_err(database_error)?;
         let head = Head::write_new(dir, &tip).map_err(io_error)?;
@@ -105,14 +105,14 @@ fn read_ahead(database: &Path) -> io::Result<()> {
     io::copy(&mut file, &mut io::sink()).map(drop)
 }
 
-/// Writes the content of the write-ahead log again, so that a sync brings all of it to the disk.
+/// Writes the write-ahead log anew, of which nothing is known to be on disk, and syncs it.
 ///
 /// What an earlier process left there may never have reached the disk: the process was killed before its sync, or the sync
 /// failed, after which the system takes the pages for written, and another sync would leave them out. Commits behind such pages
 /// would be lost with them, and a checkpoint that moved only some of them would damage the database.
 ///
 /// The same content is written in place, since others may be reading it.
-fn write_again(database: &Path) -> io::Result<()> {
+fn rewrite_unsynced(database: &Path) -> io::Result<()> {
     let mut path = database.as_os_str().to_owned();
     path.push("-wal");
     let file = match File::options().read(true).write(true).open(path) {
