@@ -85,14 +85,14 @@ pub(super) fn find(
             break;
         }
         let (mut in_segment, mut last_written) = (BTreeMap::new(), None);
-        read(segment, None, |_, _, content| {
-            let Some(entry) = entry(content) else { return Ok(()) };
+        let mut reader = Reader::open(segment, None)?;
+        while let Some(content) = reader.next()? {
+            let Some(entry) = entry(content) else { continue };
             last_written = last_written.max(Some(entry.at()));
             if serials.contains(entry.serial()) {
                 in_segment.insert(entry.serial().clone(), entry);
             }
-            Ok(())
-        })?;
+        }
         for (serial, entry) in in_segment {
             found.entry(serial).or_insert(entry);
         }
@@ -110,10 +110,10 @@ pub(super) fn records(
 ) -> Result<BTreeMap<Serial, Record>, OpenError> {
     let mut records = BTreeMap::new();
     for segment in Segment::list(dir)? {
-        read(&segment, None, |_, _, content| {
+        let mut reader = Reader::open(&segment, None)?;
+        while let Some(content) = reader.next()? {
             note(&mut records, content, &mut wanted);
-            Ok(())
-        })?;
+        }
     }
     Ok(records)
 }
@@ -151,24 +151,24 @@ fn follow(
     let mut pending = Pending::new();
     let (mut end, mut synced_bytes) = (None, 0);
     for segment in segments {
-        let before = end.map(|(chain, _)| chain);
+        let mut reader = Reader::open(segment, end.map(|(chain, _)| chain))?;
         synced_bytes = 0;
-        let read_to = read(segment, before, |chain, bytes, content| {
+        while let Some(content) = reader.next()? {
             apply(&mut pending, content);
+            let Chain { hash, number } = reader.chain;
             match acknowledged {
-                Some(head) if head.number == chain.number && head.hash != chain.hash => Err(()),
-                Some(head) if head.number >= chain.number => {
-                    synced_bytes = bytes;
-                    Ok(())
+                Some(head) if head.number == number && head.hash != hash => {
+                    return Err(reader.damaged());
                 }
-                Some(_) | None => Ok(()),
+                Some(head) if head.number >= number => synced_bytes = reader.whole_bytes,
+                Some(_) | None => {}
             }
-        })?;
-        let is_last = segments.last().is_some_and(|last| last.number == segment.number);
-        if !is_last && !read_to.is_whole {
-            return Err(OpenError::Damaged { path: segment.path.clone(), offset: read_to.bytes });
         }
-        end = Some((read_to.chain, read_to.bytes));
+        let is_last = segments.last().is_some_and(|last| last.number == segment.number);
+        if !is_last && reader.is_unfinished {
+            return Err(reader.damaged());
+        }
+        end = Some((reader.chain, reader.whole_bytes));
     }
     let found = end.map_or(0, |(chain, _)| chain.number);
     if let Some(head) = acknowledged.filter(|head| head.number > found) {
@@ -183,65 +183,61 @@ fn follow(
     }))
 }
 
-/// How far a segment could be read.
-struct ReadTo {
+/// Reads a segment line by line, and follows the chain.
+struct Reader<'a> {
+    segment: &'a Segment,
+    lines: Lines,
+    /// What the first line says, until it is asked for.
+    start: Option<SegmentStart>,
+    /// The chain after the line that was read last.
     chain: Chain,
-    bytes: u64,
-    /// No unfinished line follows.
-    is_whole: bool,
+    /// How many bytes the lines have up to its end.
+    whole_bytes: u64,
+    /// A line follows that a crash left unfinished.
+    is_unfinished: bool,
 }
 
-/// Reads a segment up to its end or an unfinished line. `visit` sees the chain after each line, the byte at which the line ends,
-/// and its content; a line that it refuses is damaged. Without the chain before the segment, what its first line says of that is
-/// trusted.
-fn read(
-    segment: &Segment,
-    before: Option<Chain>,
-    mut visit: impl FnMut(&Chain, u64, Content) -> Result<(), ()>,
-) -> Result<ReadTo, OpenError> {
-    let damaged = |offset| OpenError::Damaged { path: segment.path.clone(), offset };
-    let mut lines = segment.lines()?;
-    // Segments begin to exist with their first line, so a file without one was changed by others.
-    let line = lines.next().map_err(at(&segment.path))?.ok_or_else(|| damaged(0))?;
-    let ends = line.len() as u64;
-    let (mut chain, start) = enter(segment, line)?.ok_or_else(|| damaged(0))?;
-    if before.is_some_and(|mut before| before.follow(line).is_none()) {
-        return Err(damaged(0));
-    }
-    visit(&chain, ends, Content::Segment(start)).map_err(|()| damaged(0))?;
-    loop {
-        let Some(line) = lines.next().map_err(at(&segment.path))? else {
-            return Ok(ReadTo { chain, bytes: lines.offset(), is_whole: true });
-        };
-        let length = line.len() as u64;
-        match chain.follow(line) {
-            Some(content) => {
-                let begins = lines.offset();
-                visit(&chain, begins + length, content).map_err(|()| damaged(begins))?;
-            }
-            None => return unfinished(segment, &mut lines, chain),
+impl<'a> Reader<'a> {
+    /// Enters the chain at the first line. Without the chain before the segment, what that line says of it is trusted.
+    fn open(segment: &'a Segment, before: Option<Chain>) -> Result<Self, OpenError> {
+        let mut lines = segment.lines()?;
+        // Segments begin to exist with their first line, so a file without one was changed by others.
+        let line = lines.next().map_err(at(&segment.path))?.ok_or_else(|| damaged(segment, 0))?;
+        let (chain, start) = Chain::enter(line).ok_or_else(|| damaged(segment, 0))?;
+        if start.format != FORMAT {
+            return Err(OpenError::UnknownFormat(segment.path.clone()));
         }
-    }
-}
-
-/// Tells a line that a crash left unfinished from a damaged one.
-fn unfinished(segment: &Segment, lines: &mut Lines, chain: Chain) -> Result<ReadTo, OpenError> {
-    let bytes = lines.offset();
-    if lines.is_unfinished().map_err(at(&segment.path))? {
-        Ok(ReadTo { chain, bytes, is_whole: false })
-    } else {
-        Err(OpenError::Damaged { path: segment.path.clone(), offset: bytes })
-    }
-}
-
-/// Enters the chain at the first line of a segment; `None` when it is damaged.
-fn enter(segment: &Segment, line: &[u8]) -> Result<Option<(Chain, SegmentStart)>, OpenError> {
-    match Chain::enter(line) {
-        Some((_, start)) if start.format != FORMAT => {
-            Err(OpenError::UnknownFormat(segment.path.clone()))
+        let follows = before.is_none_or(|mut before| before.follow(line).is_some());
+        if start.number != segment.number || !follows {
+            return Err(damaged(segment, 0));
         }
-        entered => Ok(entered.filter(|(_, start)| start.number == segment.number)),
+        let whole_bytes = line.len() as u64;
+        Ok(Self { segment, lines, start: Some(start), chain, whole_bytes, is_unfinished: false })
     }
+
+    /// Reads the next line; `None` at the end of the segment or an unfinished line.
+    fn next(&mut self) -> Result<Option<Content>, OpenError> {
+        if let Some(start) = self.start.take() {
+            return Ok(Some(Content::Segment(start)));
+        }
+        let next = self.lines.next().map_err(at(&self.segment.path))?;
+        let Some(line) = next else { return Ok(None) };
+        if let Some(content) = self.chain.follow(line) {
+            self.whole_bytes += line.len() as u64;
+            return Ok(Some(content));
+        }
+        self.is_unfinished = self.lines.is_unfinished().map_err(at(&self.segment.path))?;
+        if self.is_unfinished { Ok(None) } else { Err(self.damaged()) }
+    }
+
+    /// Says that the line that was read last is damaged.
+    fn damaged(&self) -> OpenError {
+        damaged(self.segment, self.lines.offset())
+    }
+}
+
+fn damaged(segment: &Segment, offset: u64) -> OpenError {
+    OpenError::Damaged { path: segment.path.clone(), offset }
 }
 
 /// Applies a line to what is pending.
