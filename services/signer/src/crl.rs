@@ -5,7 +5,7 @@ mod publication;
 mod questions;
 mod revocations;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use domain::{
     CrlName, CrlShards, IssuerId, Timestamp,
@@ -14,6 +14,7 @@ use domain::{
 use eventstore::{Loaded, Stream, Subject, Subscription, execute};
 use readmodel::Crl;
 use tokio::{
+    sync::{Notify, watch},
     task::{JoinError, spawn_blocking},
     time::{Instant, sleep, timeout_at},
 };
@@ -40,7 +41,19 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Publisher {
     desk: Arc<Desk>,
+    signals: Arc<Signals>,
     revocations: Arc<Revocations>,
+}
+
+/// What the publisher and other tasks tell each other.
+#[derive(Default)]
+pub(crate) struct Signals {
+    /// Which CRLs are published, once the log was read.
+    published: watch::Sender<Option<BTreeSet<CrlName>>>,
+    /// Told when somebody misses one of them.
+    missed: Notify,
+    /// Told when the log delivered a revocation: it may be that of the server's own certificate.
+    pub(crate) revocation_heard: Notify,
 }
 
 /// Why a CRL was not published; tried again at the next check.
@@ -86,8 +99,8 @@ pub(crate) async fn divide(desk: &Desk, issuer: &IssuerId) -> Result<(), Issuanc
 type Validity = (Timestamp, Timestamp);
 
 impl Publisher {
-    pub(crate) fn new(desk: Arc<Desk>) -> Self {
-        Self { desk, revocations: Arc::default() }
+    pub(crate) fn new(desk: Arc<Desk>, signals: Arc<Signals>) -> Self {
+        Self { desk, signals, revocations: Arc::default() }
     }
 
     /// Publishes until told to stop.
@@ -109,7 +122,7 @@ impl Publisher {
             tokio::select! {
                 () = sleep(CHECK_INTERVAL) => {}
                 // Whoever misses one asks again and again.
-                () = self.desk.crl_missed.notified() => sleep(LEAST_INTERVAL).await,
+                () = self.signals.missed.notified() => sleep(LEAST_INTERVAL).await,
                 () = self.hear(&mut subscription) => {
                     // What comes meanwhile is on the same CRL: a look for each would go on for hours after many at once.
                     let more = async { loop { self.hear(&mut subscription).await } };
@@ -134,7 +147,7 @@ impl Publisher {
                 *subscription = None;
             }
         }
-        self.desk.revocation_heard.notify_one();
+        self.signals.revocation_heard.notify_one();
     }
 
     /// Publishes the CRLs on which something is missing, that are due, or that the read model lost.
@@ -143,7 +156,7 @@ impl Publisher {
         Arc::make_mut(&mut self.revocations).catch_up(&desk).await?;
         let issuers = desk.issuers.all();
         let crls = issuers.flat_map(|issuer| self.revocations.crls(issuer.id())).collect();
-        desk.crls.send_replace(Some(crls));
+        self.signals.published.send_replace(Some(crls));
         for issuer in desk.issuers.all() {
             self.publish_all_of(issuer).await?;
         }

@@ -1,7 +1,7 @@
 //! What every step of an issuance works with: the keys, the journal and the log.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::HashSet,
     io,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Instant,
@@ -11,7 +11,7 @@ use ca::journal::{
     AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError, Synced,
 };
 use domain::{
-    CrlName, IssuerId, OrderId, Serial, Timestamp,
+    IssuerId, OrderId, Serial, Timestamp,
     certificate::{CertRevoked, LedgerEvent, RevocationReason},
     order::{Command, Order},
 };
@@ -21,12 +21,12 @@ use eventstore::{
 };
 use metrics::histogram;
 use runtime::{LogThrottle, metrics::names};
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Authorities, IssuanceError, IssuersError, Ports, PositionError, Settings, issuance::OrderView,
-    issuers::Issuers, measure, position::Positions, server_certificate::ServerCertificate,
+    issuers::Issuers, measure, position::Positions,
 };
 
 /// What all tasks of a signer share.
@@ -36,14 +36,6 @@ pub(crate) struct Desk {
     pub(crate) journal: Journal,
     pub(crate) ports: Ports,
     pub(crate) positions: Positions,
-    /// Set once somebody asked for the server's certificate.
-    pub(crate) server_certificate: OnceLock<watch::Sender<Arc<ServerCertificate>>>,
-    /// Told when the log delivered a revocation: it may be that of the server's own certificate.
-    pub(crate) revocation_heard: Notify,
-    /// Which CRLs are published, once the log was read.
-    pub(crate) crls: watch::Sender<Option<BTreeSet<CrlName>>>,
-    /// Told when somebody misses one of them.
-    pub(crate) crl_missed: Notify,
     /// When this process compared journal and CRLs with a restored log; unset if it did not.
     pub(crate) restored_at: OnceLock<Timestamp>,
     /// Cancelled when the journal takes nothing more until it is opened again.
@@ -105,10 +97,6 @@ impl Desk {
             journal,
             ports,
             positions,
-            server_certificate: OnceLock::new(),
-            revocation_heard: Notify::new(),
-            crls: watch::Sender::new(None),
-            crl_missed: Notify::new(),
             restored_at: OnceLock::new(),
             journal_failed: CancellationToken::new(),
             complaints: LogThrottle::default(),

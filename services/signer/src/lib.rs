@@ -26,7 +26,10 @@ mod settings;
 mod supersede;
 mod worker;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use eventstore::{Calls, EventFeed, Wakes};
 use readmodel::Aggregates;
@@ -60,6 +63,8 @@ pub struct Ports {
 /// An open signer: the only place in the program that holds CA keys.
 pub struct Signer {
     desk: Arc<Desk>,
+    /// Set once somebody asked for the server's certificate.
+    server_certificate: OnceLock<server_certificate::Shown>,
 }
 
 /// Why a signer ended.
@@ -93,7 +98,7 @@ impl Signer {
             crl::divide(&desk, issuer.id()).await.map_err(OpenError::Divide)?;
         }
         resume::resume_pending(&desk).await?;
-        Ok(Self { desk })
+        Ok(Self { desk, server_certificate: OnceLock::new() })
     }
 
     /// The certificate for the server's own TLS listener, and all that follow it: it is renewed while [`Self::run`] runs.
@@ -103,7 +108,7 @@ impl Signer {
     pub async fn server_certificate(
         &self,
     ) -> Result<watch::Receiver<Arc<ServerCertificate>>, ServerCertificateError> {
-        server_certificate::obtain(&self.desk).await
+        server_certificate::obtain(&self.desk, &self.server_certificate).await
     }
 
     /// Issues, publishes and renews until told to stop, then finishes and acknowledges what is under way.
@@ -111,12 +116,14 @@ impl Signer {
     /// # Errors
     /// When the log went backwards or the journal cannot be written: nothing more is signed until an operator acts.
     pub async fn run(self, health: Check, stop: CancellationToken) -> Result<(), SignerError> {
-        let desk = self.desk;
+        let Self { desk, server_certificate: shown } = self;
+        let signals = Arc::<crl::Signals>::default();
         let positions = position::keep(Arc::clone(&desk), POSITION_INTERVAL, stop.clone());
         let issuing = worker::Worker::new(Arc::clone(&desk), health).run(stop.clone());
-        let publishing = crl::Publisher::new(Arc::clone(&desk)).run(stop.clone());
-        let renewing = server_certificate::renew(Arc::clone(&desk), stop.clone());
-        let telling = crl::serve(Arc::clone(&desk), stop.clone());
+        let publisher = crl::Publisher::new(Arc::clone(&desk), Arc::clone(&signals));
+        let publishing = publisher.run(stop.clone());
+        let telling = crl::serve(Arc::clone(&desk), Arc::clone(&signals), stop.clone());
+        let renewing = server_certificate::renew(Arc::clone(&desk), &shown, signals, stop.clone());
         let answering = ocsp::serve(Arc::clone(&desk), stop);
         let work = async { tokio::join!(issuing, publishing, renewing, telling, answering) };
         tokio::pin!(positions, work);

@@ -1,6 +1,12 @@
 //! The server's own TLS certificate: issued like any other, with serial, ledger and journal, but on nobody's order.
 
-use std::{fs, io, net::IpAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    net::IpAddr,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use ca::{CertificateProfile, LeafRequest};
 use domain::{Serial, Timestamp};
@@ -13,6 +19,7 @@ use x509_parser::{certificate::X509Certificate, extensions::GeneralName, pem::Pe
 
 use crate::{
     IssuanceError,
+    crl::Signals,
     desk::{Desk, now},
     files,
     issuance::{issue_unordered, random_serial},
@@ -23,6 +30,9 @@ use crate::{
 const CHECK_INTERVAL: Duration = Duration::from_secs(600);
 const CERTIFICATE: &str = "server.pem";
 const KEY: &str = "server.key";
+
+/// Shows the certificate of now to the listener.
+pub(crate) type Shown = watch::Sender<Arc<ServerCertificate>>;
 
 /// A certificate for the server's TLS listener, as PEM.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,27 +75,32 @@ pub enum ServerCertificateError {
 /// The kept certificate if it can be used for a while, else a new one; and all that follow.
 pub(crate) async fn obtain(
     desk: &Desk,
+    shown: &OnceLock<Shown>,
 ) -> Result<watch::Receiver<Arc<ServerCertificate>>, ServerCertificateError> {
     let certificate = match kept(desk).await? {
         Some(kept) => kept,
         None => issue(desk).await?,
     };
     let certificate = Arc::new(certificate);
-    let shown =
-        desk.server_certificate.get_or_init(|| watch::Sender::new(Arc::clone(&certificate)));
+    let shown = shown.get_or_init(|| watch::Sender::new(Arc::clone(&certificate)));
     shown.send_replace(certificate);
     Ok(shown.subscribe())
 }
 
 /// Renews the certificate in time, and once it is revoked, until told to stop; does nothing where none was asked for.
-pub(crate) async fn renew(desk: Arc<Desk>, stop: CancellationToken) {
+pub(crate) async fn renew(
+    desk: Arc<Desk>,
+    shown: &OnceLock<Shown>,
+    signals: Arc<Signals>,
+    stop: CancellationToken,
+) {
+    let Some(shown) = shown.get() else { return };
     loop {
         tokio::select! {
             () = tokio::time::sleep(CHECK_INTERVAL) => {}
-            () = desk.revocation_heard.notified() => {}
+            () = signals.revocation_heard.notified() => {}
             () = stop.cancelled() => return,
         }
-        let Some(shown) = desk.server_certificate.get() else { continue };
         let renewed = match kept(&desk).await {
             Ok(Some(_)) => continue,
             Ok(None) => issue(&desk).await,
