@@ -1,17 +1,12 @@
 //! What every step of an issuance works with: the keys, the journal and the log.
 
-use std::{
-    collections::HashSet,
-    io,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Instant,
-};
+use std::{io, sync::OnceLock, time::Instant};
 
 use ca::journal::{
     AppendError as JournalError, Entry, Journal, OpenError as JournalOpenError, Synced,
 };
 use domain::{
-    IssuerId, OrderId, Serial, Timestamp,
+    IssuerId, Serial, Timestamp,
     certificate::{CertRevoked, LedgerEvent, RevocationReason},
     order::{Command, Order},
 };
@@ -20,7 +15,7 @@ use eventstore::{
     NewMessage, Sequence, StoreError, Stream, Subject,
 };
 use metrics::histogram;
-use runtime::{LogThrottle, metrics::names};
+use runtime::metrics::names;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -40,10 +35,6 @@ pub(crate) struct Desk {
     pub(crate) restored_at: OnceLock<Timestamp>,
     /// Cancelled when the journal takes nothing more until it is opened again.
     pub(crate) journal_failed: CancellationToken,
-    /// Bounds how often the same failure of issuances that are tried again is logged.
-    pub(crate) complaints: LogThrottle,
-    /// The orders that tasks have taken.
-    under_way: Mutex<HashSet<OrderId>>,
 }
 
 /// Why a signer cannot be opened.
@@ -99,8 +90,6 @@ impl Desk {
             positions,
             restored_at: OnceLock::new(),
             journal_failed: CancellationToken::new(),
-            complaints: LogThrottle::default(),
-            under_way: Mutex::default(),
         })
     }
 
@@ -188,15 +177,6 @@ impl Desk {
         }
         written.map_err(IssuanceError::Journal)
     }
-
-    /// Takes an order for the calling task until what is returned is dropped; `None` while another task of this process has it,
-    /// because it was delivered again too early.
-    pub(crate) fn take(self: &Arc<Self>, order: &OrderId) -> Option<Taken> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way
-            .insert(order.clone())
-            .then(|| Taken { desk: Arc::clone(self), order: order.clone() })
-    }
 }
 
 fn ledger_message(event: LedgerEvent) -> Result<NewMessage, IssuanceError> {
@@ -219,19 +199,6 @@ fn not_recorded(error: AppendError) -> IssuanceError {
         AppendError::Conflict | AppendError::TooLarge => error.into(),
     };
     IssuanceError::Store(StoreError::Unavailable(source))
-}
-
-/// An order that one task of this process works on.
-pub(crate) struct Taken {
-    pub(crate) desk: Arc<Desk>,
-    order: OrderId,
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let mut under_way = self.desk.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.remove(&self.order);
-    }
 }
 
 /// The time at which a step is decided.

@@ -26,7 +26,7 @@ pub(crate) use self::{plan::random_serial, unordered::issue_unordered};
 use crate::{
     IssuanceError, burn,
     delivery::{deliver, wake},
-    desk::{Desk, Taken, now},
+    desk::{Desk, now},
     issuers::{Claim, Issuer},
     measure, reliance, resume, supersede,
 };
@@ -43,13 +43,13 @@ pub(crate) struct Purpose {
     pub(crate) identifiers: Vec<Identifier>,
 }
 
-/// Does what is next for a finalized order, until it has its certificate or failed; may run any number of times.
+/// Does what is next for a finalized order, until it has its certificate or failed; may run any number of times, but in this
+/// process in one task at a time.
 pub(crate) async fn issue(
-    taken: &Taken,
+    desk: &Desk,
     order: &OrderId,
     at_least: Sequence,
 ) -> Result<(), IssuanceError> {
-    let desk = taken.desk.as_ref();
     let Some(view) = desk.ports.aggregates.load_at_least::<Order>(order, at_least).await? else {
         warn!(%order, "a finalized order is gone from the log");
         return Ok(());

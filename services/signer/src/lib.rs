@@ -119,7 +119,7 @@ impl Signer {
         let Self { desk, server_certificate: shown } = self;
         let signals = Arc::<crl::Signals>::default();
         let positions = position::keep(Arc::clone(&desk), POSITION_INTERVAL, stop.clone());
-        let issuing = worker::Worker::new(Arc::clone(&desk), health).run(stop.clone());
+        let issuing = Arc::new(worker::Worker::new(Arc::clone(&desk), health)).run(stop.clone());
         let publisher = crl::Publisher::new(Arc::clone(&desk), Arc::clone(&signals));
         let publishing = publisher.run(stop.clone());
         let telling = crl::serve(Arc::clone(&desk), Arc::clone(&signals), stop.clone());

@@ -1,11 +1,15 @@
 //! Takes finalized orders from the log, several at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use domain::OrderId;
 use eventstore::{Delivery, Message, Sequence, StoredEvent, Stream, Subscription};
 use runtime::{
-    Check,
+    Check, LogThrottle,
     metrics::{delivered, names},
 };
 use tokio::{
@@ -42,15 +46,25 @@ enum Next {
 pub(crate) struct Worker {
     desk: Arc<Desk>,
     health: Check,
+    /// The orders that tasks have taken.
+    under_way: Mutex<HashSet<OrderId>>,
+    /// Bounds how often the same failure of issuances that are tried again is logged.
+    complaints: LogThrottle,
+}
+
+/// An order that one task works on.
+struct Taken<'a> {
+    worker: &'a Worker,
+    order: &'a OrderId,
 }
 
 impl Worker {
     pub(crate) fn new(desk: Arc<Desk>, health: Check) -> Self {
-        Self { desk, health }
+        Self { desk, health, under_way: Mutex::default(), complaints: LogThrottle::default() }
     }
 
     /// Works on orders until told to stop, then finishes those that are begun.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut issuing = JoinSet::new();
         while !stop.is_cancelled() {
             let streams = Stream::orders(self.desk.settings.order_shards);
@@ -78,7 +92,7 @@ impl Worker {
     }
 
     async fn consume(
-        &self,
+        self: &Arc<Self>,
         mut subscription: Box<dyn Subscription>,
         issuing: &mut JoinSet<()>,
         stop: &CancellationToken,
@@ -110,7 +124,7 @@ impl Worker {
                     delivered(CONSUMER, delivery.attempt, lag);
                     match order_to_issue(&delivery.message) {
                         Some(order) => {
-                            issuing.spawn(handle(Arc::clone(&self.desk), order, delivery));
+                            issuing.spawn(Arc::clone(self).handle(order, delivery));
                         }
                         None => log_unsettled(delivery.ack().await),
                     }
@@ -125,9 +139,57 @@ impl Worker {
         }
     }
 
+    /// Works on one order and acknowledges; what failed comes again.
+    async fn handle(self: Arc<Self>, order: OrderId, delivery: Delivery) {
+        let message = &delivery.message;
+        let span = info_span!("issue", %order);
+        if let Some(parent) = &message.envelope.traceparent {
+            runtime::telemetry::set_parent(&span, parent);
+        }
+        let issuing = self.issue(&order, message.sequence).instrument(span);
+        log_unsettled(match delivery.while_in_progress(issuing).await {
+            Next::Done => delivery.ack().await,
+            Next::Again => delivery.nak(RETRY_DELAY).await,
+        });
+    }
+
+    /// Works on the order, unless another task of this process does.
+    async fn issue(&self, order: &OrderId, at_least: Sequence) -> Next {
+        let Some(_taken) = self.take(order) else { return Next::Again };
+        match issuance::issue(&self.desk, order, at_least).await {
+            Ok(()) => Next::Done,
+            Err(error) => {
+                let error = &error as &(dyn std::error::Error + 'static);
+                // Each order that is stuck comes here every two seconds.
+                match self.complaints.due(error) {
+                    Some(untold) => {
+                        warn!(error, untold, "issuance not finished; it is tried again")
+                    }
+                    None => debug!(error, "issuance not finished; it is tried again"),
+                }
+                metrics::counter!(names::ISSUANCES_RETRIED).increment(1);
+                Next::Again
+            }
+        }
+    }
+
+    /// Takes an order for the calling task until what is returned is dropped; `None` while another task of this process has it,
+    /// because it was delivered again too early.
+    fn take<'a>(&'a self, order: &'a OrderId) -> Option<Taken<'a>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.insert(order.clone()).then(|| Taken { worker: self, order })
+    }
+
     fn out_of_reach(&self, error: &eventstore::StoreError) {
         warn!(error = error as &dyn std::error::Error, "the event log does not deliver");
         self.health.not_ready("the event log does not deliver");
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        let mut under_way = self.worker.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.remove(self.order);
     }
 }
 
@@ -135,38 +197,6 @@ impl Worker {
 fn order_to_issue(message: &Message) -> Option<OrderId> {
     let is_ours = |event: &StoredEvent| TYPES.iter().any(|kind| event.is(kind));
     message.envelope.events.iter().any(is_ours).then(|| message.subject.order_id()).flatten()
-}
-
-/// Works on one order and acknowledges; what failed comes again.
-async fn handle(desk: Arc<Desk>, order: OrderId, delivery: Delivery) {
-    let message = &delivery.message;
-    let span = info_span!("issue", %order);
-    if let Some(parent) = &message.envelope.traceparent {
-        runtime::telemetry::set_parent(&span, parent);
-    }
-    let issuing = issue(&desk, &order, message.sequence).instrument(span);
-    log_unsettled(match delivery.while_in_progress(issuing).await {
-        Next::Done => delivery.ack().await,
-        Next::Again => delivery.nak(RETRY_DELAY).await,
-    });
-}
-
-/// Works on the order, unless another task of this process does.
-async fn issue(desk: &Arc<Desk>, order: &OrderId, at_least: Sequence) -> Next {
-    let Some(taken) = desk.take(order) else { return Next::Again };
-    match issuance::issue(&taken, order, at_least).await {
-        Ok(()) => Next::Done,
-        Err(error) => {
-            let error = &error as &(dyn std::error::Error + 'static);
-            // Each order that is stuck comes here every two seconds.
-            match desk.complaints.due(error) {
-                Some(untold) => warn!(error, untold, "issuance not finished; it is tried again"),
-                None => debug!(error, "issuance not finished; it is tried again"),
-            }
-            metrics::counter!(names::ISSUANCES_RETRIED).increment(1);
-            Next::Again
-        }
-    }
 }
 
 /// Logs that a delivery was not settled: its message comes again, and taking it twice does no harm.
