@@ -36,7 +36,7 @@ pub(crate) async fn authorization(
         Shown::in_order(&order.state, index, request.now)?;
         deactivate(request, order, index).await?
     };
-    Shown::in_order(&order.state, index, request.now)?.reply(request, StatusCode::OK)
+    Shown::in_order(&order.state, index, request.now)?.reply(request.api, StatusCode::OK)
 }
 
 /// Refuses every other update.

@@ -40,5 +40,5 @@ pub(crate) async fn challenge(
     }
     let is_due = |order: &OrderView| is_validation_due(order, index);
     let order = hold::hold::<Order>(place, request.api, order, is_due).await?;
-    Shown::in_order(&order.state, index, request.now)?.reply_with_challenge(request, kind)
+    Shown::in_order(&order.state, index, request.now)?.reply_with_challenge(request.api, kind)
 }

@@ -49,7 +49,7 @@ pub(crate) async fn new_authz(request: &AcmeRequest<'_>) -> Result<Reply, Refusa
     let place = AuthorizationPlace::PreAuthorization(held.state.id.clone());
     let location = request.api.settings.urls.authorization(&request.profile.name, &place);
     let shown = Shown::by_itself(&held.state, request.now);
-    Ok(shown.reply(request, StatusCode::CREATED)?.with_location(location))
+    Ok(shown.reply(request.api, StatusCode::CREATED)?.with_location(location))
 }
 
 /// Of several requests at once, one lists the pre-authorization that it made. The others answer with that one, and what they
@@ -118,7 +118,7 @@ pub(crate) async fn authorization(
         expect_deactivation(&update)?;
         command(request, held, &Command::Deactivate { now: request.now }).await?
     };
-    Shown::by_itself(&held.state, request.now).reply(request, StatusCode::OK)
+    Shown::by_itself(&held.state, request.now).reply(request.api, StatusCode::OK)
 }
 
 /// Reads a challenge, or takes the response to it and waits for its validation.
@@ -136,7 +136,7 @@ pub(crate) async fn challenge(
         held = command(request, held, &respond).await?;
     }
     let held = hold::hold::<PreAuthorization>(place, request.api, held, is_validation_due).await?;
-    Shown::by_itself(&held.state, request.now).reply_with_challenge(request, kind)
+    Shown::by_itself(&held.state, request.now).reply_with_challenge(request.api, kind)
 }
 
 /// Takes a request signed by the account that asked for a pre-authorization, and the pre-authorization. Someone else's is

@@ -65,6 +65,31 @@ async fn a_read_of_an_authorization_in_validation_is_held_as_well() -> anyhow::R
 }
 
 #[tokio::test]
+async fn a_read_that_was_held_says_when_to_come_from_the_end_of_its_wait() -> anyhow::Result<()> {
+    let scene = Scene::with(|setup| {
+        setup
+            .set("api.hold", "20s")
+            .set("validation.timeout", "5s")
+            .set("validation.retry_wait", "5m")
+    });
+    let scene = Arc::new(scene.await?);
+    let order = scene.client.place(&[NAME]).await?;
+    let challenge = scene.client.challenge(&order.authorizations()[0], "http-01").await?;
+    scene.web.close_gate();
+    let responding = tokio::spawn({
+        let (scene, url) = (Arc::clone(&scene), url(&challenge));
+        async move { scene.client.post(&url, &json!({})).await }
+    });
+    scene.web.until_asked(1).await?;
+    let read = scene.client.post_as_get(&order.authorizations()[0]).await?.expect(200)?;
+    for reply in [read, responding.await??.expect(200)?] {
+        let seconds: u32 = reply.header("retry-after").unwrap_or_default().parse()?;
+        assert!((200..=301).contains(&seconds), "{seconds}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn finalize_is_answered_with_the_certificate() -> anyhow::Result<()> {
     let scene = Scene::with(|setup| setup.set("api.hold", "20s")).await?;
     let order = scene.client.ready_order(&[NAME], &scene.web).await?;

@@ -8,13 +8,7 @@ use domain::{
 };
 use http::StatusCode;
 
-use crate::{
-    Api,
-    problem::Refusal,
-    reply::Reply,
-    request::{self, AcmeRequest},
-    urls::AuthorizationPlace,
-};
+use crate::{Api, problem::Refusal, reply::Reply, request, urls::AuthorizationPlace};
 
 /// An authorization, and what is shown beside it.
 pub(crate) struct Shown<'a> {
@@ -55,11 +49,7 @@ impl<'a> Shown<'a> {
     }
 
     /// The authorization.
-    pub(crate) fn reply(
-        &self,
-        request: &AcmeRequest<'_>,
-        status: StatusCode,
-    ) -> Result<Reply, Refusal> {
+    pub(crate) fn reply(&self, api: &Api, status: StatusCode) -> Result<Reply, Refusal> {
         // RFC 8555 §7.1.4: once a challenge has decided, the others are no longer there to be fulfilled.
         let challenges = &self.authorization.challenges;
         let is_decided = challenges.iter().any(has_decided);
@@ -70,24 +60,23 @@ impl<'a> Shown<'a> {
                 identifier: &self.authorization.identifier,
                 status: self.status,
                 expires: self.expires,
-                challenges: shown.map(|it| self.challenge(request.api, it)).collect(),
+                challenges: shown.map(|it| self.challenge(api, it)).collect(),
                 wildcard: self.authorization.wildcard,
             },
         )?;
-        Ok(self.with_retry_after(reply, request.api, request.now))
+        Ok(self.with_retry_after(reply, api))
     }
 
     /// One of its challenges, which is a resource of its own as well.
     pub(crate) fn reply_with_challenge(
         &self,
-        request: &AcmeRequest<'_>,
+        api: &Api,
         kind: ChallengeType,
     ) -> Result<Reply, Refusal> {
-        let api = request.api;
         let challenge = self.authorization.challenge(kind).ok_or(Refusal::NotFound)?;
         let reply = Reply::json(StatusCode::OK, &self.challenge(api, challenge))?
             .with_link("up", &api.settings.urls.authorization(self.profile, &self.place));
-        Ok(self.with_retry_after(reply, api, request::now()))
+        Ok(self.with_retry_after(reply, api))
     }
 
     fn challenge<'c>(&self, api: &Api, challenge: &'c order::Challenge) -> wire::Challenge<'c> {
@@ -110,13 +99,13 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Says when to ask again, where a validator has to decide.
-    fn with_retry_after(&self, reply: Reply, api: &Api, now: Timestamp) -> Reply {
+    /// Says when to ask again, where a validator has to decide: as of now, because the reply may have been held for long.
+    fn with_retry_after(&self, reply: Reply, api: &Api) -> Reply {
         if !self.authorization.is_in_validation() {
             return reply;
         }
         let soon = api.settings.retry_after_seconds(Some(self.profile));
-        let wait = self.authorization.retry_wait(now);
+        let wait = self.authorization.retry_wait(request::now());
         reply.with_retry_after(wait.map_or(soon, |wait| soon.max(wait.as_secs() + 1)))
     }
 }
