@@ -1,5 +1,8 @@
 //! Epochs: an epoch lasts as long as Redis keeps its memory. It is created in Redis together with its sealing key.
 //! Nodes remember the last epoch they saw, and every script tells them when it has ended.
+//!
+//! A server that restarts or fails over loses what was written last, entries of an index before their marker. One that
+//! throws keys away may keep the marker and lose entries: from then on only markers with another tag count.
 
 use std::{
     fmt,
@@ -10,9 +13,9 @@ use std::{
 use acme::nonce::{NonceLifetime, NonceParts, NonceSealer};
 use domain::ProfileName;
 use ring::rand::{SecureRandom as _, SystemRandom};
-use tracing::info;
+use tracing::{info, warn};
 
-use crate::{ConnectError, LogIdentity, RedisStore, fault::Fault, key};
+use crate::{ConnectError, LogIdentity, RedisStore, fault::Fault, key, stamp::Tag};
 
 /// An epoch's random number, written as 16 hex digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,8 @@ pub(crate) struct EpochId(pub(crate) u64);
 pub(crate) struct Epoch {
     pub(crate) id: EpochId,
     pub(crate) sealer: NonceSealer,
+    /// What markers must carry: all those from before keys were thrown away carry another.
+    pub(crate) marks: Tag,
 }
 
 /// The epoch this process last saw.
@@ -65,18 +70,26 @@ impl RedisStore {
         let mut call = self.scripts.epoch.key(key::EPOCH);
         call.arg(log).arg(group.as_deref().unwrap_or_default()).arg(new.to_string()).arg(&key[..]);
         let answer = self.link.invoke("epoch", &call).await?;
-        let (found, id, key, is_new): (String, String, Vec<u8>, bool) = answer;
+        let (found, id, key, is_new, marks): (String, String, Vec<u8>, bool, String) = answer;
         if found != *log {
             return Err(Fault::Connect(ConnectError::OtherLog { found, log: log.clone() }));
         }
-        let id = id.parse().map_err(|_| Fault::Answer)?;
+        let id: EpochId = id.parse().map_err(|_| Fault::Answer)?;
         let key: [u8; 32] = key.try_into().map_err(|_| Fault::Answer)?;
-        if is_new {
+        let marks = match marks.as_str() {
+            "" => Tag::Timeless,
+            marks => Tag::Epoch(marks.parse().map_err(|_| Fault::Answer)?),
+        };
+        if is_new && marks == Tag::Epoch(id) {
+            warn!(
+                "redis threw keys away for lack of memory: older nonces are refused, and views and indexes are rebuilt from the log; set maxmemory-policy noeviction"
+            );
+        } else if is_new {
             info!(
                 "redis is new, or was restarted, emptied or failed over: older nonces are refused, and views are rebuilt from the log"
             );
         }
-        Ok(Epoch { id, sealer: NonceSealer::new(&key) })
+        Ok(Epoch { id, sealer: NonceSealer::new(&key), marks })
     }
 }
 
@@ -112,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_nonce_is_good_for_as_long_as_is_configured() {
-        let epoch = Epoch { id: EpochId(7), sealer: NonceSealer::new(&[1; 32]) };
+        let sealer = NonceSealer::new(&[1; 32]);
+        let epoch = Epoch { id: EpochId(7), sealer, marks: Tag::Timeless };
         let profile = ProfileName::default();
         let parts = NonceParts { epoch: 7, node: 1, minute: 1000, counter: 0 };
         let nonce = epoch.sealer.seal(&profile, &parts).unwrap();

@@ -164,7 +164,7 @@ pub(crate) fn milliseconds(keep: Option<Duration>) -> String {
     keep.map_or(String::new(), |keep| keep.as_millis().max(1).to_string())
 }
 
-fn octets(value: Value) -> Result<Option<Vec<u8>>, Fault> {
+pub(crate) fn octets(value: Value) -> Result<Option<Vec<u8>>, Fault> {
     match value {
         Value::Nil => Ok(None),
         Value::BulkString(octets) => Ok(Some(octets)),

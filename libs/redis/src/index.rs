@@ -17,11 +17,11 @@ use redis::cmd;
 
 use crate::{
     RedisStore,
-    epoch::EpochId,
+    epoch::{Epoch, EpochId},
     exchange::{Record, Wanted, now},
     fault::Fault,
     key,
-    stamp::{Stamped, Tag, Version},
+    stamp::{Stamped, Version},
 };
 
 /// The form an entry is kept in.
@@ -57,12 +57,13 @@ impl RedisStore {
     ) -> Result<Lookup<CertificateEntry>, Fault> {
         let keys = [key::certificate(serial), key::complete_to(Stream::Ledger)];
         let wanted = keys.map(|key| Wanted { key, keep: None });
-        let mut values = self.exchange(None, &wanted).await?.values.into_iter();
+        let answer = self.exchange(None, &wanted).await?;
+        let (epoch, mut values) = (answer.epoch, answer.values.into_iter());
         let (entry, marker) = (values.next().flatten(), values.next().flatten());
         let stamped = entry.as_deref().and_then(Stamped::read);
         let known = stamped.filter(|stamped| stamped.version.schema == ENTRY_SCHEMA);
         let entry = known.and_then(|stamped| serde_json::from_slice(stamped.body).ok());
-        let missing = || Lookup::Missing { complete_to: place(marker.as_deref()) };
+        let missing = || Lookup::Missing { complete_to: epoch.place(marker.as_deref()) };
         Ok(entry.map_or_else(missing, Lookup::Found))
     }
 
@@ -83,7 +84,7 @@ impl RedisStore {
         let answer = self.exchange(None, &[wanted]).await?;
         self.marks.bind(stream, answer.epoch.id);
         let value = answer.values.into_iter().next().flatten();
-        Ok(place(value.as_deref()))
+        Ok(answer.epoch.place(value.as_deref()))
     }
 
     pub(crate) async fn write_marker(
@@ -91,12 +92,12 @@ impl RedisStore {
         stream: Stream,
         sequence: Sequence,
     ) -> Result<(), Fault> {
-        let epoch = self.epoch().await?.id;
-        let epoch = self.marks.bind(stream, epoch);
+        let last_seen = self.epoch().await?;
+        let epoch = self.marks.bind(stream, last_seen.id);
         let key = key::complete_to(stream);
         let version = Version { sequence: sequence.0, schema: 0 };
         let record = Record { key: &key, version, body: b"", keep: None };
-        if self.write_if(epoch, Tag::Timeless, &record).await? {
+        if self.write_if(epoch, last_seen.marks, &record).await? {
             return Ok(());
         }
         self.marks.unbind();
@@ -142,8 +143,10 @@ impl RedisStore {
     }
 }
 
-/// Where a marker stands.
-fn place(marker: Option<&[u8]>) -> Sequence {
-    let marker = marker.and_then(Stamped::read);
-    marker.map_or(Sequence::NONE, |marker| Sequence(marker.version.sequence))
+impl Epoch {
+    /// Where a marker stands.
+    pub(crate) fn place(&self, marker: Option<&[u8]>) -> Sequence {
+        let marker = marker.and_then(Stamped::read).filter(|marker| marker.tag == self.marks);
+        marker.map_or(Sequence::NONE, |marker| Sequence(marker.version.sequence))
+    }
 }

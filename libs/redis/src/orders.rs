@@ -10,10 +10,9 @@ use redis::Value;
 
 use crate::{
     RedisStore,
-    exchange::{MAX_EPOCHS, milliseconds, now},
+    exchange::{MAX_EPOCHS, milliseconds, now, octets},
     fault::Fault,
     key,
-    stamp::Stamped,
 };
 
 /// The digits of the time in a member; enough until the year 2286.
@@ -53,10 +52,13 @@ impl RedisStore {
             OrdersPart::Newest => call.arg("").arg(query.limit),
         };
         let mut answer = self.link.invoke::<Vec<Value>>("list", &call).await?.into_iter();
+        let epoch = self.epoch().await?;
         let members = answer.next().ok_or(Fault::Answer)?;
         let mut members: Vec<String> =
             redis::from_redis_value(members).map_err(|_| Fault::Answer)?;
-        let complete_to: Vec<Sequence> = answer.map(marker).collect::<Result<_, _>>()?;
+        let complete_to: Vec<Sequence> = answer
+            .map(|value| Ok(epoch.place(octets(value)?.as_deref())))
+            .collect::<Result<_, Fault>>()?;
         if complete_to.len() != usize::from(query.order_shards) {
             return Err(Fault::Answer);
         }
@@ -74,15 +76,4 @@ fn member(placed_at_millis: i64, order: &str) -> String {
 
 fn order(member: &str) -> Option<OrderId> {
     member.get(TIME_DIGITS..)?.parse().ok()
-}
-
-fn marker(value: Value) -> Result<Sequence, Fault> {
-    match value {
-        Value::Nil => Ok(Sequence::NONE),
-        Value::BulkString(octets) => {
-            let marker = Stamped::read(&octets);
-            Ok(marker.map_or(Sequence::NONE, |marker| Sequence(marker.version.sequence)))
-        }
-        _ => Err(Fault::Answer),
-    }
 }

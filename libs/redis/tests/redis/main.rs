@@ -4,6 +4,7 @@
 
 mod connecting;
 mod contract;
+mod eviction;
 mod failover;
 mod index;
 mod late;
