@@ -76,15 +76,15 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether the failure may pass by itself: the server is out of reach, still loading, or takes no writes while
-    /// replicas are away or its memory is full.
+    /// Whether the failure may pass by itself: the server is out of reach, still loading, busy with somebody's script, or takes
+    /// no writes while replicas are away, its memory is full or it cannot save.
     pub fn is_transient(&self) -> bool {
         let Self::Unreachable(error) = self else { return false };
         matches!(
             error.kind(),
             ErrorKind::Io
                 | ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::TryAgain)
-        ) || matches!(error.code(), Some("NOREPLICAS" | "OOM"))
+        ) || matches!(error.code(), Some("NOREPLICAS" | "OOM" | "MISCONF" | "BUSY"))
     }
 }
 

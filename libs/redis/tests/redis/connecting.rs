@@ -60,6 +60,45 @@ async fn a_server_that_takes_no_writes_at_the_moment_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_server_that_cannot_save_is_waited_for() {
+    let arguments = ["--save", "3600 1", "--enable-protected-configs", "yes"];
+    on_each(&arguments, async |server| {
+        let there: Vec<String> = server.command(&["CONFIG", "GET", "dir"]).await;
+        server.command::<()>(&["CONFIG", "SET", "dir", "/proc"]).await;
+        server.command::<()>(&["BGSAVE"]).await;
+        while !server.command::<String>(&["INFO", "persistence"]).await.contains("status:err") {}
+        let error = refusal(&server).await;
+        assert!(error.is_transient(), "{error:?}");
+        server.command::<()>(&["CONFIG", "SET", "dir", &there[1]]).await;
+        server.command::<()>(&["SAVE"]).await;
+        server.store().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_server_that_runs_a_long_script_is_waited_for() {
+    on_each(&["--busy-reply-threshold", "1"], async |server| {
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let script = tokio::spawn(async move {
+            let mut endless = redis::cmd("EVAL");
+            endless.arg("while true do end").arg(0).query_async::<()>(&mut connection).await
+        });
+        let error = loop {
+            if let Err(error) = RedisStore::connect(&server.url(), Options::default()).await {
+                break error;
+            }
+        };
+        assert!(error.is_transient(), "{error:?}");
+        server.command::<()>(&["SCRIPT", "KILL"]).await;
+        assert!(script.await.unwrap().is_err());
+        server.store().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_cluster_is_refused() {
     on_each(&["--cluster-enabled", "yes"], async |server| {
         assert!(matches!(refusal(&server).await, ConnectError::Cluster));
