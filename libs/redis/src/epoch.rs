@@ -2,7 +2,7 @@
 //! Nodes remember the last epoch they saw, and every script tells them when it has ended.
 //!
 //! A server that restarts or fails over loses what was written last, entries of an index before their marker. One that
-//! throws keys away may keep the marker and lose entries: from then on only markers with another tag count.
+//! throws keys away, or whose clock jumps ahead, may keep the marker and lose entries: from then on only markers with another tag count.
 
 use std::{
     fmt,
@@ -82,11 +82,11 @@ impl RedisStore {
         };
         if is_new && marks == Tag::Epoch(id) {
             warn!(
-                "redis threw keys away for lack of memory: older nonces are refused, and views and indexes are rebuilt from the log; set maxmemory-policy noeviction"
+                "redis threw keys away, for lack of memory or by its clock, which jumped ahead unless nobody used it for a day: older nonces are refused, and views and indexes are rebuilt from the log; look at its maxmemory-policy and its clock"
             );
         } else if is_new {
             info!(
-                "redis is new, or was restarted, emptied or failed over: older nonces are refused, and views are rebuilt from the log"
+                "redis is new, or was restarted, emptied, failed over or not used for a while: older nonces are refused, and views are rebuilt from the log"
             );
         }
         Ok(Epoch { id, sealer: NonceSealer::new(&key), marks })

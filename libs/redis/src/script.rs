@@ -11,20 +11,28 @@ macro_rules! with_fence {
 -- Names the memory this server has: its process, and the history of its data, which is another after every
 -- promotion. The process alone would not do: a primary that was demoted, took over older data and was promoted
 -- again is still the same process. Beside it, how many keys the process has thrown away so far for lack of memory, which
--- happens between two scripts and not within one. Measured on Redis 7.0: 6.5 microseconds.
+-- happens between two scripts and not within one; and the time by its clock. Measured on Redis 7.0: 6.5 microseconds.
 local function memory()
   local info = redis.call('INFO', 'server', 'replication', 'stats')
   local process = string.find(info, '\nrun_id:', 1, true)
   local history = string.find(info, '\nmaster_replid:', 1, true)
   local named = string.sub(info, process + 8, process + 47) .. string.sub(info, history + 15, history + 54)
-  return named, string.match(info, '\nevicted_keys:(%d+)') or '0'
+  local evicted = string.match(info, '\nevicted_keys:(%d+)') or '0'
+  return named, evicted, math.floor((string.match(info, '\nserver_time_usec:(%d+)') or 0) / 1000000)
 end
--- Whether the epoch in the arguments is not that of this memory.
+-- For how many seconds nobody used this memory. A clock that jumped ahead looks the same, and ends keys before their time.
+local function unused(used, time)
+  return time - (tonumber(used) or time)
+end
+-- Whether the epoch in the arguments is not that of this memory. Spent nonces are kept for two minutes more than needed.
 local function has_ended()
-  local held_memory, epoch, held_evicted =
-    unpack(redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'evicted'))
-  local now, evicted = memory()
-  return epoch ~= ARGV[1] or held_memory ~= now or (held_evicted or '0') ~= evicted
+  local held_memory, epoch, held_evicted, used =
+    unpack(redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'evicted', 'used'))
+  local now, evicted, time = memory()
+  local seconds = unused(used, time)
+  if epoch ~= ARGV[1] or held_memory ~= now or (held_evicted or '0') ~= evicted or seconds > 120 then return true end
+  if not used or seconds > 60 or seconds < 0 then redis.call('HSET', KEYS[1], 'used', time) end
+  return false
 end
 ",
             $body
@@ -36,25 +44,27 @@ end
 ///
 /// Keys: epoch. Arguments: when the log was made, its group or nothing, a new epoch, a new sealing key. Answer: when the log that
 /// the database belongs to was made; then, if it is the log in the arguments, the epoch, its sealing key, 1 if both are new, and
-/// the tag of the markers that count, or nothing where no key was ever thrown away.
+/// the tag of the markers that count, or nothing where no key was ever thrown away. An entry of an index is kept for longer than a
+/// day, so that none ended early within one.
 ///
 /// A database belongs to the first log that asks. It is the same log if either of its two marks is the same; the other one is
 /// then brought up to date.
 const EPOCH: &str = with_fence!(
     r"
 local made_at, group, new_epoch, new_key = unpack(ARGV)
-local held_memory, epoch, key, held_made_at, held_group, held_evicted, marks =
-  unpack(redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'key', 'log', 'group', 'evicted', 'marks'))
+local held_memory, epoch, key, held_made_at, held_group, held_evicted, used, marks =
+  unpack(redis.call('HMGET', KEYS[1], 'memory', 'epoch', 'key', 'log', 'group', 'evicted', 'used', 'marks'))
 local same_group = group ~= '' and held_group == group
 if held_made_at and held_made_at ~= made_at and not same_group then return {held_made_at, '', '', 0, ''} end
 if held_made_at ~= made_at then redis.call('HSET', KEYS[1], 'log', made_at) end
 if group ~= '' and not same_group then redis.call('HSET', KEYS[1], 'group', group) end
-local now, evicted = memory()
-if held_memory == now and (held_evicted or '0') == evicted and epoch and key then
-  return {made_at, epoch, key, 0, marks or ''}
-end
-redis.call('HSET', KEYS[1], 'memory', now, 'evicted', evicted, 'epoch', new_epoch, 'key', new_key)
-if evicted ~= '0' then
+local now, evicted, time = memory()
+local seconds = unused(used, time)
+local is_same = held_memory == now and (held_evicted or '0') == evicted
+if is_same and seconds <= 120 and epoch and key then return {made_at, epoch, key, 0, marks or ''} end
+redis.call(
+  'HSET', KEYS[1], 'memory', now, 'evicted', evicted, 'used', time, 'epoch', new_epoch, 'key', new_key)
+if evicted ~= '0' and not is_same or seconds > 86400 then
   marks = new_epoch
   redis.call('HSET', KEYS[1], 'marks', marks)
 end

@@ -1,4 +1,5 @@
-//! A server that was set to throw keys away for a while, shorter than anybody looks at its settings.
+//! A server that threw keys away: it was set to do so for a while, shorter than anybody looks at its settings, or its clock
+//! jumped ahead.
 
 use acme::{Nonces as _, Redeemed};
 use domain::{AccountId, Timestamp};
@@ -16,6 +17,8 @@ use crate::{
 
 const LEDGER: Stream = Stream::Ledger;
 const ORDERS: Stream = Stream::Orders(0);
+/// In seconds.
+const HOUR: i64 = 60 * 60;
 
 /// Has the server throw away every key that would end some day, which the epoch and markers do not.
 async fn evict(server: &Server) {
@@ -99,6 +102,58 @@ async fn an_index_stays_complete_when_the_server_that_threw_it_away_starts_again
         server.start_again();
         assert_eq!(store.complete_to(LEDGER).await.unwrap(), Sequence(7));
         assert_eq!(store.certificate(&found.serial).await.unwrap(), Lookup::Found(found));
+    })
+    .await;
+}
+
+/// Leaves a server as one whose clock jumped since it was used, by which keys may have ended.
+async fn jump(server: &Server, seconds: i64, ended: &str) {
+    let ended: Vec<String> = server.command(&["KEYS", ended]).await;
+    for key in ended {
+        server.command::<()>(&["UNLINK", &key]).await;
+    }
+    let used = (time::OffsetDateTime::now_utc().unix_timestamp() - seconds).to_string();
+    server.command::<()>(&["HSET", "certmill:epoch", "used", &used]).await;
+}
+
+#[tokio::test]
+async fn an_index_does_not_count_after_a_clock_that_may_have_ended_its_entries() {
+    on_each(&[], async |server| {
+        let (indexer, other) = (server.store().await, server.store().await);
+        let found = certificate();
+        assert_eq!(indexer.complete_to(LEDGER).await.unwrap(), Sequence::NONE);
+        indexer.put_certificate(&found).await.unwrap();
+        indexer.mark_complete(LEDGER, Sequence(7)).await.unwrap();
+        jump(&server, 12 * HOUR, "none").await;
+        assert_eq!(other.complete_to(LEDGER).await.unwrap(), Sequence(7), "no entry ends so soon");
+        jump(&server, 25 * HOUR, "certmill:certificate:*").await;
+        let missing = Lookup::Missing { complete_to: Sequence::NONE };
+        assert_eq!(other.certificate(&found.serial).await.unwrap(), missing);
+        assert!(indexer.mark_complete(LEDGER, Sequence(8)).await.is_err());
+        assert_eq!(indexer.complete_to(LEDGER).await.unwrap(), Sequence::NONE);
+        indexer.put_certificate(&found).await.unwrap();
+        indexer.mark_complete(LEDGER, Sequence(7)).await.unwrap();
+        // As it is set right again.
+        jump(&server, -25 * HOUR, "none").await;
+        assert_eq!(other.certificate(&found.serial).await.unwrap(), Lookup::Found(found));
+        assert_eq!(other.complete_to(LEDGER).await.unwrap(), Sequence(7));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_spent_nonce_is_not_good_again_after_a_clock_jumped_ahead() {
+    on_each(&[], async |server| {
+        let store = server.store().await;
+        let [first, second] =
+            [store.issue(&profile()).await.unwrap(), store.issue(&profile()).await.unwrap()];
+        assert_eq!(store.redeem(&profile(), &first).await.unwrap(), Redeemed::Fresh);
+        jump(&server, 100, "none").await;
+        assert_eq!(store.redeem(&profile(), &second).await.unwrap(), Redeemed::Fresh, "it runs on");
+        jump(&server, HOUR, "certmill:spent:*").await;
+        assert_eq!(store.redeem(&profile(), &first).await.unwrap(), Redeemed::Unknown);
+        let nonce = store.issue(&profile()).await.unwrap();
+        assert_eq!(store.redeem(&profile(), &nonce).await.unwrap(), Redeemed::Fresh);
     })
     .await;
 }
