@@ -2,6 +2,7 @@
 
 mod credentials;
 mod denials;
+mod diagnosis;
 mod servers;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event,
+    Client, ConnectOptions, Event, ServerAddr,
     connection::State,
     jetstream::{
         self, Context, ErrorCode,
@@ -27,7 +28,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use self::denials::Denials;
+use self::{denials::Denials, diagnosis::Diagnosis};
 use crate::{ConnectError, Options};
 
 /// How long an operation waits for a lost connection or leader to be replaced before it fails: a client finds the next
@@ -56,6 +57,7 @@ pub(crate) struct Connection {
     link: watch::Receiver<Link>,
     denials: Denials,
     renewed: Arc<Mutex<Option<Instant>>>,
+    _diagnosis: Arc<Diagnosis>,
     request_timeout: Duration,
 }
 
@@ -115,37 +117,26 @@ impl From<ApiError> for StoreError {
 impl Connection {
     /// Connects to one of the servers.
     pub(crate) async fn open(options: &Options) -> Result<Self, ConnectError> {
-        let servers = servers::addresses(&options.servers)?;
-        check_files(options)?;
+        let (servers, connect) = settings(options)?;
         let (sender, link) = watch::channel(Link { up: true, losses: 0 });
         let (sender, denials) = (Arc::new(sender), Denials::default());
         let denied = denials.clone();
-        let connect = match &options.credentials {
-            Some(path) => credentials::log_in(path).map_err(ConnectError::Credentials)?,
-            None => ConnectOptions::new(),
-        };
-        let mut connect = connect
-            .name("certmill")
-            .connection_timeout(options.connect_timeout)
-            .request_timeout(Some(options.request_timeout))
-            .ping_interval(PING_INTERVAL)
-            .reconnect_delay_callback(reconnect_delay)
-            .event_callback(move |event| {
-                note(&sender, &denied, &event);
-                async {}
-            });
-        connect = servers::log_in(connect, &servers);
-        if let Some(path) = &options.root_certificates {
-            connect = connect.add_root_certificates(path.clone());
-        }
-        if let Some(certificate) = &options.client_certificate {
-            connect =
-                connect.add_client_certificate(certificate.chain.clone(), certificate.key.clone());
-        }
+        let connect = connect.event_callback(move |event| {
+            note(&sender, &denied, &event);
+            async {}
+        });
         let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
         let context = ContextBuilder::new().timeout(options.request_timeout).build(client.clone());
-        let (renewed, request_timeout) = (Arc::default(), options.request_timeout);
-        Ok(Self { client, context, link, denials, renewed, request_timeout })
+        let diagnosis = Arc::new(Diagnosis::start(options.clone(), link.clone()));
+        Ok(Self {
+            client,
+            context,
+            link,
+            denials,
+            renewed: Arc::default(),
+            _diagnosis: diagnosis,
+            request_timeout: options.request_timeout,
+        })
     }
 
     /// Follows the connection's ups and downs.
@@ -279,6 +270,31 @@ impl Connection {
     pub(crate) fn context(&self) -> &Context {
         &self.context
     }
+}
+
+/// Where to connect, and how.
+fn settings(options: &Options) -> Result<(Vec<ServerAddr>, ConnectOptions), ConnectError> {
+    let servers = servers::addresses(&options.servers)?;
+    check_files(options)?;
+    let connect = match &options.credentials {
+        Some(path) => credentials::log_in(path).map_err(ConnectError::Credentials)?,
+        None => ConnectOptions::new(),
+    };
+    let mut connect = connect
+        .name("certmill")
+        .connection_timeout(options.connect_timeout)
+        .request_timeout(Some(options.request_timeout))
+        .ping_interval(PING_INTERVAL)
+        .reconnect_delay_callback(reconnect_delay);
+    connect = servers::log_in(connect, &servers);
+    if let Some(path) = &options.root_certificates {
+        connect = connect.add_root_certificates(path.clone());
+    }
+    if let Some(certificate) = &options.client_certificate {
+        connect =
+            connect.add_client_certificate(certificate.chain.clone(), certificate.key.clone());
+    }
+    Ok((servers, connect))
 }
 
 /// The client reads the files whenever it connects, and does not say which it cannot read.

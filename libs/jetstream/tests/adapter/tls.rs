@@ -1,12 +1,12 @@
 //! Servers that speak TLS and want to know who connects.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use eventstore::{Expected, Sequence, contract::fresh_account};
 use jetstream::{ClientCertificate, ConnectError, JetStream, Options};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 
-use super::{append, development, nats::Nats};
+use super::{append, development, eventually, nats::Nats};
 
 /// A CA, with certificates for the server and its client, as files in a directory.
 fn write_certificates(directory: &Path) {
@@ -55,4 +55,41 @@ async fn a_server_is_verified_and_a_client_shows_its_certificate() {
     let log = connect(known).await.unwrap();
     let (_, subject) = fresh_account();
     append(&log, &subject, Expected::Last(Sequence::NONE), "a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_whose_new_certificate_is_not_trusted_is_told_of_and_used_when_it_is() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let told = tempfile::NamedTempFile::new().unwrap();
+    let lines = tracing_subscriber::fmt().with_writer(Arc::new(told.reopen().unwrap()));
+    let _guard = tracing::subscriber::set_default(lines.with_ansi(false).finish());
+    let files = tempfile::tempdir().unwrap();
+    let file = |name: &str| files.path().join(name);
+    write_certificates(files.path());
+    fs::copy(file("ca.pem"), file("trusted.pem")).unwrap();
+    let (chain, key) = (file("server.pem"), file("server.key"));
+    let tls = format!("tls {{ cert_file: {chain:?}, key_file: {key:?} }}");
+    let mut server = Nats::start_with_blocks(&tls).await;
+    let url = server.url().replace("nats://127.0.0.1", "tls://localhost");
+    let trusting =
+        Options { root_certificates: Some(file("trusted.pem")), ..development(vec![url]) };
+    let log = JetStream::connect(trusting).await.unwrap();
+
+    write_certificates(files.path());
+    server.stop();
+    server.restart().await;
+    let cause = "invalid peer certificate";
+    eventually("the log names the cause", async || {
+        let lines = fs::read_to_string(told.path()).unwrap();
+        let line = lines.lines().find(|line| line.contains(cause)).ok_or(())?;
+        assert!(line.contains("there is no connection to NATS"), "{line}");
+        Ok::<_, ()>(())
+    })
+    .await;
+    fs::copy(file("ca.pem"), file("trusted.pem")).unwrap();
+    let (_, subject) = fresh_account();
+    eventually("messages are stored", async || {
+        append(&log, &subject, Expected::Last(Sequence::NONE), "a").await
+    })
+    .await;
 }
