@@ -1,6 +1,7 @@
 //! The connection that everything goes through, and requests to the JetStream API.
 
 mod credentials;
+mod deaf;
 mod denials;
 mod diagnosis;
 mod servers;
@@ -25,10 +26,11 @@ use eventstore::StoreError;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     sync::watch,
+    task::JoinHandle,
     time::{Instant, sleep, timeout},
 };
 
-use self::{denials::Denials, diagnosis::Diagnosis};
+use self::{deaf::Deaf, denials::Denials};
 use crate::{ConnectError, Options};
 
 /// How long an operation waits for a lost connection or leader to be replaced before it fails: a client finds the next
@@ -57,8 +59,17 @@ pub(crate) struct Connection {
     link: watch::Receiver<Link>,
     denials: Denials,
     renewed: Arc<Mutex<Option<Instant>>>,
-    _diagnosis: Arc<Diagnosis>,
+    _tasks: Arc<Tasks>,
     request_timeout: Duration,
+}
+
+/// What looks after a connection until it is dropped.
+struct Tasks([JoinHandle<()>; 2]);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
 }
 
 /// What is known of the connection to a server.
@@ -119,22 +130,28 @@ impl Connection {
     pub(crate) async fn open(options: &Options) -> Result<Self, ConnectError> {
         let (servers, connect) = settings(options)?;
         let (sender, link) = watch::channel(Link { up: true, losses: 0 });
-        let (sender, denials) = (Arc::new(sender), Denials::default());
-        let denied = denials.clone();
+        let (sender, denials, deaf) = (Arc::new(sender), Denials::default(), Deaf::default());
+        let (denied, ended) = (denials.clone(), deaf.clone());
         let connect = connect.event_callback(move |event| {
             note(&sender, &denied, &event);
+            if let Event::ServerError(error) = &event {
+                ended.note(&error.to_string());
+            }
             async {}
         });
         let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
         let context = ContextBuilder::new().timeout(options.request_timeout).build(client.clone());
-        let diagnosis = Arc::new(Diagnosis::start(options.clone(), link.clone()));
+        let tasks = [
+            tokio::spawn(diagnosis::run(options.clone(), link.clone())),
+            tokio::spawn(deaf.mend(client.clone())),
+        ];
         Ok(Self {
             client,
             context,
             link,
             denials,
             renewed: Arc::default(),
-            _diagnosis: diagnosis,
+            _tasks: Arc::new(Tasks(tasks)),
             request_timeout: options.request_timeout,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use tokio::{sync::watch::Receiver, task::JoinHandle, time::timeout};
+use tokio::{sync::watch::Receiver, time::timeout};
 
 use super::{Link, settings};
 use crate::{ConnectError, Options};
@@ -12,23 +12,8 @@ const FIRST: Duration = Duration::from_secs(5);
 /// How often it is looked for then.
 const REPEATED: Duration = Duration::from_mins(1);
 
-/// Tells the operator of each long outage until it is dropped.
-pub(super) struct Diagnosis(JoinHandle<()>);
-
-impl Diagnosis {
-    pub(super) fn start(options: Options, link: Receiver<Link>) -> Self {
-        Self(tokio::spawn(run(options, link)))
-    }
-}
-
-impl Drop for Diagnosis {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Ends with the client, which holds the sender.
-async fn run(options: Options, mut link: Receiver<Link>) {
+/// Tells the operator of each long outage. Ends with the client, which holds the sender.
+pub(super) async fn run(options: Options, mut link: Receiver<Link>) {
     while link.wait_for(|link| !link.up).await.is_ok() {
         let mut wait = FIRST;
         while timeout(wait, until_up(&mut link)).await.is_err() {

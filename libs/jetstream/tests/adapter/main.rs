@@ -11,6 +11,7 @@ mod nats;
 mod outage;
 mod reading;
 mod refusals;
+mod rights;
 mod single;
 mod tls;
 

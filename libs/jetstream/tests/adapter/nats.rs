@@ -100,6 +100,15 @@ impl Nats {
         self.signal("-HUP");
     }
 
+    /// Replaces a part of the running server's configuration.
+    pub(crate) fn reconfigure(&self, part: &str, other: &str) {
+        let file = self.directory.path().join("nats.conf");
+        let config = fs::read_to_string(&file).expect("the file is read");
+        assert!(config.contains(part), "{config}");
+        fs::write(&file, config.replace(part, other)).expect("the file is written");
+        self.signal("-HUP");
+    }
+
     /// Has the server do nothing, and keep all connections, until it is to go on.
     pub(crate) fn suspend(&self) {
         self.signal("-STOP");
