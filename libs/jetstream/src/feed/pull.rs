@@ -192,7 +192,7 @@ impl Pull {
     }
 }
 
-/// How long nothing was heard from a consumer.
+/// How long nothing was heard from a consumer. That it is gone counts as the last word of one that answered before.
 struct Outage {
     since: Instant,
     attempts: u32,

@@ -166,6 +166,40 @@ async fn a_consumer_that_was_removed_is_made_anew_and_nobody_hears_of_it() {
 }
 
 #[tokio::test]
+async fn a_removal_that_was_seen_only_after_a_silence_is_not_heard_of() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let stream = stranger(&server).await.get_stream("certmill-accounts").await.unwrap();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    timeout(SOON, worker.next()).await.unwrap().unwrap().ack().await.unwrap();
+    // So long that the request is made anew, and longer than a short outage.
+    pass(Duration::from_secs(3)).await;
+    for _ in 0..2 {
+        log.read(&subject, Sequence::NONE).await.unwrap();
+    }
+    stream.delete_consumer("worker").await.unwrap();
+    append(&log, &subject, Expected::Anything, "b").await.unwrap();
+    // The consumer that was made anew begins with the first.
+    timeout(SOON, worker.next()).await.unwrap().unwrap().ack().await.unwrap();
+    assert!(worker.delivers());
+}
+
+#[tokio::test]
+async fn a_consumer_that_cannot_be_made_anew_is_told_of() {
+    let server = Nats::start(Sync::Lazy).await;
+    let log = patient(&server).connect().await;
+    let (_, subject) = fresh_account();
+    let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    timeout(SOON, worker.next()).await.unwrap().unwrap().ack().await.unwrap();
+    stranger(&server).await.delete_stream("certmill-accounts").await.unwrap();
+    assert!(timeout(SOON, worker.next()).await.unwrap().is_err());
+    assert!(!worker.delivers());
+}
+
+#[tokio::test]
 async fn what_was_held_for_a_busy_worker_until_another_did_it_is_not_done_twice() {
     let server = Nats::start(Sync::Lazy).await;
     let ack_wait = Duration::from_secs(1);
