@@ -30,11 +30,12 @@ pub(crate) struct AcmeRequest<'a> {
     pub(crate) api: &'a Api,
     pub(crate) profile: &'a Profile,
     pub(crate) http: &'a Request,
-    /// When its body had arrived: one time for all that is decided about it.
+    /// When its body had arrived: one time for all that is decided about it, but for what goes by `now()`.
     pub(crate) now: Timestamp,
 }
 
-/// The wall clock.
+/// The wall clock. By it goes what may come long after a request arrived: whether its reply waits on, when to ask again, and whether
+/// its claim of a key still holds.
 pub(crate) fn now() -> Timestamp {
     time::OffsetDateTime::now_utc().into()
 }
