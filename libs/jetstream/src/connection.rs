@@ -133,10 +133,7 @@ impl Connection {
         let (sender, denials, deaf) = (Arc::new(sender), Denials::default(), Deaf::default());
         let (denied, ended) = (denials.clone(), deaf.clone());
         let connect = connect.event_callback(move |event| {
-            note(&sender, &denied, &event);
-            if let Event::ServerError(error) = &event {
-                ended.note(&error.to_string());
-            }
+            note(&sender, &denied, &ended, &event);
             async {}
         });
         let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
@@ -335,7 +332,7 @@ fn reconnect_delay(attempts: usize) -> Duration {
     (Duration::from_millis(5) * 2_u32.pow(doublings)).min(MAX_RECONNECT_DELAY)
 }
 
-fn note(link: &watch::Sender<Link>, denials: &Denials, event: &Event) {
+fn note(link: &watch::Sender<Link>, denials: &Denials, deaf: &Deaf, event: &Event) {
     match event {
         Event::Connected => link.send_modify(|link| link.up = true),
         Event::Disconnected | Event::Closed => link.send_modify(|link| {
@@ -344,7 +341,9 @@ fn note(link: &watch::Sender<Link>, denials: &Denials, event: &Event) {
         }),
         Event::ServerError(error) => {
             tracing::warn!(%error, "a NATS server reports an error");
-            denials.note(&error.to_string());
+            let said = error.to_string();
+            denials.note(&said);
+            deaf.note(&said);
         }
         Event::ClientError(error) => tracing::warn!(%error, "the NATS client reports an error"),
         Event::SlowConsumer(_) => tracing::warn!("messages of a NATS subscription were lost"),
