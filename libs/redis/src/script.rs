@@ -33,7 +33,7 @@ local function has_ended()
   return false
 end
 -- How many keys the process has thrown away so far for lack of memory, which happens between two scripts and not within one.
-local function evicted()
+local function count_evicted()
   local info = redis.call('INFO', 'stats')
   local counter = string.find(info, '\nevicted_keys:', 1, true)
   return string.match(info, '^%d+', counter + 14)
@@ -41,7 +41,7 @@ end
 -- Whether it has thrown keys away since the epoch began. Only who reads asks for that, since it takes 4 microseconds: what is
 -- written is there, and a marker that is written before a reader has ended the epoch has a tag that does not count after it.
 local function has_evicted()
-  return (redis.call('HMGET', KEYS[1], 'evicted')[1] or '0') ~= evicted()
+  return (redis.call('HMGET', KEYS[1], 'evicted')[1] or '0') ~= count_evicted()
 end
 ",
             $body
@@ -68,7 +68,7 @@ if held_made_at and held_made_at ~= made_at and not same_group then return {held
 if held_made_at ~= made_at then redis.call('HSET', KEYS[1], 'log', made_at) end
 if group ~= '' and not same_group then redis.call('HSET', KEYS[1], 'group', group) end
 local now, time = memory()
-local seconds, evicted = unused(used, time), evicted()
+local seconds, evicted = unused(used, time), count_evicted()
 local is_same = held_memory == now and (held_evicted or '0') == evicted
 if is_same and seconds <= 120 and epoch and key then return {made_at, epoch, key, 0, marks or ''} end
 redis.call(
