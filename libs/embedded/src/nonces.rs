@@ -204,13 +204,13 @@ mod tests {
         async fn certificate(&self, _: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {
             down()
         }
-        async fn put_certificate(&self, _: &CertificateEntry) -> Result<(), Unavailable> {
+        async fn put_certificates(&self, _: &[CertificateEntry]) -> Result<(), Unavailable> {
             down()
         }
         async fn orders_page(&self, _: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
             down()
         }
-        async fn put_order_entry(&self, _: &OrderEntry) -> Result<(), Unavailable> {
+        async fn put_order_entries(&self, _: &[OrderEntry]) -> Result<(), Unavailable> {
             down()
         }
         async fn complete_to(&self, _: Stream) -> Result<Sequence, Unavailable> {

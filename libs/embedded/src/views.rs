@@ -196,15 +196,12 @@ impl ReadModel for Embedded {
     }
 
     /// What the ledger holds is in the index already, so a projector that repeats it costs nothing.
-    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
-        let sequence = entry.ledger_sequence;
+    async fn put_certificates(&self, entries: &[CertificateEntry]) -> Result<(), Unavailable> {
         let last = self.last_of(Stream::Ledger).await?;
-        if sequence <= last && !self.shared().views.is_rebuilding() {
-            return Ok(());
-        }
-        let entries = vec![(sequence, Entry::Certificate(entry.clone()))];
-        self.change(Change::Index(entries)).await?;
-        Ok(())
+        let missing = entries.iter().filter(|entry| self.is_missing(entry.ledger_sequence, last));
+        let missing =
+            missing.map(|entry| (entry.ledger_sequence, Entry::Certificate(entry.clone())));
+        self.index(missing.collect()).await
     }
 
     async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
@@ -212,15 +209,17 @@ impl ReadModel for Embedded {
     }
 
     /// As with certificates, what the log holds is in the index already.
-    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
-        let last = self.last_of(Stream::Orders(entry.order.shard())).await?;
-        if entry.sequence <= last && !self.shared().views.is_rebuilding() {
-            return Ok(());
+    async fn put_order_entries(&self, entries: &[OrderEntry]) -> Result<(), Unavailable> {
+        let mut missing = Vec::new();
+        for entry in entries {
+            let last = self.last_of(Stream::Orders(entry.order.shard())).await?;
+            if self.is_missing(entry.sequence, last) {
+                let (id, account) = (entry.order.clone(), entry.account.clone());
+                let placed = PlacedOrder { id, account, at: entry.placed_at };
+                missing.push((entry.sequence, Entry::Order(placed)));
+            }
         }
-        let (id, account) = (entry.order.clone(), entry.account.clone());
-        let placed = Entry::Order(PlacedOrder { id, account, at: entry.placed_at });
-        self.change(Change::Index(vec![(entry.sequence, placed)])).await?;
-        Ok(())
+        self.index(missing).await
     }
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
@@ -282,6 +281,18 @@ impl Embedded {
         let rebuilt = self.change(Change::Rebuilt(Sequence::NONE)).await?;
         if rebuilt == Changed::Rebuilt(Rebuilt::Whole) {
             views.rebuilding.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether the index may lack the entry of a message, where a stream has this end.
+    fn is_missing(&self, sequence: Sequence, last: Sequence) -> bool {
+        sequence > last || self.shared().views.is_rebuilding()
+    }
+
+    async fn index(&self, missing: Vec<(Sequence, Entry)>) -> Result<(), Unavailable> {
+        if !missing.is_empty() {
+            self.change(Change::Index(missing)).await?;
         }
         Ok(())
     }

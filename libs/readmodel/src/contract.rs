@@ -21,7 +21,7 @@ pub use guard::{
 };
 pub use index::{
     a_certificate_is_found_by_its_serial, a_marker_never_moves_back, clear_forgets_all_but_crls,
-    orders_are_listed_by_account_in_pages,
+    many_entries_are_added_at_once, orders_are_listed_by_account_in_pages,
 };
 pub use samples::{account, certificate, order};
 
@@ -37,6 +37,7 @@ pub async fn read_model(views: Arc<dyn ReadModel>) {
     an_older_view_never_replaces_a_newer(&*views).await;
     of_parallel_writes_the_newest_stays(&views).await;
     a_certificate_is_found_by_its_serial(&*views).await;
+    many_entries_are_added_at_once(&*views).await;
     a_marker_never_moves_back(&*views).await;
     orders_are_listed_by_account_in_pages(&*views).await;
     the_crl_with_the_highest_number_stays(&*views).await;

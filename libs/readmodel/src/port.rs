@@ -89,15 +89,15 @@ pub trait ReadModel: Send + Sync {
     /// [`Lookup::Missing`] tells how good it is.
     async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable>;
 
-    /// Adds a certificate to the index by serial.
-    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable>;
+    /// Adds certificates to the index by serial.
+    async fn put_certificates(&self, entries: &[CertificateEntry]) -> Result<(), Unavailable>;
 
     /// Lists a part of an account's orders, together with how complete the index was at that moment: whoever needs all
     /// orders compares that with the log. A cursor that another adapter made starts anywhere.
     async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable>;
 
-    /// Adds an order to the index by account.
-    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable>;
+    /// Adds orders to the index by account.
+    async fn put_order_entries(&self, entries: &[OrderEntry]) -> Result<(), Unavailable>;
 
     /// Up to which message of a stream the indexes built from it are complete.
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable>;

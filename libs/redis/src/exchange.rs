@@ -38,10 +38,10 @@ pub(crate) struct Answer {
 }
 
 /// A value to write.
-pub(crate) struct Record<'a> {
-    pub(crate) key: &'a str,
+pub(crate) struct Record {
+    pub(crate) key: String,
     pub(crate) version: Version,
-    pub(crate) body: &'a [u8],
+    pub(crate) body: Vec<u8>,
     /// How long it is kept; `None` for ever.
     pub(crate) keep: Option<Duration>,
 }
@@ -111,46 +111,49 @@ impl RedisStore {
 
     /// Writes a view, unless the epoch that was last seen has ended: a newer view may have been lost with it, so this
     /// one has to be folded again first.
-    pub(crate) async fn write_view(&self, record: &Record<'_>) -> Result<(), Fault> {
+    pub(crate) async fn write_view(&self, view: Record) -> Result<(), Fault> {
         let epoch = self.epoch().await?.id;
-        let lasts = self.write_if(epoch, Tag::Epoch(epoch), record).await?;
+        let lasts = self.write_if(epoch, Tag::Epoch(epoch), &[view]).await?;
         if lasts { Ok(()) } else { Err(Fault::MemoryLost) }
     }
 
-    /// Writes a fact that is forgotten with the current epoch.
-    pub(crate) async fn write_in_epoch(&self, record: &Record<'_>) -> Result<(), Fault> {
-        self.write_whenever(record, Tag::Epoch).await
+    /// Writes facts that are forgotten with the current epoch.
+    pub(crate) async fn write_in_epoch(&self, facts: &[Record]) -> Result<(), Fault> {
+        self.write_whenever(facts, Tag::Epoch).await
     }
 
     /// Writes a value that is true in every epoch.
-    pub(crate) async fn write_timeless(&self, record: &Record<'_>) -> Result<(), Fault> {
-        self.write_whenever(record, |_| Tag::Timeless).await
+    pub(crate) async fn write_timeless(&self, value: Record) -> Result<(), Fault> {
+        self.write_whenever(&[value], |_| Tag::Timeless).await
     }
 
     async fn write_whenever(
         &self,
-        record: &Record<'_>,
+        records: &[Record],
         tag: impl Fn(EpochId) -> Tag,
     ) -> Result<(), Fault> {
         for _ in 0..MAX_EPOCHS {
             let epoch = self.epoch().await?.id;
-            if self.write_if(epoch, tag(epoch), record).await? {
+            if self.write_if(epoch, tag(epoch), records).await? {
                 return Ok(());
             }
         }
         Err(Fault::Unsettled)
     }
 
-    /// Writes a value only while an epoch lasts; says whether it does.
+    /// Writes values only while an epoch lasts; says whether it does.
     pub(crate) async fn write_if(
         &self,
         epoch: EpochId,
         tag: Tag,
-        record: &Record<'_>,
+        records: &[Record],
     ) -> Result<bool, Fault> {
-        let value = Stamped { tag, version: record.version, body: record.body }.write();
         let mut call = self.scripts.write.key(key::EPOCH);
-        call.key(record.key).arg(epoch.to_string()).arg(value).arg(milliseconds(record.keep));
+        call.arg(epoch.to_string());
+        for record in records {
+            let value = Stamped { tag, version: record.version, body: &record.body }.write();
+            call.key(record.key.as_str()).arg(value).arg(milliseconds(record.keep));
+        }
         let lasts: bool = self.link.invoke("write", &call).await?;
         if !lasts {
             self.last_seen.forget(epoch);

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use domain::Serial;
+use domain::{Serial, Timestamp};
 use eventstore::{Sequence, Stream};
 use readmodel::{CertificateEntry, Lookup};
 use redis::cmd;
@@ -26,6 +26,8 @@ use crate::{
 
 /// The form an entry is kept in.
 const ENTRY_SCHEMA: u16 = 1;
+/// How many entries are written at once: less than a millisecond in which Redis does nothing else.
+pub(crate) const ENTRIES_AT_ONCE: usize = 100;
 /// How many keys one step of [`RedisStore::start_over`] looks at: about a millisecond in which Redis does nothing else.
 const SWEEP_KEYS: usize = 1000;
 
@@ -67,16 +69,32 @@ impl RedisStore {
         Ok(entry.map_or_else(missing, Lookup::Found))
     }
 
-    pub(crate) async fn index_certificate(&self, entry: &CertificateEntry) -> Result<(), Fault> {
-        let left = now().until(entry.not_after.plus(self.options.keep_certificate));
-        if left == Duration::ZERO {
-            return Ok(());
+    pub(crate) async fn index_certificates(
+        &self,
+        entries: &[CertificateEntry],
+    ) -> Result<(), Fault> {
+        let now = now();
+        for some in entries.chunks(ENTRIES_AT_ONCE) {
+            let records = some.iter().filter_map(|entry| self.certificate_record(entry, now));
+            let records = records.collect::<Result<Vec<_>, _>>().map_err(Fault::Encode)?;
+            if !records.is_empty() {
+                self.write_in_epoch(&records).await?;
+            }
         }
-        let body = serde_json::to_vec(entry).map_err(Fault::Encode)?;
-        let key = key::certificate(&entry.serial);
+        Ok(())
+    }
+
+    /// What is kept of a certificate; `None` for one that nobody asks for any more.
+    fn certificate_record(
+        &self,
+        entry: &CertificateEntry,
+        now: Timestamp,
+    ) -> Option<serde_json::Result<Record>> {
+        let left = now.until(entry.not_after.plus(self.options.keep_certificate));
         let version = Version { sequence: entry.ledger_sequence.0, schema: ENTRY_SCHEMA };
-        let record = Record { key: &key, version, body: &body, keep: Some(left) };
-        self.write_in_epoch(&record).await
+        let record =
+            |body| Record { key: key::certificate(&entry.serial), version, body, keep: Some(left) };
+        (left > Duration::ZERO).then(|| serde_json::to_vec(entry).map(record))
     }
 
     pub(crate) async fn read_marker(&self, stream: Stream) -> Result<Sequence, Fault> {
@@ -96,8 +114,8 @@ impl RedisStore {
         let epoch = self.marks.bind(stream, last_seen.id);
         let key = key::complete_to(stream);
         let version = Version { sequence: sequence.0, schema: 0 };
-        let record = Record { key: &key, version, body: b"", keep: None };
-        if self.write_if(epoch, last_seen.marks, &record).await? {
+        let record = Record { key, version, body: Vec::new(), keep: None };
+        if self.write_if(epoch, last_seen.marks, &[record]).await? {
             return Ok(());
         }
         self.marks.unbind();

@@ -12,6 +12,7 @@ use crate::{
     RedisStore,
     exchange::{MAX_EPOCHS, milliseconds, now, octets},
     fault::Fault,
+    index::ENTRIES_AT_ONCE,
     key,
 };
 
@@ -19,17 +20,26 @@ use crate::{
 const TIME_DIGITS: usize = 13;
 
 impl RedisStore {
-    pub(crate) async fn index_order(&self, entry: &OrderEntry) -> Result<(), Fault> {
-        let keep = self.options.keep_order_entry;
-        // Also one that seems too old: it is in the log, and a clock that is ahead would leave it out for ever.
-        let oldest = now().min(entry.placed_at).minus(keep);
-        let member = member(entry.placed_at.unix_millis(), entry.order.as_str());
-        let key = key::orders(&entry.account);
+    pub(crate) async fn index_orders(&self, entries: &[OrderEntry]) -> Result<(), Fault> {
+        for some in entries.chunks(ENTRIES_AT_ONCE) {
+            self.index_some(some).await?;
+        }
+        Ok(())
+    }
+
+    async fn index_some(&self, entries: &[OrderEntry]) -> Result<(), Fault> {
+        let (now, keep) = (now(), self.options.keep_order_entry);
         for _ in 0..MAX_EPOCHS {
             let epoch = self.epoch().await?.id;
-            let mut call = self.scripts.put_order.key(key::EPOCH);
-            call.key(key.as_str()).arg(epoch.to_string()).arg(member.as_str());
-            call.arg(self::member(oldest.unix_millis(), "")).arg(milliseconds(Some(keep)));
+            let mut call = self.scripts.put_orders.key(key::EPOCH);
+            call.arg(epoch.to_string()).arg(milliseconds(Some(keep)));
+            for entry in entries {
+                // Also one that seems too old: it is in the log, and a clock that is ahead would leave it out for ever.
+                let oldest = now.min(entry.placed_at).minus(keep);
+                call.key(key::orders(&entry.account));
+                call.arg(member(entry.placed_at.unix_millis(), entry.order.as_str()));
+                call.arg(member(oldest.unix_millis(), ""));
+            }
             if self.link.invoke("index", &call).await? {
                 return Ok(());
             }

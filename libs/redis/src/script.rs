@@ -106,36 +106,45 @@ return answer
 "
 );
 
-/// Writes a stamped value unless one with the same tag and the same or a higher version is there.
+/// Writes stamped values, each unless one with the same tag and the same or a higher version is there.
 ///
-/// Keys: epoch, value. Arguments: epoch, stamped value, how long to keep it (ms) or nothing. Answer: 0 when the epoch has
-/// ended, else 1. Stamps are hex and decimal digits of fixed width, which every locale compares in the same way.
+/// Keys: epoch, values. Arguments: epoch, for each value itself, with its stamp, and how long to keep it (ms) or nothing.
+/// Answer: 0 when the epoch has ended, else 1. Stamps are hex and decimal digits of fixed width, which every locale compares
+/// in the same way.
 const WRITE: &str = with_fence!(
     r"
 if has_ended() then return 0 end
-local there = redis.call('GETRANGE', KEYS[2], 0, 40)
-local same_tag = string.sub(there, 1, 16) == string.sub(ARGV[2], 1, 16)
-if same_tag and there >= string.sub(ARGV[2], 1, 41) then return 1 end
-if ARGV[3] == '' then
-  redis.call('SET', KEYS[2], ARGV[2])
-else
-  redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+for i = 2, #KEYS do
+  local value, keep = ARGV[2 * i - 2], ARGV[2 * i - 1]
+  local there = redis.call('GETRANGE', KEYS[i], 0, 40)
+  local same_tag = string.sub(there, 1, 16) == string.sub(value, 1, 16)
+  if not same_tag or there < string.sub(value, 1, 41) then
+    if keep == '' then
+      redis.call('SET', KEYS[i], value)
+    else
+      redis.call('SET', KEYS[i], value, 'PX', keep)
+    end
+  end
 end
 return 1
 "
 );
 
-/// Adds an order to the sorted set of an account, and removes those that are too old to be in the log.
+/// Adds orders to the sorted sets of their accounts, and removes those that are too old to be in the log.
 ///
-/// Keys: epoch, set. Arguments: epoch, member, the least member to stay, how long to keep the set (ms). Answer: 0 when the
-/// epoch has ended, else 1. Beside the orders the set holds the tag of who wrote to it last, behind all digits.
-const PUT_ORDER: &str = with_fence!(
+/// Keys: epoch, for each order a set. Arguments: epoch, how long to keep the sets (ms), for each order its member, and the
+/// least member to stay. Answer: 0 when the epoch has ended, else 1. Beside the orders a set holds the tag of who wrote to it
+/// last, behind all digits.
+const PUT_ORDERS: &str = with_fence!(
     r"
 if has_ended() then return 0 end
-redis.call('ZREMRANGEBYLEX', KEYS[2], '[=', '+')
-redis.call('ZREMRANGEBYLEX', KEYS[2], '-', '(' .. ARGV[3])
-redis.call('ZADD', KEYS[2], 0, ARGV[2], 0, '=' .. ARGV[1])
-redis.call('PEXPIRE', KEYS[2], ARGV[4])
+for i = 2, #KEYS do
+  local member, least = ARGV[2 * i - 1], ARGV[2 * i]
+  redis.call('ZREMRANGEBYLEX', KEYS[i], '[=', '+')
+  redis.call('ZREMRANGEBYLEX', KEYS[i], '-', '(' .. least)
+  redis.call('ZADD', KEYS[i], 0, member, 0, '=' .. ARGV[1])
+  redis.call('PEXPIRE', KEYS[i], ARGV[2])
+end
 return 1
 "
 );
@@ -179,7 +188,7 @@ pub(crate) struct Scripts {
     pub(crate) epoch: Script,
     pub(crate) exchange: Script,
     pub(crate) write: Script,
-    pub(crate) put_order: Script,
+    pub(crate) put_orders: Script,
     pub(crate) list_orders: Script,
     pub(crate) sweep: Script,
 }
@@ -190,7 +199,7 @@ impl Scripts {
             epoch: Script::new(EPOCH),
             exchange: Script::new(EXCHANGE),
             write: Script::new(WRITE),
-            put_order: Script::new(PUT_ORDER),
+            put_orders: Script::new(PUT_ORDERS),
             list_orders: Script::new(LIST_ORDERS),
             sweep: Script::new(SWEEP),
         }

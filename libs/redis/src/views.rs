@@ -34,7 +34,7 @@ impl ReadModel for RedisStore {
     async fn put_account(&self, account: &View<account::State>) -> Result<(), Unavailable> {
         let body = view::encode_account(&account.state).map_err(Fault::Encode)?;
         let key = key::account(&account.state.id);
-        self.put_view(&key, account.sequence, &body, self.options.keep_account).await
+        self.put_view(key, account.sequence, body, self.options.keep_account).await
     }
 
     async fn order(&self, id: &OrderId) -> Result<Option<View<order::State>>, Unavailable> {
@@ -52,7 +52,7 @@ impl ReadModel for RedisStore {
             order::Progress::Valid { .. } | order::Progress::Invalid { .. } => Duration::ZERO,
         };
         let key = key::order(&order.state.id);
-        self.put_view(&key, order.sequence, &body, open + self.options.keep_order).await
+        self.put_view(key, order.sequence, body, open + self.options.keep_order).await
     }
 
     async fn pre_authorization(
@@ -73,23 +73,23 @@ impl ReadModel for RedisStore {
         let body = view::encode_pre_authorization(&view.state).map_err(Fault::Encode)?;
         let keep = now().until(view.state.expires_at) + self.options.keep_order;
         let key = key::pre_authorization(&view.state.id);
-        self.put_view(&key, view.sequence, &body, keep).await
+        self.put_view(key, view.sequence, body, keep).await
     }
 
     async fn certificate(&self, serial: &Serial) -> Result<Lookup<CertificateEntry>, Unavailable> {
         Ok(self.find_certificate(serial).await?)
     }
 
-    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
-        Ok(self.index_certificate(entry).await?)
+    async fn put_certificates(&self, entries: &[CertificateEntry]) -> Result<(), Unavailable> {
+        Ok(self.index_certificates(entries).await?)
     }
 
     async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
         Ok(self.list_orders(query).await?)
     }
 
-    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
-        Ok(self.index_order(entry).await?)
+    async fn put_order_entries(&self, entries: &[OrderEntry]) -> Result<(), Unavailable> {
+        Ok(self.index_orders(entries).await?)
     }
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {
@@ -108,9 +108,8 @@ impl ReadModel for RedisStore {
     async fn put_crl(&self, name: &CrlName, crl: &Crl) -> Result<(), Unavailable> {
         let body = [&crl.next_update.unix_millis().to_be_bytes(), crl.der.as_slice()].concat();
         let version = Version { sequence: crl.number, schema: CRL_SCHEMA };
-        let key = key::crl(name);
-        let record = Record { key: &key, version, body: &body, keep: None };
-        Ok(self.write_timeless(&record).await?)
+        let record = Record { key: key::crl(name), version, body, keep: None };
+        Ok(self.write_timeless(record).await?)
     }
 
     async fn clear(&self) -> Result<(), Unavailable> {
@@ -136,14 +135,13 @@ impl RedisStore {
 
     async fn put_view(
         &self,
-        key: &str,
+        key: String,
         sequence: Sequence,
-        body: &[u8],
+        body: Vec<u8>,
         keep: Duration,
     ) -> Result<(), Unavailable> {
         let version = Version { sequence: sequence.0, schema: view::SCHEMA };
-        let record = Record { key, version, body, keep: Some(keep) };
-        Ok(self.write_view(&record).await?)
+        Ok(self.write_view(Record { key, version, body, keep: Some(keep) }).await?)
     }
 }
 

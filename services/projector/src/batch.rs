@@ -11,13 +11,9 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use readmodel::Viewed;
 use tracing::error;
 
-use crate::{
-    Ports, ProjectError,
-    index::{self, Entry},
-};
+use crate::{Ports, ProjectError, index::Entries};
 
-/// How many entries are written, and views looked at, at once: each waits for an answer, and after Redis was lost the index
-/// of a whole log is written.
+/// How many views are looked at at once: each waits for an answer.
 const AT_ONCE: usize = 8;
 
 /// Whether a message's aggregate is looked at.
@@ -37,7 +33,7 @@ pub(crate) struct Batch {
     orders: HashMap<OrderId, Sequence>,
     pre_authorizations: HashMap<PreAuthorizationId, Sequence>,
     accounts: HashMap<AccountId, Sequence>,
-    entries: Vec<Entry>,
+    entries: Entries,
     ends: BTreeMap<Stream, Sequence>,
 }
 
@@ -54,13 +50,13 @@ impl Batch {
 
     /// How many certificates are in it.
     pub(crate) fn certificates(&self) -> usize {
-        self.entries.iter().filter(|entry| matches!(entry, Entry::Certificate(_))).count()
+        self.entries.certificates.len()
     }
 
     /// Adds a message; those of one stream come in order. Views of what is old may be left alone.
     pub(crate) fn add(&mut self, message: &Message, views: Views) -> Result<(), ProjectError> {
         let (subject, sequence) = (&message.subject, message.sequence);
-        self.entries.extend(index::entries(message)?);
+        self.entries.add(message)?;
         if views == Views::Refreshed {
             self.orders.extend(subject.order_id().map(|order| (order, sequence)));
             let pre_authorization = subject.pre_authorization_id();
@@ -81,9 +77,7 @@ impl Batch {
         ports: &Ports,
     ) -> Result<BTreeMap<Stream, Sequence>, ProjectError> {
         let views = &ports.aggregates.views;
-        let entries =
-            stream::iter(self.entries).map(|entry| async move { entry.write(ports).await });
-        entries.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        self.entries.write(views.as_ref()).await.map_err(ProjectError::View)?;
         refresh::<Account>(ports, self.accounts).await?;
         refresh::<Order>(ports, self.orders).await?;
         refresh::<PreAuthorization>(ports, self.pre_authorizations).await?;

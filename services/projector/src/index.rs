@@ -2,40 +2,50 @@
 
 use domain::{certificate::LedgerEvent, order::Event};
 use eventstore::{Message, Stream};
-use readmodel::{CertificateEntry, OrderEntry};
+use readmodel::{CertificateEntry, OrderEntry, ReadModel, Unavailable};
 
-use crate::{Ports, ProjectError};
+use crate::ProjectError;
 
-/// What an index gets.
-pub(crate) enum Entry {
-    /// A certificate, by serial.
-    Certificate(CertificateEntry),
-    /// An order, by account.
-    Order(OrderEntry),
+/// What the indexes get from some messages.
+#[derive(Default)]
+pub(crate) struct Entries {
+    /// Certificates, by serial.
+    pub(crate) certificates: Vec<CertificateEntry>,
+    /// Orders, by account.
+    orders: Vec<OrderEntry>,
 }
 
-/// What a message adds to the indexes.
-pub(crate) fn entries(message: &Message) -> Result<Vec<Entry>, ProjectError> {
-    match message.subject.stream() {
-        Stream::Ledger => certificates(message),
-        Stream::Orders(_) => Ok(order(message)?.into_iter().collect()),
-        Stream::Accounts | Stream::Administration | Stream::Revocations => Ok(vec![]),
+impl Entries {
+    /// Adds what a message stands for.
+    pub(crate) fn add(&mut self, message: &Message) -> Result<(), ProjectError> {
+        match message.subject.stream() {
+            Stream::Ledger => self.certificates.extend(certificates(message)?),
+            Stream::Orders(_) => self.orders.extend(order(message)?),
+            Stream::Accounts | Stream::Administration | Stream::Revocations => {}
+        }
+        Ok(())
+    }
+
+    /// Writes all of them; they may be there already.
+    pub(crate) async fn write(&self, views: &dyn ReadModel) -> Result<(), Unavailable> {
+        views.put_certificates(&self.certificates).await?;
+        views.put_order_entries(&self.orders).await
     }
 }
 
-fn certificates(message: &Message) -> Result<Vec<Entry>, ProjectError> {
+fn certificates(message: &Message) -> Result<Vec<CertificateEntry>, ProjectError> {
     let events: Vec<LedgerEvent> =
         message.envelope.decode().map_err(ProjectError::unreadable(message))?;
     let entry = |event| match event {
         LedgerEvent::CertificateSigned(signed) => {
-            Some(Entry::Certificate(CertificateEntry::of(signed, message.sequence)))
+            Some(CertificateEntry::of(signed, message.sequence))
         }
         LedgerEvent::SerialReserved(_) | LedgerEvent::SerialBurned(_) => None,
     };
     Ok(events.into_iter().filter_map(entry).collect())
 }
 
-fn order(message: &Message) -> Result<Option<Entry>, ProjectError> {
+fn order(message: &Message) -> Result<Option<OrderEntry>, ProjectError> {
     // Only an order's first message places it: the others are not decoded.
     let Some(first) = message.envelope.events.first() else { return Ok(None) };
     if !first.is("OrderPlaced") {
@@ -45,22 +55,10 @@ fn order(message: &Message) -> Result<Option<Entry>, ProjectError> {
     else {
         return Ok(None);
     };
-    Ok(Some(Entry::Order(OrderEntry {
+    Ok(Some(OrderEntry {
         order: placed.id,
         account: placed.account,
         placed_at: placed.at,
         sequence: message.sequence,
-    })))
-}
-
-impl Entry {
-    /// Writes the entry; it may be there already.
-    pub(crate) async fn write(&self, ports: &Ports) -> Result<(), ProjectError> {
-        let views = &ports.aggregates.views;
-        match self {
-            Self::Certificate(entry) => views.put_certificate(entry).await,
-            Self::Order(entry) => views.put_order_entry(entry).await,
-        }
-        .map_err(ProjectError::View)
-    }
+    }))
 }

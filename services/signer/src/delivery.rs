@@ -96,7 +96,7 @@ async fn index(
     let not_after = claim.not_after;
     let entry =
         CertificateEntry { issuer, serial, order, account, profile, ledger_sequence, not_after };
-    desk.ports.aggregates.views.put_certificate(&entry).await.map_err(IssuanceError::View)
+    desk.ports.aggregates.views.put_certificates(&[entry]).await.map_err(IssuanceError::View)
 }
 
 /// Tells whoever waits for the order.

@@ -126,9 +126,7 @@ async fn a_cleared_index_is_incomplete_until_a_projector_filled_it_across_a_rest
     let ledger = Subject::ledger(&issuer(), &serial(10));
     let new = append(&store, &ledger, &certificate_signed(10)).await.unwrap();
     assert!(matches!(store.certificate(&serial(10)).await.unwrap(), Lookup::Found(_)));
-    for entry in &entries[..5] {
-        store.put_certificate(entry).await.unwrap();
-    }
+    store.put_certificates(&entries[..5]).await.unwrap();
     let half = entries[4].ledger_sequence;
     let gap = entries[5].ledger_sequence;
     store.mark_complete(Stream::Ledger, gap).await.expect_err("the sixth is not there");
@@ -138,9 +136,7 @@ async fn a_cleared_index_is_incomplete_until_a_projector_filled_it_across_a_rest
     let store = open(dir.path());
     assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), half);
     Embedded::verify_directory(dir.path()).unwrap();
-    for entry in &entries[5..] {
-        store.put_certificate(entry).await.unwrap();
-    }
+    store.put_certificates(&entries[5..]).await.unwrap();
     let last = entries[9].ledger_sequence;
     store.mark_complete(Stream::Ledger, last).await.unwrap();
     assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), new, "appends fill it again");

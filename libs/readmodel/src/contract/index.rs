@@ -1,10 +1,15 @@
 //! Indexes, their markers, and forgetting them.
 
+use std::{slice::from_ref, time::Duration};
+
 use domain::{AccountId, CrlName, OrderId, Serial, Timestamp};
 use eventstore::{Sequence, Stream};
 
 use super::samples::{NOW, account, account_id, certificate, issuer, order, order_id};
 use crate::{Crl, Lookup, OrderEntry, OrdersPage, OrdersPart, OrdersQuery, ReadModel};
+
+/// More entries than an adapter writes in one go.
+const MANY: usize = 250;
 
 /// A certificate is found under its serial, and nowhere else; adding it twice changes nothing.
 pub async fn a_certificate_is_found_by_its_serial(views: &dyn ReadModel) {
@@ -12,7 +17,7 @@ pub async fn a_certificate_is_found_by_its_serial(views: &dyn ReadModel) {
     let found = views.certificate(&entry.serial).await.expect("it answers");
     assert!(matches!(found, Lookup::Missing { .. }));
     for _ in 0..2 {
-        views.put_certificate(&entry).await.expect("it is written");
+        views.put_certificates(from_ref(&entry)).await.expect("it is written");
         let found = views.certificate(&entry.serial).await.expect("it answers");
         assert_eq!(found, Lookup::Found(entry.clone()));
     }
@@ -22,9 +27,40 @@ pub async fn a_certificate_is_found_by_its_serial(views: &dyn ReadModel) {
 
     let mut own = certificate();
     (own.order, own.account, own.profile) = (None, None, None);
-    views.put_certificate(&own).await.expect("it is written");
+    views.put_certificates(from_ref(&own)).await.expect("it is written");
     let found = views.certificate(&own.serial).await.expect("it answers");
     assert_eq!(found, Lookup::Found(own), "the CA's own certificate belongs to no account");
+}
+
+/// However many certificates and orders are added at once, and whatever of them is there already, all are found.
+pub async fn many_entries_are_added_at_once(views: &dyn ReadModel) {
+    views.put_certificates(&[]).await.expect("nothing is written");
+    views.put_order_entries(&[]).await.expect("nothing is written");
+
+    let certificates: Vec<_> = (0..MANY).map(|_| certificate()).collect();
+    views.put_certificates(&certificates[..MANY / 2]).await.expect("they are written");
+    views.put_certificates(&certificates).await.expect("they are written");
+    for entry in certificates {
+        let found = views.certificate(&entry.serial).await.expect("it answers");
+        assert_eq!(found, Lookup::Found(entry));
+    }
+
+    let owners = [account_id(), account_id()];
+    let placed = (0..MANY).zip(owners.iter().cycle()).map(|(i, owner)| OrderEntry {
+        order: order_id(),
+        account: owner.clone(),
+        placed_at: Timestamp::from_unix_seconds(NOW).plus(Duration::from_millis(i as u64)),
+        sequence: Sequence((1 << 41) + i as u64),
+    });
+    let placed: Vec<_> = placed.collect();
+    views.put_order_entries(&placed).await.expect("they are written");
+    for owner in &owners {
+        let query =
+            OrdersQuery { account: owner, part: OrdersPart::First, limit: MANY, order_shards: 2 };
+        let listed = views.orders_page(&query).await.expect("it answers").orders;
+        let own = placed.iter().filter(|entry| entry.account == *owner);
+        assert_eq!(listed, own.map(|entry| entry.order.clone()).collect::<Vec<_>>());
+    }
 }
 
 /// A stream's marker goes up and never down, and says nothing about other streams.
@@ -60,7 +96,7 @@ pub async fn orders_are_listed_by_account_in_pages(views: &dyn ReadModel) {
                 sequence: Sequence(sequence),
             };
             for _ in 0..2 {
-                views.put_order_entry(&entry).await.expect("it is written");
+                views.put_order_entries(from_ref(&entry)).await.expect("it is written");
             }
             placed.push(entry);
         }
@@ -115,7 +151,7 @@ pub async fn clear_forgets_all_but_crls(views: &dyn ReadModel) {
     let crl = Crl { der: vec![1, 2, 3], number: 1, next_update: entry.not_after };
     views.put_account(&account).await.expect("it is written");
     views.put_order(&order).await.expect("it is written");
-    views.put_certificate(&entry).await.expect("it is written");
+    views.put_certificates(from_ref(&entry)).await.expect("it is written");
     views.mark_complete(stream, Sequence(5)).await.expect("it is marked");
     views.put_crl(&name, &crl).await.expect("it is published");
 
@@ -133,7 +169,7 @@ pub async fn clear_forgets_all_but_crls(views: &dyn ReadModel) {
     views.put_order(&older).await.expect("it is written");
     let read = views.order(&older.state.id).await.expect("it answers");
     assert_eq!(read, Some(older), "the guard is forgotten with the view");
-    views.put_certificate(&entry).await.expect("it is written");
+    views.put_certificates(from_ref(&entry)).await.expect("it is written");
     let found = views.certificate(&entry.serial).await.expect("it answers");
     assert_eq!(found, Lookup::Found(entry));
     if views.mark_complete(stream, Sequence(3)).await.is_err() {

@@ -1,6 +1,8 @@
 //! A server that threw keys away: it was set to do so for a while, shorter than anybody looks at its settings, or its clock
 //! jumped ahead.
 
+use std::slice::from_ref;
+
 use acme::{Nonces as _, Redeemed};
 use domain::{AccountId, Timestamp};
 use eventstore::{Sequence, Stream};
@@ -53,8 +55,8 @@ async fn an_index_that_was_thrown_away_says_so_until_it_is_made_anew() {
             for stream in [LEDGER, ORDERS] {
                 assert_eq!(indexer.complete_to(stream).await.unwrap(), Sequence::NONE);
             }
-            indexer.put_certificate(&found).await.unwrap();
-            indexer.put_order_entry(&placed).await.unwrap();
+            indexer.put_certificates(from_ref(&found)).await.unwrap();
+            indexer.put_order_entries(from_ref(&placed)).await.unwrap();
             for stream in [LEDGER, ORDERS] {
                 indexer.mark_complete(stream, Sequence(7)).await.unwrap();
             }
@@ -87,7 +89,7 @@ async fn an_index_stays_complete_when_the_server_that_threw_it_away_starts_again
     on_each(&["--appendonly", "yes", "--appendfsync", "always"], async |mut server| {
         let store = server.store().await;
         let found = certificate();
-        store.put_certificate(&found).await.unwrap();
+        store.put_certificates(from_ref(&found)).await.unwrap();
         store.mark_complete(LEDGER, Sequence(7)).await.unwrap();
         evict(&server).await;
         assert_eq!(store.complete_to(LEDGER).await.unwrap(), Sequence::NONE);
@@ -96,7 +98,7 @@ async fn an_index_stays_complete_when_the_server_that_threw_it_away_starts_again
         assert_eq!(store.complete_to(LEDGER).await.unwrap(), Sequence::NONE);
         assert!(store.mark_complete(LEDGER, Sequence(8)).await.is_err());
         assert_eq!(store.complete_to(LEDGER).await.unwrap(), Sequence::NONE);
-        store.put_certificate(&found).await.unwrap();
+        store.put_certificates(from_ref(&found)).await.unwrap();
         store.mark_complete(LEDGER, Sequence(7)).await.unwrap();
         server.kill();
         server.start_again();
@@ -122,7 +124,7 @@ async fn an_index_does_not_count_after_a_clock_that_may_have_ended_its_entries()
         let (indexer, other) = (server.store().await, server.store().await);
         let found = certificate();
         assert_eq!(indexer.complete_to(LEDGER).await.unwrap(), Sequence::NONE);
-        indexer.put_certificate(&found).await.unwrap();
+        indexer.put_certificates(from_ref(&found)).await.unwrap();
         indexer.mark_complete(LEDGER, Sequence(7)).await.unwrap();
         jump(&server, 12 * HOUR, "none").await;
         assert_eq!(other.complete_to(LEDGER).await.unwrap(), Sequence(7), "no entry ends so soon");
@@ -131,7 +133,7 @@ async fn an_index_does_not_count_after_a_clock_that_may_have_ended_its_entries()
         assert_eq!(other.certificate(&found.serial).await.unwrap(), missing);
         assert!(indexer.mark_complete(LEDGER, Sequence(8)).await.is_err());
         assert_eq!(indexer.complete_to(LEDGER).await.unwrap(), Sequence::NONE);
-        indexer.put_certificate(&found).await.unwrap();
+        indexer.put_certificates(from_ref(&found)).await.unwrap();
         indexer.mark_complete(LEDGER, Sequence(7)).await.unwrap();
         // As it is set right again.
         jump(&server, -25 * HOUR, "none").await;

@@ -1,6 +1,6 @@
 //! Markers after a loss of memory.
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use domain::{AccountId, Timestamp};
 use eventstore::{Sequence, Stream};
@@ -17,10 +17,10 @@ async fn a_mark_after_lost_entries_is_refused_until_the_marker_is_read_again() {
         let store = server.store().await;
         let (kept, lost) = (certificate(), certificate());
         assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
-        store.put_certificate(&kept).await.unwrap();
+        store.put_certificates(from_ref(&kept)).await.unwrap();
         store.mark_complete(Stream::Ledger, Sequence(1)).await.unwrap();
         server.command::<()>(&["SAVE"]).await;
-        store.put_certificate(&lost).await.unwrap();
+        store.put_certificates(from_ref(&lost)).await.unwrap();
         store.mark_complete(Stream::Ledger, Sequence(2)).await.unwrap();
         server.kill();
         server.start_again();
@@ -32,7 +32,7 @@ async fn a_mark_after_lost_entries_is_refused_until_the_marker_is_read_again() {
         assert_eq!(store.certificate(&lost.serial).await.unwrap(), missing);
         let found = store.certificate(&kept.serial).await.unwrap();
         assert_eq!(found, Lookup::Found(kept), "what is there is true in every epoch");
-        store.put_certificate(&lost).await.unwrap();
+        store.put_certificates(from_ref(&lost)).await.unwrap();
         store.mark_complete(Stream::Ledger, Sequence(2)).await.unwrap();
         assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence(2));
     })
@@ -45,10 +45,10 @@ async fn a_mark_is_refused_also_when_an_entry_was_written_since_others_were_lost
         let (indexer, operator) = (server.store().await, server.store().await);
         let (lost, written) = (certificate(), certificate());
         assert_eq!(indexer.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
-        indexer.put_certificate(&lost).await.unwrap();
+        indexer.put_certificates(from_ref(&lost)).await.unwrap();
         operator.clear().await.unwrap();
         // By this the indexer learns of the new memory, and not that it has to begin anew.
-        indexer.put_certificate(&written).await.unwrap();
+        indexer.put_certificates(from_ref(&written)).await.unwrap();
         let mark = indexer.mark_complete(Stream::Ledger, Sequence(2)).await;
         assert!(mark.is_err(), "it would hide that entry 1 is gone");
         let missing = Lookup::Missing { complete_to: Sequence::NONE };
@@ -62,7 +62,7 @@ async fn a_certificate_that_was_lost_is_missing_from_an_index_that_says_so() {
     on_each(&[], async |mut server| {
         let store = server.store().await;
         let entry = certificate();
-        store.put_certificate(&entry).await.unwrap();
+        store.put_certificates(from_ref(&entry)).await.unwrap();
         store.mark_complete(Stream::Ledger, Sequence(1)).await.unwrap();
         assert_eq!(store.complete_to(Stream::Ledger).await.unwrap(), Sequence(1));
         // Whoever goes by the marker that he read a moment ago takes it for one that never was.
@@ -99,7 +99,7 @@ async fn a_rebuild_by_another_process_makes_indexers_start_over() {
     on_each(&[], async |server| {
         let (indexer, operator) = (server.store().await, server.store().await);
         let entry = certificate();
-        indexer.put_certificate(&entry).await.unwrap();
+        indexer.put_certificates(from_ref(&entry)).await.unwrap();
         indexer.mark_complete(Stream::Ledger, Sequence(9)).await.unwrap();
         operator.clear().await.unwrap();
         assert!(indexer.mark_complete(Stream::Ledger, Sequence(10)).await.is_err());
@@ -117,7 +117,7 @@ async fn a_rebuild_frees_what_it_forgets() {
         for sequence in 1..3000 {
             let account = readmodel::contract::account(sequence);
             store.put_account(&account).await.unwrap();
-            store.put_order_entry(&placed(&account.state.id)).await.unwrap();
+            store.put_order_entries(&[placed(&account.state.id)]).await.unwrap();
         }
         store.clear().await.unwrap();
         let left: Vec<String> = server.command(&["KEYS", "*"]).await;
@@ -146,10 +146,10 @@ async fn an_order_is_listed_also_where_a_clock_that_is_ahead_takes_it_for_too_ol
             store.orders_page(&query).await.unwrap().orders
         };
         for entry in [&first, &second] {
-            store.put_order_entry(entry).await.unwrap();
+            store.put_order_entries(from_ref(entry)).await.unwrap();
         }
         assert_eq!(listed().await, [first.order, second.order]);
-        store.put_order_entry(&later).await.unwrap();
+        store.put_order_entries(from_ref(&later)).await.unwrap();
         assert_eq!(listed().await, [later.order], "the log has lost the others");
     })
     .await;
@@ -160,7 +160,7 @@ async fn orders_written_after_a_rebuild_began_survive_its_sweep() {
     on_each(&[], async |server| {
         let (indexer, operator) = (server.store().await, server.store().await);
         let account = readmodel::contract::account(1).state.id.clone();
-        indexer.put_order_entry(&placed(&account)).await.unwrap();
+        indexer.put_order_entries(&[placed(&account)]).await.unwrap();
         let sweeps = async {
             for _ in 0..20 {
                 operator.clear().await.unwrap();
@@ -175,7 +175,7 @@ async fn orders_written_after_a_rebuild_began_survive_its_sweep() {
                     continue;
                 }
                 let entry = placed(&account);
-                if indexer.put_order_entry(&entry).await.is_err() {
+                if indexer.put_order_entries(from_ref(&entry)).await.is_err() {
                     continue;
                 }
                 if indexer.mark_complete(Stream::Orders(0), Sequence(1)).await.is_ok() {
@@ -224,7 +224,7 @@ async fn entries_written_after_a_rebuild_was_overtaken_survive_its_sweep() {
         assert!(indexer.mark_complete(Stream::Ledger, Sequence(1)).await.is_err());
         assert_eq!(indexer.complete_to(Stream::Ledger).await.unwrap(), Sequence::NONE);
         for entry in &entries {
-            indexer.put_certificate(entry).await.unwrap();
+            indexer.put_certificates(from_ref(entry)).await.unwrap();
         }
         indexer.mark_complete(Stream::Ledger, Sequence(1)).await.unwrap();
         let swept = sweep.await.unwrap();

@@ -1,6 +1,6 @@
 //! What is kept, for how long, and how much of it.
 
-use std::time::Duration;
+use std::{slice::from_ref, time::Duration};
 
 use acme::{Nonces, Redeemed, nonce::SPENT_LIFETIME};
 use domain::{Failure, FailureKind, Timestamp, order::Progress};
@@ -103,18 +103,21 @@ async fn everything_but_the_epoch_and_crls_goes_in_time() {
             placed_at: now.minus(Duration::from_secs(seconds)),
             sequence: eventstore::Sequence(1),
         };
-        store.put_order_entry(&placed(30_000)).await.unwrap();
+        store.put_order_entries(&[placed(30_000)]).await.unwrap();
         check_kept(&kept(&server, "certmill:orders:*").await, Duration::from_secs(40_000));
 
         let mut entry = certificate();
         entry.not_after = now.plus(Duration::from_secs(7_000));
-        store.put_certificate(&entry).await.unwrap();
+        store.put_certificates(from_ref(&entry)).await.unwrap();
         check_kept(&kept(&server, "certmill:certificate:*").await, Duration::from_secs(37_000));
         let mut past = certificate();
         past.not_after = now.minus(Duration::from_secs(30_001));
-        store.put_certificate(&past).await.unwrap();
+        let next = certificate();
+        store.put_certificates(&[past.clone(), next.clone()]).await.unwrap();
         let found = store.certificate(&past.serial).await.unwrap();
         assert!(matches!(found, Lookup::Missing { .. }));
+        assert_eq!(store.certificate(&next.serial).await.unwrap(), Lookup::Found(next));
+        store.put_certificates(from_ref(&past)).await.unwrap();
     })
     .await;
 }

@@ -175,16 +175,16 @@ impl ReadModel for Measured<dyn ReadModel> {
         timed("index", self.0.certificate(serial)).await
     }
 
-    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
-        timed("write", self.0.put_certificate(entry)).await
+    async fn put_certificates(&self, entries: &[CertificateEntry]) -> Result<(), Unavailable> {
+        timed("write", self.0.put_certificates(entries)).await
     }
 
     async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
         timed("index", self.0.orders_page(query)).await
     }
 
-    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
-        timed("write", self.0.put_order_entry(entry)).await
+    async fn put_order_entries(&self, entries: &[OrderEntry]) -> Result<(), Unavailable> {
+        timed("write", self.0.put_order_entries(entries)).await
     }
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {

@@ -2,9 +2,10 @@
 
 use std::{
     collections::HashMap,
+    slice::from_ref,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -19,7 +20,7 @@ use readmodel::{
     CertificateEntry, Crl, Lookup, OrderEntry, OrdersPage, OrdersQuery, ReadModel, Unavailable,
     View,
 };
-use tokio::sync::{Barrier, Mutex};
+use tokio::sync::Mutex;
 
 /// The read model.
 pub(crate) struct Observed {
@@ -33,8 +34,8 @@ pub(crate) struct Observed {
     pub(crate) markers_read: AtomicU64,
     /// Of so many certificates one is not taken; none for zero.
     pub(crate) refused: AtomicU64,
-    /// Where certificates wait for each other.
-    pub(crate) meeting: Option<Barrier>,
+    /// The most certificates that were handed over at once.
+    pub(crate) most_at_once: AtomicUsize,
     puts: AtomicU64,
     /// How often the read model was cleared, by whomever.
     clears: Arc<Mutex<u64>>,
@@ -56,7 +57,7 @@ impl Observed {
             refusals: AtomicU64::default(),
             markers_read: AtomicU64::default(),
             refused: AtomicU64::default(),
-            meeting: None,
+            most_at_once: AtomicUsize::default(),
             puts: AtomicU64::default(),
             clears: Arc::default(),
             bound: Mutex::default(),
@@ -130,26 +131,27 @@ impl ReadModel for Observed {
         self.inner.certificate(serial).await
     }
 
-    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
+    async fn put_certificates(&self, entries: &[CertificateEntry]) -> Result<(), Unavailable> {
         self.check_up()?;
-        if let Some(meeting) = &self.meeting {
-            meeting.wait().await;
-        }
+        self.most_at_once.fetch_max(entries.len(), Ordering::Relaxed);
         let refused = self.refused.load(Ordering::Relaxed);
-        let put = self.puts.fetch_add(1, Ordering::Relaxed) + 1;
-        if refused > 0 && put.is_multiple_of(refused) {
-            return Err(Unavailable::OutOfReach("refused on purpose".into()));
+        for entry in entries {
+            let put = self.puts.fetch_add(1, Ordering::Relaxed) + 1;
+            if refused > 0 && put.is_multiple_of(refused) {
+                return Err(Unavailable::OutOfReach("refused on purpose".into()));
+            }
+            self.inner.put_certificates(from_ref(entry)).await?;
         }
-        self.inner.put_certificate(entry).await
+        Ok(())
     }
 
     async fn orders_page(&self, query: &OrdersQuery<'_>) -> Result<OrdersPage, Unavailable> {
         self.inner.orders_page(query).await
     }
 
-    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
+    async fn put_order_entries(&self, entries: &[OrderEntry]) -> Result<(), Unavailable> {
         self.check_up()?;
-        self.inner.put_order_entry(entry).await
+        self.inner.put_order_entries(entries).await
     }
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {

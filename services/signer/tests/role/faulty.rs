@@ -158,9 +158,10 @@ impl ReadModel for Faulty {
         self.views.certificate(serial).await
     }
 
-    async fn put_certificate(&self, entry: &CertificateEntry) -> Result<(), Unavailable> {
-        let order = entry.order.as_ref().map_or("none", OrderId::as_str);
-        let work = self.views.put_certificate(entry);
+    async fn put_certificates(&self, entries: &[CertificateEntry]) -> Result<(), Unavailable> {
+        let order = entries.first().and_then(|entry| entry.order.as_ref());
+        let order = order.map_or("none", OrderId::as_str);
+        let work = self.views.put_certificates(entries);
         self.faults.meet(self.faults.fate(Port::PutIndex, order), down, work).await
     }
 
@@ -168,8 +169,8 @@ impl ReadModel for Faulty {
         self.views.orders_page(query).await
     }
 
-    async fn put_order_entry(&self, entry: &OrderEntry) -> Result<(), Unavailable> {
-        self.views.put_order_entry(entry).await
+    async fn put_order_entries(&self, entries: &[OrderEntry]) -> Result<(), Unavailable> {
+        self.views.put_order_entries(entries).await
     }
 
     async fn complete_to(&self, stream: Stream) -> Result<Sequence, Unavailable> {

@@ -268,7 +268,7 @@ impl ReadModel for Memory {
         unneeded()
     }
 
-    async fn put_certificate(&self, _: &CertificateEntry) -> Result<(), Unavailable> {
+    async fn put_certificates(&self, _: &[CertificateEntry]) -> Result<(), Unavailable> {
         unneeded()
     }
 
@@ -276,7 +276,7 @@ impl ReadModel for Memory {
         unneeded()
     }
 
-    async fn put_order_entry(&self, _: &OrderEntry) -> Result<(), Unavailable> {
+    async fn put_order_entries(&self, _: &[OrderEntry]) -> Result<(), Unavailable> {
         unneeded()
     }
 
