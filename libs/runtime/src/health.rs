@@ -61,6 +61,13 @@ impl Health {
         self.0.borrow().clone()
     }
 
+    /// Shows whatever the parts say from now on, and what they said last.
+    pub(crate) fn changes(&self) -> watch::Receiver<Readiness> {
+        let mut changes = self.0.subscribe();
+        changes.mark_changed();
+        changes
+    }
+
     /// Waits until every part is ready.
     pub async fn until_ready(&self) {
         // The sender lives in `self`, so the channel is open.
@@ -110,6 +117,11 @@ impl Readiness {
     pub(crate) fn is_ready(&self) -> bool {
         let all = self.parts.values().all(|state| *state == PartState::Ready);
         !self.stopping && !self.parts.is_empty() && all
+    }
+
+    /// Whether the process stops.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping
     }
 
     /// What each part said last, by name.

@@ -8,6 +8,7 @@ pub mod metrics;
 mod open_files;
 pub mod ops;
 mod places;
+pub mod service_manager;
 pub mod stop;
 pub mod telemetry;
 

@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, convert::Infallible, time::Duration};
 
 use runtime::{
     Config, Health, Metrics, Process, Role, StopError, Telemetry, allow_open_files, ops,
+    service_manager,
 };
 use tracing::{info, warn};
 
@@ -105,6 +106,7 @@ async fn serve(
 ) -> Result<(), Stopped> {
     let listeners = Listeners::bind(config, roles).await?;
     let health = Health::new();
+    service_manager::report(&health, process.background());
     let metrics = Metrics::install().map_err(Failure::from)?;
     ops::serve(listeners.ops, health.clone(), metrics, process.background());
     if let LogAdapter::Embedded(_) = &ports.log {

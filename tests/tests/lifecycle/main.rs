@@ -50,6 +50,8 @@ mod revocation;
 #[cfg(test)]
 mod rules;
 #[cfg(test)]
+mod service_manager;
+#[cfg(test)]
 mod telling;
 #[cfg(test)]
 mod terms;
