@@ -16,15 +16,6 @@ use crate::{Ports, ProjectError, index::Entries};
 /// How many views are looked at at once: each waits for an answer.
 const AT_ONCE: usize = 8;
 
-/// Whether a message's aggregate is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Views {
-    /// Its view is made at least as new as the message.
-    Refreshed,
-    /// It is not: only the indexes need the message.
-    LeftAlone,
-}
-
 /// Some messages, by what is to be done for them.
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -48,16 +39,15 @@ impl Batch {
         self.oldest
     }
 
-    /// How many certificates are in it.
-    pub(crate) fn certificates(&self) -> usize {
-        self.entries.certificates.len()
-    }
-
-    /// Adds a message; those of one stream come in order. Views of what is old may be left alone.
-    pub(crate) fn add(&mut self, message: &Message, views: Views) -> Result<(), ProjectError> {
+    /// Adds a message; those of one stream come in order. Only behind a place of its stream its view is looked at.
+    pub(crate) fn add(
+        &mut self,
+        message: &Message,
+        views_after: Sequence,
+    ) -> Result<(), ProjectError> {
         let (subject, sequence) = (&message.subject, message.sequence);
         self.entries.add(message)?;
-        if views == Views::Refreshed {
+        if sequence > views_after {
             self.orders.extend(subject.order_id().map(|order| (order, sequence)));
             let pre_authorization = subject.pre_authorization_id();
             self.pre_authorizations.extend(pre_authorization.map(|id| (id, sequence)));

@@ -10,7 +10,7 @@ use crate::ProjectError;
 #[derive(Default)]
 pub(crate) struct Entries {
     /// Certificates, by serial.
-    pub(crate) certificates: Vec<CertificateEntry>,
+    certificates: Vec<CertificateEntry>,
     /// Orders, by account.
     orders: Vec<OrderEntry>,
 }

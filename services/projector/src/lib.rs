@@ -7,6 +7,7 @@
 mod batch;
 mod ends;
 mod follow;
+mod follower;
 mod index;
 mod quiet;
 mod rebuild;
@@ -19,7 +20,7 @@ use readmodel::{Aggregates, Unavailable};
 use runtime::Check;
 use tokio_util::sync::CancellationToken;
 
-pub use rebuild::{Rebuilt, rebuild};
+pub use rebuild::rebuild;
 pub use unreplaced::{Unreplaced, watch as watch_unreplaced};
 
 /// What a projector works with.

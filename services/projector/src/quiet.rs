@@ -36,6 +36,16 @@ impl Quiet {
         }
     }
 
+    /// Up to where everything of a stream is in the index.
+    pub(crate) fn marked(&self, stream: Stream) -> Sequence {
+        self.streams.get(&stream).map_or(Sequence::NONE, |place| place.marked)
+    }
+
+    /// Where the streams ended when they were looked at last.
+    pub(crate) fn ends(&self) -> Vec<(Stream, Sequence)> {
+        self.streams.iter().map(|(stream, place)| (*stream, place.end)).collect()
+    }
+
     /// Moves the markers of streams to their end where the messages up to there are gone or were published by others: whoever
     /// waits until the index is complete would wait for ever.
     ///

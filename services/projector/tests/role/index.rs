@@ -13,11 +13,12 @@ use eventstore::{
 };
 use projector::Ports;
 use readmodel::{Aggregates, OrdersPart, OrdersQuery, ReadModel as _};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     observed::Observed,
-    scene::{Running, SHARDS, Scene, account_id, order_id, until},
+    scene::{PATIENCE, Running, SHARDS, Scene, account_id, order_id, until},
 };
 
 /// More than are read at once.
@@ -249,15 +250,19 @@ impl EventStore for Emptied {
     }
 }
 
+fn ports_on_emptied(scene: &Scene) -> Ports {
+    let Ports { aggregates: Aggregates { views, .. }, tail } =
+        scene.ports(Arc::new(Observed::new(&scene.views, &scene.log)));
+    let store = Arc::new(Emptied(scene.log.clone()));
+    Ports { aggregates: Aggregates { store, views }, tail }
+}
+
 #[tokio::test]
 async fn the_marker_reaches_the_end_of_a_stream_that_ends_with_nothing() {
     let scene = Scene::new();
     scene.place(1).await;
     scene.sign(1).await;
-    let Ports { aggregates: Aggregates { views, .. }, tail } =
-        scene.ports(Arc::new(Observed::new(&scene.views, &scene.log)));
-    let store = Arc::new(Emptied(scene.log.clone()));
-    let projector = Running::start(Ports { aggregates: Aggregates { store, views }, tail });
+    let projector = Running::start(ports_on_emptied(&scene));
     for stream in Stream::orders(SHARDS).into_iter().chain([Stream::Ledger]) {
         until("the marker reaches the end", async || {
             (scene.views.complete_to(stream).await.unwrap() == END).then_some(())
@@ -266,4 +271,15 @@ async fn the_marker_reaches_the_end_of_a_stream_that_ends_with_nothing() {
     }
     assert!(scene.has_certificate(1).await);
     projector.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_does_not_wait_for_what_a_stream_ends_with_if_that_is_nothing() {
+    let scene = Scene::new();
+    scene.sign(1).await;
+    let ports = ports_on_emptied(&scene);
+    let rebuilt = timeout(PATIENCE, projector::rebuild(&ports, SHARDS)).await;
+    rebuilt.unwrap().unwrap();
+    assert_eq!(scene.views.complete_to(Stream::Ledger).await.unwrap(), END);
+    assert!(scene.has_certificate(1).await);
 }
