@@ -30,7 +30,10 @@ use std::{io::Write as _, process::ExitCode};
 use mimalloc::MiMalloc;
 use tokio::runtime;
 
-use crate::{cli::Cli, failure::Failure};
+use crate::{
+    cli::{Cli, Command},
+    failure::Failure,
+};
 
 /// The system's allocator took a tenth of an issuance's time.
 #[global_allocator]
@@ -54,7 +57,12 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut builder = match cli.command {
+        Command::Serve { .. } => runtime::Builder::new_multi_thread(),
+        // It awaits one thing after the other: with workers beside it, the system would have to wake it for each message.
+        _ => runtime::Builder::new_current_thread(),
+    };
+    let runtime = builder.enable_all().build()?;
     let outcome = runtime.block_on(commands::run(cli));
     // A task that did not finish in time is not waited for: the process ends now.
     runtime.shutdown_background();
