@@ -106,7 +106,6 @@ async fn serve(
 ) -> Result<(), Stopped> {
     let listeners = Listeners::bind(config, roles).await?;
     let health = Health::new();
-    service_manager::report(&health, process.background());
     let metrics = Metrics::install().map_err(Failure::from)?;
     ops::serve(listeners.ops, health.clone(), metrics, process.background());
     if let LogAdapter::Embedded(_) = &ports.log {
@@ -120,6 +119,8 @@ async fn serve(
             if let LogAdapter::Embedded(embedded) = &ports.log {
                 prune::start(embedded.clone(), config.order_max_age(), process.background());
             }
+            // Not sooner: a process is ready once all parts that it has so far are.
+            service_manager::report(&health, process.background());
             announce(Banner::of(config, roles), format, &health, &process);
         }
         // What was started by then is stopped like all else.

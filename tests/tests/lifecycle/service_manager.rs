@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use acceptance::{Setup, run, server_under_test, tool, workspace};
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 use tokio::{net::UnixDatagram, process::Command, time::timeout};
 
@@ -16,10 +16,14 @@ struct Manager(UnixDatagram);
 impl Manager {
     /// Reads notifications until one has this line, and returns those before it.
     async fn told(&self, line: &str) -> anyhow::Result<Vec<String>> {
+        timeout(LIMIT, self.read_until(line)).await.with_context(|| format!("not told: {line}"))?
+    }
+
+    async fn read_until(&self, line: &str) -> anyhow::Result<Vec<String>> {
         let mut before = Vec::new();
         loop {
             let mut notification = [0; 4096];
-            let length = timeout(LIMIT, self.0.recv(&mut notification)).await??;
+            let length = self.0.recv(&mut notification).await?;
             let notification = std::str::from_utf8(&notification[..length])?;
             if notification.lines().any(|told| told == line) {
                 return Ok(before);
