@@ -98,7 +98,7 @@ pub(crate) enum Done {
         /// Which one.
         key: ExternalKeyId,
     },
-    /// The read model is complete.
+    /// The indexes of the read model are complete.
     Rebuilt,
 }
 

@@ -39,7 +39,8 @@ impl Batch {
         self.oldest
     }
 
-    /// Adds a message; those of one stream come in order. Only behind a place of its stream its view is looked at.
+    /// Adds a message; those of one stream come in order. The view of its aggregate is looked at if it stands behind
+    /// `views_after`.
     pub(crate) fn add(
         &mut self,
         message: &Message,

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use eventstore::{LoadError, StoreError};
+use eventstore::{LoadError, StoreError, Stream};
 use runtime::Check;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::{Ports, ProjectError, follower::Follower};
+use crate::{Ports, ProjectError, followed, follower::Follower};
 
 /// What an operator is to do where the log lost what the read model knows. It is not done by itself: a NATS server that was
 /// deposed looks the same for a while, and the read model would be built from its log.
@@ -25,9 +25,10 @@ pub(crate) async fn follow(
     health: Check,
     stop: CancellationToken,
 ) {
+    let streams = followed(order_shards);
     let following = async {
         loop {
-            if let Err(error) = follow_from_markers(ports, order_shards, &health).await {
+            if let Err(error) = follow_from_markers(ports, &streams, &health).await {
                 let cause = &error as &dyn std::error::Error;
                 warn!(error = cause, "the read model is not kept complete");
                 health.not_ready(why_not_ready(&error));
@@ -54,10 +55,10 @@ fn why_not_ready(error: &ProjectError) -> &'static str {
 /// Follows from where the markers stand until something fails.
 async fn follow_from_markers(
     ports: &Ports,
-    order_shards: u8,
+    streams: &[Stream],
     health: &Check,
 ) -> Result<(), ProjectError> {
-    let mut follower = Follower::start(ports, order_shards).await?;
+    let mut follower = Follower::start(ports, streams).await?;
     health.ready();
     loop {
         follower.step(ports).await?;

@@ -33,13 +33,11 @@ pub(crate) struct Follower {
 }
 
 impl Follower {
-    /// Begins at the markers.
-    pub(crate) async fn start(ports: &Ports, order_shards: u8) -> Result<Self, ProjectError> {
-        let mut streams = vec![Stream::Ledger, Stream::Accounts, Stream::Administration];
-        streams.extend(Stream::orders(order_shards));
+    /// Begins at the markers of some streams.
+    pub(crate) async fn start(ports: &Ports, streams: &[Stream]) -> Result<Self, ProjectError> {
         let (mut from, mut views_after) = (Vec::with_capacity(streams.len()), HashMap::new());
         let mut quiet = Quiet::default();
-        for stream in streams {
+        for &stream in streams {
             let marker = ports.aggregates.views.complete_to(stream).await;
             let marker = marker.map_err(ProjectError::View)?;
             let last = ports.aggregates.store.last_sequence(stream).await;
@@ -53,6 +51,15 @@ impl Follower {
         }
         let tail = ports.tail.follow(&from).await.map_err(ProjectError::Store)?;
         Ok(Self { tail, views_after, quiet, next_look: Instant::now() + LOOK_INTERVAL })
+    }
+
+    /// Looks at the newest views only, also behind a marker: nothing older is there that could be out of date.
+    pub(crate) fn with_newest_views(mut self) -> Self {
+        for (stream, end) in self.quiet.ends() {
+            let after = self.views_after.entry(stream).or_default();
+            *after = (*after).max(first_view_after(Sequence::NONE, end));
+        }
+        self
     }
 
     /// Where the streams ended when that was looked at last.

@@ -76,6 +76,13 @@ impl ProjectError {
     }
 }
 
+/// The streams that the read model is made of. The ledger, of which most is lost with an index, comes first.
+fn followed(order_shards: u8) -> Vec<Stream> {
+    let mut streams = vec![Stream::Ledger, Stream::Accounts, Stream::Administration];
+    streams.extend(Stream::orders(order_shards));
+    streams
+}
+
 /// Projects until told to stop.
 pub async fn run(ports: Ports, order_shards: u8, health: Check, stop: CancellationToken) {
     tokio::join!(

@@ -54,8 +54,8 @@ async fn the_marker_never_passes_a_certificate_that_is_not_in_the_index() {
         scene.sign(n).await;
     }
     let views = Arc::new(Observed::new(&scene.views, &scene.log));
-    // A page is 500 certificates, so that pages fail more often than not.
-    views.refused.store(700, Ordering::Relaxed);
+    // A batch is 1,000 messages: the first of one projector is taken, and that of the other is not.
+    views.refused.store(1500, Ordering::Relaxed);
     let projectors = [(); 2].map(|()| Running::start(scene.ports(views.clone())));
     for n in MANY + 1..=MANY + 50 {
         scene.sign(n).await;
@@ -274,12 +274,54 @@ async fn the_marker_reaches_the_end_of_a_stream_that_ends_with_nothing() {
 }
 
 #[tokio::test]
-async fn a_rebuild_does_not_wait_for_what_a_stream_ends_with_if_that_is_nothing() {
+async fn a_rebuild_ends_although_streams_end_with_nothing() {
     let scene = Scene::new();
     scene.sign(1).await;
     let ports = ports_on_emptied(&scene);
     let rebuilt = timeout(PATIENCE, projector::rebuild(&ports, SHARDS)).await;
     rebuilt.unwrap().unwrap();
     assert_eq!(scene.views.complete_to(Stream::Ledger).await.unwrap(), END);
+    assert!(scene.has_certificate(1).await);
+}
+
+/// Refuses to show orders, or shows what cannot be read.
+struct WithoutOrders {
+    log: Embedded,
+    refuses: bool,
+}
+
+#[async_trait]
+impl EventTail for WithoutOrders {
+    async fn follow(&self, from: &[(Stream, Sequence)]) -> Result<Box<dyn Tail>, StoreError> {
+        let has_orders = from.iter().any(|(stream, _)| matches!(stream, Stream::Orders(_)));
+        match (has_orders, self.refuses) {
+            (true, true) => Err(StoreError::unavailable("no right to follow")),
+            (true, false) => Ok(Box::new(DamagedTail(VecDeque::new()))),
+            (false, _) => self.log.follow(from).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn certificates_are_found_after_a_rebuild_that_cannot_read_an_order() {
+    let scene = Scene::new();
+    scene.sign(1).await;
+    scene.place(1).await;
+    let tail = Arc::new(WithoutOrders { log: scene.log.clone(), refuses: false });
+    let ports = Ports { tail, ..scene.ports(Arc::new(scene.views.clone())) };
+    projector::rebuild(&ports, SHARDS).await.unwrap_err();
+    assert!(scene.has_certificate(1).await);
+    let end = scene.log.last_sequence(Stream::Ledger).await.unwrap();
+    assert!(scene.views.complete_to(Stream::Ledger).await.unwrap() >= end);
+}
+
+#[tokio::test]
+async fn a_rebuild_that_may_not_follow_the_log_forgets_nothing() {
+    let scene = Scene::new();
+    scene.sign(1).await;
+    let ports = scene.ports(Arc::new(scene.views.clone()));
+    projector::rebuild(&ports, SHARDS).await.unwrap();
+    let tail = Arc::new(WithoutOrders { log: scene.log.clone(), refuses: true });
+    projector::rebuild(&Ports { tail, ..ports }, SHARDS).await.unwrap_err();
     assert!(scene.has_certificate(1).await);
 }

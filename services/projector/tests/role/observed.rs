@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    slice::from_ref,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -135,12 +134,13 @@ impl ReadModel for Observed {
         self.check_up()?;
         self.most_at_once.fetch_max(entries.len(), Ordering::Relaxed);
         let refused = self.refused.load(Ordering::Relaxed);
-        for entry in entries {
-            let put = self.puts.fetch_add(1, Ordering::Relaxed) + 1;
-            if refused > 0 && put.is_multiple_of(refused) {
-                return Err(Unavailable::OutOfReach("refused on purpose".into()));
-            }
-            self.inner.put_certificates(from_ref(entry)).await?;
+        let before = self.puts.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        let next = if refused > 0 { refused - before % refused } else { u64::MAX };
+        // Those before the one that is not taken are.
+        let taken = entries.len().min(usize::try_from(next - 1).unwrap_or(usize::MAX));
+        self.inner.put_certificates(&entries[..taken]).await?;
+        if taken < entries.len() {
+            return Err(Unavailable::OutOfReach("refused on purpose".into()));
         }
         Ok(())
     }

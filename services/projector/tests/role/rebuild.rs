@@ -32,7 +32,7 @@ async fn a_rebuild_brings_back_everything_and_may_run_twice() {
 }
 
 #[tokio::test]
-async fn a_read_model_that_answers_late_gets_many_entries_at_once() {
+async fn a_read_model_gets_many_entries_at_once() {
     let scene = Scene::new();
     for n in 1..=8 {
         scene.sign(n).await;
