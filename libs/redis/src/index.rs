@@ -91,10 +91,12 @@ impl RedisStore {
         now: Timestamp,
     ) -> Option<serde_json::Result<Record>> {
         let left = now.until(entry.not_after.plus(self.options.keep_certificate));
+        if left == Duration::ZERO {
+            return None;
+        }
+        let (key, keep) = (key::certificate(&entry.serial), Some(left));
         let version = Version { sequence: entry.ledger_sequence.0, schema: ENTRY_SCHEMA };
-        let record =
-            |body| Record { key: key::certificate(&entry.serial), version, body, keep: Some(left) };
-        (left > Duration::ZERO).then(|| serde_json::to_vec(entry).map(record))
+        Some(serde_json::to_vec(entry).map(|body| Record { key, version, body, keep }))
     }
 
     pub(crate) async fn read_marker(&self, stream: Stream) -> Result<Sequence, Fault> {

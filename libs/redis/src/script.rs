@@ -108,7 +108,7 @@ return answer
 
 /// Writes stamped values, each unless one with the same tag and the same or a higher version is there.
 ///
-/// Keys: epoch, values. Arguments: epoch, for each value itself, with its stamp, and how long to keep it (ms) or nothing.
+/// Keys: epoch, values. Arguments: epoch, for each value what is written, and how long to keep it (ms) or nothing.
 /// Answer: 0 when the epoch has ended, else 1. Stamps are hex and decimal digits of fixed width, which every locale compares
 /// in the same way.
 const WRITE: &str = with_fence!(

@@ -57,10 +57,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
-    let mut builder = match cli.command {
-        Command::Serve { .. } => runtime::Builder::new_multi_thread(),
-        // It awaits one thing after the other: with workers beside it, the system would have to wake it for each message.
-        _ => runtime::Builder::new_current_thread(),
+    // What a command awaits is awaited on this thread, which the system would have to wake for each message of a worker.
+    let mut builder = if matches!(cli.command, Command::Serve { .. }) {
+        runtime::Builder::new_multi_thread()
+    } else {
+        runtime::Builder::new_current_thread()
     };
     let runtime = builder.enable_all().build()?;
     let outcome = runtime.block_on(commands::run(cli));
