@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 /// Why a part that has just been registered is not ready.
-const STARTING: &str = "starting";
+pub(crate) const STARTING: &str = "starting";
 /// Why nothing is ready any more once the process stops.
-const STOPPING: &str = "stopping";
+pub(crate) const STOPPING: &str = "stopping";
 
 /// The readiness of the process; clones share it.
 #[derive(Clone, Debug)]

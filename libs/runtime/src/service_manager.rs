@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::{
     Health, Stop,
-    health::{PartState, Readiness},
+    health::{PartState, Readiness, STARTING, STOPPING},
 };
 
 /// Tells the service manager when the process is ready, what it lacks when it is not, that it lives, as often as a watchdog asks
@@ -69,7 +69,7 @@ fn tell(state: &[NotifyState<'_>]) {
 /// What `systemctl status` shows: one line.
 fn status(readiness: &Readiness) -> String {
     if readiness.is_stopping() {
-        return "stopping".to_owned();
+        return STOPPING.to_owned();
     }
     if readiness.is_ready() {
         return "ready".to_owned();
@@ -80,7 +80,7 @@ fn status(readiness: &Readiness) -> String {
     });
     let lacks: Vec<_> = lacks.collect();
     if lacks.is_empty() {
-        return "starting".to_owned();
+        return STARTING.to_owned();
     }
     // Each line of a notification is an assignment of its own.
     format!("not ready: {}", lacks.join("; ")).replace(char::is_control, " ")

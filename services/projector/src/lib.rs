@@ -76,10 +76,10 @@ impl ProjectError {
     }
 }
 
-/// The streams that the read model is made of. The ledger, of which most is lost with an index, comes first.
+/// The streams that the read model is made of.
 fn followed(order_shards: u8) -> Vec<Stream> {
-    let mut streams = vec![Stream::Ledger, Stream::Accounts, Stream::Administration];
-    streams.extend(Stream::orders(order_shards));
+    let mut streams = Stream::orders(order_shards);
+    streams.extend([Stream::Accounts, Stream::Administration, Stream::Ledger]);
     streams
 }
 

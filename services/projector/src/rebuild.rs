@@ -16,9 +16,10 @@ pub async fn rebuild(ports: &Ports, order_shards: u8) -> Result<(), ProjectError
     drop(ports.tail.follow(&from).await.map_err(ProjectError::Store)?);
     ports.aggregates.views.clear().await.map_err(ProjectError::View)?;
     // A message of an order that cannot be read keeps nobody from the certificates of all years.
-    let (ledger, others) = streams.split_at(1);
-    build(ports, ledger).await?;
-    build(ports, others).await
+    let (ledger, others): (Vec<_>, Vec<_>) =
+        streams.into_iter().partition(|stream| *stream == Stream::Ledger);
+    build(ports, &ledger).await?;
+    build(ports, &others).await
 }
 
 async fn build(ports: &Ports, streams: &[Stream]) -> Result<(), ProjectError> {
