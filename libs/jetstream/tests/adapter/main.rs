@@ -9,6 +9,7 @@ mod feed;
 mod monitors;
 mod nats;
 mod outage;
+mod place;
 mod reading;
 mod refusals;
 mod rights;
