@@ -10,9 +10,9 @@ use async_nats::{
 };
 use bytes::Bytes;
 use eventstore::{AppendError, Envelope, Expected, MessageId, Sequence};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
-use crate::connection::{ApiError, Connection};
+use crate::connection::{ApiError, Connection, ELECTION_PAUSE, REPLACEMENT_PATIENCE};
 
 /// The header that names the types of a message's events, so that a worker can skip what is not its own unread.
 const EVENTS_HEADER: &str = "Certmill-Events";
@@ -76,9 +76,9 @@ impl<'a> Publication<'a> {
         headers
     }
 
-    /// Publishes the message and waits until it is stored.
+    /// Publishes the message and waits until it is stored, also while the stream gets another leader.
     pub(crate) async fn store(&self, connection: &Connection) -> Result<Sequence, AppendError> {
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, deadline) = (FIRST_PAUSE, Instant::now() + REPLACEMENT_PATIENCE);
         loop {
             match self.publish(connection).await {
                 Err(Failed::AnotherInFlight) if pause <= LONGEST_PAUSE => {
@@ -87,7 +87,10 @@ impl<'a> Publication<'a> {
                     pause *= 2;
                 }
                 Err(Failed::AnotherInFlight) => return Err(AppendError::Conflict),
-                Err(Failed::Finally(error)) => return Err(error),
+                Err(Failed::NoLeader(_)) if Instant::now() < deadline => {
+                    sleep(ELECTION_PAUSE).await
+                }
+                Err(Failed::NoLeader(error) | Failed::Finally(error)) => return Err(error),
                 Ok(sequence) => return Ok(sequence),
             }
         }
@@ -116,6 +119,8 @@ impl<'a> Publication<'a> {
 enum Failed {
     /// Nothing was stored, but the expectation may yet turn out right.
     AnotherInFlight,
+    /// Nothing was stored, because nobody leads the stream, or not every server knows who does.
+    NoLeader(AppendError),
     Finally(AppendError),
 }
 
@@ -143,13 +148,17 @@ fn lost(error: ApiError) -> AppendError {
     }
 }
 
-fn unanswered(error: RequestError) -> AppendError {
+fn unanswered(error: RequestError) -> Failed {
     match error.kind() {
-        // Nobody received the message. No message is larger than servers must take: one that takes less was changed.
-        RequestErrorKind::NoResponders
-        | RequestErrorKind::InvalidSubject
-        | RequestErrorKind::MaxPayloadExceeded => AppendError::unavailable(error),
-        RequestErrorKind::TimedOut | RequestErrorKind::Other => AppendError::unknown(error),
+        // Nobody received the message.
+        RequestErrorKind::NoResponders => Failed::NoLeader(AppendError::unavailable(error)),
+        // It was not sent. No message is larger than servers must take: one that takes less was changed.
+        RequestErrorKind::InvalidSubject | RequestErrorKind::MaxPayloadExceeded => {
+            Failed::Finally(AppendError::unavailable(error))
+        }
+        RequestErrorKind::TimedOut | RequestErrorKind::Other => {
+            Failed::Finally(AppendError::unknown(error))
+        }
     }
 }
 
@@ -158,8 +167,11 @@ fn refused(error: jetstream::Error) -> Failed {
         ANOTHER_IN_FLIGHT => return Failed::AnotherInFlight,
         ErrorCode::STREAM_WRONG_LAST_SEQUENCE => AppendError::Conflict,
         DUPLICATE_IN_FLIGHT => AppendError::unknown(error),
-        // All others say that the message was not stored: overload (10167), no leader (10008), no room (10023, 10077), a
-        // stream that was set to take less (10054) or nothing at all (10109).
+        ErrorCode::CLUSTER_NOT_AVAILABLE => {
+            return Failed::NoLeader(AppendError::unavailable(error));
+        }
+        // All others say that the message was not stored: overload (10167), no room (10023, 10077), a stream that was set to
+        // take less (10054) or nothing at all (10109).
         _ => AppendError::unavailable(error),
     };
     Failed::Finally(failed)
@@ -186,10 +198,17 @@ mod tests {
     }
 
     #[test]
-    fn overload_missing_leaders_and_changed_streams_say_that_nothing_was_stored() {
-        for code in [10167, 10008, 10023, 10077, 10054, 10109] {
+    fn overload_and_changed_streams_say_that_nothing_was_stored() {
+        for code in [10167, 10023, 10077, 10054, 10109] {
             assert!(matches!(answer(code), Failed::Finally(AppendError::Unavailable(_))), "{code}");
         }
+    }
+
+    #[test]
+    fn a_missing_leader_is_waited_for() {
+        assert!(matches!(answer(10008), Failed::NoLeader(AppendError::Unavailable(_))));
+        let nobody = unanswered(RequestError::new(RequestErrorKind::NoResponders));
+        assert!(matches!(nobody, Failed::NoLeader(AppendError::Unavailable(_))));
     }
 
     #[test]

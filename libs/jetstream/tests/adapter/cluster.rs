@@ -12,6 +12,7 @@ use eventstore::{
     AppendError, EventStore as _, Expected, Sequence, Stream, Subject,
     contract::{self, fresh_account},
 };
+use futures::future::join_all;
 use jetstream::{ConnectError, JetStream, Options};
 use tokio::task::JoinHandle;
 
@@ -111,6 +112,46 @@ async fn streams_that_lack_a_server_for_a_replica_are_made_when_it_is_there() {
     settled(&logs).await;
 }
 
+/// The other servers hear a moment later who leads, and say until then that nobody does.
+#[tokio::test(flavor = "multi_thread")]
+async fn appends_wait_for_the_next_leader() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let cluster = Cluster::start().await;
+    let log = settled(&Logs(cluster.options())).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writers: Vec<_> = (0..8)
+        .map(|_| {
+            let (log, stop) = (log.clone(), stop.clone());
+            tokio::spawn(async move {
+                let (_, subject) = fresh_account();
+                let mut refusals = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let appended = append(&log, &subject, Expected::Anything, "a").await;
+                    if let Err(AppendError::Unavailable(error)) = appended {
+                        refusals.push(error);
+                    }
+                }
+                refusals
+            })
+        })
+        .collect();
+    let servers: Vec<String> = cluster.servers.iter().map(Nats::url).collect();
+    let raw = async_nats::connect(servers).await.unwrap();
+    for _ in 0..10 {
+        let leader = accounts_leader(&cluster).await;
+        let step_down = "$JS.API.STREAM.LEADER.STEPDOWN.certmill-accounts";
+        raw.request(step_down, "".into()).await.unwrap();
+        eventually("another leader", async || {
+            let other = accounts_leader(&cluster).await;
+            (other != leader).then_some(()).ok_or(other)
+        })
+        .await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let refusals: Vec<_> = join_all(writers).await.into_iter().flat_map(Result::unwrap).collect();
+    assert!(refusals.is_empty(), "{} refusals, such as {:?}", refusals.len(), refusals.first());
+}
+
 /// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
@@ -152,9 +193,13 @@ async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
 async fn accounts_leader(cluster: &Cluster) -> String {
     let servers: Vec<String> = cluster.servers.iter().map(Nats::url).collect();
     let raw = async_nats::jetstream::new(async_nats::connect(servers).await.unwrap());
-    let mut stream = raw.get_stream("certmill-accounts").await.unwrap();
-    let info = stream.info().await.unwrap();
-    info.cluster.as_ref().unwrap().leader.clone().unwrap()
+    eventually("a leader", async || {
+        let stream =
+            raw.get_stream("certmill-accounts").await.map_err(|error| error.to_string())?;
+        let group = stream.cached_info().cluster.as_ref();
+        group.and_then(|group| group.leader.clone()).ok_or_else(|| "nobody leads".to_owned())
+    })
+    .await
 }
 
 /// Waits until the cluster has a leader for everything.
