@@ -119,7 +119,7 @@ impl<'a> Publication<'a> {
 enum Failed {
     /// Nothing was stored, but the expectation may yet turn out right.
     AnotherInFlight,
-    /// Nothing was stored, because nobody leads the stream, or not every server knows who does.
+    /// Nothing was stored, because nobody leads the stream, or the server asked has not heard who does.
     NoLeader(AppendError),
     Finally(AppendError),
 }
@@ -167,11 +167,8 @@ fn refused(error: jetstream::Error) -> Failed {
         ANOTHER_IN_FLIGHT => return Failed::AnotherInFlight,
         ErrorCode::STREAM_WRONG_LAST_SEQUENCE => AppendError::Conflict,
         DUPLICATE_IN_FLIGHT => AppendError::unknown(error),
-        ErrorCode::CLUSTER_NOT_AVAILABLE => {
-            return Failed::NoLeader(AppendError::unavailable(error));
-        }
-        // All others say that the message was not stored: overload (10167), no room (10023, 10077), a stream that was set to
-        // take less (10054) or nothing at all (10109).
+        // All others say that the message was not stored: overload (10167), no leader (10008), no room (10023, 10077), a
+        // stream that was set to take less (10054) or nothing at all (10109).
         _ => AppendError::unavailable(error),
     };
     Failed::Finally(failed)
@@ -198,15 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn overload_and_changed_streams_say_that_nothing_was_stored() {
-        for code in [10167, 10023, 10077, 10054, 10109] {
+    fn overload_missing_leaders_and_changed_streams_say_that_nothing_was_stored() {
+        for code in [10167, 10008, 10023, 10077, 10054, 10109] {
             assert!(matches!(answer(code), Failed::Finally(AppendError::Unavailable(_))), "{code}");
         }
     }
 
     #[test]
-    fn a_missing_leader_is_waited_for() {
-        assert!(matches!(answer(10008), Failed::NoLeader(AppendError::Unavailable(_))));
+    fn a_server_that_knows_no_leader_is_asked_again() {
         let nobody = unanswered(RequestError::new(RequestErrorKind::NoResponders));
         assert!(matches!(nobody, Failed::NoLeader(AppendError::Unavailable(_))));
     }

@@ -1,7 +1,6 @@
 //! Deliveries from pull consumers, one per stream, merged: durable ones to workers, others to followers.
 
 mod consumer;
-mod place;
 mod pull;
 mod receipt;
 mod session;

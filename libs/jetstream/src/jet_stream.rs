@@ -132,16 +132,10 @@ impl EventFeed for JetStream {
         consumer: &str,
         streams: &[Stream],
     ) -> Result<Box<dyn Subscription>, StoreError> {
-        let Options { ack_wait, replicas, .. } = self.log.options;
         let consumers = streams.iter().map(|stream| Consumer {
             connection: self.log.connection.clone(),
             stream: self.log.names.stream(*stream),
-            kind: Kind::Shared {
-                name: consumer.to_owned(),
-                ack_wait,
-                // Only a place that several servers know survives one of them, and only orders are few enough to begin anew.
-                in_memory: replicas > 1 && matches!(stream, Stream::Orders(_)),
-            },
+            kind: Kind::Shared { name: consumer.to_owned(), ack_wait: self.log.options.ack_wait },
         });
         let feed = feed::open(self.log.names.clone(), consumers.collect()).await?;
         Ok(Box::new(feed))

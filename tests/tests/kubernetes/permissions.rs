@@ -214,7 +214,6 @@ async fn work_with_permissions(stores: &Stores) -> anyhow::Result<()> {
         ("validator", "certmill.administration.external-key.x"),
         ("validator", "$JS.API.CONSUMER.CREATE.certmill-orders-02.validator"),
         ("validator", "$JS.API.CONSUMER.MSG.NEXT.certmill-orders-00.signer"),
-        ("validator", "$JS.API.CONSUMER.RESET.certmill-orders-00.signer"),
         ("signer", "certmill.account.x"),
         ("signer", "certmill.administration.external-key.x"),
         ("projector", "certmill.order.00.x"),

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::{
-    consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull},
-    stream::ConsumerError,
-};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use eventstore::{Sequence, StoreError};
 
-use crate::connection::{ApiError, Connection};
+use crate::connection::Connection;
 
 /// How many messages of a stream may be with workers of one consumer at once.
 const MAX_ACK_PENDING: i64 = 4096;
@@ -36,8 +33,6 @@ pub(crate) enum Kind {
         name: String,
         /// After this time without a word a message is delivered again.
         ack_wait: Duration,
-        /// Whether servers keep their place in memory, which is cheaper, and on disk only now and then.
-        in_memory: bool,
     },
     /// One reader that sees all, keeps its place itself and acknowledges nothing.
     Follower {
@@ -51,26 +46,13 @@ impl Consumer {
     /// is not theirs.
     pub(super) async fn join(&self) -> Result<PullConsumer, StoreError> {
         self.connection.wait_until_up().await?;
-        match &self.kind {
-            Kind::Shared { name, in_memory: true, .. } => self.join_in_memory(name).await,
-            Kind::Shared { .. } | Kind::Follower { .. } => {
-                self.create(self.config()).await?.map_err(StoreError::unavailable)
-            }
-        }
+        let join = self.connection.context().create_consumer_on_stream(self.config(), &self.stream);
+        self.connection.answered(join).await?.map_err(StoreError::unavailable)
     }
 
-    /// Creates the consumer, or changes it, or does nothing if it is like this already.
-    pub(super) async fn create(
-        &self,
-        config: pull::Config,
-    ) -> Result<Result<PullConsumer, ConsumerError>, ApiError> {
-        let creating = self.connection.context().create_consumer_on_stream(config, &self.stream);
-        self.connection.answered(creating).await
-    }
-
-    pub(super) fn config(&self) -> pull::Config {
+    fn config(&self) -> pull::Config {
         match &self.kind {
-            Kind::Shared { name, ack_wait, in_memory } => pull::Config {
+            Kind::Shared { name, ack_wait } => pull::Config {
                 durable_name: Some(name.clone()),
                 deliver_policy: DeliverPolicy::All,
                 ack_policy: AckPolicy::Explicit,
@@ -78,7 +60,6 @@ impl Consumer {
                 // For ever; a worker that cannot do its work records that as an event.
                 max_deliver: -1,
                 max_ack_pending: MAX_ACK_PENDING,
-                memory_storage: *in_memory,
                 ..pull::Config::default()
             },
             Kind::Follower { after } => pull::Config {

@@ -1,7 +1,6 @@
 //! The task that pulls one stream's messages to one worker.
 
 use std::{
-    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +16,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Consumer, Received, place::Notes, session::Session};
+use super::{Consumer, Received, session::Session};
 use crate::connection::ApiError;
 
 /// After this time without a word from a consumer its worker is told.
@@ -35,10 +34,7 @@ pub(super) struct Pull {
     consumer: Consumer,
     joined: PullConsumer,
     joined_at: Instant,
-    /// Whether the connection was another one when the consumer was joined.
-    reconnected: bool,
     worker: Worker,
-    notes: Notes,
     interrupted: Arc<AtomicBool>,
     /// Whether the worker was told that the consumer is paused: somebody may want that, for hours.
     pause_reported: bool,
@@ -59,24 +55,12 @@ pub(super) enum Ended {
     Refused,
     #[error("the consumer was paused: resume it with `nats consumer resume`")]
     Paused,
-    #[error("the consumer cannot be joined")]
-    NotJoined(#[source] StoreError),
 }
 
 impl Pull {
     pub(super) fn new(consumer: Consumer, joined: PullConsumer, worker: Worker) -> Self {
         let (joined_at, interrupted) = (Instant::now(), Arc::default());
-        let (notes, reconnected, pause_reported) = (Notes::default(), false, false);
-        Self {
-            consumer,
-            joined,
-            joined_at,
-            reconnected,
-            worker,
-            notes,
-            interrupted,
-            pause_reported,
-        }
+        Self { consumer, joined, joined_at, worker, interrupted, pause_reported: false }
     }
 
     /// Whether the worker was told of an outage that goes on.
@@ -87,31 +71,40 @@ impl Pull {
     /// Runs until the worker has left.
     pub(super) async fn run(mut self) {
         let mut outage = Outage::default();
-        let mut ended = self.pull(&mut outage).await;
-        while !matches!(ended, Ended::Left) {
-            self.report(&outage, ended);
+        loop {
+            match self.pull(&mut outage).await {
+                Ended::Left => return,
+                ended @ (Ended::OutOfReach(_)
+                | Ended::ConsumerGone
+                | Ended::Gap
+                | Ended::Refused
+                | Ended::Paused) => {
+                    self.report(&outage, ended);
+                }
+            }
             tokio::select! {
                 () = sleep(outage.pause()) => {}
                 () = self.worker.closed() => return,
             }
-            ended = match self.join().await {
-                Ok(()) => self.pull(&mut outage).await,
-                Err(ended) => ended,
-            };
+            self.join().await;
         }
     }
 
-    async fn join(&mut self) -> Result<(), Ended> {
-        (self.joined_at, self.reconnected) = (Instant::now(), false);
-        self.joined = self.consumer.join().await.map_err(Ended::NotJoined)?;
-        Ok(())
+    async fn join(&mut self) {
+        self.joined_at = Instant::now();
+        match self.consumer.join().await {
+            Ok(joined) => self.joined = joined,
+            Err(error) => {
+                let stream = &self.consumer.stream;
+                tracing::debug!(stream, %error, "a consumer was not joined again");
+            }
+        }
     }
 
-    /// Whether to look at the consumer again: it may be paused, or have lost its place with the servers. Not for a follower: nobody
-    /// else knows its consumer, and joining again would make another one.
-    fn is_look_due(&self, session: &Session<'_>) -> bool {
-        let is_idle = session.idle && self.joined_at.elapsed() >= LOOK_INTERVAL;
-        !self.consumer.is_follower() && (self.reconnected || is_idle)
+    /// Whether to look again if the consumer is paused. Not for a follower: nobody else knows its consumer, and joining again would
+    /// make another one.
+    fn is_look_due(&self) -> bool {
+        !self.consumer.is_follower() && self.joined_at.elapsed() >= LOOK_INTERVAL
     }
 
     fn is_paused(&self) -> bool {
@@ -124,10 +117,10 @@ impl Pull {
         let stream = &self.consumer.stream;
         let is_paused = matches!(ended, Ended::Paused);
         if outage.is_short() || is_paused && self.pause_reported {
-            tracing::debug!(stream, error = &ended as &dyn Error, "a feed is interrupted");
+            tracing::debug!(stream, error = %ended, "a feed is interrupted");
             return;
         }
-        tracing::warn!(stream, error = &ended as &dyn Error, "a feed is interrupted");
+        tracing::warn!(stream, error = %ended, "a feed is interrupted");
         self.pause_reported = is_paused;
         self.interrupted.store(true, Ordering::Relaxed);
         // A worker that already has an error to look at needs no second one.
@@ -167,8 +160,8 @@ impl Pull {
 
     async fn step(&mut self, session: &mut Session<'_>) -> Result<(), Ended> {
         if session.owed == 0 && session.queue.len() <= self.consumer.prefetch() / 2 {
-            if self.is_look_due(session) {
-                self.join().await?;
+            if session.idle && self.is_look_due() {
+                self.join().await;
                 if self.is_paused() {
                     return Err(Ended::Paused);
                 }
@@ -180,7 +173,6 @@ impl Pull {
                 let permit = permit.map_err(|_| Ended::Left)?;
                 if let Some(received) = session.queue.pop_front() {
                     self.consumer.note_handed_over(received.sequence);
-                    self.notes.handed_over(&self.consumer, received.sequence);
                     permit.send(Ok(received));
                 }
                 Ok(())
@@ -193,7 +185,6 @@ impl Pull {
             // The connection was lost, or is back: the server no longer knows of the request.
             _ = session.link.changed() => {
                 session.owed = 0;
-                self.reconnected = true;
                 // What was under way to a follower is lost.
                 if self.consumer.is_follower() { Err(Ended::Gap) } else { Ok(()) }
             }

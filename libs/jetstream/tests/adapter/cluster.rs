@@ -3,18 +3,20 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+use domain::OrderId;
 use eventstore::{
-    AppendError, EventStore as _, Expected, Sequence, Stream, Subject,
+    AppendError, Delivery, EventFeed as _, EventStore as _, Expected, Sequence, Stream, Subject,
+    Subscription,
     contract::{self, fresh_account},
 };
 use futures::future::join_all;
 use jetstream::{ConnectError, JetStream, Options};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
     Logs, append, eventually,
@@ -118,23 +120,9 @@ async fn appends_wait_for_the_next_leader() {
     let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::start().await;
     let log = settled(&Logs(cluster.options())).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..8)
-        .map(|_| {
-            let (log, stop) = (log.clone(), stop.clone());
-            tokio::spawn(async move {
-                let (_, subject) = fresh_account();
-                let mut refusals = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    let appended = append(&log, &subject, Expected::Anything, "a").await;
-                    if let Err(AppendError::Unavailable(error)) = appended {
-                        refusals.push(error);
-                    }
-                }
-                refusals
-            })
-        })
-        .collect();
+    let (stop, stored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let writers: Vec<_> =
+        (0..8).map(|_| tokio::spawn(refusals(log.clone(), stop.clone(), stored.clone()))).collect();
     let servers: Vec<String> = cluster.servers.iter().map(Nats::url).collect();
     let raw = async_nats::connect(servers).await.unwrap();
     for _ in 0..10 {
@@ -146,10 +134,68 @@ async fn appends_wait_for_the_next_leader() {
             (other != leader).then_some(()).ok_or(other)
         })
         .await;
+        let before = stored.load(Ordering::Relaxed);
+        eventually("more appends", async || {
+            let now = stored.load(Ordering::Relaxed);
+            (now > before + 8).then_some(()).ok_or(now)
+        })
+        .await;
     }
     stop.store(true, Ordering::Relaxed);
     let refusals: Vec<_> = join_all(writers).await.into_iter().flat_map(Result::unwrap).collect();
     assert!(refusals.is_empty(), "{} refusals, such as {:?}", refusals.len(), refusals.first());
+}
+
+/// Appends until it is stopped, counts what was stored, and tells what was refused.
+async fn refusals(
+    log: JetStream,
+    stop: Arc<AtomicBool>,
+    stored: Arc<AtomicUsize>,
+) -> Vec<AppendError> {
+    let (_, subject) = fresh_account();
+    let mut refusals = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        match append(&log, &subject, Expected::Anything, "a").await {
+            Ok(_) => drop(stored.fetch_add(1, Ordering::Relaxed)),
+            // The leader was gone before it replied.
+            Err(AppendError::Unknown(_)) => {}
+            Err(refusal) => refusals.push(refusal),
+        }
+    }
+    refusals
+}
+
+/// A consumer in memory would have no leader until the third is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_served_when_two_of_three_servers_come_back() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::start().await;
+    let log = settled(&Logs(cluster.options())).await;
+    let subject = Subject::order(&OrderId::new(0, &[0; 16]));
+    let mut worker = log.subscribe("worker", &[Stream::Orders(0)]).await.unwrap();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    next(worker.as_mut()).await.ack().await.unwrap();
+
+    cluster.servers.iter_mut().for_each(Nats::kill);
+    for server in &mut cluster.servers[..2] {
+        server.restart().await;
+    }
+    let last =
+        eventually("an append", async || append(&log, &subject, Expected::Anything, "b").await)
+            .await;
+    while next(worker.as_mut()).await.message.sequence < last {}
+}
+
+/// The next delivery, which a worker that is told of an outage asks for again.
+async fn next(worker: &mut dyn Subscription) -> Delivery {
+    let next = async {
+        loop {
+            if let Ok(delivery) = worker.next().await {
+                return delivery;
+            }
+        }
+    };
+    timeout(Duration::from_secs(60), next).await.expect("a delivery")
 }
 
 /// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.

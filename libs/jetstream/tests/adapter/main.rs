@@ -9,7 +9,6 @@ mod feed;
 mod monitors;
 mod nats;
 mod outage;
-mod place;
 mod reading;
 mod refusals;
 mod rights;

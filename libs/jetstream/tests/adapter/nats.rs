@@ -203,8 +203,7 @@ fn jetstream_block(directory: &Path, sync: Sync) -> String {
         Sync::Lazy => "2m",
         Sync::Always => "always",
     };
-    // Without memory for streams, as the chart of NATS configures it by default.
-    format!("jetstream {{ store_dir: {directory:?}, sync_interval: {sync}, max_mem: 0 }}")
+    format!("jetstream {{ store_dir: {directory:?}, sync_interval: {sync} }}")
 }
 
 fn spawn(directory: &Path) -> Child {

@@ -181,18 +181,11 @@ impl Consumer {
             }
             Self::Durable { name, of } => {
                 let subjects = |stream: Stream| {
-                    let mut subjects = vec![
+                    [
                         format!("$JS.API.CONSUMER.CREATE.certmill-{stream}.{name}"),
                         format!("$JS.API.CONSUMER.MSG.NEXT.certmill-{stream}.{name}"),
                         format!("$JS.ACK.certmill-{stream}.{name}.>"),
-                    ];
-                    if matches!(stream, Stream::Orders(_)) {
-                        subjects.extend([
-                            format!("$JS.API.CONSUMER.INFO.certmill-{stream}.{name}"),
-                            format!("$JS.API.CONSUMER.RESET.certmill-{stream}.{name}"),
-                        ]);
-                    }
-                    subjects
+                    ]
                 };
                 of(order_shards).into_iter().flat_map(subjects).collect()
             }
