@@ -23,6 +23,7 @@ use async_nats::{
 };
 use bytes::Bytes;
 use eventstore::StoreError;
+use futures::{StreamExt as _, stream::FuturesUnordered};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     sync::watch,
@@ -38,6 +39,9 @@ use crate::{ConnectError, Options};
 pub(crate) const REPLACEMENT_PATIENCE: Duration = Duration::from_secs(2);
 /// How often servers that have no leader are asked again.
 pub(crate) const ELECTION_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a question is left without an answer before it is asked once more.
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// How often a connection is given up at most because its server takes too little.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
@@ -205,6 +209,23 @@ impl Connection {
                     sleep(ELECTION_PAUSE).await;
                 }
                 Ok(_) | Err(_) => return answer,
+            }
+        }
+    }
+
+    /// Asks the JetStream API for what changes nothing, and once more whenever nobody has answered for a while. A leader
+    /// that steps down drops the questions it has, and until the others have elected nobody takes any; the first question
+    /// goes on waiting beside the next, because servers that are merely slow answer it first.
+    pub(crate) async fn look_up<T: DeserializeOwned>(
+        &self,
+        subject: &str,
+        payload: &(impl Serialize + Sync),
+    ) -> Result<T, ApiError> {
+        let mut asked = FuturesUnordered::new();
+        loop {
+            asked.push(self.api(subject, payload));
+            if let Ok(Some(answer)) = timeout(ASKED_AGAIN_AFTER, asked.next()).await {
+                return answer;
             }
         }
     }

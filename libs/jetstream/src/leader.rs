@@ -52,7 +52,7 @@ impl Leader<'_> {
         let subject = format!("STREAM.INFO.{}", self.stream);
         let deadline = Instant::now() + REPLACEMENT_PATIENCE;
         loop {
-            let info = self.connection.api::<Info>(&subject, &()).await?;
+            let info = self.connection.look_up::<Info>(&subject, &()).await?;
             if info.cluster.as_ref().is_none_or(Group::is_led) {
                 return Ok(info.state.last_seq);
             }

@@ -220,7 +220,7 @@ impl Reader<'_> {
         get: &Get<'_>,
     ) -> Result<Option<StreamMessage>, StoreError> {
         let subject = format!("STREAM.MSG.GET.{}", self.names.stream(stream));
-        match self.connection.api(&subject, get).await {
+        match self.connection.look_up(&subject, get).await {
             Ok(Got { message }) => {
                 StreamMessage::try_from(message).map(Some).map_err(StoreError::damaged)
             }

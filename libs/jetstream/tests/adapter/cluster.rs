@@ -1,4 +1,4 @@
-//! Three servers that sync each message, one of which is killed and comes back.
+//! Three servers that sync each message, while some are killed and come back, and others lead.
 
 use std::{
     sync::{
@@ -10,8 +10,8 @@ use std::{
 
 use domain::OrderId;
 use eventstore::{
-    AppendError, Delivery, EventFeed as _, EventStore as _, Expected, Sequence, Stream, Subject,
-    Subscription,
+    AppendError, Delivery, EventFeed as _, EventStore as _, Expected, Sequence, StoreError, Stream,
+    Subject, Subscription,
     contract::{self, fresh_account},
 };
 use futures::future::join_all;
@@ -123,17 +123,8 @@ async fn appends_wait_for_the_next_leader() {
     let (stop, stored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let writers: Vec<_> =
         (0..8).map(|_| tokio::spawn(refusals(log.clone(), stop.clone(), stored.clone()))).collect();
-    let servers: Vec<String> = cluster.servers.iter().map(Nats::url).collect();
-    let raw = async_nats::connect(servers).await.unwrap();
     for _ in 0..10 {
-        let leader = accounts_leader(&cluster).await;
-        let step_down = "$JS.API.STREAM.LEADER.STEPDOWN.certmill-accounts";
-        raw.request(step_down, "".into()).await.unwrap();
-        eventually("another leader", async || {
-            let other = accounts_leader(&cluster).await;
-            (other != leader).then_some(()).ok_or(other)
-        })
-        .await;
+        step_down(&cluster).await;
         let before = stored.load(Ordering::Relaxed);
         eventually("more appends", async || {
             let now = stored.load(Ordering::Relaxed);
@@ -163,6 +154,42 @@ async fn refusals(
         }
     }
     refusals
+}
+
+/// A leader that steps down drops the questions that it has, which would be waited for until the request timeout.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_are_answered_by_the_next_leader() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let cluster = Cluster::start().await;
+    let log = settled(&Logs(cluster.options())).await;
+    let (_, subject) = fresh_account();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..8)
+        .map(|_| tokio::spawn(read_until(log.clone(), subject.clone(), stop.clone())))
+        .collect();
+    for _ in 0..20 {
+        step_down(&cluster).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    for reader in join_all(readers).await {
+        reader.unwrap().unwrap();
+    }
+}
+
+/// Reads what is there, what is not, and where the stream ends, until it is stopped or a read fails.
+async fn read_until(
+    log: JetStream,
+    subject: Subject,
+    stop: Arc<AtomicBool>,
+) -> Result<(), StoreError> {
+    let (_, unknown) = fresh_account();
+    while !stop.load(Ordering::Relaxed) {
+        assert_eq!(log.read(&subject, Sequence::NONE).await?.len(), 1);
+        assert!(log.read(&unknown, Sequence::NONE).await?.is_empty());
+        assert_eq!(log.last_sequence(Stream::Accounts).await?, Sequence(1));
+    }
+    Ok(())
 }
 
 /// A consumer in memory would have no leader until the third is back.
@@ -233,6 +260,20 @@ async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
     assert!(beyond.is_err(), "{beyond:?}");
     assert!(end.is_err(), "{end:?}");
     assert_eq!(there.unwrap().map(|message| message.sequence), Some(last));
+}
+
+/// Has another server lead the accounts' stream.
+async fn step_down(cluster: &Cluster) {
+    let leader = accounts_leader(cluster).await;
+    let servers: Vec<String> = cluster.servers.iter().map(Nats::url).collect();
+    let raw = async_nats::connect(servers).await.unwrap();
+    let step_down = "$JS.API.STREAM.LEADER.STEPDOWN.certmill-accounts";
+    raw.request(step_down, "".into()).await.unwrap();
+    eventually("another leader", async || {
+        let other = accounts_leader(cluster).await;
+        (other != leader).then_some(()).ok_or(other)
+    })
+    .await;
 }
 
 /// The name of the server that leads the accounts' stream.
