@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use async_nats::jetstream::Context;
 use domain::OrderId;
 use eventstore::{
     AppendError, Delivery, EventFeed as _, EventStore as _, Expected, Sequence, StoreError, Stream,
@@ -19,9 +20,9 @@ use jetstream::{ConnectError, JetStream, Options};
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
-    Logs, append, eventually,
+    Logs, PATIENCE, append, eventually,
     nats::{Cluster, Nats},
-    ports, single,
+    ports, single, stranger,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +48,7 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     contract::wakes_reach_every_listener(&logs, &ports).await;
 
     let writer = Writer::start(&log);
-    let leader = accounts_leader(&cluster).await;
+    let leader = accounts_leader(&stranger(cluster.options().servers).await).await;
     let lost = cluster.servers.iter_mut().find(|server| server.name == leader);
     let lost = lost.expect("the leader is one of the cluster");
     lost.kill();
@@ -74,7 +75,7 @@ async fn a_server_that_keeps_messages_and_whose_sync_is_not_seen_is_refused() {
     let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
     let mut cluster = Cluster::start_of(4).await;
     settled(&Logs(cluster.options())).await;
-    let leader = accounts_leader(&cluster).await;
+    let leader = accounts_leader(&stranger(cluster.options().servers).await).await;
     // As many are left as keep each message.
     let others = cluster.servers.iter().filter(|server| server.name != leader);
     let urls = others.map(|server| server.monitor_url().parse().unwrap()).collect();
@@ -222,7 +223,7 @@ async fn next(worker: &mut dyn Subscription) -> Delivery {
             }
         }
     };
-    timeout(Duration::from_secs(60), next).await.expect("a delivery")
+    timeout(PATIENCE, next).await.expect("a delivery")
 }
 
 /// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.
@@ -231,7 +232,7 @@ async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
     let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
     let mut cluster = Cluster::start().await;
     settled(&Logs(cluster.options())).await;
-    let name = accounts_leader(&cluster).await;
+    let name = accounts_leader(&stranger(cluster.options().servers).await).await;
     let leader = cluster.servers.iter().find(|server| server.name == name).unwrap().url();
     let log = settled(&Logs(Options { servers: vec![leader.clone()], ..cluster.options() })).await;
     let ((_, written), (_, other)) = (fresh_account(), fresh_account());
@@ -240,7 +241,7 @@ async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
     assert!(log.message(Stream::Accounts, Sequence(last.0 + 1)).await.unwrap().is_none());
 
     cluster.servers.iter_mut().filter(|server| server.name != name).for_each(Nats::kill);
-    let raw = async_nats::jetstream::new(async_nats::connect(leader).await.unwrap());
+    let raw = stranger(leader).await;
     let silence = eventually("the silence of the others", async || {
         let info = raw.get_stream("certmill-accounts").await.map_err(drop)?.cached_info().clone();
         let replicas = info.cluster.ok_or(())?.replicas;
@@ -264,22 +265,19 @@ async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
 
 /// Has another server lead the accounts' stream.
 async fn step_down(cluster: &Cluster) {
-    let leader = accounts_leader(cluster).await;
-    let servers: Vec<String> = cluster.servers.iter().map(Nats::url).collect();
-    let raw = async_nats::connect(servers).await.unwrap();
+    let raw = stranger(cluster.options().servers).await;
+    let leader = accounts_leader(&raw).await;
     let step_down = "$JS.API.STREAM.LEADER.STEPDOWN.certmill-accounts";
-    raw.request(step_down, "".into()).await.unwrap();
+    raw.client().request(step_down, "".into()).await.unwrap();
     eventually("another leader", async || {
-        let other = accounts_leader(cluster).await;
+        let other = accounts_leader(&raw).await;
         (other != leader).then_some(()).ok_or(other)
     })
     .await;
 }
 
 /// The name of the server that leads the accounts' stream.
-async fn accounts_leader(cluster: &Cluster) -> String {
-    let servers: Vec<String> = cluster.servers.iter().map(Nats::url).collect();
-    let raw = async_nats::jetstream::new(async_nats::connect(servers).await.unwrap());
+async fn accounts_leader(raw: &Context) -> String {
     eventually("a leader", async || {
         let stream =
             raw.get_stream("certmill-accounts").await.map_err(|error| error.to_string())?;

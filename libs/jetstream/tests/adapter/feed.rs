@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::{
     Logs, append, development, eventually,
     nats::{Nats, Sync},
+    stranger,
 };
 
 /// Much less than the time until redelivery.
@@ -33,11 +34,6 @@ fn patient(server: &Nats) -> Logs {
 /// One whose messages come again when nothing was said of them for so long.
 fn waiting(server: &Nats, ack_wait: Duration) -> Logs {
     Logs(Options { ack_wait, ..development(vec![server.url()]) })
-}
-
-/// Who publishes without this crate.
-async fn stranger(server: &Nats) -> async_nats::jetstream::Context {
-    async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap())
 }
 
 #[tokio::test]
@@ -62,7 +58,7 @@ async fn what_somebody_else_published_by_mistake_is_passed_over() {
     let server = Nats::start(Sync::Lazy).await;
     let log = patient(&server).connect().await;
     let (_, subject) = fresh_account();
-    let stranger = stranger(&server).await;
+    let stranger = stranger(server.url()).await;
     let first = append(&log, &subject, Expected::Anything, "a").await.unwrap();
     for _ in 0..3 {
         let published = stranger.publish("certmill.account.x", "hello".into()).await.unwrap();
@@ -93,7 +89,7 @@ async fn a_message_that_cannot_be_read_does_not_hold_up_the_others() {
     let server = Nats::start(Sync::Lazy).await;
     let log = patient(&server).connect().await;
     let (_, subject) = fresh_account();
-    let stranger = stranger(&server).await;
+    let stranger = stranger(server.url()).await;
     let mut headers = HeaderMap::new();
     headers.insert(NATS_MESSAGE_ID, "of another release");
     let unreadable = stranger.publish_with_headers("certmill.account.x", headers, "{}".into());
@@ -147,7 +143,7 @@ async fn a_consumer_that_was_removed_is_made_anew_and_nobody_hears_of_it() {
     let log = patient(&server).connect().await;
     let (_, subject) = fresh_account();
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
-    let stream = stranger(&server).await.get_stream("certmill-accounts").await.unwrap();
+    let stream = stranger(server.url()).await.get_stream("certmill-accounts").await.unwrap();
     let began = Instant::now();
     // Each time is forgotten when it is over, although they are more than a short outage together.
     while began.elapsed() < Duration::from_secs(3) {
@@ -171,7 +167,7 @@ async fn a_removal_that_was_seen_only_after_a_silence_is_not_heard_of() {
     let log = patient(&server).connect().await;
     let (_, subject) = fresh_account();
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
-    let stream = stranger(&server).await.get_stream("certmill-accounts").await.unwrap();
+    let stream = stranger(server.url()).await.get_stream("certmill-accounts").await.unwrap();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
     timeout(SOON, worker.next()).await.unwrap().unwrap().ack().await.unwrap();
     // So long that the request is made anew, and longer than a short outage.
@@ -194,7 +190,7 @@ async fn a_consumer_that_cannot_be_made_anew_is_told_of() {
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
     timeout(SOON, worker.next()).await.unwrap().unwrap().ack().await.unwrap();
-    stranger(&server).await.delete_stream("certmill-accounts").await.unwrap();
+    stranger(server.url()).await.delete_stream("certmill-accounts").await.unwrap();
     assert!(timeout(SOON, worker.next()).await.unwrap().is_err());
     assert!(!worker.delivers());
 }
@@ -229,7 +225,7 @@ async fn who_works_on_several_streams_hears_that_one_does_not_deliver() {
     let (_, subject) = fresh_account();
     let streams = [Stream::Accounts, Stream::Orders(0)];
     let mut worker = log.subscribe("worker", &streams).await.unwrap();
-    stranger(&server).await.delete_stream("certmill-orders-00").await.unwrap();
+    stranger(server.url()).await.delete_stream("certmill-orders-00").await.unwrap();
     assert!(timeout(SOON, worker.next()).await.unwrap().is_err());
     assert!(!worker.delivers());
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
@@ -285,7 +281,7 @@ async fn a_consumer_that_was_paused_is_told_of_while_other_streams_are_served() 
     let (_, account) = fresh_account();
     let order = eventstore::Subject::order(&domain::OrderId::new(1, &[7; 16]));
     drop(log.subscribe("worker", &Stream::all(2)).await.unwrap());
-    let stranger = stranger(&server).await;
+    let stranger = stranger(server.url()).await;
     let pausing = stranger.get_stream("certmill-accounts").await.unwrap();
     let until = domain::Timestamp::from_unix_seconds(4_000_000_000).to_offset_date_time();
     pausing.pause_consumer("worker", until).await.unwrap();
@@ -325,7 +321,7 @@ async fn a_consumer_that_is_paused_while_it_is_waited_for_is_told_of() {
     let log = patient(&server).connect().await;
     let mut worker = log.subscribe("worker", &[Stream::Accounts]).await.unwrap();
     assert!(timeout(Duration::from_secs(2), worker.next()).await.is_err(), "nothing is there");
-    let stream = stranger(&server).await.get_stream("certmill-accounts").await.unwrap();
+    let stream = stranger(server.url()).await.get_stream("certmill-accounts").await.unwrap();
     let until = domain::Timestamp::from_unix_seconds(4_000_000_000).to_offset_date_time();
     stream.pause_consumer("worker", until).await.unwrap();
     pass(Duration::from_mins(3)).await;
@@ -341,7 +337,7 @@ async fn whoever_follows_keeps_its_consumer_where_nothing_happens_for_long() {
     let mut follower = log.follow(&[(Stream::Accounts, Sequence::NONE)]).await.unwrap();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
     follower.next().await.unwrap();
-    let stream = stranger(&server).await.get_stream("certmill-accounts").await.unwrap();
+    let stream = stranger(server.url()).await.get_stream("certmill-accounts").await.unwrap();
     for _ in 0..2 {
         pass(Duration::from_mins(3)).await;
         assert!(timeout(Duration::from_secs(2), follower.next()).await.is_err());
@@ -353,7 +349,7 @@ async fn whoever_follows_keeps_its_consumer_where_nothing_happens_for_long() {
 
 /// How many deliveries the worker's consumer has made, and how many it has not acknowledged.
 async fn delivered(server: &Nats) -> (u64, usize) {
-    let stream = stranger(server).await.get_stream("certmill-accounts").await.unwrap();
+    let stream = stranger(server.url()).await.get_stream("certmill-accounts").await.unwrap();
     let info = stream.consumer_info("worker").await.unwrap();
     (info.delivered.consumer_sequence, info.num_ack_pending)
 }

@@ -17,6 +17,7 @@ mod tls;
 
 use std::{sync::Arc, time::Duration};
 
+use async_nats::{ToServerAddrs, jetstream::Context};
 use eventstore::{
     AppendError, Envelope, EventStore, Expected, MessageId, Sequence, Subject,
     contract::{Harness, Ports, context},
@@ -74,6 +75,11 @@ async fn append(
     let events = [account_update(contact)];
     let envelope = Envelope::new(MessageId::random(), &context(), &events).expect("it serializes");
     log.append(subject, expected, &envelope).await
+}
+
+/// The servers' JetStream without the adapter.
+async fn stranger(servers: impl ToServerAddrs) -> Context {
+    async_nats::jetstream::new(async_nats::connect(servers).await.unwrap())
 }
 
 /// Tries again until it succeeds.

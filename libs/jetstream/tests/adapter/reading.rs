@@ -9,6 +9,7 @@ use jetstream::{ConnectError, JetStream, Options};
 use super::{
     Logs, append, development,
     nats::{Nats, Sync},
+    stranger,
 };
 
 const READER: &str = r#"
@@ -32,7 +33,7 @@ async fn a_reader_of_an_empty_server_makes_nothing_and_says_what_is_missing() {
     let refusal = JetStream::open_read_only(&development(vec![server.url()])).await.err();
     let Some(ConnectError::StreamMissing { stream }) = &refusal else { panic!("{refusal:?}") };
     assert!(stream.starts_with("certmill-"), "{stream}");
-    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let raw = stranger(server.url()).await;
     assert!(raw.stream_names().try_next().await.unwrap().is_none());
 }
 

@@ -17,6 +17,7 @@ use tokio::{
 use super::{
     append, development,
     nats::{Nats, Sync, free_address},
+    stranger,
 };
 
 /// Connects, and returns why that is refused.
@@ -142,7 +143,7 @@ async fn one_server_cannot_keep_three_replicas() {
 #[tokio::test]
 async fn a_stream_that_was_made_otherwise_is_refused_by_field() {
     let server = Nats::start(Sync::Lazy).await;
-    let raw = async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap());
+    let raw = stranger(server.url()).await;
     let config = stream::Config {
         name: "certmill-ledger".to_owned(),
         subjects: vec!["certmill.ledger.>".to_owned()],

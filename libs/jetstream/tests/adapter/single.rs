@@ -19,7 +19,7 @@ use jetstream::{JetStream, Options};
 use super::{
     Logs, account_update, append, development, eventually,
     nats::{Nats, Sync},
-    ports,
+    ports, stranger,
 };
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_log_has_its_identity_until_it_is_made_anew() {
     let identity = logs.connect().await.identity().await.unwrap();
     server.kill();
     server.restart().await;
-    let raw = raw(&server).await;
+    let raw = stranger(server.url()).await;
     let mut accounts = raw.get_stream("certmill-accounts").await.unwrap();
     let mut edited = accounts.info().await.unwrap().config.clone();
     edited.description = Some("edited".to_owned());
@@ -123,7 +123,7 @@ async fn a_stream_that_was_edited_or_removed_beneath_the_log_is_noticed() {
     const YEAR: Duration = Duration::from_hours(365 * 24);
     let server = Nats::start(Sync::Lazy).await;
     let log = Logs(development(vec![server.url()])).connect().await;
-    let raw = raw(&server).await;
+    let raw = stranger(server.url()).await;
     let set_max_age = async |stream: &str, max_age: Duration| {
         let mut edited = raw.get_stream(stream).await.unwrap().cached_info().config.clone();
         let before = std::mem::replace(&mut edited.max_age, max_age);
@@ -158,7 +158,7 @@ async fn a_scan_goes_on_behind_messages_that_are_gone() {
     for _ in 0..30 {
         append(&log, &subject, Expected::Anything, "a").await.unwrap();
     }
-    let stream = raw(&server).await.get_stream("certmill-orders-01").await.unwrap();
+    let stream = stranger(server.url()).await.get_stream("certmill-orders-01").await.unwrap();
     stream.purge().sequence(21).await.unwrap();
     let scanned = log.scan(Stream::Orders(1), Sequence(3), 7).await.unwrap();
     let scanned: Vec<u64> = scanned.iter().map(|message| message.sequence.0).collect();
@@ -205,7 +205,7 @@ async fn the_header_names_the_types_of_the_events() {
     ];
     let envelope = Envelope::new(MessageId::random(), &context(), &events).unwrap();
     let sequence = log.append(&subject, Expected::Anything, &envelope).await.unwrap();
-    let stream = raw(&server).await.get_stream("certmill-accounts").await.unwrap();
+    let stream = stranger(server.url()).await.get_stream("certmill-accounts").await.unwrap();
     let message = stream.get_raw_message(sequence.0).await.unwrap();
     let header = message.headers.get("Certmill-Events").unwrap();
     assert_eq!(header.as_str(), "AccountCreated,AccountUpdated");
@@ -232,7 +232,7 @@ async fn a_stream_that_was_set_to_take_less_than_a_message_needs_is_unavailable(
     let server = Nats::start(Sync::Lazy).await;
     let log = Logs(development(vec![server.url()])).connect().await;
     let (_, subject) = fresh_account();
-    let context = raw(&server).await;
+    let context = stranger(server.url()).await;
     let mut stream = context.get_stream("certmill-accounts").await.unwrap();
     let config = stream.info().await.unwrap().config.clone();
     let small = async_nats::jetstream::stream::Config { max_message_size: 100, ..config.clone() };
@@ -248,7 +248,7 @@ async fn what_another_stream_holds_in_the_place_of_ours_is_neither_read_nor_writ
     let server = Nats::start(Sync::Lazy).await;
     let log = Logs(development(vec![server.url()])).connect().await;
     let order = Subject::order(&OrderId::new(1, &[7; 16]));
-    let context = raw(&server).await;
+    let context = stranger(server.url()).await;
     for (subject, name) in [(fresh_account().1, "accounts"), (order, "orders-01")] {
         let last = append(&log, &subject, Expected::Last(Sequence::NONE), "a").await.unwrap();
         let ours = format!("certmill-{name}");
@@ -312,7 +312,8 @@ async fn orders_are_kept_longer_when_asked_and_never_shorter() {
     };
     for (asked, kept) in [(100, 100), (200, 200), (100, 200)] {
         Logs(hours(asked)).connect().await;
-        let mut stream = raw(&server).await.get_stream("certmill-orders-00").await.unwrap();
+        let mut stream =
+            stranger(server.url()).await.get_stream("certmill-orders-00").await.unwrap();
         let max_age = stream.info().await.unwrap().config.max_age;
         assert_eq!(max_age, Duration::from_secs(kept * 3600), "asked for {asked} hours");
     }
@@ -330,16 +331,12 @@ async fn two_logs_on_one_server_do_not_see_each_other() {
     append(&other, &subject, Expected::Last(Sequence::NONE), "a").await.unwrap();
 }
 
-/// The server's JetStream without the adapter.
-async fn raw(server: &Nats) -> async_nats::jetstream::Context {
-    async_nats::jetstream::new(async_nats::connect(server.url()).await.unwrap())
-}
-
 #[tokio::test]
 async fn a_stream_that_is_empty_again_still_ends_where_it_ended_and_holds_nothing() {
     let server = Nats::start(Sync::Lazy).await;
     let log = Logs(development(vec![server.url()])).connect().await;
-    let (stranger, subject) = (raw(&server).await, Subject::order(&OrderId::new(0, &[7; 16])));
+    let (stranger, subject) =
+        (stranger(server.url()).await, Subject::order(&OrderId::new(0, &[7; 16])));
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
     let last = append(&log, &subject, Expected::Anything, "b").await.unwrap();
     stranger.get_stream("certmill-orders-00").await.unwrap().purge().await.unwrap();
