@@ -10,9 +10,12 @@ use async_nats::{
 };
 use bytes::Bytes;
 use eventstore::{AppendError, Envelope, Expected, MessageId, Sequence};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
-use crate::connection::{ApiError, Connection, ELECTION_PAUSE, REPLACEMENT_PATIENCE};
+use crate::{
+    connection::{ApiError, Connection},
+    election::Election,
+};
 
 /// The header that names the types of a message's events, so that a worker can skip what is not its own unread.
 const EVENTS_HEADER: &str = "Certmill-Events";
@@ -78,7 +81,7 @@ impl<'a> Publication<'a> {
 
     /// Publishes the message and waits until it is stored, also while the stream gets another leader.
     pub(crate) async fn store(&self, connection: &Connection) -> Result<Sequence, AppendError> {
-        let (mut pause, deadline) = (FIRST_PAUSE, Instant::now() + REPLACEMENT_PATIENCE);
+        let (mut pause, mut election) = (FIRST_PAUSE, Election::awaited());
         loop {
             match self.publish(connection).await {
                 Err(Failed::AnotherInFlight) if pause <= LONGEST_PAUSE => {
@@ -87,10 +90,12 @@ impl<'a> Publication<'a> {
                     pause *= 2;
                 }
                 Err(Failed::AnotherInFlight) => return Err(AppendError::Conflict),
-                Err(Failed::NoLeader(_)) if Instant::now() < deadline => {
-                    sleep(ELECTION_PAUSE).await
+                Err(Failed::NoLeader(error)) => {
+                    if !election.goes_on().await {
+                        return Err(error);
+                    }
                 }
-                Err(Failed::NoLeader(error) | Failed::Finally(error)) => return Err(error),
+                Err(Failed::Finally(error)) => return Err(error),
                 Ok(sequence) => return Ok(sequence),
             }
         }

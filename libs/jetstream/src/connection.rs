@@ -17,7 +17,7 @@ use async_nats::{
     connection::State,
     jetstream::{
         self, Context, ErrorCode,
-        context::{ContextBuilder, RequestError},
+        context::{ContextBuilder, RequestError, RequestErrorKind},
         response::Response,
     },
 };
@@ -28,17 +28,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep, timeout},
+    time::{Instant, timeout},
 };
 
 use self::{deaf::Deaf, denials::Denials};
-use crate::{ConnectError, Options};
+use crate::{ConnectError, Options, election::Election};
 
-/// How long an operation waits for a lost connection or leader to be replaced before it fails: a client finds the next
-/// server of a cluster in much less; servers notice the sudden death of a leader in a few seconds.
-pub(crate) const REPLACEMENT_PATIENCE: Duration = Duration::from_secs(2);
-/// How often servers that have no leader are asked again.
-pub(crate) const ELECTION_PAUSE: Duration = Duration::from_millis(50);
+/// How long an operation waits for a lost connection to be replaced, beside the time that a server may take that hangs and
+/// is tried first.
+const RECONNECTION_TIME: Duration = Duration::from_secs(1);
 
 /// How long a question is left without an answer before it is asked once more.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -52,8 +50,9 @@ const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
 /// What the subjects of the JetStream API begin with.
 const API_PREFIX: &str = "$JS.API.";
 
-/// How often an idle connection is tried; two unanswered pings end it.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a silent connection is tried. It is given up after three intervals, when other servers are about to elect who
+/// leads instead of one that hangs or whose machine is gone.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A shared connection that comes back by itself.
 #[derive(Clone)]
@@ -65,6 +64,7 @@ pub(crate) struct Connection {
     renewed: Arc<Mutex<Option<Instant>>>,
     _tasks: Arc<Tasks>,
     request_timeout: Duration,
+    connect_timeout: Duration,
 }
 
 /// What looks after a connection until it is dropped.
@@ -107,6 +107,12 @@ impl ApiError {
     /// There is no such stream.
     pub(crate) fn is_stream_not_found(&self) -> bool {
         matches!(self, Self::Refused(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+    }
+
+    /// Nobody has answered in time.
+    fn is_silence(&self) -> bool {
+        matches!(self, Self::TimedOut)
+            || matches!(self, Self::Failed(error) if error.kind() == RequestErrorKind::TimedOut)
     }
 
     /// The same request may succeed in a moment. Servers without a leader answer faster than the leader that others know.
@@ -154,6 +160,7 @@ impl Connection {
             renewed: Arc::default(),
             _tasks: Arc::new(Tasks(tasks)),
             request_timeout: options.request_timeout,
+            connect_timeout: options.connect_timeout,
         })
     }
 
@@ -167,13 +174,14 @@ impl Connection {
         self.client.connection_state() == State::Connected
     }
 
-    /// Waits until there is a connection, for a moment only: a client finds the next server in less.
+    /// Waits until there is a connection, for long enough to find the next server of a cluster.
     pub(crate) async fn wait_until_up(&self) -> Result<(), ApiError> {
         if self.is_up() {
             return Ok(());
         }
         let mut link = self.link.clone();
-        match timeout(REPLACEMENT_PATIENCE, link.wait_for(|link| link.up)).await {
+        let patience = self.connect_timeout + RECONNECTION_TIME;
+        match timeout(patience, link.wait_for(|link| link.up)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ApiError::Disconnected),
         }
@@ -201,30 +209,31 @@ impl Connection {
         subject: &str,
         payload: &(impl Serialize + Sync),
     ) -> Result<T, ApiError> {
-        let deadline = Instant::now() + REPLACEMENT_PATIENCE;
+        let mut election = Election::awaited();
         loop {
             let answer = self.ask(subject, payload).await;
-            match &answer {
-                Err(error) if error.is_transient() && Instant::now() < deadline => {
-                    sleep(ELECTION_PAUSE).await;
-                }
-                Ok(_) | Err(_) => return answer,
+            let is_transient = answer.as_ref().is_err_and(ApiError::is_transient);
+            if !is_transient || !election.goes_on().await {
+                return answer;
             }
         }
     }
 
-    /// Asks the JetStream API for what changes nothing, and once more whenever nobody has answered for a while. A leader
-    /// that steps down drops the questions it has, and until the others have elected nobody takes any; the first question
-    /// goes on waiting beside the next, because servers that are merely slow answer it first.
+    /// Asks the JetStream API for what changes nothing, and once more whenever nobody has answered for a while, until there
+    /// was time to elect another leader. One that steps down or dies drops the questions it has, and until the others have
+    /// elected nobody takes any; the first question goes on waiting beside the next, because servers that are merely slow
+    /// answer it first.
     pub(crate) async fn look_up<T: DeserializeOwned>(
         &self,
         subject: &str,
         payload: &(impl Serialize + Sync),
     ) -> Result<T, ApiError> {
-        let mut asked = FuturesUnordered::new();
+        let (mut asked, mut election) = (FuturesUnordered::new(), Election::awaited());
         loop {
-            asked.push(self.api(subject, payload));
-            if let Ok(Some(answer)) = timeout(ASKED_AGAIN_AFTER, asked.next()).await {
+            asked.push(self.ask(subject, payload));
+            let Ok(Some(answer)) = timeout(ASKED_AGAIN_AFTER, asked.next()).await else { continue };
+            let may_change = |error: &ApiError| error.is_transient() || error.is_silence();
+            if !answer.as_ref().is_err_and(may_change) || !election.goes_on().await {
                 return answer;
             }
         }

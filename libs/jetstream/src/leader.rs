@@ -6,9 +6,11 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tokio::time::{Instant, sleep};
 
-use crate::connection::{ApiError, Connection, ELECTION_PAUSE, REPLACEMENT_PATIENCE};
+use crate::{
+    connection::{ApiError, Connection},
+    election::Election,
+};
 
 /// How long ago a leader may have heard from those who follow it. They say something every second, and wait for four before
 /// they elect another.
@@ -49,18 +51,19 @@ struct Replica {
 impl Leader<'_> {
     /// The last sequence of the stream. Whatever a leader said before was true when it was asked, unless this fails.
     pub(crate) async fn last_sequence(&self) -> Result<u64, ApiError> {
-        let subject = format!("STREAM.INFO.{}", self.stream);
-        let deadline = Instant::now() + REPLACEMENT_PATIENCE;
-        loop {
-            let info = self.connection.look_up::<Info>(&subject, &()).await?;
-            if info.cluster.as_ref().is_none_or(Group::is_led) {
-                return Ok(info.state.last_seq);
-            }
-            if Instant::now() >= deadline {
+        let mut info = self.info().await?;
+        let mut election = Election::awaited();
+        while !info.cluster.as_ref().is_none_or(Group::is_led) {
+            if !election.goes_on().await {
                 return Err(ApiError::CutOff);
             }
-            sleep(ELECTION_PAUSE).await;
+            info = self.info().await?;
         }
+        Ok(info.state.last_seq)
+    }
+
+    async fn info(&self) -> Result<Info, ApiError> {
+        self.connection.look_up(&format!("STREAM.INFO.{}", self.stream), &()).await
     }
 }
 

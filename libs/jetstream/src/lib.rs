@@ -11,6 +11,7 @@ mod append;
 mod calls;
 mod connect;
 mod connection;
+mod election;
 mod feed;
 mod jet_stream;
 mod leader;

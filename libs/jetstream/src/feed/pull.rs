@@ -23,7 +23,7 @@ use crate::connection::ApiError;
 const SHORT_OUTAGE: Duration = Duration::from_secs(1);
 /// The pauses before a consumer that failed is joined again.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 /// How often a consumer that delivers nothing is looked at: it may be paused, which servers do not tell whoever waits.
 const LOOK_INTERVAL: Duration = Duration::from_mins(2);
 

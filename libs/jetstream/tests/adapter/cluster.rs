@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -11,11 +11,10 @@ use std::{
 use async_nats::jetstream::Context;
 use domain::OrderId;
 use eventstore::{
-    AppendError, Delivery, EventFeed as _, EventStore as _, Expected, Sequence, StoreError, Stream,
-    Subject, Subscription,
+    AppendError, Delivery, EventFeed as _, EventStore as _, Expected, Sequence, Stream, Subject,
+    Subscription,
     contract::{self, fresh_account},
 };
-use futures::future::join_all;
 use jetstream::{ConnectError, JetStream, Options};
 use tokio::{task::JoinHandle, time::timeout};
 
@@ -115,84 +114,6 @@ async fn streams_that_lack_a_server_for_a_replica_are_made_when_it_is_there() {
     settled(&logs).await;
 }
 
-/// The other servers hear a moment later who leads, and say until then that nobody does.
-#[tokio::test(flavor = "multi_thread")]
-async fn appends_wait_for_the_next_leader() {
-    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
-    let cluster = Cluster::start().await;
-    let log = settled(&Logs(cluster.options())).await;
-    let (stop, stored) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let writers: Vec<_> =
-        (0..8).map(|_| tokio::spawn(refusals(log.clone(), stop.clone(), stored.clone()))).collect();
-    for _ in 0..10 {
-        step_down(&cluster).await;
-        let before = stored.load(Ordering::Relaxed);
-        eventually("more appends", async || {
-            let now = stored.load(Ordering::Relaxed);
-            (now > before + 8).then_some(()).ok_or(now)
-        })
-        .await;
-    }
-    stop.store(true, Ordering::Relaxed);
-    let refusals: Vec<_> = join_all(writers).await.into_iter().flat_map(Result::unwrap).collect();
-    assert!(refusals.is_empty(), "{} refusals, such as {:?}", refusals.len(), refusals.first());
-}
-
-/// Appends until it is stopped, counts what was stored, and tells what was refused.
-async fn refusals(
-    log: JetStream,
-    stop: Arc<AtomicBool>,
-    stored: Arc<AtomicUsize>,
-) -> Vec<AppendError> {
-    let (_, subject) = fresh_account();
-    let mut refusals = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        match append(&log, &subject, Expected::Anything, "a").await {
-            Ok(_) => drop(stored.fetch_add(1, Ordering::Relaxed)),
-            // The leader was gone before it replied.
-            Err(AppendError::Unknown(_)) => {}
-            Err(refusal) => refusals.push(refusal),
-        }
-    }
-    refusals
-}
-
-/// A leader that steps down drops the questions that it has, which would be waited for until the request timeout.
-#[tokio::test(flavor = "multi_thread")]
-async fn reads_are_answered_by_the_next_leader() {
-    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
-    let cluster = Cluster::start().await;
-    let log = settled(&Logs(cluster.options())).await;
-    let (_, subject) = fresh_account();
-    append(&log, &subject, Expected::Anything, "a").await.unwrap();
-    let stop = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = (0..8)
-        .map(|_| tokio::spawn(read_until(log.clone(), subject.clone(), stop.clone())))
-        .collect();
-    for _ in 0..20 {
-        step_down(&cluster).await;
-    }
-    stop.store(true, Ordering::Relaxed);
-    for reader in join_all(readers).await {
-        reader.unwrap().unwrap();
-    }
-}
-
-/// Reads what is there, what is not, and where the stream ends, until it is stopped or a read fails.
-async fn read_until(
-    log: JetStream,
-    subject: Subject,
-    stop: Arc<AtomicBool>,
-) -> Result<(), StoreError> {
-    let (_, unknown) = fresh_account();
-    while !stop.load(Ordering::Relaxed) {
-        assert_eq!(log.read(&subject, Sequence::NONE).await?.len(), 1);
-        assert!(log.read(&unknown, Sequence::NONE).await?.is_empty());
-        assert_eq!(log.last_sequence(Stream::Accounts).await?, Sequence(1));
-    }
-    Ok(())
-}
-
 /// A consumer in memory would have no leader until the third is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_are_served_when_two_of_three_servers_come_back() {
@@ -226,58 +147,8 @@ async fn next(worker: &mut dyn Subscription) -> Delivery {
     timeout(PATIENCE, next).await.expect("a delivery")
 }
 
-/// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
-    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
-    let mut cluster = Cluster::start().await;
-    settled(&Logs(cluster.options())).await;
-    let name = accounts_leader(&stranger(cluster.options().servers).await).await;
-    let leader = cluster.servers.iter().find(|server| server.name == name).unwrap().url();
-    let log = settled(&Logs(Options { servers: vec![leader.clone()], ..cluster.options() })).await;
-    let ((_, written), (_, other)) = (fresh_account(), fresh_account());
-    let last = append(&log, &written, Expected::Last(Sequence::NONE), "a").await.unwrap();
-    assert!(log.read(&written, last).await.unwrap().is_empty());
-    assert!(log.message(Stream::Accounts, Sequence(last.0 + 1)).await.unwrap().is_none());
-
-    cluster.servers.iter_mut().filter(|server| server.name != name).for_each(Nats::kill);
-    let raw = stranger(leader).await;
-    let silence = eventually("the silence of the others", async || {
-        let info = raw.get_stream("certmill-accounts").await.map_err(drop)?.cached_info().clone();
-        let replicas = info.cluster.ok_or(())?.replicas;
-        let shortest = replicas.iter().map(|replica| replica.active).min().ok_or(())?;
-        (shortest > Duration::from_secs(4)).then_some(shortest).ok_or(())
-    });
-    assert!(silence.await < Duration::from_secs(10));
-    let (more, nothing, beyond, end, there) = tokio::join!(
-        log.read(&written, last),
-        log.read(&other, Sequence::NONE),
-        log.message(Stream::Accounts, Sequence(last.0 + 1)),
-        log.last_sequence(Stream::Accounts),
-        log.message(Stream::Accounts, last),
-    );
-    assert!(more.is_err(), "{more:?}");
-    assert!(nothing.is_err(), "{nothing:?}");
-    assert!(beyond.is_err(), "{beyond:?}");
-    assert!(end.is_err(), "{end:?}");
-    assert_eq!(there.unwrap().map(|message| message.sequence), Some(last));
-}
-
-/// Has another server lead the accounts' stream.
-async fn step_down(cluster: &Cluster) {
-    let raw = stranger(cluster.options().servers).await;
-    let leader = accounts_leader(&raw).await;
-    let step_down = "$JS.API.STREAM.LEADER.STEPDOWN.certmill-accounts";
-    raw.client().request(step_down, "".into()).await.unwrap();
-    eventually("another leader", async || {
-        let other = accounts_leader(&raw).await;
-        (other != leader).then_some(()).ok_or(other)
-    })
-    .await;
-}
-
 /// The name of the server that leads the accounts' stream.
-async fn accounts_leader(raw: &Context) -> String {
+pub(crate) async fn accounts_leader(raw: &Context) -> String {
     eventually("a leader", async || {
         let stream =
             raw.get_stream("certmill-accounts").await.map_err(|error| error.to_string())?;
@@ -288,7 +159,7 @@ async fn accounts_leader(raw: &Context) -> String {
 }
 
 /// Waits until the cluster has a leader for everything.
-async fn settled(logs: &Logs) -> JetStream {
+pub(crate) async fn settled(logs: &Logs) -> JetStream {
     eventually("the election of leaders", async || JetStream::connect(logs.0.clone()).await).await
 }
 

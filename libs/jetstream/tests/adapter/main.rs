@@ -6,6 +6,7 @@ mod calls;
 mod cluster;
 mod credentials;
 mod feed;
+mod leaders;
 mod monitors;
 mod nats;
 mod outage;

@@ -1,0 +1,214 @@
+//! Three servers, whose leader steps down, dies, hangs, or is cut off.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use eventstore::{
+    AppendError, EventStore as _, Expected, Sequence, StoreError, Stream, Subject,
+    contract::fresh_account,
+};
+use futures::future::join_all;
+use jetstream::{JetStream, Options};
+use tokio::task::JoinHandle;
+
+use super::{
+    Logs, append,
+    cluster::{accounts_leader, settled},
+    eventually,
+    nats::{Cluster, Nats},
+    stranger,
+};
+
+/// How many append, and how many read.
+const TASKS: usize = 8;
+
+/// The other servers hear a moment later who leads, and say until then that nobody does. A leader that steps down drops the
+/// questions that it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_refused_while_leaders_step_down() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let cluster = Cluster::start().await;
+    let traffic = Traffic::start(&settled(&Logs(cluster.options())).await).await;
+    for _ in 0..20 {
+        step_down(&cluster).await;
+    }
+    traffic.goes_on().await;
+    traffic.check().await;
+}
+
+/// The others elect another leader four to nine seconds later.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_refused_when_the_leader_dies() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::start().await;
+    let traffic = Traffic::start(&settled(&Logs(cluster.options())).await).await;
+    leader(&mut cluster).await.kill();
+    traffic.goes_on().await;
+    traffic.check().await;
+}
+
+/// As when its machine is gone: nobody is told, and the connection to it stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_refused_when_the_leader_that_one_is_connected_to_hangs() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::start().await;
+    settled(&Logs(cluster.options())).await;
+    let options = cluster.options();
+    let leader = leader(&mut cluster).await;
+    let log = settled(&Logs(Options { servers: vec![leader.url()], ..options })).await;
+    let traffic = Traffic::start(&log).await;
+    leader.suspend();
+    traffic.goes_on().await;
+    traffic.check().await;
+}
+
+/// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
+    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
+    let mut cluster = Cluster::start().await;
+    settled(&Logs(cluster.options())).await;
+    let name = accounts_leader(&stranger(cluster.options().servers).await).await;
+    let leader = cluster.servers.iter().find(|server| server.name == name).unwrap().url();
+    let log = settled(&Logs(Options { servers: vec![leader.clone()], ..cluster.options() })).await;
+    let ((_, written), (_, other)) = (fresh_account(), fresh_account());
+    let last = append(&log, &written, Expected::Last(Sequence::NONE), "a").await.unwrap();
+    assert!(log.read(&written, last).await.unwrap().is_empty());
+    assert!(log.message(Stream::Accounts, Sequence(last.0 + 1)).await.unwrap().is_none());
+
+    cluster.servers.iter_mut().filter(|server| server.name != name).for_each(Nats::kill);
+    let raw = stranger(leader).await;
+    let silence = eventually("the silence of the others", async || {
+        let info = raw.get_stream("certmill-accounts").await.map_err(drop)?.cached_info().clone();
+        let replicas = info.cluster.ok_or(())?.replicas;
+        let shortest = replicas.iter().map(|replica| replica.active).min().ok_or(())?;
+        (shortest > Duration::from_secs(4)).then_some(shortest).ok_or(())
+    });
+    assert!(silence.await < Duration::from_secs(10));
+    let (more, nothing, beyond, end, there) = tokio::join!(
+        log.read(&written, last),
+        log.read(&other, Sequence::NONE),
+        log.message(Stream::Accounts, Sequence(last.0 + 1)),
+        log.last_sequence(Stream::Accounts),
+        log.message(Stream::Accounts, last),
+    );
+    assert!(more.is_err(), "{more:?}");
+    assert!(nothing.is_err(), "{nothing:?}");
+    assert!(beyond.is_err(), "{beyond:?}");
+    assert!(end.is_err(), "{end:?}");
+    assert_eq!(there.unwrap().map(|message| message.sequence), Some(last));
+}
+
+/// Appends and reads that go on until one is refused.
+struct Traffic {
+    stop: Arc<AtomicBool>,
+    done: Vec<Arc<AtomicUsize>>,
+    writers: Vec<JoinHandle<Result<(), AppendError>>>,
+    readers: Vec<JoinHandle<Result<(), StoreError>>>,
+}
+
+impl Traffic {
+    async fn start(log: &JetStream) -> Self {
+        let (_, subject) = fresh_account();
+        append(log, &subject, Expected::Anything, "a").await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let done: Vec<_> = (0..2 * TASKS).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+        let (writing, reading) = done.split_at(TASKS);
+        let writers = writing.iter().map(|done| {
+            let (log, stop, done) = (log.clone(), stop.clone(), done.clone());
+            tokio::spawn(async move { write_until(&log, &stop, &done).await })
+        });
+        let writers = writers.collect();
+        let readers = reading.iter().map(|done| {
+            let (log, stop, done) = (log.clone(), stop.clone(), done.clone());
+            let subject = subject.clone();
+            tokio::spawn(async move { read_until(&log, &subject, &stop, &done).await })
+        });
+        let readers = readers.collect();
+        Self { stop, done, writers, readers }
+    }
+
+    /// Waits until everyone has got two more answers, of which the first may have been under way, or stopped.
+    async fn goes_on(&self) {
+        let counts = || self.done.iter().map(|done| done.load(Ordering::Relaxed));
+        let before: Vec<usize> = counts().collect();
+        eventually("more answers", async || {
+            let is_on = counts().zip(&before).all(|(now, before)| now > before + 1);
+            let has_ended = self.writers.iter().any(JoinHandle::is_finished)
+                || self.readers.iter().any(JoinHandle::is_finished);
+            (is_on || has_ended).then_some(()).ok_or_else(|| counts().collect::<Vec<_>>())
+        })
+        .await;
+    }
+
+    /// Stops, and makes sure that nothing was refused.
+    async fn check(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let (written, read) = tokio::join!(join_all(self.writers), join_all(self.readers));
+        let refused: Vec<_> =
+            written.into_iter().filter_map(|ended| ended.unwrap().err()).collect();
+        assert!(refused.is_empty(), "{refused:?}");
+        let failed: Vec<_> = read.into_iter().filter_map(|ended| ended.unwrap().err()).collect();
+        assert!(failed.is_empty(), "{failed:?}");
+    }
+}
+
+/// Appends until it is stopped or an append is refused.
+async fn write_until(
+    log: &JetStream,
+    stop: &AtomicBool,
+    done: &AtomicUsize,
+) -> Result<(), AppendError> {
+    let (_, subject) = fresh_account();
+    while !stop.load(Ordering::Relaxed) {
+        match append(log, &subject, Expected::Anything, "a").await {
+            Ok(_) => drop(done.fetch_add(1, Ordering::Relaxed)),
+            // The leader was gone before it replied; whoever appends reads what became of it.
+            Err(AppendError::Unknown(_)) => {}
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(())
+}
+
+/// Reads what is there, what is not, and where the stream ends, until it is stopped or a read fails.
+async fn read_until(
+    log: &JetStream,
+    subject: &Subject,
+    stop: &AtomicBool,
+    done: &AtomicUsize,
+) -> Result<(), StoreError> {
+    let (_, unknown) = fresh_account();
+    while !stop.load(Ordering::Relaxed) {
+        assert_eq!(log.read(subject, Sequence::NONE).await?.len(), 1);
+        assert!(log.read(&unknown, Sequence::NONE).await?.is_empty());
+        assert!(log.last_sequence(Stream::Accounts).await? >= Sequence(1));
+        done.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// The server that leads the accounts' stream.
+async fn leader(cluster: &mut Cluster) -> &mut Nats {
+    let name = accounts_leader(&stranger(cluster.options().servers).await).await;
+    let leader = cluster.servers.iter_mut().find(|server| server.name == name);
+    leader.expect("the leader is one of the cluster")
+}
+
+/// Has another server lead the accounts' stream.
+async fn step_down(cluster: &Cluster) {
+    let raw = stranger(cluster.options().servers).await;
+    let leader = accounts_leader(&raw).await;
+    let step_down = "$JS.API.STREAM.LEADER.STEPDOWN.certmill-accounts";
+    raw.client().request(step_down, "".into()).await.unwrap();
+    eventually("another leader", async || {
+        let other = accounts_leader(&raw).await;
+        (other != leader).then_some(()).ok_or(other)
+    })
+    .await;
+}
