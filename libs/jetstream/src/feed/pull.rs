@@ -21,9 +21,13 @@ use crate::connection::ApiError;
 
 /// After this time without a word from a consumer its worker is told.
 const SHORT_OUTAGE: Duration = Duration::from_secs(1);
-/// The pauses before a consumer that failed is joined again.
+/// The pauses before a consumer that failed is joined again: the first, the longest while another leader may be elected for
+/// it, and the longest after that.
 const MIN_PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_secs(1);
+const ELECTION_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How long a consumer may be without a leader while nothing else is wrong.
+const ELECTION_LIMIT: Duration = Duration::from_secs(15);
 /// How often a consumer that delivers nothing is looked at: it may be paused, which servers do not tell whoever waits.
 const LOOK_INTERVAL: Duration = Duration::from_mins(2);
 
@@ -215,8 +219,8 @@ impl Outage {
 
     /// How long to wait before the next attempt.
     fn pause(&mut self) -> Duration {
-        let pause = MIN_PAUSE.saturating_mul(2_u32.saturating_pow(self.attempts)).min(MAX_PAUSE);
+        let pause = MIN_PAUSE.saturating_mul(2_u32.saturating_pow(self.attempts));
         self.attempts += 1;
-        pause
+        pause.min(if self.since.elapsed() < ELECTION_LIMIT { ELECTION_PAUSE } else { MAX_PAUSE })
     }
 }
