@@ -169,6 +169,11 @@ impl Connection {
         self.link.clone()
     }
 
+    /// How often the connection was lost.
+    pub(crate) fn losses(&self) -> u64 {
+        self.link.borrow().losses
+    }
+
     /// Whether there is a connection right now.
     pub(crate) fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected

@@ -35,8 +35,8 @@ pub struct Options {
     pub prefix: String,
     /// How long a delivery may stay without acknowledgement or sign of progress before another worker gets it.
     pub ack_wait: Duration,
-    /// How long a server may take to accept a connection. One that hangs may be tried first when another is lost, and
-    /// servers themselves allow two seconds each for TLS and for the log-in.
+    /// How long a server may take to accept a connection: short, because one that hangs may be tried first when another is
+    /// lost.
     pub connect_timeout: Duration,
     /// How long a server may take to answer.
     pub request_timeout: Duration,
@@ -70,7 +70,7 @@ impl Default for Options {
             may_begin: true,
             prefix: "certmill".to_owned(),
             ack_wait: ACK_WAIT,
-            connect_timeout: Duration::from_secs(2),
+            connect_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(5),
         }
     }

@@ -22,6 +22,9 @@ const PARALLEL_CHAINS: u64 = 8;
 /// How many gets of a scan are under way at once.
 const PARALLEL_GETS: usize = 64;
 
+/// How many leaders one read is asked of, when one after the other may have been deposed.
+const MAX_LEADERS: usize = 3;
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// What stands at a place of the log is no message. Whoever finds it has to tell an operator where it is.
@@ -66,9 +69,14 @@ impl Reader<'_> {
         subject: &Subject,
         after: Sequence,
     ) -> Result<Vec<Message>, StoreError> {
-        let messages = self.shown(subject, after).await?;
-        self.confirm_leader(subject.stream()).await?;
-        Ok(messages)
+        for _ in 0..MAX_LEADERS {
+            let losses = self.connection.losses();
+            let messages = self.shown(subject, after).await?;
+            if self.is_believed(subject.stream(), losses).await? {
+                return Ok(messages);
+            }
+        }
+        Err(ApiError::CutOff.into())
     }
 
     /// The messages of one subject after a sequence, according to a leader that may have been replaced.
@@ -142,11 +150,14 @@ impl Reader<'_> {
         if sequence == Sequence::NONE {
             return Ok(None);
         }
-        let message = self.at(stream, sequence.0).await?;
-        if message.is_none() {
-            self.confirm_leader(stream).await?;
+        for _ in 0..MAX_LEADERS {
+            let losses = self.connection.losses();
+            let message = self.at(stream, sequence.0).await?;
+            if message.is_some() || self.is_believed(stream, losses).await? {
+                return Ok(message);
+            }
         }
-        Ok(message)
+        Err(ApiError::CutOff.into())
     }
 
     /// At most `limit` messages of a stream after a sequence.
@@ -176,20 +187,29 @@ impl Reader<'_> {
         Ok(page)
     }
 
-    /// Makes sure that the leader of a stream still leads, so that there is nothing if it says so. A single replica
+    /// Whether a leader that found nothing, or nothing more, is believed; else the next one is to be asked. A single replica
     /// always leads.
-    async fn confirm_leader(&self, stream: Stream) -> Result<(), StoreError> {
-        if self.replicas == 1 { Ok(()) } else { self.last_sequence(stream).await.map(drop) }
+    async fn is_believed(&self, stream: Stream, losses: u64) -> Result<bool, StoreError> {
+        if self.replicas == 1 {
+            return Ok(true);
+        }
+        match self.leader(stream).is_believed(losses).await {
+            Err(error) if self.never_was(stream, &error) => Ok(true),
+            believed => Ok(believed?),
+        }
     }
 
     /// The last sequence of a stream.
     pub(crate) async fn last_sequence(&self, stream: Stream) -> Result<Sequence, StoreError> {
-        let leader = Leader { connection: self.connection, stream: self.names.stream(stream) };
-        match leader.last_sequence().await {
+        match self.leader(stream).last_sequence().await {
             Ok(last) => Ok(Sequence(last)),
             Err(error) if self.never_was(stream, &error) => Ok(Sequence::NONE),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn leader(&self, stream: Stream) -> Leader<'_> {
+        Leader { connection: self.connection, stream: self.names.stream(stream) }
     }
 
     /// Whether a stream of orders never existed. Anyone can make up the id of an order in such a shard, which is empty
