@@ -51,34 +51,23 @@ struct Replica {
 impl Leader<'_> {
     /// The last sequence of the stream, said by a leader that still leads.
     pub(crate) async fn last_sequence(&self) -> Result<u64, ApiError> {
-        let info = self.info().await?;
-        if info.is_led() {
-            return Ok(info.state.last_seq);
+        let mut info = self.info().await?;
+        let mut election = Election::awaited();
+        while !info.is_led() {
+            if !election.goes_on().await {
+                return Err(ApiError::CutOff);
+            }
+            info = self.info().await?;
         }
-        self.next().await
+        Ok(info.state.last_seq)
     }
 
-    /// Whether what a leader just said is true, that there is nothing or nothing more; otherwise waits for one that leads, which
-    /// is to be asked instead. `losses` is how often the connection had been lost when it was asked. It may have been deposed
-    /// if it hears too few of the others, or if the connection was lost since, perhaps to a server that is cut off like it.
+    /// Whether what a leader just said is true, that there is nothing or nothing more; otherwise the one that leads is to be
+    /// asked instead. `losses` is how often the connection had been lost when it was asked. It may have been deposed if it
+    /// hears too few of the others, or if the connection was lost since, perhaps to a server that is cut off like it.
     pub(crate) async fn is_believed(&self, losses: u64) -> Result<bool, ApiError> {
         let is_led = self.info().await?.is_led();
-        if !is_led {
-            self.next().await?;
-        }
         Ok(is_led && self.connection.losses() == losses)
-    }
-
-    /// Waits for a leader that hears from the others, which may be the same; returns the last sequence that it knows.
-    async fn next(&self) -> Result<u64, ApiError> {
-        let mut election = Election::awaited();
-        while election.goes_on().await {
-            let info = self.info().await?;
-            if info.is_led() {
-                return Ok(info.state.last_seq);
-            }
-        }
-        Err(ApiError::CutOff)
     }
 
     async fn info(&self) -> Result<Info, ApiError> {

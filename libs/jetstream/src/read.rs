@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     connection::{ApiError, Connection},
+    election::Election,
     leader::Leader,
     names::Names,
 };
@@ -21,9 +22,6 @@ const SEQUENTIAL_GETS: usize = 4;
 const PARALLEL_CHAINS: u64 = 8;
 /// How many gets of a scan are under way at once.
 const PARALLEL_GETS: usize = 64;
-
-/// How many leaders one read is asked of, when one after the other may have been deposed.
-const MAX_LEADERS: usize = 3;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -69,14 +67,17 @@ impl Reader<'_> {
         subject: &Subject,
         after: Sequence,
     ) -> Result<Vec<Message>, StoreError> {
-        for _ in 0..MAX_LEADERS {
+        let mut election = None;
+        loop {
             let losses = self.connection.losses();
             let messages = self.shown(subject, after).await?;
             if self.is_believed(subject.stream(), losses).await? {
                 return Ok(messages);
             }
+            if !election.get_or_insert_with(Election::awaited).goes_on().await {
+                return Err(ApiError::CutOff.into());
+            }
         }
-        Err(ApiError::CutOff.into())
     }
 
     /// The messages of one subject after a sequence, according to a leader that may have been replaced.
@@ -150,14 +151,17 @@ impl Reader<'_> {
         if sequence == Sequence::NONE {
             return Ok(None);
         }
-        for _ in 0..MAX_LEADERS {
+        let mut election = None;
+        loop {
             let losses = self.connection.losses();
             let message = self.at(stream, sequence.0).await?;
             if message.is_some() || self.is_believed(stream, losses).await? {
                 return Ok(message);
             }
+            if !election.get_or_insert_with(Election::awaited).goes_on().await {
+                return Err(ApiError::CutOff.into());
+            }
         }
-        Err(ApiError::CutOff.into())
     }
 
     /// At most `limit` messages of a stream after a sequence.
