@@ -26,7 +26,6 @@ use super::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted() {
-    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
     let mut cluster = Cluster::start().await;
     let logs = Logs(cluster.options());
     let log = settled(&logs).await;
@@ -47,9 +46,7 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
     contract::wakes_reach_every_listener(&logs, &ports).await;
 
     let writer = Writer::start(&log);
-    let leader = accounts_leader(&stranger(cluster.options().servers).await).await;
-    let lost = cluster.servers.iter_mut().find(|server| server.name == leader);
-    let lost = lost.expect("the leader is one of the cluster");
+    let lost = leader(&mut cluster).await;
     lost.kill();
     assert_eq!(settled(&logs).await.identity().await.unwrap(), identity);
     contract::order_is_kept_and_read_at_once(&ports).await;
@@ -71,7 +68,6 @@ async fn the_contract_holds_on_three_servers_while_one_is_killed_and_restarted()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_keeps_messages_and_whose_sync_is_not_seen_is_refused() {
-    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
     let mut cluster = Cluster::start_of(4).await;
     settled(&Logs(cluster.options())).await;
     let leader = accounts_leader(&stranger(cluster.options().servers).await).await;
@@ -95,7 +91,6 @@ async fn a_server_that_keeps_messages_and_whose_sync_is_not_seen_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_lack_a_server_for_a_replica_are_made_when_it_is_there() {
-    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
     let mut cluster = Cluster::start().await;
     settled(&Logs(Options { prefix: "other".to_owned(), ..cluster.options() })).await;
     cluster.servers.iter_mut().for_each(Nats::kill);
@@ -117,7 +112,6 @@ async fn streams_that_lack_a_server_for_a_replica_are_made_when_it_is_there() {
 /// A consumer in memory would have no leader until the third is back.
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_are_served_when_two_of_three_servers_come_back() {
-    let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
     let mut cluster = Cluster::start().await;
     let log = settled(&Logs(cluster.options())).await;
     let subject = Subject::order(&OrderId::new(0, &[0; 16]));
@@ -145,6 +139,13 @@ async fn next(worker: &mut dyn Subscription) -> Delivery {
         }
     };
     timeout(PATIENCE, next).await.expect("a delivery")
+}
+
+/// The server that leads the accounts' stream.
+pub(crate) async fn leader(cluster: &mut Cluster) -> &mut Nats {
+    let name = accounts_leader(&stranger(cluster.options().servers).await).await;
+    let leader = cluster.servers.iter_mut().find(|server| server.name == name);
+    leader.expect("the leader is one of the cluster")
 }
 
 /// The name of the server that leads the accounts' stream.

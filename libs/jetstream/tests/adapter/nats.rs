@@ -169,6 +169,8 @@ impl Cluster {
     }
 
     pub(crate) async fn start_of(count: usize) -> Self {
+        // Whoever connects looks at the monitors, as a client of HTTP that wants TLS ready.
+        let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
         let routes: Vec<SocketAddr> = (0..count).map(|_| free_address()).collect();
         let list: Vec<String> = routes.iter().map(|route| format!("nats://{route}")).collect();
         let list = list.join(", ");
