@@ -15,7 +15,7 @@ use eventstore::{Delivery, Message, StoreError, Subscription, Tail};
 use futures::future::try_join_all;
 use tokio::sync::mpsc;
 
-use crate::{names::Names, read::decode};
+use crate::{names::Names, stored::decode};
 
 pub(crate) use self::consumer::{Consumer, Kind};
 use self::{pull::Pull, receipt::Received};

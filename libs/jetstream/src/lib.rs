@@ -19,6 +19,7 @@ mod names;
 mod options;
 mod read;
 mod read_only;
+mod stored;
 mod wakes;
 
 pub use connect::{ConnectError, Identity};

@@ -1,11 +1,7 @@
 //! Reading by gets that the leader of a stream answers.
 
-use async_nats::{
-    HeaderMap,
-    header::NATS_MESSAGE_ID,
-    jetstream::{ErrorCode, message::StreamMessage, stream::RawMessage},
-};
-use eventstore::{Envelope, Message, Sequence, StoreError, Stream, Subject};
+use async_nats::jetstream::{ErrorCode, message::StreamMessage, stream::RawMessage};
+use eventstore::{Message, Sequence, StoreError, Stream, Subject};
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +10,7 @@ use crate::{
     election::Election,
     leader::Leader,
     names::Names,
+    stored::{Stored, decode},
 };
 
 /// How many messages of a subject are fetched one after the other before several places are read at once.
@@ -22,17 +19,6 @@ const SEQUENTIAL_GETS: usize = 4;
 const PARALLEL_CHAINS: u64 = 8;
 /// How many gets of a scan are under way at once.
 const PARALLEL_GETS: usize = 64;
-
-type Source = Box<dyn std::error::Error + Send + Sync>;
-
-/// What stands at a place of the log is no message. Whoever finds it has to tell an operator where it is.
-#[derive(Debug, thiserror::Error)]
-#[error("message {sequence} on {subject} cannot be read")]
-struct Unreadable {
-    sequence: u64,
-    subject: String,
-    source: Source,
-}
 
 /// Reads one log's messages.
 ///
@@ -67,15 +53,11 @@ impl Reader<'_> {
         subject: &Subject,
         after: Sequence,
     ) -> Result<Vec<Message>, StoreError> {
-        let mut election = None;
+        let mut confirmation = self.confirmation(subject.stream());
         loop {
-            let losses = self.connection.losses();
             let messages = self.shown(subject, after).await?;
-            if self.is_believed(subject.stream(), losses).await? {
+            if confirmation.is_given().await? {
                 return Ok(messages);
-            }
-            if !election.get_or_insert_with(Election::awaited).goes_on().await {
-                return Err(ApiError::CutOff.into());
             }
         }
     }
@@ -151,21 +133,33 @@ impl Reader<'_> {
         if sequence == Sequence::NONE {
             return Ok(None);
         }
-        let mut election = None;
+        let mut confirmation = self.confirmation(stream);
         loop {
-            let losses = self.connection.losses();
             let message = self.at(stream, sequence.0).await?;
-            if message.is_some() || self.is_believed(stream, losses).await? {
+            if message.is_some() || confirmation.is_given().await? {
                 return Ok(message);
-            }
-            if !election.get_or_insert_with(Election::awaited).goes_on().await {
-                return Err(ApiError::CutOff.into());
             }
         }
     }
 
     /// At most `limit` messages of a stream after a sequence.
     pub(crate) async fn scan(
+        &self,
+        stream: Stream,
+        after: Sequence,
+        limit: usize,
+    ) -> Result<Vec<Message>, StoreError> {
+        let mut confirmation = self.confirmation(stream);
+        loop {
+            let page = self.page(stream, after, limit).await?;
+            if confirmation.is_given().await? {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// At most `limit` messages of a stream after a sequence, according to leaders that may have been replaced.
+    async fn page(
         &self,
         stream: Stream,
         after: Sequence,
@@ -191,16 +185,8 @@ impl Reader<'_> {
         Ok(page)
     }
 
-    /// Whether a leader that found nothing, or nothing more, is believed; else the next one is to be asked. A single replica
-    /// always leads.
-    async fn is_believed(&self, stream: Stream, losses: u64) -> Result<bool, StoreError> {
-        if self.replicas == 1 {
-            return Ok(true);
-        }
-        match self.leader(stream).is_believed(losses).await {
-            Err(error) if self.never_was(stream, &error) => Ok(true),
-            believed => Ok(believed?),
-        }
+    fn confirmation(&self, stream: Stream) -> Confirmation<'_> {
+        Confirmation { reader: self, stream, losses: self.connection.losses(), election: None }
     }
 
     /// The last sequence of a stream.
@@ -267,72 +253,33 @@ struct Chain<'a> {
     limit: usize,
 }
 
-/// What a stream holds at one place.
-#[derive(Clone, Copy)]
-pub(crate) struct Stored<'a> {
-    pub(crate) subject: &'a str,
-    pub(crate) sequence: u64,
-    pub(crate) headers: Option<&'a HeaderMap>,
-    pub(crate) payload: &'a [u8],
+/// Whether the leaders that were asked about a stream still led afterwards.
+struct Confirmation<'a> {
+    reader: &'a Reader<'a>,
+    stream: Stream,
+    /// How often the connection had been lost when the first question was asked.
+    losses: u64,
+    election: Option<Election>,
 }
 
-impl<'a> From<&'a StreamMessage> for Stored<'a> {
-    fn from(message: &'a StreamMessage) -> Self {
-        Self {
-            subject: &message.subject,
-            sequence: message.sequence,
-            headers: Some(&message.headers),
-            payload: &message.payload,
+impl Confirmation<'_> {
+    /// Whether what was said since the last call is believed; else the next leader is to be asked the same again, for which
+    /// this waits a moment. A single replica always leads.
+    async fn is_given(&mut self) -> Result<bool, StoreError> {
+        let reader = self.reader;
+        if reader.replicas == 1 {
+            return Ok(true);
         }
-    }
-}
-
-/// Puts a message together from what is stored; `None` for a message that somebody else published there by mistake,
-/// which lacks the id that each of ours has. It cannot be deleted, and must not stop the messages after it.
-pub(crate) fn decode(names: &Names, stored: Stored<'_>) -> Result<Option<Message>, StoreError> {
-    match decode_own(names, &stored) {
-        Ok(message) => Ok(Some(message)),
-        Err(error) if stored.headers.and_then(|all| all.get(NATS_MESSAGE_ID)).is_none() => {
-            let Stored { subject, sequence, .. } = stored;
-            tracing::warn!(subject, sequence, %error, "a message that is not ours is passed over");
-            Ok(None)
+        match reader.leader(self.stream).is_believed(self.losses).await {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) if reader.never_was(self.stream, &error) => return Ok(true),
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error),
-    }
-}
-
-fn decode_own(names: &Names, stored: &Stored<'_>) -> Result<Message, StoreError> {
-    let unreadable = |source: Source| Unreadable {
-        sequence: stored.sequence,
-        subject: stored.subject.to_owned(),
-        source,
-    };
-    let envelope = serde_json::from_slice::<Envelope>(stored.payload);
-    let envelope = envelope.map_err(|error| StoreError::damaged(unreadable(error.into())))?;
-    let subject = names.parse(stored.subject);
-    let subject = subject.map_err(|error| StoreError::damaged(unreadable(error.into())))?;
-    Ok(Message { subject, sequence: Sequence(stored.sequence), envelope })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::error::Error as _;
-
-    use super::*;
-
-    #[test]
-    fn what_cannot_be_read_is_named_by_its_place() {
-        let names = Names::new("certmill").unwrap();
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_MESSAGE_ID, "one-of-ours");
-        let (subject, sequence) = ("certmill.order.03.nobody", 7);
-        for payload in ["torn".as_bytes(), b"{}"] {
-            let stored = Stored { subject, sequence, headers: Some(&headers), payload };
-            let damage = decode(&names, stored).unwrap_err();
-            let place = damage.source().unwrap();
-            let told = "message 7 on certmill.order.03.nobody cannot be read";
-            assert_eq!(place.to_string(), told);
-            assert!(place.source().is_some());
+        if !self.election.get_or_insert_with(Election::awaited).goes_on().await {
+            return Err(ApiError::CutOff.into());
         }
+        self.losses = reader.connection.losses();
+        Ok(false)
     }
 }

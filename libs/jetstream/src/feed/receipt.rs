@@ -21,7 +21,7 @@ use tokio::{
 use super::{Consumer, consumer::Kind};
 use crate::{
     connection::{ApiError, Connection},
-    read::Stored,
+    stored::Stored,
 };
 
 /// The wait before a message comes again that a worker dropped without a word: the next attempt may well fail, too.

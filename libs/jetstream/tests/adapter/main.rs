@@ -5,6 +5,7 @@
 mod calls;
 mod cluster;
 mod credentials;
+mod deposed;
 mod feed;
 mod leaders;
 mod monitors;
