@@ -91,7 +91,7 @@ impl<'a> Publication<'a> {
                 }
                 Err(Failed::AnotherInFlight) => return Err(AppendError::Conflict),
                 Err(Failed::NoLeader(error)) => {
-                    if !election.goes_on().await {
+                    if !connection.awaits_leader(&self.stream, &mut election).await {
                         return Err(error);
                     }
                 }

@@ -4,16 +4,17 @@ mod credentials;
 mod deaf;
 mod denials;
 mod diagnosis;
+mod lonely;
 mod servers;
+mod settings;
 
 use std::{
-    fs::File,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use async_nats::{
-    Client, ConnectOptions, Event, ServerAddr,
+    Client, Event,
     connection::State,
     jetstream::{
         self, Context, ErrorCode,
@@ -31,7 +32,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::{deaf::Deaf, denials::Denials};
+use self::{
+    deaf::Deaf,
+    denials::Denials,
+    lonely::{Choice, Lonely},
+    settings::settings,
+};
 use crate::{ConnectError, Options, election::Election};
 
 /// How long an operation waits for a lost connection to be replaced, beside the time that a server may take that hangs and
@@ -44,15 +50,8 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often a connection is given up at most because its server takes too little.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 
-/// The longest pause between two attempts to reconnect.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
-
 /// What the subjects of the JetStream API begin with.
 const API_PREFIX: &str = "$JS.API.";
-
-/// How often a silent connection is tried. It is given up after three intervals, when other servers are about to elect who
-/// leads instead of one that hangs or whose machine is gone.
-const PING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A shared connection that comes back by itself.
 #[derive(Clone)]
@@ -61,6 +60,7 @@ pub(crate) struct Connection {
     context: Context,
     link: watch::Receiver<Link>,
     denials: Denials,
+    lonely: Lonely,
     renewed: Arc<Mutex<Option<Instant>>>,
     _tasks: Arc<Tasks>,
     request_timeout: Duration,
@@ -68,7 +68,7 @@ pub(crate) struct Connection {
 }
 
 /// What looks after a connection until it is dropped.
-struct Tasks([JoinHandle<()>; 2]);
+struct Tasks([JoinHandle<()>; 3]);
 
 impl Drop for Tasks {
     fn drop(&mut self) {
@@ -146,17 +146,22 @@ impl Connection {
             note(&sender, &denied, &ended, &event);
             async {}
         });
+        let choice = Choice::default();
+        let connect = choice.clone().govern(connect);
         let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
         let context = ContextBuilder::new().timeout(options.request_timeout).build(client.clone());
+        let (lonely, overdue) = Lonely::new();
         let tasks = [
             tokio::spawn(diagnosis::run(options.clone(), link.clone())),
             tokio::spawn(deaf.mend(client.clone())),
+            tokio::spawn(lonely::mend(overdue, client.clone(), options.clone(), choice)),
         ];
         Ok(Self {
             client,
             context,
             link,
             denials,
+            lonely,
             renewed: Arc::default(),
             _tasks: Arc::new(Tasks(tasks)),
             request_timeout: options.request_timeout,
@@ -207,6 +212,18 @@ impl Connection {
         }
     }
 
+    /// Whether to ask the leader of a stream again, as [`Election::goes_on`].
+    pub(crate) async fn awaits_leader(&self, stream: &str, election: &mut Election) -> bool {
+        let goes_on = election.goes_on().await;
+        self.no_leader_for(stream, election.waited());
+        goes_on
+    }
+
+    /// Notes for how long nobody has been known to lead a stream. If another server knows by then who does, it is connected to.
+    pub(crate) fn no_leader_for(&self, stream: &str, waited: Duration) {
+        self.lonely.note(stream, waited);
+    }
+
     /// Asks the JetStream API, and again while a lost connection or leader is being replaced. Only for requests that
     /// may run twice.
     pub(crate) async fn api<T: DeserializeOwned>(
@@ -218,7 +235,7 @@ impl Connection {
         loop {
             let answer = self.ask(subject, payload).await;
             let is_transient = answer.as_ref().is_err_and(ApiError::is_transient);
-            if !is_transient || !election.goes_on().await {
+            if !is_transient || !self.awaits_leader(stream_of(subject), &mut election).await {
                 return answer;
             }
         }
@@ -238,7 +255,8 @@ impl Connection {
             asked.push(self.ask(subject, payload));
             let Ok(Some(answer)) = timeout(ASKED_AGAIN_AFTER, asked.next()).await else { continue };
             let may_change = |error: &ApiError| error.is_transient() || error.is_silence();
-            if !answer.as_ref().is_err_and(may_change) || !election.goes_on().await {
+            let is_final = !answer.as_ref().is_err_and(may_change);
+            if is_final || !self.awaits_leader(stream_of(subject), &mut election).await {
                 return answer;
             }
         }
@@ -321,50 +339,9 @@ impl Connection {
     }
 }
 
-/// Where to connect, and how.
-fn settings(options: &Options) -> Result<(Vec<ServerAddr>, ConnectOptions), ConnectError> {
-    let servers = servers::addresses(&options.servers)?;
-    check_files(options)?;
-    let connect = match &options.credentials {
-        Some(path) => credentials::log_in(path).map_err(ConnectError::Credentials)?,
-        None => ConnectOptions::new(),
-    };
-    let mut connect = connect
-        .name("certmill")
-        .connection_timeout(options.connect_timeout)
-        .request_timeout(Some(options.request_timeout))
-        .ping_interval(PING_INTERVAL)
-        .reconnect_delay_callback(reconnect_delay);
-    connect = servers::log_in(connect, &servers);
-    if let Some(path) = &options.root_certificates {
-        connect = connect.add_root_certificates(path.clone());
-    }
-    if let Some(certificate) = &options.client_certificate {
-        connect =
-            connect.add_client_certificate(certificate.chain.clone(), certificate.key.clone());
-    }
-    Ok((servers, connect))
-}
-
-/// The client reads the files whenever it connects, and does not say which it cannot read.
-fn check_files(options: &Options) -> Result<(), ConnectError> {
-    let own = options.client_certificate.as_ref();
-    let files = [
-        ("root_certificates", options.root_certificates.as_ref()),
-        ("client_certificate", own.map(|own| &own.chain)),
-        ("client_key", own.map(|own| &own.key)),
-    ];
-    for (key, path) in files {
-        let Some(path) = path else { continue };
-        let opened = File::open(path);
-        opened.map_err(|source| ConnectError::File { key, path: path.clone(), source })?;
-    }
-    Ok(())
-}
-
-fn reconnect_delay(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(10);
-    (Duration::from_millis(5) * 2_u32.pow(doublings)).min(MAX_RECONNECT_DELAY)
+/// The stream that a subject of the JetStream API ends with; that of the account itself ends with none.
+fn stream_of(subject: &str) -> &str {
+    subject.rsplit_once('.').map_or("", |(_, stream)| stream)
 }
 
 fn note(link: &watch::Sender<Link>, denials: &Denials, deaf: &Deaf, event: &Event) {

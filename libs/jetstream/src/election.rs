@@ -14,19 +14,24 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// An election that somebody waits for.
 pub(crate) struct Election {
-    deadline: Instant,
+    began: Instant,
     pause: Duration,
 }
 
 impl Election {
     /// Begins to wait.
     pub(crate) fn awaited() -> Self {
-        Self { deadline: Instant::now() + PATIENCE, pause: FIRST_PAUSE }
+        Self { began: Instant::now(), pause: FIRST_PAUSE }
+    }
+
+    /// For how long it has been waited.
+    pub(crate) fn waited(&self) -> Duration {
+        self.began.elapsed()
     }
 
     /// Whether the servers are to be asked again, for which this waits a moment; no, when it took too long already.
     pub(crate) async fn goes_on(&mut self) -> bool {
-        let is_awaited = Instant::now() < self.deadline;
+        let is_awaited = self.waited() < PATIENCE;
         if is_awaited {
             sleep(self.pause).await;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);

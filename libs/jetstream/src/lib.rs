@@ -20,6 +20,7 @@ mod options;
 mod read;
 mod read_only;
 mod stored;
+mod stream_info;
 mod wakes;
 
 pub use connect::{ConnectError, Identity};

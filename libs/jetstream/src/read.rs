@@ -276,7 +276,9 @@ impl Confirmation<'_> {
             Err(error) if reader.never_was(self.stream, &error) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
-        if !self.election.get_or_insert_with(Election::awaited).goes_on().await {
+        let election = self.election.get_or_insert_with(Election::awaited);
+        let stream = reader.names.stream(self.stream);
+        if !reader.connection.awaits_leader(&stream, election).await {
             return Err(ApiError::CutOff.into());
         }
         self.losses = reader.connection.losses();

@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use tokio::{sync::watch::Receiver, time::timeout};
 
-use super::{Link, settings};
+use super::{Link, settings::settings};
 use crate::{ConnectError, Options};
 
 /// After this time without a connection the cause is looked for: a server that restarts is back sooner.

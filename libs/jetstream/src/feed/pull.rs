@@ -83,6 +83,10 @@ impl Pull {
                 | Ended::Gap
                 | Ended::Refused
                 | Ended::Paused) => {
+                    if matches!(ended, Ended::OutOfReach(ApiError::TimedOut)) {
+                        let Consumer { connection, stream, .. } = &self.consumer;
+                        connection.no_leader_for(stream, outage.since.elapsed());
+                    }
                     self.report(&outage, ended);
                 }
             }

@@ -165,14 +165,14 @@ pub(crate) async fn settled(logs: &Logs) -> JetStream {
 }
 
 /// Writes to one aggregate all the time, and remembers what was acknowledged.
-struct Writer {
+pub(crate) struct Writer {
     subject: Subject,
     stop: Arc<AtomicBool>,
     task: JoinHandle<Vec<Sequence>>,
 }
 
 impl Writer {
-    fn start(log: &JetStream) -> Self {
+    pub(crate) fn start(log: &JetStream) -> Self {
         let (_, subject) = fresh_account();
         let stop = Arc::new(AtomicBool::new(false));
         let task = tokio::spawn(write(log.clone(), subject.clone(), stop.clone()));
@@ -180,7 +180,7 @@ impl Writer {
     }
 
     /// Every acknowledged append is there, and nothing is there twice.
-    async fn check(self, log: &JetStream) {
+    pub(crate) async fn check(self, log: &JetStream) {
         self.stop.store(true, Ordering::Relaxed);
         let acknowledged = self.task.await.unwrap();
         assert!(acknowledged.len() > 10, "{} appends were acknowledged", acknowledged.len());

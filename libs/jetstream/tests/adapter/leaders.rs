@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     Logs, append,
-    cluster::{accounts_leader, leader, settled},
+    cluster::{Writer, accounts_leader, leader, settled},
     eventually,
     nats::{Cluster, Nats},
     stranger,
@@ -62,6 +62,27 @@ async fn nothing_is_refused_when_the_leader_that_one_is_connected_to_hangs() {
     leader.suspend();
     traffic.goes_on().await;
     traffic.check().await;
+}
+
+/// It keeps its clients, and goes on leading until it notices. What it was told meanwhile is not lost or there twice when the
+/// others hear of it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_refused_when_the_leader_that_one_is_connected_to_is_cut_off() {
+    let (mut cluster, routes) = Cluster::start_with_routes().await;
+    settled(&Logs(cluster.options())).await;
+    let options = cluster.options();
+    let leader = leader(&mut cluster).await;
+    let log = settled(&Logs(Options { servers: vec![leader.url()], ..options })).await;
+    let (traffic, writer) = (Traffic::start(&log).await, Writer::start(&log));
+    for _ in 0..10 {
+        traffic.goes_on().await;
+    }
+    routes.cut_off(&leader.name);
+    traffic.goes_on().await;
+    routes.heal();
+    traffic.goes_on().await;
+    traffic.check().await;
+    writer.check(&log).await;
 }
 
 /// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.

@@ -5,7 +5,6 @@
 mod calls;
 mod cluster;
 mod credentials;
-mod deposed;
 mod feed;
 mod leaders;
 mod monitors;
@@ -14,7 +13,9 @@ mod outage;
 mod reading;
 mod refusals;
 mod rights;
+mod routes;
 mod single;
+mod stand_in;
 mod tls;
 
 use std::{sync::Arc, time::Duration};

@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use super::eventually;
+use super::{eventually, routes::Routes};
 
 /// How much of what a server logged is shown when a test fails.
 const LOG_LINES_SHOWN: usize = 60;
@@ -169,18 +169,38 @@ impl Cluster {
     }
 
     pub(crate) async fn start_of(count: usize) -> Self {
+        let routes: Vec<SocketAddr> = (0..count).map(|_| free_address()).collect();
+        Self::start_behind(&routes, &routes).await
+    }
+
+    /// Starts three servers whose routes can be cut.
+    pub(crate) async fn start_with_routes() -> (Self, Routes) {
+        let (mut carried, mut routes, mut seen) = (Vec::new(), Vec::new(), Vec::new());
+        for i in 0..3 {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            seen.push(listener.local_addr().expect("it has an address"));
+            routes.push(free_address());
+            carried.push((listener, node(i), routes[i]));
+        }
+        let carried = Routes::carry(carried);
+        (Self::start_behind(&routes, &seen).await, carried)
+    }
+
+    /// Starts servers that listen for routes, and that see each other, at these addresses.
+    async fn start_behind(routes: &[SocketAddr], seen: &[SocketAddr]) -> Self {
         // Whoever connects looks at the monitors, as a client of HTTP that wants TLS ready.
         let _ = async_nats::rustls::crypto::ring::default_provider().install_default();
-        let routes: Vec<SocketAddr> = (0..count).map(|_| free_address()).collect();
-        let list: Vec<String> = routes.iter().map(|route| format!("nats://{route}")).collect();
+        let list: Vec<String> = seen.iter().map(|route| format!("nats://{route}")).collect();
         let list = list.join(", ");
-        let server = |(i, route): (usize, &SocketAddr)| {
-            Nats::spawn(&format!("node-{i}"), &|directory: &Path| {
+        let server = |(i, (route, seen)): (usize, (&SocketAddr, &SocketAddr))| {
+            Nats::spawn(&node(i), &|directory: &Path| {
                 let jetstream = jetstream_block(directory, Sync::Always);
-                format!("{jetstream}\ncluster {{ name: test, listen: {route}, routes: [{list}] }}")
+                format!(
+                    "{jetstream}\ncluster {{ name: test, listen: {route}, advertise: \"{seen}\", routes: [{list}] }}"
+                )
             })
         };
-        let servers: Vec<Nats> = routes.iter().enumerate().map(server).collect();
+        let servers: Vec<Nats> = routes.iter().zip(seen).enumerate().map(server).collect();
         for server in &servers {
             server.ready().await;
         }
@@ -198,6 +218,10 @@ impl Cluster {
             ..Options::default()
         }
     }
+}
+
+fn node(number: usize) -> String {
+    format!("node-{number}")
 }
 
 fn jetstream_block(directory: &Path, sync: Sync) -> String {
