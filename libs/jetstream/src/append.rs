@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use crate::{
     connection::{ApiError, Connection},
     election::Election,
+    stream_info::StreamInfo,
 };
 
 /// The header that names the types of a message's events, so that a worker can skip what is not its own unread.
@@ -91,7 +92,8 @@ impl<'a> Publication<'a> {
                 }
                 Err(Failed::AnotherInFlight) => return Err(AppendError::Conflict),
                 Err(Failed::NoLeader(error)) => {
-                    if !connection.awaits_leader(&self.stream, &mut election).await {
+                    let question = StreamInfo::subject(&self.stream);
+                    if !connection.awaits_leader(&question, &mut election).await {
                         return Err(error);
                     }
                 }

@@ -35,10 +35,10 @@ use tokio::{
 use self::{
     deaf::Deaf,
     denials::Denials,
-    lonely::{Choice, Lonely},
+    lonely::{Choice, Overdue},
     settings::settings,
 };
-use crate::{ConnectError, Options, election::Election};
+use crate::{ConnectError, Options, election::Election, stream_info::StreamInfo};
 
 /// How long an operation waits for a lost connection to be replaced, beside the time that a server may take that hangs and
 /// is tried first.
@@ -60,7 +60,7 @@ pub(crate) struct Connection {
     context: Context,
     link: watch::Receiver<Link>,
     denials: Denials,
-    lonely: Lonely,
+    overdue: Overdue,
     renewed: Arc<Mutex<Option<Instant>>>,
     _tasks: Arc<Tasks>,
     request_timeout: Duration,
@@ -150,18 +150,26 @@ impl Connection {
         let connect = choice.clone().govern(connect);
         let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
         let context = ContextBuilder::new().timeout(options.request_timeout).build(client.clone());
-        let (lonely, overdue) = Lonely::new();
+        let (overdue, questions) = Overdue::new();
         let tasks = [
             tokio::spawn(diagnosis::run(options.clone(), link.clone())),
             tokio::spawn(deaf.mend(client.clone())),
-            tokio::spawn(lonely::mend(overdue, client.clone(), options.clone(), choice)),
+            tokio::spawn(
+                lonely::Mender {
+                    client: client.clone(),
+                    options: options.clone(),
+                    link: link.clone(),
+                    choice,
+                }
+                .mend(questions),
+            ),
         ];
         Ok(Self {
             client,
             context,
             link,
             denials,
-            lonely,
+            overdue,
             renewed: Arc::default(),
             _tasks: Arc::new(Tasks(tasks)),
             request_timeout: options.request_timeout,
@@ -212,16 +220,18 @@ impl Connection {
         }
     }
 
-    /// Whether to ask the leader of a stream again, as [`Election::goes_on`].
-    pub(crate) async fn awaits_leader(&self, stream: &str, election: &mut Election) -> bool {
+    /// Waits a moment before a leader is asked again, as [`Election::goes_on`], and says whether to. Notes how long that goes
+    /// on already; `question` is one that the leader answers with its [`Leadership`](crate::stream_info::Leadership).
+    pub(crate) async fn awaits_leader(&self, question: &str, election: &mut Election) -> bool {
         let goes_on = election.goes_on().await;
-        self.no_leader_for(stream, election.waited());
+        self.note_missing_leader(question, election.waited());
         goes_on
     }
 
-    /// Notes for how long nobody has been known to lead a stream. If another server knows by then who does, it is connected to.
-    pub(crate) fn no_leader_for(&self, stream: &str, waited: Duration) {
-        self.lonely.note(stream, waited);
+    /// Notes for how long a question has had no answer from who leads. If that is too long, and another server knows who does,
+    /// that one is connected to.
+    pub(crate) fn note_missing_leader(&self, question: &str, waited: Duration) {
+        self.overdue.note(question, waited);
     }
 
     /// Asks the JetStream API, and again while a lost connection or leader is being replaced. Only for requests that
@@ -235,7 +245,7 @@ impl Connection {
         loop {
             let answer = self.ask(subject, payload).await;
             let is_transient = answer.as_ref().is_err_and(ApiError::is_transient);
-            if !is_transient || !self.awaits_leader(stream_of(subject), &mut election).await {
+            if !is_transient || !self.awaits_leader(&question_about(subject), &mut election).await {
                 return answer;
             }
         }
@@ -256,7 +266,7 @@ impl Connection {
             let Ok(Some(answer)) = timeout(ASKED_AGAIN_AFTER, asked.next()).await else { continue };
             let may_change = |error: &ApiError| error.is_transient() || error.is_silence();
             let is_final = !answer.as_ref().is_err_and(may_change);
-            if is_final || !self.awaits_leader(stream_of(subject), &mut election).await {
+            if is_final || !self.awaits_leader(&question_about(subject), &mut election).await {
                 return answer;
             }
         }
@@ -339,9 +349,10 @@ impl Connection {
     }
 }
 
-/// The stream that a subject of the JetStream API ends with; that of the account itself ends with none.
-fn stream_of(subject: &str) -> &str {
-    subject.rsplit_once('.').map_or("", |(_, stream)| stream)
+/// The question about leadership that goes with a subject of the JetStream API, which ends with a stream or is that of the account.
+fn question_about(subject: &str) -> String {
+    let stream = subject.rsplit_once('.').map(|(_, stream)| stream);
+    stream.map_or_else(|| subject.to_owned(), StreamInfo::subject)
 }
 
 fn note(link: &watch::Sender<Link>, denials: &Denials, deaf: &Deaf, event: &Event) {

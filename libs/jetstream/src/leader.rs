@@ -1,7 +1,8 @@
 //! Who leads a stream, and whether that is still so.
 //!
 //! A leader that was cut off from the other servers answers reads until it notices, for up to ten seconds; they elect
-//! another before that, but not sooner than four seconds after they last heard of it.
+//! another before that, but not sooner than four seconds after they last heard of it. One that was cut off from some of
+//! them only may be replaced sooner, but hears so within a second.
 
 use crate::{
     connection::{ApiError, Connection},
@@ -20,8 +21,12 @@ impl Leader<'_> {
     pub(crate) async fn last_sequence(&self) -> Result<u64, ApiError> {
         let mut info = self.info().await?;
         let mut election = Election::awaited();
-        while !info.is_led() {
-            if !self.connection.awaits_leader(&self.stream, &mut election).await {
+        while !info.leadership.is_held() {
+            if !self
+                .connection
+                .awaits_leader(&StreamInfo::subject(&self.stream), &mut election)
+                .await
+            {
                 return Err(ApiError::CutOff);
             }
             info = self.info().await?;
@@ -33,7 +38,7 @@ impl Leader<'_> {
     /// asked instead. `losses` is how often the connection had been lost when it was asked. It may have been deposed if it
     /// hears too few of the others, or if the connection was lost since, perhaps to a server that is cut off like it.
     pub(crate) async fn is_believed(&self, losses: u64) -> Result<bool, ApiError> {
-        let is_led = self.info().await?.is_led();
+        let is_led = self.info().await?.leadership.is_held();
         Ok(is_led && self.connection.losses() == losses)
     }
 

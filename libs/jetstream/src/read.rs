@@ -11,6 +11,7 @@ use crate::{
     leader::Leader,
     names::Names,
     stored::{Stored, decode},
+    stream_info::StreamInfo,
 };
 
 /// How many messages of a subject are fetched one after the other before several places are read at once.
@@ -277,8 +278,8 @@ impl Confirmation<'_> {
             Err(error) => return Err(error.into()),
         }
         let election = self.election.get_or_insert_with(Election::awaited);
-        let stream = reader.names.stream(self.stream);
-        if !reader.connection.awaits_leader(&stream, election).await {
+        let question = StreamInfo::subject(&reader.names.stream(self.stream));
+        if !reader.connection.awaits_leader(&question, election).await {
             return Err(ApiError::CutOff.into());
         }
         self.losses = reader.connection.losses();

@@ -11,13 +11,20 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(3);
 #[derive(Deserialize)]
 pub(crate) struct StreamInfo {
     state: State,
-    /// Absent where the server is alone.
-    cluster: Option<Group>,
+    #[serde(flatten)]
+    pub(crate) leadership: Leadership,
 }
 
 #[derive(Deserialize)]
 struct State {
     last_seq: u64,
+}
+
+/// Who leads, as the one says that answers for a stream or for the account.
+#[derive(Deserialize)]
+pub(crate) struct Leadership {
+    /// Absent where the server is alone, and from what is said of the account.
+    cluster: Option<Group>,
 }
 
 #[derive(Deserialize)]
@@ -43,9 +50,11 @@ impl StreamInfo {
     pub(crate) fn last_sequence(&self) -> u64 {
         self.state.last_seq
     }
+}
 
+impl Leadership {
     /// Whether the one that answered leads, and has heard from enough others not to have been replaced.
-    pub(crate) fn is_led(&self) -> bool {
+    pub(crate) fn is_held(&self) -> bool {
         self.cluster.as_ref().is_none_or(Group::is_led)
     }
 }

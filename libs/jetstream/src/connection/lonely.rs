@@ -2,7 +2,7 @@
 //! others have elected.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     future::ready,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,44 +10,43 @@ use std::{
 
 use async_nats::{
     Client, ConnectOptions, ReconnectToServer, ServerAddr,
-    jetstream::{context::ContextBuilder, response::Response},
+    jetstream::{ErrorCode, context::ContextBuilder, response::Response},
 };
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{Instant, sleep},
 };
 
-use super::settings::settings;
-use crate::{Options, stream_info::StreamInfo};
+use super::{Link, settings::settings};
+use crate::{Options, stream_info::Leadership};
 
-/// When whoever waits for a leader doubts the server. Most elections are over by then; during others no server knows a leader
-/// yet, and the connection stays.
+/// When whoever waits for a leader doubts the server. Where no other server knows one either, because an election goes on, the
+/// connection stays.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long another server may take to say who leads.
+/// How long a server may take to say who leads.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
-/// How long after that the servers are asked again.
+/// The pause before the servers are asked again, and after a minute in vain.
 const PAUSE: Duration = Duration::from_secs(2);
-/// How long a stream whose leader was overdue matters to the choice of a server. Where two servers are cut off from each other
-/// only, each knows the leaders of some streams, and the third those of all.
+const LONG_PAUSE: Duration = Duration::from_secs(15);
+/// How long a question that was overdue matters to the choice of a server. Where two servers are cut off from each other only,
+/// each knows the leaders of some streams, and the third those of all.
 const MEMORY: Duration = Duration::from_mins(1);
 
-/// Hears of those who wait for a leader. Clones share it.
+/// Hears which questions have no answer from who leads. Clones share it.
 #[derive(Clone)]
-pub(super) struct Lonely(mpsc::Sender<String>);
+pub(super) struct Overdue(mpsc::Sender<String>);
 
-impl Lonely {
-    /// Also returns the streams whose leaders are overdue.
+impl Overdue {
+    /// Also returns the questions, one at a time: who waits for longer notes it again.
     pub(super) fn new() -> (Self, mpsc::Receiver<String>) {
-        // The others that wait at the same time are helped by the same move.
-        let (sender, overdue) = mpsc::channel(1);
-        (Self(sender), overdue)
+        let (sender, questions) = mpsc::channel(1);
+        (Self(sender), questions)
     }
 
-    /// Notes for how long somebody has waited for a stream's leader.
-    pub(super) fn note(&self, stream: &str, waited: Duration) {
-        if waited >= PATIENCE && !stream.is_empty() {
-            let _ = self.0.try_send(stream.to_owned());
+    pub(super) fn note(&self, question: &str, waited: Duration) {
+        if waited >= PATIENCE {
+            let _ = self.0.try_send(question.to_owned());
         }
     }
 }
@@ -70,60 +69,82 @@ impl Choice {
     }
 }
 
-/// Moves the connection to a server that knows the leaders which are overdue at this one. Ends with whoever could wait.
-pub(super) async fn mend(
-    mut overdue: mpsc::Receiver<String>,
-    client: Client,
-    options: Options,
-    choice: Choice,
-) {
-    let mut streams = HashMap::new();
-    while let Some(stream) = overdue.recv().await {
-        streams.insert(stream, Instant::now());
-        streams.retain(|_, noted| noted.elapsed() < MEMORY);
-        let streams: Vec<&String> = streams.keys().collect();
-        if let Some((addr, server)) = better(&client, &options, &streams).await {
-            let left = client.server_info().server_name;
-            tracing::warn!(left, server, ?streams, "a NATS server that reaches no leader is left");
-            *choice.lock() = Some(addr);
-            if let Err(error) = client.force_reconnect().await {
-                tracing::debug!(%error, "a connection was not given up");
+/// Moves a connection to servers that know more leaders.
+pub(super) struct Mender {
+    pub(super) client: Client,
+    pub(super) options: Options,
+    pub(super) link: watch::Receiver<Link>,
+    pub(super) choice: Choice,
+}
+
+impl Mender {
+    /// Looks for another server whenever a question is overdue, until nobody can note any more.
+    pub(super) async fn mend(self, mut overdue: mpsc::Receiver<String>) {
+        let (mut asked, mut began) = (HashMap::new(), Instant::now());
+        while let Some(question) = overdue.recv().await {
+            asked.retain(|_, noted: &mut Instant| noted.elapsed() < MEMORY);
+            if asked.is_empty() {
+                began = Instant::now();
+            }
+            asked.insert(question, Instant::now());
+            let questions: Vec<&str> = asked.keys().map(String::as_str).collect();
+            if self.move_for(&questions).await {
+                began = Instant::now();
+            }
+            sleep(if began.elapsed() < MEMORY { PAUSE } else { LONG_PAUSE }).await;
+        }
+    }
+
+    /// Moves to a server that is better for these questions, if there is one and the connection has not moved by itself.
+    async fn move_for(&self, questions: &[&str]) -> bool {
+        let losses = self.link.borrow().losses;
+        let Some((addr, server)) = self.better(questions).await else { return false };
+        if self.link.borrow().losses != losses {
+            return false;
+        }
+        let left = self.client.server_info().server_name;
+        tracing::warn!(left, server, ?questions, "a NATS server that reaches no leader is left");
+        *self.choice.lock() = Some(addr);
+        self.client.force_reconnect().await.is_ok()
+    }
+
+    /// A server that has an answer to whatever this one has, and to more, and its name.
+    async fn better(&self, questions: &[&str]) -> Option<(ServerAddr, String)> {
+        let pool = self.client.server_pool().await.ok()?;
+        if answered(&self.client, questions).await.len() == questions.len() {
+            return None;
+        }
+        let own = self.client.server_info().server_id;
+        let ask = async |addr: ServerAddr| {
+            let (_, connect) = settings(&self.options).ok()?;
+            let other = connect.max_reconnects(1).connect(addr.clone()).await.ok()?;
+            let info = other.server_info();
+            let known = answered(&other, questions).await;
+            (info.server_id != own).then_some((addr, info.server_name, known))
+        };
+        let asked: FuturesUnordered<_> = pool.into_iter().map(|server| ask(server.addr)).collect();
+        let mut asked = Box::pin(asked.filter_map(ready));
+        while let Some((addr, name, known)) = asked.next().await {
+            // An election may have ended meanwhile.
+            let own = answered(&self.client, questions).await;
+            if own.is_subset(&known) && own != known {
+                return Some((addr, name));
             }
         }
-        sleep(PAUSE).await;
+        None
     }
 }
 
-/// Another server that knows who leads all of the streams, and its name, if the one that is connected to does not.
-async fn better(
-    client: &Client,
-    options: &Options,
-    streams: &[&String],
-) -> Option<(ServerAddr, String)> {
-    let pool = client.server_pool().await.ok()?;
-    if knows_leaders(client, streams).await {
-        return None;
-    }
-    let own = client.server_info().server_id;
-    let ask = async |addr: ServerAddr| {
-        let (_, connect) = settings(options).ok()?;
-        let other = connect.connect(addr.clone()).await.ok()?;
-        let info = other.server_info();
-        let is_better = info.server_id != own && knows_leaders(&other, streams).await;
-        is_better.then_some((addr, info.server_name))
-    };
-    let asked: FuturesUnordered<_> = pool.into_iter().map(|server| ask(server.addr)).collect();
-    Box::pin(asked.filter_map(ready)).next().await
-}
-
-async fn knows_leaders(client: &Client, streams: &[&String]) -> bool {
+/// The questions that a server answers, or has answered by who leads. That there is no such stream is an answer.
+async fn answered<'a>(client: &Client, questions: &[&'a str]) -> HashSet<&'a str> {
     let context = ContextBuilder::new().timeout(ANSWER_TIME).build(client.clone());
-    let ask = async |stream: &&String| {
-        let answer = context.request(StreamInfo::subject(stream), &()).await;
-        answer.is_ok_and(|answer| match answer {
-            Response::Ok(info) => StreamInfo::is_led(&info),
-            Response::Err { .. } => false,
-        })
+    let ask = async |question: &&'a str| {
+        let answer = context.request((*question).to_owned(), &()).await.ok()?;
+        let is_answered = match answer {
+            Response::Ok(leadership) => Leadership::is_held(&leadership),
+            Response::Err { error } => error.error_code() == ErrorCode::STREAM_NOT_FOUND,
+        };
+        is_answered.then_some(*question)
     };
-    join_all(streams.iter().map(ask)).await.into_iter().all(|is_led| is_led)
+    join_all(questions.iter().map(ask)).await.into_iter().flatten().collect()
 }

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{Consumer, Received, session::Session};
-use crate::connection::ApiError;
+use crate::{connection::ApiError, stream_info::StreamInfo};
 
 /// After this time without a word from a consumer its worker is told.
 const SHORT_OUTAGE: Duration = Duration::from_secs(1);
@@ -83,9 +83,10 @@ impl Pull {
                 | Ended::Gap
                 | Ended::Refused
                 | Ended::Paused) => {
-                    if matches!(ended, Ended::OutOfReach(ApiError::TimedOut)) {
+                    if matches!(ended, Ended::OutOfReach(_) | Ended::ConsumerGone) {
                         let Consumer { connection, stream, .. } = &self.consumer;
-                        connection.no_leader_for(stream, outage.since.elapsed());
+                        let question = StreamInfo::subject(stream);
+                        connection.note_missing_leader(&question, outage.since.elapsed());
                     }
                     self.report(&outage, ended);
                 }

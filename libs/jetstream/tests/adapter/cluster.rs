@@ -130,7 +130,7 @@ async fn workers_are_served_when_two_of_three_servers_come_back() {
 }
 
 /// The next delivery, which a worker that is told of an outage asks for again.
-async fn next(worker: &mut dyn Subscription) -> Delivery {
+pub(crate) async fn next(worker: &mut dyn Subscription) -> Delivery {
     let next = async {
         loop {
             if let Ok(delivery) = worker.next().await {

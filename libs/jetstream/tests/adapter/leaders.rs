@@ -9,7 +9,7 @@ use std::{
 };
 
 use eventstore::{
-    AppendError, EventStore as _, Expected, Sequence, StoreError, Stream, Subject,
+    AppendError, EventFeed as _, EventStore as _, Expected, Sequence, StoreError, Stream, Subject,
     contract::fresh_account,
 };
 use futures::future::join_all;
@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     Logs, append,
-    cluster::{Writer, accounts_leader, leader, settled},
+    cluster::{Writer, accounts_leader, leader, next, settled},
     eventually,
     nats::{Cluster, Nats},
     stranger,
@@ -83,6 +83,29 @@ async fn nothing_is_refused_when_the_leader_that_one_is_connected_to_is_cut_off(
     traffic.goes_on().await;
     traffic.check().await;
     writer.check(&log).await;
+}
+
+/// It asks for nothing but deliveries.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_served_whose_server_is_cut_off() {
+    let (mut cluster, routes) = Cluster::start_with_routes().await;
+    settled(&Logs(cluster.options())).await;
+    let (options, leader) = (cluster.options(), leader(&mut cluster).await);
+    let name = leader.name.clone();
+    let at_leader = Options { servers: vec![leader.url()], ..options.clone() };
+    let others = cluster.servers.iter().filter(|server| server.name != name);
+    let elsewhere = Options { servers: others.map(Nats::url).collect(), ..options };
+    let (idle, log) = (settled(&Logs(at_leader)).await, settled(&Logs(elsewhere)).await);
+    let mut worker = idle.subscribe("worker", &[Stream::Accounts]).await.unwrap();
+    let (_, subject) = fresh_account();
+    append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    next(worker.as_mut()).await.ack().await.unwrap();
+
+    routes.cut_off(&name);
+    let last =
+        eventually("an append", async || append(&log, &subject, Expected::Anything, "b").await)
+            .await;
+    while next(worker.as_mut()).await.message.sequence < last {}
 }
 
 /// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.

@@ -38,9 +38,20 @@ async fn what_a_deposed_leader_does_not_have_is_asked_of_the_next() {
 async fn a_server_that_reaches_no_leader_is_left_for_another() {
     let (log, subject, [server, other]) = connected().await;
     server.is(Leader::OutOfReach(&[ACCOUNTS]));
-    assert_eq!(other.asked(), 0);
     assert_eq!(log.read(&subject, Sequence::NONE).await.unwrap().len(), MESSAGES);
+    let asked = server.asked();
+    assert_eq!(log.read(&subject, Sequence::NONE).await.unwrap().len(), MESSAGES);
+    assert_eq!(server.asked(), asked);
     assert!(other.asked() > 0);
+}
+
+/// As while it is restored, or is overwhelmed: other servers ask the same leader.
+#[tokio::test]
+async fn a_server_that_reaches_a_leader_is_not_left_whatever_that_one_says() {
+    let (log, subject, [server, other]) = connected().await;
+    server.is(Leader::Busy);
+    log.read(&subject, Sequence::NONE).await.unwrap_err();
+    assert_eq!(other.asked(), 0);
 }
 
 /// As where two servers are cut off from each other only, each of which leads some streams.
@@ -87,6 +98,8 @@ enum Leader {
     Deposed,
     /// As before, but hears nobody any more, and is replaced once it has said so.
     Alone,
+    /// Says that it leads, and nothing else.
+    Busy,
     /// For these streams, somebody whom the server does not reach.
     OutOfReach(&'static [&'static str]),
 }
@@ -143,6 +156,7 @@ impl Answers {
             ((_, "certmill-orders-02"), _) => refusal(10059),
             ((_, stream), Leader::OutOfReach(all)) if all.contains(&stream) => refusal(10008),
             (("INFO", _), _) => info(&mut leader),
+            (_, Leader::Busy) => refusal(10008),
             (_, _) => self.message(&mut leader, &serde_json::from_slice(payload).unwrap()),
         }
     }
