@@ -108,6 +108,23 @@ async fn a_worker_is_served_whose_server_is_cut_off() {
     while next(worker.as_mut()).await.message.sequence < last {}
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn who_starts_at_a_server_that_is_cut_off_goes_on_at_another() {
+    let (mut cluster, routes) = Cluster::start_with_routes().await;
+    let log = settled(&Logs(cluster.options())).await;
+    let (_, subject) = fresh_account();
+    let last = append(&log, &subject, Expected::Anything, "a").await.unwrap();
+    let options = cluster.options();
+    let leader = leader(&mut cluster).await;
+    routes.cut_off(&leader.name);
+    let raw = stranger(leader.url()).await;
+    eventually("a server that knows nobody", async || raw.query_account().await.err().ok_or(()))
+        .await;
+    let log = settled(&Logs(Options { servers: vec![leader.url()], ..options })).await;
+    assert_eq!(log.read(&subject, Sequence::NONE).await.unwrap().len(), 1);
+    assert!(append(&log, &subject, Expected::Last(last), "b").await.unwrap() > last);
+}
+
 /// Servers elect another leader four seconds after they last heard of theirs, who notices after ten.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
