@@ -22,11 +22,7 @@ impl Leader<'_> {
         let mut info = self.info().await?;
         let mut election = Election::awaited();
         while !info.leadership.is_held() {
-            if !self
-                .connection
-                .awaits_leader(&StreamInfo::subject(&self.stream), &mut election)
-                .await
-            {
+            if !self.awaits_next(&mut election).await {
                 return Err(ApiError::CutOff);
             }
             info = self.info().await?;
@@ -40,6 +36,11 @@ impl Leader<'_> {
     pub(crate) async fn is_believed(&self, losses: u64) -> Result<bool, ApiError> {
         let is_led = self.info().await?.leadership.is_held();
         Ok(is_led && self.connection.losses() == losses)
+    }
+
+    /// Waits a moment before the next leader is asked, and says whether to, as [`Connection::awaits_leader`].
+    pub(crate) async fn awaits_next(&self, election: &mut Election) -> bool {
+        self.connection.awaits_leader(&StreamInfo::subject(&self.stream), election).await
     }
 
     async fn info(&self) -> Result<StreamInfo, ApiError> {

@@ -11,7 +11,6 @@ use crate::{
     leader::Leader,
     names::Names,
     stored::{Stored, decode},
-    stream_info::StreamInfo,
 };
 
 /// How many messages of a subject are fetched one after the other before several places are read at once.
@@ -271,15 +270,15 @@ impl Confirmation<'_> {
         if reader.replicas == 1 {
             return Ok(true);
         }
-        match reader.leader(self.stream).is_believed(self.losses).await {
+        let leader = reader.leader(self.stream);
+        match leader.is_believed(self.losses).await {
             Ok(true) => return Ok(true),
             Ok(false) => {}
             Err(error) if reader.never_was(self.stream, &error) => return Ok(true),
             Err(error) => return Err(error.into()),
         }
         let election = self.election.get_or_insert_with(Election::awaited);
-        let question = StreamInfo::subject(&reader.names.stream(self.stream));
-        if !reader.connection.awaits_leader(&question, election).await {
+        if !leader.awaits_next(election).await {
             return Err(ApiError::CutOff.into());
         }
         self.losses = reader.connection.losses();

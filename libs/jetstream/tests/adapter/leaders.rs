@@ -54,10 +54,7 @@ async fn nothing_is_refused_when_the_leader_dies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_refused_when_the_leader_that_one_is_connected_to_hangs() {
     let mut cluster = Cluster::start().await;
-    settled(&Logs(cluster.options())).await;
-    let options = cluster.options();
-    let leader = leader(&mut cluster).await;
-    let log = settled(&Logs(Options { servers: vec![leader.url()], ..options })).await;
+    let (log, leader) = at_leader(&mut cluster).await;
     let traffic = Traffic::start(&log).await;
     leader.suspend();
     traffic.goes_on().await;
@@ -69,10 +66,7 @@ async fn nothing_is_refused_when_the_leader_that_one_is_connected_to_hangs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_refused_when_the_leader_that_one_is_connected_to_is_cut_off() {
     let (mut cluster, routes) = Cluster::start_with_routes().await;
-    settled(&Logs(cluster.options())).await;
-    let options = cluster.options();
-    let leader = leader(&mut cluster).await;
-    let log = settled(&Logs(Options { servers: vec![leader.url()], ..options })).await;
+    let (log, leader) = at_leader(&mut cluster).await;
     let (traffic, writer) = (Traffic::start(&log).await, Writer::start(&log));
     for _ in 0..10 {
         traffic.goes_on().await;
@@ -89,13 +83,11 @@ async fn nothing_is_refused_when_the_leader_that_one_is_connected_to_is_cut_off(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_is_served_whose_server_is_cut_off() {
     let (mut cluster, routes) = Cluster::start_with_routes().await;
-    settled(&Logs(cluster.options())).await;
-    let (options, leader) = (cluster.options(), leader(&mut cluster).await);
+    let (idle, leader) = at_leader(&mut cluster).await;
     let name = leader.name.clone();
-    let at_leader = Options { servers: vec![leader.url()], ..options.clone() };
     let others = cluster.servers.iter().filter(|server| server.name != name);
-    let elsewhere = Options { servers: others.map(Nats::url).collect(), ..options };
-    let (idle, log) = (settled(&Logs(at_leader)).await, settled(&Logs(elsewhere)).await);
+    let servers = others.map(Nats::url).collect();
+    let log = settled(&Logs(Options { servers, ..cluster.options() })).await;
     let mut worker = idle.subscribe("worker", &[Stream::Accounts]).await.unwrap();
     let (_, subject) = fresh_account();
     append(&log, &subject, Expected::Anything, "a").await.unwrap();
@@ -129,17 +121,15 @@ async fn who_starts_at_a_server_that_is_cut_off_goes_on_at_another() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
     let mut cluster = Cluster::start().await;
-    settled(&Logs(cluster.options())).await;
-    let name = accounts_leader(&stranger(cluster.options().servers).await).await;
-    let leader = cluster.servers.iter().find(|server| server.name == name).unwrap().url();
-    let log = settled(&Logs(Options { servers: vec![leader.clone()], ..cluster.options() })).await;
+    let (log, leader) = at_leader(&mut cluster).await;
+    let (name, url) = (leader.name.clone(), leader.url());
     let ((_, written), (_, other)) = (fresh_account(), fresh_account());
     let last = append(&log, &written, Expected::Last(Sequence::NONE), "a").await.unwrap();
     assert!(log.read(&written, last).await.unwrap().is_empty());
     assert!(log.message(Stream::Accounts, Sequence(last.0 + 1)).await.unwrap().is_none());
 
     cluster.servers.iter_mut().filter(|server| server.name != name).for_each(Nats::kill);
-    let raw = stranger(leader).await;
+    let raw = stranger(url).await;
     let silence = eventually("the silence of the others", async || {
         let info = raw.get_stream("certmill-accounts").await.map_err(drop)?.cached_info().clone();
         let replicas = info.cluster.ok_or(())?.replicas;
@@ -159,6 +149,14 @@ async fn a_leader_that_was_cut_off_is_not_believed_that_there_is_nothing() {
     assert!(beyond.is_err(), "{beyond:?}");
     assert!(end.is_err(), "{end:?}");
     assert_eq!(there.unwrap().map(|message| message.sequence), Some(last));
+}
+
+/// A log that is connected to the server which leads the accounts' stream, and that server.
+async fn at_leader(cluster: &mut Cluster) -> (JetStream, &mut Nats) {
+    settled(&Logs(cluster.options())).await;
+    let options = cluster.options();
+    let leader = leader(cluster).await;
+    (settled(&Logs(Options { servers: vec![leader.url()], ..options })).await, leader)
 }
 
 /// What was refused.
