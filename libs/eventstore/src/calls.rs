@@ -23,7 +23,7 @@ pub const CALLS_WAITING: usize = 1024;
 /// Asks and serves.
 #[async_trait]
 pub trait Calls: Send + Sync {
-    /// Asks one of those who serve.
+    /// Asks one of those who serve, and perhaps another if the connection is lost before the answer comes.
     ///
     /// # Errors
     /// When nobody answers in time.

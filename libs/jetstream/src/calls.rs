@@ -1,9 +1,10 @@
 //! Calls as core NATS requests: all servers share a queue group, so that one of them answers.
 
-use async_nats::{Client, Message, RequestErrorKind, Subscriber, client::Request};
+use async_nats::{Client, Message, RequestError, RequestErrorKind, Subscriber, client::Request};
+use bytes::Bytes;
 use eventstore::{CALL_TIMEOUT, CALLS_WAITING, Call, CallError};
 use futures::StreamExt as _;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::connection::{ApiError, Connection};
 
@@ -12,33 +13,52 @@ const GROUP: &str = "servers";
 /// The longest question looked at.
 const MAX_QUESTION_BYTES: usize = 64 * 1024;
 
+/// Asks one of those who serve. If none of them answers, the server may be cut off from them, and is left then.
 pub(crate) async fn call(
     connection: &Connection,
     subject: String,
     question: Vec<u8>,
 ) -> Result<Vec<u8>, CallError> {
+    let asking = ask(connection, subject, question.into());
+    let answer = timeout(CALL_TIMEOUT, asking).await.unwrap_or(Err(CallError::Unanswered));
+    if matches!(answer, Err(CallError::Unanswered)) {
+        connection.doubt_server();
+    }
+    answer
+}
+
+/// Asks, and asks again over the next connection if this one is lost before the answer comes.
+async fn ask(
+    connection: &Connection,
+    subject: String,
+    question: Bytes,
+) -> Result<Vec<u8>, CallError> {
+    let unavailable = |error: ApiError| CallError::Unavailable(error.into());
     let client = &connection.client;
-    // An inbox of its own: the one that requests share keeps an entry for each that is never answered, and clients can
-    // cause any number of these.
-    let question = Request::new().payload(question.into()).inbox(client.new_inbox());
-    let answering = async {
+    loop {
         // Without a connection the question would wait in memory, and be sent when nobody waits for its answer any
         // more.
-        connection.wait_until_up().await?;
-        connection.answered(client.send_request(subject, question)).await
-    };
-    match tokio::time::timeout(CALL_TIMEOUT, answering).await {
-        Ok(Ok(Ok(answer))) => Ok(answer.payload.to_vec()),
-        Ok(Ok(Err(error))) => match error.kind() {
-            RequestErrorKind::NoResponders | RequestErrorKind::TimedOut => {
-                Err(CallError::Unanswered)
-            }
-            RequestErrorKind::InvalidSubject
-            | RequestErrorKind::MaxPayloadExceeded
-            | RequestErrorKind::Other => Err(CallError::Unavailable(error.into())),
-        },
-        Err(_) | Ok(Err(ApiError::TimedOut)) => Err(CallError::Unanswered),
-        Ok(Err(error)) => Err(CallError::Unavailable(error.into())),
+        connection.wait_until_up().await.map_err(unavailable)?;
+        // An inbox of its own: the one that requests share keeps an entry for each that is never answered, and clients can
+        // cause any number of these.
+        let request = Request::new().payload(question.clone()).inbox(client.new_inbox());
+        let answer = connection.answered(client.send_request(subject.clone(), request)).await;
+        return match answer {
+            Ok(Ok(answer)) => Ok(answer.payload.to_vec()),
+            Ok(Err(error)) => Err(unanswered(error)),
+            Err(ApiError::TimedOut) => Err(CallError::Unanswered),
+            Err(ApiError::Interrupted) => continue,
+            Err(error) => Err(unavailable(error)),
+        };
+    }
+}
+
+fn unanswered(error: RequestError) -> CallError {
+    match error.kind() {
+        RequestErrorKind::NoResponders | RequestErrorKind::TimedOut => CallError::Unanswered,
+        RequestErrorKind::InvalidSubject
+        | RequestErrorKind::MaxPayloadExceeded
+        | RequestErrorKind::Other => CallError::Unavailable(error.into()),
     }
 }
 

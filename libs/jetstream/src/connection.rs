@@ -50,6 +50,9 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How often a connection is given up at most because its server takes too little.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(5);
 
+/// Where the JetStream API says what it knows of the account, which needs a server that reaches the others.
+pub(crate) const ACCOUNT_INFO: &str = "INFO";
+
 /// What the subjects of the JetStream API begin with.
 const API_PREFIX: &str = "$JS.API.";
 
@@ -232,6 +235,11 @@ impl Connection {
     /// that one is connected to.
     pub(crate) fn note_missing_leader(&self, question: &str, waited: Duration) {
         self.overdue.note(question, waited);
+    }
+
+    /// Has the server left if it is cut off from the others, as whoever hears nothing from another process may suspect.
+    pub(crate) fn doubt_server(&self) {
+        self.overdue.note(ACCOUNT_INFO, lonely::PATIENCE);
     }
 
     /// Asks the JetStream API, and again while a lost connection or leader is being replaced. Only for requests that

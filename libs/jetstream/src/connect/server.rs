@@ -8,7 +8,7 @@ use eventstore::Envelope;
 use super::ConnectError;
 use crate::{
     append::MAX_HEADER_BYTES,
-    connection::{ApiError, Connection},
+    connection::{ACCOUNT_INFO, ApiError, Connection},
 };
 
 /// The oldest version without known ways to let two writers win or to lose acknowledged messages. 2.15 also made
@@ -56,7 +56,7 @@ pub(super) async fn check(connection: &Connection) -> Result<(), ConnectError> {
     if server.max_payload < wanted {
         return Err(ConnectError::PayloadTooSmall { wanted, found: server.max_payload });
     }
-    connection.api::<Account>("INFO", &()).await.map(drop).map_err(unheard)
+    connection.api::<Account>(ACCOUNT_INFO, &()).await.map(drop).map_err(unheard)
 }
 
 /// Tells a server without JetStream, where nobody listens to its API.

@@ -23,7 +23,7 @@ use crate::{Options, stream_info::Leadership};
 
 /// When whoever waits for a leader doubts the server. Where no other server knows one either, because an election goes on, the
 /// connection stays.
-const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a server may take to say who leads.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// The pause before the servers are asked again, and after a minute in vain.

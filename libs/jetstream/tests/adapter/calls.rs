@@ -1,15 +1,17 @@
 //! Questions to other roles, and what stays of those that nobody answers.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, slice, time::Duration};
 
 use eventstore::{CALL_TIMEOUT, CallError, Calls as _, EventStore as _, Service, Stream};
 use futures::future::join_all;
-use jetstream::Options;
+use jetstream::{JetStream, Options};
 use tokio::time::timeout;
 
 use super::{
-    Logs, development,
-    nats::{Nats, Sync},
+    Logs,
+    cluster::settled,
+    development, eventually,
+    nats::{Cluster, Nats, Sync},
 };
 
 /// Calls at once, and how often. Before they are measured memory has grown to what they take while they wait.
@@ -110,6 +112,56 @@ async fn a_question_that_cannot_be_asked_is_not_said_to_be_unanswered() {
     assert!(matches!(interrupted, Err(CallError::Unavailable(_))), "{interrupted:?}");
     let refused = log.call(Service::Ocsp, vec![1]).await;
     assert!(matches!(refused, Err(CallError::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_question_whose_server_dies_is_asked_again_over_another() {
+    let mut cluster = Cluster::start().await;
+    let (asking, serving) = apart(&cluster).await;
+    let mut calls = serving.serve(Service::Ocsp).await.unwrap();
+    serving.last_sequence(Stream::Accounts).await.unwrap();
+    let answering = async {
+        let _lost = calls.recv().await.unwrap();
+        cluster.servers[0].kill();
+        calls.recv().await.unwrap().answer(vec![2]);
+    };
+    let asked = async { tokio::join!(asking.call(Service::Ocsp, vec![1]), answering) };
+    let (answer, ()) = timeout(2 * CALL_TIMEOUT, asked).await.expect("it is asked again");
+    assert_eq!(answer.unwrap(), [2]);
+}
+
+/// It waits for no leader, and asks for no deliveries.
+#[tokio::test]
+async fn who_asks_only_questions_leaves_a_server_that_is_cut_off() {
+    let (cluster, routes) = Cluster::start_with_routes().await;
+    let (asking, serving) = apart(&cluster).await;
+    let mut calls = serving.serve(Service::Ocsp).await.unwrap();
+    serving.last_sequence(Stream::Accounts).await.unwrap();
+    let answering = async {
+        while let Some(call) = calls.recv().await {
+            call.answer(vec![2]);
+        }
+    };
+    let asked = async {
+        routes.cut_off(&cluster.servers[0].name);
+        asking.call(Service::Ocsp, vec![1]).await.unwrap_err();
+        eventually("an answer", async || asking.call(Service::Ocsp, vec![1]).await).await
+    };
+    tokio::select! {
+        () = answering => panic!("the questions ended"),
+        answer = asked => assert_eq!(answer, [2]),
+    }
+}
+
+/// Logs that are connected to the first of the servers, and to another.
+async fn apart(cluster: &Cluster) -> (JetStream, JetStream) {
+    settled(&Logs(cluster.options())).await;
+    let urls = cluster.options().servers;
+    let (first, others) = urls.split_first().unwrap();
+    let at = async |urls: &[String]| {
+        settled(&Logs(Options { servers: urls.to_vec(), ..cluster.options() })).await
+    };
+    (at(slice::from_ref(first)).await, at(others).await)
 }
 
 #[tokio::test]
