@@ -186,6 +186,9 @@ mod tests {
         async fn order(&self, _: &OrderId) -> Result<Option<View<order::State>>, Unavailable> {
             down()
         }
+        fn recent_order(&self, _: &OrderId, _: Sequence) -> Option<View<order::State>> {
+            None
+        }
         async fn put_order(&self, _: &View<order::State>) -> Result<(), Unavailable> {
             down()
         }

@@ -158,6 +158,10 @@ impl ReadModel for Embedded {
         Ok(self.shared().views.orders.get(id))
     }
 
+    fn recent_order(&self, _: &OrderId, _: Sequence) -> Option<View<order::State>> {
+        None
+    }
+
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         let (shared, id) = (self.shared(), &order.state.id);
         let is_outdated = || shared.is_outdated(&Subject::order(id), order.sequence);

@@ -58,8 +58,40 @@ impl Aggregates {
         })
     }
 
-    /// Loads an aggregate for a worker that was delivered one of its messages: with this message folded into it, and perhaps
-    /// later ones.
+    /// Loads an aggregate for whoever is to show it and was told of a message: its writer tells once others can read it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub async fn load_told<A: Viewed>(
+        &self,
+        id: &A::Id,
+        told: Sequence,
+    ) -> Result<Option<View<A::State>>, LoadError> {
+        let recent = A::recent(self.views.as_ref(), id, told);
+        match recent.filter(|view| view.sequence == told) {
+            Some(view) => Ok(Some(view)),
+            None => self.load::<A>(id).await,
+        }
+    }
+
+    /// Loads an aggregate for a worker that decides on it and was delivered one of its messages, as
+    /// [`load_at_least`](Self::load_at_least), but perhaps before others can read it.
+    ///
+    /// # Errors
+    /// As [`load_at_least`](Self::load_at_least).
+    pub async fn load_delivered<A: Viewed>(
+        &self,
+        id: &A::Id,
+        sequence: Sequence,
+    ) -> Result<Option<View<A::State>>, LoadError> {
+        match A::recent(self.views.as_ref(), id, sequence) {
+            Some(view) => Ok(Some(view)),
+            None => self.load_at_least::<A>(id, sequence).await,
+        }
+    }
+
+    /// Loads an aggregate for whoever was delivered one of its messages: with this message folded into it, and perhaps later
+    /// ones, and its view written.
     ///
     /// The view may not be written yet; then the aggregate is folded from the log. Where the log has several servers, the one
     /// that is read from may not have the message yet; then it is asked again, for up to a second.

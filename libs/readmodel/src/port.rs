@@ -70,6 +70,10 @@ pub trait ReadModel: Send + Sync {
     /// Reads an order's view; `None` is a miss, which says nothing about the log.
     async fn order(&self, id: &OrderId) -> Result<Option<View<order::State>>, Unavailable>;
 
+    /// An order with this message folded into it, and perhaps later ones, if this process was about to write its view a moment
+    /// ago: good to decide on, but others may not be able to read it. `None` says nothing.
+    fn recent_order(&self, id: &OrderId, at_least: Sequence) -> Option<View<order::State>>;
+
     /// Writes an order's view unless a newer one is there.
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable>;
 

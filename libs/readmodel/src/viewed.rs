@@ -7,7 +7,7 @@ use domain::{
     order::{self, Order},
     pre_authorization::{self, PreAuthorization},
 };
-use eventstore::Subject;
+use eventstore::{Sequence, Subject};
 
 use crate::{ReadModel, Unavailable, View};
 
@@ -28,6 +28,15 @@ pub trait Viewed: Aggregate<Command: Clone + 'static> + 'static {
         views: &dyn ReadModel,
         id: &Self::Id,
     ) -> Result<Option<View<Self::State>>, Unavailable>;
+
+    /// Finds it as this process wrote it a moment ago, if that was kept; see [`ReadModel::recent_order`].
+    fn recent(
+        _views: &dyn ReadModel,
+        _id: &Self::Id,
+        _at_least: Sequence,
+    ) -> Option<View<Self::State>> {
+        None
+    }
 
     /// Writes its view.
     async fn write(views: &dyn ReadModel, view: &View<Self::State>) -> Result<(), Unavailable>;
@@ -74,6 +83,14 @@ impl Viewed for Order {
         id: &OrderId,
     ) -> Result<Option<View<order::State>>, Unavailable> {
         views.order(id).await
+    }
+
+    fn recent(
+        views: &dyn ReadModel,
+        id: &OrderId,
+        at_least: Sequence,
+    ) -> Option<View<order::State>> {
+        views.recent_order(id, at_least)
     }
 
     async fn write(views: &dyn ReadModel, view: &View<order::State>) -> Result<(), Unavailable> {

@@ -16,6 +16,7 @@ mod link;
 mod nonces;
 mod options;
 mod orders;
+mod recent;
 mod rights;
 mod script;
 mod server;

@@ -7,8 +7,8 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use tracing::debug;
 
 use crate::{
-    ConnectError, Options, epoch::LastSeen, fault::Fault, index::Marks, link::Link, rights,
-    script::Scripts,
+    ConnectError, Options, epoch::LastSeen, fault::Fault, index::Marks, link::Link, recent::Recent,
+    rights, script::Scripts,
 };
 
 /// Views, indexes and nonces on one Redis primary: [`readmodel::ReadModel`], [`acme::Nonces`], [`readmodel::Admission`].
@@ -20,6 +20,7 @@ pub struct RedisStore {
     pub(crate) options: Options,
     pub(crate) last_seen: LastSeen,
     pub(crate) marks: Marks,
+    pub(crate) recent: Recent,
     pub(crate) counter: NonceCounter,
     /// Tells the nonces of this process from those of others.
     pub(crate) node: u32,
@@ -46,6 +47,7 @@ impl RedisStore {
             options,
             last_seen: LastSeen::default(),
             marks: Marks::default(),
+            recent: Recent::default(),
             counter: NonceCounter::default(),
             node: u32::from_be_bytes(node),
         };

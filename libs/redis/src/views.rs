@@ -43,6 +43,10 @@ impl ReadModel for RedisStore {
         Ok(read_order(&answer.epoch, value))
     }
 
+    fn recent_order(&self, id: &OrderId, at_least: Sequence) -> Option<View<order::State>> {
+        self.recent.find(id, at_least)
+    }
+
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         let body = view::encode_order(&order.state).map_err(Fault::Encode)?;
         let open = match order.state.progress {
@@ -52,7 +56,13 @@ impl ReadModel for RedisStore {
             order::Progress::Valid { .. } | order::Progress::Invalid { .. } => Duration::ZERO,
         };
         let key = key::order(&order.state.id);
-        self.put_view(key, order.sequence, body, open + self.options.keep_order).await
+        self.recent.keep(order);
+        let put = self.put_view(key, order.sequence, body, open + self.options.keep_order).await;
+        if put.is_err() {
+            // Its message comes again to whoever decided it, who writes it then.
+            self.recent.forget(&order.state.id);
+        }
+        put
     }
 
     async fn pre_authorization(

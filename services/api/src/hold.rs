@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use eventstore::{LoadError, Subject, Wake};
+use eventstore::{LoadError, Sequence, Subject, Wake};
 use readmodel::{Aggregates, View, Viewed};
 use runtime::metrics::names;
 use tokio::{
@@ -35,9 +35,10 @@ struct Waiting {
     subjects: HashMap<Subject, Bell>,
 }
 
-/// Rings when there is news; each of its receivers notices whether it rang since the receiver was made.
+/// Rings when there is news, and says of which message, if that is known; each of its receivers notices whether it rang since the
+/// receiver was made.
 struct Bell {
-    bell: watch::Sender<()>,
+    bell: watch::Sender<Option<Sequence>>,
     waiters: usize,
 }
 
@@ -45,7 +46,7 @@ struct Bell {
 pub(crate) struct Place<'a> {
     holds: &'a Holds,
     subject: Subject,
-    news: watch::Receiver<()>,
+    news: watch::Receiver<Option<Sequence>>,
     deadline: Instant,
 }
 
@@ -66,7 +67,7 @@ impl Holds {
         let bell = waiting
             .subjects
             .entry(subject.clone())
-            .or_insert_with(|| Bell { bell: watch::Sender::new(()), waiters: 0 });
+            .or_insert_with(|| Bell { bell: watch::Sender::new(None), waiters: 0 });
         bell.waiters += 1;
         let news = bell.bell.subscribe();
         let now = Instant::now();
@@ -74,16 +75,18 @@ impl Holds {
         Some(Place { holds: self, subject, news, deadline })
     }
 
-    fn ring(&self, subject: &Subject) {
+    fn ring(&self, wake: &Wake) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bell) = waiting.subjects.get(subject) {
-            bell.bell.send_replace(());
+        if let Some(bell) = waiting.subjects.get(&wake.subject) {
+            bell.bell.send_replace(Some(wake.sequence));
         }
     }
 
     fn ring_all(&self) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.subjects.values().for_each(|bell| bell.bell.send_replace(()));
+        for bell in waiting.subjects.values() {
+            bell.bell.send_replace(None);
+        }
     }
 }
 
@@ -118,7 +121,8 @@ impl Place<'_> {
                 () = sleep_until(self.deadline) => true,
                 () = self.holds.stop.cancelled() => true,
             };
-            view = newest::<A>(aggregates, view).await?;
+            let told = if over { None } else { *self.news.borrow() };
+            view = newest::<A>(aggregates, view, told).await?;
             if over {
                 break;
             }
@@ -156,15 +160,22 @@ impl Drop for Held {
     }
 }
 
-/// The newest view there is, never an older one than is known: the read model may have lost its memory between two reads.
+/// The newest view there is, or one of the message that this was told of; never an older one than is known: the read model may
+/// have lost its memory between two reads.
 ///
 /// Where neither read model nor log can be read, the known view is shown instead of a failure: the request was carried out, and
 /// its client asks again.
 async fn newest<A: Viewed>(
     aggregates: &Aggregates,
     known: View<A::State>,
+    told: Option<Sequence>,
 ) -> Result<View<A::State>, Refusal> {
-    match aggregates.load::<A>(A::id(&known.state)).await {
+    let id = A::id(&known.state);
+    let loaded = match told {
+        Some(told) => aggregates.load_told::<A>(id, told).await,
+        None => aggregates.load::<A>(id).await,
+    };
+    match loaded {
         Ok(Some(view)) if view.sequence > known.sequence => Ok(view),
         Ok(Some(_) | None) => Ok(known),
         Err(LoadError::Store(error)) => {
@@ -180,7 +191,7 @@ async fn newest<A: Viewed>(
 pub(crate) async fn listen(holds: Arc<Holds>, mut wakes: broadcast::Receiver<Wake>) {
     loop {
         match wakes.recv().await {
-            Ok(wake) => holds.ring(&wake.subject),
+            Ok(wake) => holds.ring(&wake),
             Err(broadcast::error::RecvError::Lagged(_)) => holds.ring_all(),
             Err(broadcast::error::RecvError::Closed) => return,
         }
@@ -216,14 +227,18 @@ mod tests {
     async fn whoever_waits_looks_again_when_wakes_were_missed() {
         let order = |n| Subject::order(&OrderId::new(0, &[n; 16]));
         let holds = Arc::new(Holds::new(Duration::from_secs(1), 2, CancellationToken::new()));
-        let place = holds.take_place(order(1), soon()).unwrap();
+        let mut place = holds.take_place(order(1), soon()).unwrap();
+        let wake = |n| Wake { subject: order(n), sequence: Sequence(1) };
+        holds.ring(&wake(1));
+        assert_eq!(*place.news.borrow_and_update(), Some(Sequence(1)));
         let (sender, wakes) = broadcast::channel(1);
         for n in [1, 2] {
-            sender.send(Wake { subject: order(n), sequence: Sequence(1) }).unwrap();
+            sender.send(wake(n)).unwrap();
         }
         drop(sender);
         listen(Arc::clone(&holds), wakes).await;
         assert!(place.news.has_changed().unwrap());
+        assert_eq!(*place.news.borrow(), None, "nobody knows which message was missed");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) async fn issue(
     order: &OrderId,
     at_least: Sequence,
 ) -> Result<(), IssuanceError> {
-    let Some(view) = desk.ports.aggregates.load_at_least::<Order>(order, at_least).await? else {
+    let Some(view) = desk.ports.aggregates.load_delivered::<Order>(order, at_least).await? else {
         warn!(%order, "a finalized order is gone from the log");
         return Ok(());
     };

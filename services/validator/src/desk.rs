@@ -177,8 +177,10 @@ impl Desk {
             traceparent: current_traceparent().or_else(|| message.envelope.traceparent.clone()),
             at: now(),
         };
-        let known = self.load::<A>(id, message).await?;
-        match self.ports.aggregates.execute::<A>(id, known, command, &context).await {
+        let aggregates = &self.ports.aggregates;
+        let known = aggregates.load_delivered::<A>(id, message.sequence).await;
+        let known = known.map_err(Unfinished::Load)?;
+        match aggregates.execute::<A>(id, known, command, &context).await {
             Ok(view) => {
                 let wake = Wake { subject: message.subject.clone(), sequence: view.sequence };
                 self.ports.wakes.publish(wake).await;

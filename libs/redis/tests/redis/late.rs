@@ -1,16 +1,20 @@
 //! Views that are written late: after memory was lost that held newer ones.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use domain::{
     AccountId, AccountKey, Thumbprint, Timestamp,
     account::{Account, AccountCreated, Command, Status},
     key_use::{self, KeyUse},
+    order::Order,
 };
 use embedded::{Embedded, Options};
-use eventstore::{Actor, Context, EventStore, ExecuteError, Loaded, Subject, execute};
-use futures::FutureExt as _;
-use readmodel::{Aggregates, contract::account};
+use eventstore::{Actor, Context, EventStore, ExecuteError, Loaded, Sequence, Subject, execute};
+use futures::{FutureExt as _, poll};
+use readmodel::{
+    Aggregates, View,
+    contract::{account, order},
+};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -68,6 +72,32 @@ async fn a_view_that_is_written_late_does_not_bring_back_an_account_that_was_dea
         for views in [&slow.views, &other.views] {
             assert_eq!(views.account(&id).await.unwrap(), Some(told.clone()));
         }
+    })
+    .await;
+}
+
+/// Whoever is told of an older one may not be shown it, because others cannot read it yet.
+#[tokio::test]
+async fn an_order_that_is_being_written_can_be_decided_on_and_is_not_shown() {
+    on_each(&[], async |mut server| {
+        let (_dir, log) = log();
+        let node = node(&log, &server).await;
+        let newer = order(6);
+        let id = &newer.state.id;
+        let older = View { sequence: Sequence(5), ..newer.clone() };
+        node.views.put_order(&older).await.unwrap();
+        server.command::<()>(&["CLIENT", "PAUSE", "60000"]).await;
+        assert_eq!(node.load_told::<Order>(id, Sequence(5)).await.unwrap(), Some(older));
+        let mut writing = pin!(node.views.put_order(&newer));
+        assert!(poll!(writing.as_mut()).is_pending());
+        server.kill();
+        assert_eq!(node.load_told::<Order>(id, Sequence(5)).await.unwrap(), None);
+        for told in [5, 6] {
+            let decided_on = node.load_delivered::<Order>(id, Sequence(told)).await.unwrap();
+            assert_eq!(decided_on.as_ref(), Some(&newer));
+        }
+        writing.await.unwrap_err();
+        assert_eq!(node.views.recent_order(id, Sequence(6)), None, "it is to be written again");
     })
     .await;
 }

@@ -153,6 +153,10 @@ impl ReadModel for Measured<dyn ReadModel> {
         viewed(ORDER, timed("read", self.0.order(id)).await)
     }
 
+    fn recent_order(&self, id: &OrderId, at_least: Sequence) -> Option<View<order::State>> {
+        self.0.recent_order(id, at_least)
+    }
+
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         timed("write", self.0.put_order(order)).await
     }

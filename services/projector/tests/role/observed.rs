@@ -105,6 +105,10 @@ impl ReadModel for Observed {
         self.inner.order(id).await
     }
 
+    fn recent_order(&self, _: &OrderId, _: Sequence) -> Option<View<order::State>> {
+        None
+    }
+
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         self.check_up()?;
         self.inner.put_order(order).await

@@ -1,6 +1,7 @@
 //! The ports over an embedded log and a read model beside it, with every use exposed to a plan.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -28,6 +29,8 @@ pub(crate) struct Faulty {
     pub(crate) views: Arc<dyn ReadModel>,
     pub(crate) faults: Arc<Faults>,
     pub(crate) calls: Arc<LocalCalls>,
+    /// The orders that this process decided.
+    pub(crate) recent: Arc<Mutex<HashMap<OrderId, View<order::State>>>>,
 }
 
 impl Faulty {
@@ -135,9 +138,22 @@ impl ReadModel for Faulty {
             .await
     }
 
+    fn recent_order(&self, id: &OrderId, at_least: Sequence) -> Option<View<order::State>> {
+        let recent = self.recent.lock().unwrap();
+        recent.get(id).filter(|order| order.sequence >= at_least).cloned()
+    }
+
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
+        let id = &order.state.id;
+        if self.recent_order(id, order.sequence).is_none() {
+            self.recent.lock().unwrap().insert(id.clone(), order.clone());
+        }
         let work = self.views.put_order(order);
-        self.faults.meet(self.faults.fate(Port::PutView, order.state.id.as_str()), down, work).await
+        let put = self.faults.meet(self.faults.fate(Port::PutView, id.as_str()), down, work).await;
+        if put.is_err() {
+            self.recent.lock().unwrap().remove(id);
+        }
+        put
     }
 
     async fn pre_authorization(

@@ -172,7 +172,13 @@ impl Workshop {
 
     pub(crate) fn ports(&self, faults: &Arc<Faults>) -> Faulty {
         let (log, views) = (self.log.clone(), Arc::clone(&self.views));
-        Faulty { log, views, faults: Arc::clone(faults), calls: Arc::default() }
+        Faulty {
+            log,
+            views,
+            faults: Arc::clone(faults),
+            calls: Arc::default(),
+            recent: Arc::default(),
+        }
     }
 
     /// Opens the signer of that name, once the one before has let go of its journal.

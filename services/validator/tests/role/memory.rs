@@ -242,6 +242,10 @@ impl ReadModel for Memory {
         Ok(self.inner.lock().unwrap().orders.get(id).cloned())
     }
 
+    fn recent_order(&self, _: &OrderId, _: Sequence) -> Option<View<order::State>> {
+        None
+    }
+
     async fn put_order(&self, order: &View<order::State>) -> Result<(), Unavailable> {
         let mut inner = self.inner.lock().unwrap();
         inner.orders.insert(order.state.id.clone(), order.clone());
