@@ -239,7 +239,7 @@ impl Connection {
 
     /// Has the server left if it is cut off from the others, as whoever hears nothing from another process may suspect.
     pub(crate) fn doubt_server(&self) {
-        self.overdue.note(ACCOUNT_INFO, lonely::PATIENCE);
+        self.overdue.doubt();
     }
 
     /// Asks the JetStream API, and again while a lost connection or leader is being replaced. Only for requests that

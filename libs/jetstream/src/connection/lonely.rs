@@ -14,16 +14,16 @@ use async_nats::{
 };
 use futures::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::{Instant, sleep},
 };
 
-use super::{Link, settings::settings};
+use super::{ACCOUNT_INFO, Link, settings::settings};
 use crate::{Options, stream_info::Leadership};
 
 /// When whoever waits for a leader doubts the server. Where no other server knows one either, because an election goes on, the
 /// connection stays.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a server may take to say who leads.
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 /// The pause before the servers are asked again, and after a minute in vain.
@@ -33,20 +33,53 @@ const LONG_PAUSE: Duration = Duration::from_secs(15);
 /// each knows the leaders of some streams, and the third those of all.
 const MEMORY: Duration = Duration::from_mins(1);
 
-/// Hears which questions have no answer from who leads. Clones share it.
+/// Hears which questions have no answer from who leads, and whether somebody else does not answer. Clones share it.
 #[derive(Clone)]
-pub(super) struct Overdue(mpsc::Sender<String>);
+pub(super) struct Overdue {
+    questions: mpsc::Sender<String>,
+    doubt: Arc<Notify>,
+}
+
+/// What [`Overdue`] heard, one thing at a time: who waits for longer notes it again.
+pub(super) struct Heard {
+    questions: mpsc::Receiver<String>,
+    doubt: Arc<Notify>,
+}
 
 impl Overdue {
-    /// Also returns the questions, one at a time: who waits for longer notes it again.
-    pub(super) fn new() -> (Self, mpsc::Receiver<String>) {
-        let (sender, questions) = mpsc::channel(1);
-        (Self(sender), questions)
+    pub(super) fn new() -> (Self, Heard) {
+        let ((sender, receiver), doubt) = (mpsc::channel(1), Arc::new(Notify::new()));
+        (
+            Self { questions: sender, doubt: Arc::clone(&doubt) },
+            Heard { questions: receiver, doubt },
+        )
     }
 
     pub(super) fn note(&self, question: &str, waited: Duration) {
         if waited >= PATIENCE {
-            let _ = self.0.try_send(question.to_owned());
+            let _ = self.questions.try_send(question.to_owned());
+        }
+    }
+
+    /// Notes that another process does not answer, which says little of the server.
+    pub(super) fn doubt(&self) {
+        self.doubt.notify_one();
+    }
+}
+
+impl Heard {
+    /// The next question that has no answer; `None` when nobody can note any more.
+    async fn next(&mut self, client: &Client) -> Option<String> {
+        loop {
+            tokio::select! {
+                question = self.questions.recv() => return question,
+                () = self.doubt.notified() => {
+                    if answered(client, &[ACCOUNT_INFO]).await.is_empty() {
+                        return Some(ACCOUNT_INFO.to_owned());
+                    }
+                }
+            }
+            sleep(PAUSE).await;
         }
     }
 }
@@ -79,9 +112,9 @@ pub(super) struct Mender {
 
 impl Mender {
     /// Looks for another server whenever a question is overdue, until nobody can note any more.
-    pub(super) async fn mend(self, mut overdue: mpsc::Receiver<String>) {
+    pub(super) async fn mend(self, mut overdue: Heard) {
         let (mut asked, mut began) = (HashMap::new(), Instant::now());
-        while let Some(question) = overdue.recv().await {
+        while let Some(question) = overdue.next(&self.client).await {
             asked.retain(|_, noted: &mut Instant| noted.elapsed() < MEMORY);
             if asked.is_empty() {
                 began = Instant::now();
