@@ -74,8 +74,9 @@ impl Aggregates {
         }
     }
 
-    /// Loads an aggregate for a worker that decides on it and was delivered one of its messages, as
-    /// [`load_at_least`](Self::load_at_least), but perhaps before others can read it.
+    /// Loads an aggregate for a worker that was delivered one of its messages, as [`load_at_least`](Self::load_at_least). While
+    /// something is to be decided on it, perhaps before others can read it: what is decided is written then. A worker that has
+    /// nothing to decide acknowledges the message, and nobody else may write the view.
     ///
     /// # Errors
     /// As [`load_at_least`](Self::load_at_least).
@@ -83,8 +84,9 @@ impl Aggregates {
         &self,
         id: &A::Id,
         sequence: Sequence,
+        is_open: impl Fn(&A::State) -> bool,
     ) -> Result<Option<View<A::State>>, LoadError> {
-        match A::recent(self.views.as_ref(), id, sequence) {
+        match A::recent(self.views.as_ref(), id, sequence).filter(|view| is_open(&view.state)) {
             Some(view) => Ok(Some(view)),
             None => self.load_at_least::<A>(id, sequence).await,
         }

@@ -59,7 +59,7 @@ impl ReadModel for RedisStore {
         self.recent.keep(order);
         let put = self.put_view(key, order.sequence, body, open + self.options.keep_order).await;
         if put.is_err() {
-            // Its message comes again to whoever decided it, who writes it then.
+            // Who is asked to write it again must not think that it is there.
             self.recent.forget(&order.state.id);
         }
         put

@@ -171,7 +171,8 @@ async fn newest<A: Viewed>(
     told: Option<Sequence>,
 ) -> Result<View<A::State>, Refusal> {
     let id = A::id(&known.state);
-    let loaded = match told {
+    // One that is known already may have come late, in the place of a newer one.
+    let loaded = match told.filter(|told| *told > known.sequence) {
         Some(told) => aggregates.load_told::<A>(id, told).await,
         None => aggregates.load::<A>(id).await,
     };

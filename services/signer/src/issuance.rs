@@ -50,7 +50,9 @@ pub(crate) async fn issue(
     order: &OrderId,
     at_least: Sequence,
 ) -> Result<(), IssuanceError> {
-    let Some(view) = desk.ports.aggregates.load_delivered::<Order>(order, at_least).await? else {
+    let aggregates = &desk.ports.aggregates;
+    let delivered = aggregates.load_delivered::<Order>(order, at_least, is_processing).await?;
+    let Some(view) = delivered else {
         warn!(%order, "a finalized order is gone from the log");
         return Ok(());
     };
@@ -61,11 +63,13 @@ pub(crate) async fn issue(
     };
     // The view was stale, or another signer works on the order, which may be dead by the time the order comes again.
     match desk.ports.aggregates.fold::<Order>(order).await? {
-        Some(order) if matches!(order.state.progress, Progress::Processing(_)) => {
-            Err(IssuanceError::Overtaken(overtaken))
-        }
+        Some(order) if is_processing(&order.state) => Err(IssuanceError::Overtaken(overtaken)),
         Some(_) | None => Ok(()),
     }
+}
+
+fn is_processing(order: &State) -> bool {
+    matches!(order.progress, Progress::Processing(_))
 }
 
 async fn advance(desk: &Desk, order: OrderView) -> Result<(), IssuanceError> {

@@ -178,7 +178,8 @@ impl Desk {
             at: now(),
         };
         let aggregates = &self.ports.aggregates;
-        let known = aggregates.load_delivered::<A>(id, message.sequence).await;
+        // Also what has ended: who records it once more writes its view.
+        let known = aggregates.load_delivered::<A>(id, message.sequence, |_| true).await;
         let known = known.map_err(Unfinished::Load)?;
         match aggregates.execute::<A>(id, known, command, &context).await {
             Ok(view) => {

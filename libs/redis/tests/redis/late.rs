@@ -93,9 +93,12 @@ async fn an_order_that_is_being_written_can_be_decided_on_and_is_not_shown() {
         server.kill();
         assert_eq!(node.load_told::<Order>(id, Sequence(5)).await.unwrap(), None);
         for told in [5, 6] {
-            let decided_on = node.load_delivered::<Order>(id, Sequence(told)).await.unwrap();
-            assert_eq!(decided_on.as_ref(), Some(&newer));
+            let decided_on = node.load_delivered::<Order>(id, Sequence(told), |_| true).await;
+            assert_eq!(decided_on.unwrap().as_ref(), Some(&newer));
         }
+        // Whoever has nothing to decide hears that it cannot be read.
+        let ended = node.load_delivered::<Order>(id, Sequence(6), |_| false).await;
+        ended.unwrap_err();
         writing.await.unwrap_err();
         assert_eq!(node.views.recent_order(id, Sequence(6)), None, "it is to be written again");
     })

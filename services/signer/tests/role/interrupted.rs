@@ -20,11 +20,12 @@ use domain::{
     order::{Command, Order, Progress, ReservationBurned},
 };
 use eventstore::{Envelope, EventStore as _, Expected, Loaded, MessageId, Subject, execute, load};
+use readmodel::View;
 
 use crate::{
     applicant::{context, new_order_id},
     faults::{Fate, Faults, Port},
-    workshop::{Workshop, now},
+    workshop::{Running, Workshop, now, until},
 };
 
 /// What the journal still learned.
@@ -290,4 +291,25 @@ async fn a_burn_that_was_cut_off_after_the_order_was_freed_is_completed() {
         .find(&audit.revoked, Timestamp::from_unix_seconds(0))
         .unwrap();
     assert!(matches!(known[&reserved.serial], Entry::Burned(Burning { .. })));
+}
+
+/// Another role of the process may know how it ended, but others cannot read it.
+#[tokio::test]
+async fn the_view_of_an_order_that_ended_is_written_when_its_message_comes_again() {
+    let mut workshop = Workshop::new(KeyAlgorithm::Ed25519);
+    let order = workshop.finalized().await;
+    let signer = workshop.start("signer").await;
+    workshop.ended(&order).await;
+    signer.stop().await;
+    workshop.views = workshop.empty_views("without");
+
+    let mut faults = Faults::none();
+    faults.consumer_suffix = "-again";
+    let ports = workshop.ports(&Arc::new(faults));
+    let sequence = workshop.log.last_sequence(Subject::order(&order).stream()).await.unwrap();
+    let known = View { state: Arc::new(workshop.order(&order).await), sequence };
+    ports.recent.lock().unwrap().insert(order.clone(), known);
+    let signer = Running::start(workshop.open("signer", &ports).await.unwrap());
+    until("the view", async || workshop.views.order(&order).await.unwrap()).await;
+    signer.stop().await;
 }
