@@ -35,7 +35,7 @@ use tokio::{
 use self::{
     deaf::Deaf,
     denials::Denials,
-    lonely::{Choice, Overdue},
+    lonely::{Choice, Mender, Overdue},
     settings::settings,
 };
 use crate::{ConnectError, Options, election::Election, stream_info::StreamInfo};
@@ -153,19 +153,13 @@ impl Connection {
         let connect = choice.clone().govern(connect);
         let client = connect.connect(servers).await.map_err(ConnectError::Unreachable)?;
         let context = ContextBuilder::new().timeout(options.request_timeout).build(client.clone());
-        let (overdue, questions) = Overdue::new();
+        let (overdue, heard) = Overdue::new();
+        let mender =
+            Mender { client: client.clone(), options: options.clone(), link: link.clone(), choice };
         let tasks = [
             tokio::spawn(diagnosis::run(options.clone(), link.clone())),
             tokio::spawn(deaf.mend(client.clone())),
-            tokio::spawn(
-                lonely::Mender {
-                    client: client.clone(),
-                    options: options.clone(),
-                    link: link.clone(),
-                    choice,
-                }
-                .mend(questions),
-            ),
+            tokio::spawn(mender.mend(heard)),
         ];
         Ok(Self {
             client,

@@ -62,7 +62,7 @@ pub(crate) async fn issue(
         Err(error) => return Err(error),
     };
     // The view was stale, or another signer works on the order, which may be dead by the time the order comes again.
-    match desk.ports.aggregates.fold::<Order>(order).await? {
+    match aggregates.fold::<Order>(order).await? {
         Some(order) if is_processing(&order.state) => Err(IssuanceError::Overtaken(overtaken)),
         Some(_) | None => Ok(()),
     }
