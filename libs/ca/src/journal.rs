@@ -2,7 +2,8 @@
 //!
 //! Lines of text in segment files; each line begins with the SHA-256 over that of the line before and its own content,
 //! so that nothing is lost, changed or inserted unnoticed. One writer thread puts whatever waits into one write and
-//! one fsync. The log's ledger says the same; the journal is what is left when that is lost.
+//! one fsync. The log's ledger says the same; the journal is what is left when that is lost. While it is open, zeros follow the
+//! last line.
 
 mod admission;
 mod chain;
@@ -10,6 +11,7 @@ mod entry;
 mod head;
 mod replay;
 mod segment;
+mod segment_end;
 mod writer;
 
 use std::{

@@ -64,7 +64,7 @@ async fn a_journal_that_cannot_be_written_ends_the_server_and_loses_no_order() -
     let mut server = setup.set("validation.http01_port", web.port()).start().await?;
     let client = RawClient::register(&server.directory_url(), &server.root()).await?;
     fill(&server.inside()?.join("signer/filler"))?;
-    // The journal's last block may still hold a few.
+    // The journal's file has room for some hundreds.
     let mut finalized = Vec::new();
     while let Ok(order) = client.ready_order(&["ready.localhost"], &web).await {
         let payload = json!({ "csr": csr(&["ready.localhost"])?.1 });

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     fs::{File, OpenOptions},
-    io::{self, Write},
+    io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
@@ -22,6 +22,7 @@ use super::{
     head::Head,
     replay::{self, FORMAT, Replayed},
     segment::{MAX_LINE_BYTES, Segment},
+    segment_end::{SegmentEnd, ends_with_zeros},
 };
 use crate::durable::{self, Access};
 
@@ -71,14 +72,11 @@ impl Shared {
 pub(super) struct Writer {
     dir: PathBuf,
     shared: Arc<Shared>,
-    file: File,
+    end: SegmentEnd,
     head: Head,
     chain: Chain,
     segment: u64,
-    bytes: u64,
     segment_bytes: u64,
-    /// Lines were written that need not be on disk yet.
-    unsynced: bool,
     /// Held so that nobody else writes.
     _lock: File,
 }
@@ -95,21 +93,19 @@ impl Writer {
             None => start(dir)?,
         };
         let path = &replayed.segment.path;
-        let file = OpenOptions::new().append(true).open(path).map_err(at(path))?;
-        cut_off_unfinished(&file, &replayed).map_err(at(path))?;
+        cut_off_unfinished(&replayed).map_err(at(path))?;
         rewrite_unsynced(&replayed).map_err(at(path))?;
+        let end = SegmentEnd::open(path, replayed.whole_bytes).map_err(at(path))?;
         let shared =
             Arc::new(Shared { pending: Mutex::new(replayed.pending), commits: AtomicU64::new(0) });
         let writer = Self {
             dir: dir.to_owned(),
             shared: Arc::clone(&shared),
-            file,
+            end,
             head: Head::open(dir)?,
             chain: replayed.chain,
             segment: replayed.segment.number,
-            bytes: replayed.whole_bytes,
             segment_bytes,
-            unsynced: false,
             _lock: lock,
         };
         Ok((writer, shared))
@@ -128,7 +124,7 @@ impl Writer {
             }
         }
         if failure.is_none()
-            && let Err(error) = self.sync()
+            && let Err(error) = self.sync().and_then(|()| self.end.cut_zeros())
         {
             tracing::error!(%error, "the journal's last lines may not be on disk");
         }
@@ -171,19 +167,15 @@ impl Writer {
             chain.seal(&Content::from(entry), &mut lines)?;
         }
         if !lines.is_empty() {
-            self.file.write_all(&lines)?;
-            self.bytes += lines.len() as u64;
+            self.end.write(&lines)?;
             self.chain = chain;
-            self.unsynced = true;
         }
         Ok(())
     }
 
     /// Brings what was written to the disk, and only then says so in the head: that must never be ahead.
     fn sync(&mut self) -> io::Result<()> {
-        if self.unsynced {
-            self.file.sync_data()?;
-            self.unsynced = false;
+        if self.end.sync()? {
             self.shared.commits.fetch_add(1, Ordering::Relaxed);
             self.head.write(&self.chain)?;
         }
@@ -192,7 +184,7 @@ impl Writer {
 
     /// Begins the next segment if this one is full.
     fn rotate_if_full(&mut self) -> io::Result<()> {
-        if self.bytes < self.segment_bytes {
+        if self.end.written() < self.segment_bytes {
             return Ok(());
         }
         let segment = Segment::new(&self.dir, self.segment + 1);
@@ -203,10 +195,11 @@ impl Writer {
             return Ok(());
         }
         self.sync()?;
+        // Behind the lines of a segment that others follow there may be nothing.
+        self.end.cut_zeros()?;
         durable::write_new(&segment.path, &line, Access::Owner)?;
-        self.file = OpenOptions::new().append(true).open(&segment.path)?;
+        self.end = SegmentEnd::open(&segment.path, line.len() as u64)?;
         self.segment = segment.number;
-        self.bytes = line.len() as u64;
         self.chain = chain;
         Ok(())
     }
@@ -240,18 +233,22 @@ fn first_line(
     Ok((chain, line))
 }
 
-/// Cuts off an unfinished line, which was not acknowledged and would stand between the lines to come.
-fn cut_off_unfinished(file: &File, replayed: &Replayed) -> io::Result<()> {
-    if file.metadata()?.len() > replayed.whole_bytes {
+/// Cuts off an unfinished line, which was not acknowledged and would stand between the lines to come, and zeros.
+fn cut_off_unfinished(replayed: &Replayed) -> io::Result<()> {
+    let Replayed { segment, whole_bytes, .. } = replayed;
+    let file = OpenOptions::new().write(true).open(&segment.path)?;
+    if file.metadata()?.len() == *whole_bytes {
+        return Ok(());
+    }
+    if !ends_with_zeros(&segment.path, *whole_bytes)? {
         tracing::warn!(
-            path = %replayed.segment.path.display(),
-            offset = replayed.whole_bytes,
+            path = %segment.path.display(),
+            offset = whole_bytes,
             "cutting off an unfinished line of the journal"
         );
-        file.set_len(replayed.whole_bytes)?;
-        file.sync_all()?;
     }
-    Ok(())
+    file.set_len(*whole_bytes)?;
+    file.sync_all()
 }
 
 /// Writes anew, and syncs, what is not known to be on disk. After a sync that failed the system takes the pages for written, so
