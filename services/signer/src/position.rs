@@ -92,7 +92,7 @@ pub(crate) async fn keep(
             () = stop.cancelled() => return desk.positions.write(),
         }
         let writer = Arc::clone(&desk);
-        // A disk that is full takes no certificates either, and may have room again a moment later.
+        // A disk that is full takes few certificates more, those for which the journal has room, and may have some again soon.
         match tokio::task::spawn_blocking(move || writer.positions.write()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {

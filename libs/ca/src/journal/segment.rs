@@ -71,10 +71,11 @@ impl Lines {
     }
 
     /// Whether a crash left the line that was read last unfinished: it ends with the file and without a newline, or holds blocks
-    /// that were never written, which read as zeros. Our lines never hold two zeros.
+    /// that were never written, which read as zeros. Our lines never hold two zeros, nor begin with one.
     pub(super) fn is_unfinished(&mut self) -> io::Result<bool> {
         let ends_here = self.reader.fill_buf()?.is_empty();
-        let unwritten = self.line.windows(2).any(|pair| pair == [0, 0]);
+        let unwritten =
+            self.line.starts_with(&[0]) || self.line.windows(2).any(|pair| pair == [0, 0]);
         Ok(unwritten || (ends_here && !self.line.ends_with(b"\n")))
     }
 }

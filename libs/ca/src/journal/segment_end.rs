@@ -1,4 +1,4 @@
-//! The end of the newest segment: lines are written into zeros that are on disk before them.
+//! The end of the newest segment: lines are written into zeros, which mostly are on disk before them.
 //!
 //! An fsync of a file that has grown has to write its length and its new blocks, too, which takes another flush of the disk or a
 //! commit of the file system; of a file that was only overwritten it writes the data alone.
@@ -62,7 +62,8 @@ impl SegmentEnd {
 
     /// Ends the file where its lines end.
     pub(super) fn cut_zeros(&mut self) -> io::Result<()> {
-        if self.grown > self.written {
+        // A write of zeros that failed may have written some.
+        if self.file.metadata()?.len() > self.written {
             self.file.set_len(self.written)?;
             self.grown = self.written;
             self.file.sync_all()?;
@@ -102,5 +103,21 @@ pub(super) fn ends_with_zeros(path: &Path, written: u64) -> io::Result<bool> {
         }
         let length = chunk.len();
         rest.consume(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_of_a_growth_that_failed_are_cut_off_too() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let mut end = SegmentEnd::open(path.path(), 0).unwrap();
+        end.write(b"line\n").unwrap();
+        end.file.write_all_at(&[0; 100], end.grown).unwrap();
+        end.grown = end.written;
+        end.cut_zeros().unwrap();
+        assert_eq!(std::fs::read(path.path()).unwrap(), b"line\n");
     }
 }

@@ -123,10 +123,13 @@ impl Writer {
                 None => failure = self.commit(batch).err(),
             }
         }
-        if failure.is_none()
-            && let Err(error) = self.sync().and_then(|()| self.end.cut_zeros())
-        {
+        if failure.is_some() {
+            return;
+        }
+        if let Err(error) = self.sync() {
             tracing::error!(%error, "the journal's last lines may not be on disk");
+        } else if let Err(error) = self.end.cut_zeros() {
+            tracing::warn!(%error, "zeros are left behind the journal's last line");
         }
     }
 
@@ -258,7 +261,7 @@ fn rewrite_unsynced(replayed: &Replayed) -> io::Result<()> {
     if synced_bytes >= whole_bytes {
         return Ok(());
     }
-    // The writer's own file only appends.
+    // The writer's own file cannot be read.
     let file = OpenOptions::new().read(true).write(true).open(&segment.path)?;
     let (mut from, mut chunk) = (*synced_bytes, vec![0; REWRITTEN_AT_ONCE]);
     while from < *whole_bytes {

@@ -35,6 +35,7 @@ fn a_signer_that_was_killed_goes_on_behind_the_last_line() {
     let journal = Journal::open(dir.path()).unwrap();
     append(&journal, reserved(1)).unwrap();
     std::fs::copy(segment(dir.path(), 1), segment(killed.path(), 1)).unwrap();
+    assert!(std::fs::read(segment(killed.path(), 1)).unwrap().ends_with(&[0]));
     std::fs::copy(dir.path().join("head"), killed.path().join("head")).unwrap();
     for number in 2..5 {
         let journal = Journal::open(killed.path()).unwrap();
@@ -56,8 +57,9 @@ fn a_line_that_a_crash_cut_short_is_cut_off() {
     let next = std::fs::read(&path).unwrap().split_off(whole.len());
 
     let unwritten = [&next[..next.len() / 2], &[0; 100]].concat();
+    let hole = |length: usize| [&vec![0; length], &next[length..]].concat();
     let cuts = (0..next.len()).map(|length| next[..length].to_vec());
-    for tail in cuts.chain([unwritten, vec![0; 4096]]) {
+    for tail in cuts.chain([unwritten, vec![0; 4096], hole(1), hole(2), hole(99)]) {
         std::fs::write(&path, [whole.as_slice(), &tail].concat()).unwrap();
         std::fs::write(&head, &acknowledged).unwrap();
         let journal = Journal::open(dir.path()).unwrap();
