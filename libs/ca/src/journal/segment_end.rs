@@ -120,4 +120,15 @@ mod tests {
         end.cut_zeros().unwrap();
         assert_eq!(std::fs::read(path.path()).unwrap(), b"line\n");
     }
+
+    #[test]
+    fn zeros_are_told_from_what_was_being_written() {
+        let path = tempfile::NamedTempFile::new().unwrap();
+        let mut end = SegmentEnd::open(path.path(), 0).unwrap();
+        end.write(b"line\n").unwrap();
+        let ends_with_zeros = || ends_with_zeros(path.path(), end.written).unwrap();
+        assert!(ends_with_zeros());
+        end.file.write_all_at(b"0", end.grown - 1).unwrap();
+        assert!(!ends_with_zeros());
+    }
 }
