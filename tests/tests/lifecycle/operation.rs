@@ -1,6 +1,7 @@
 //! What an operator does: start, stop, ask.
 
 use std::{
+    convert::Infallible,
     io::{ErrorKind, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     process::Command,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use acceptance::{Certmill, Scene, Setup, eventually};
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     pki_types::{CertificateDer, pem::PemObject as _},
@@ -271,6 +272,30 @@ async fn everything_that_was_stored_can_be_verified() -> anyhow::Result<()> {
     scene.server.stop().await?;
     scene.server.operate(&["audit", "verify"]).await?.success()?;
     Ok(())
+}
+
+/// Verifies what is stored again and again, until something is found.
+async fn verify_without_end(server: &Certmill) -> anyhow::Result<Infallible> {
+    loop {
+        let verified = server.operate(&["audit", "verify"]).await?;
+        ensure!(verified.stderr.is_empty(), "{}", verified.stderr);
+        verified.success()?;
+    }
+}
+
+#[tokio::test]
+async fn what_is_being_written_can_be_verified() -> anyhow::Result<()> {
+    let scene = Scene::start().await?;
+    let issuing = async {
+        for _ in 0..100 {
+            scene.client.issue(&["a.localhost"], &scene.web).await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        issued = issuing => issued,
+        found = verify_without_end(&scene.server) => found.map(|never| match never {}),
+    }
 }
 
 #[tokio::test]
